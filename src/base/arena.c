@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/arena.c - chunks of doubling size, wiped together */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHUNK_MIN ((size_t)4 << 10)
+#define CHUNK_MAX ((size_t)1 << 20)
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ONE_OBJECT_PER_CHUNK 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ONE_OBJECT_PER_CHUNK 1
+#endif
+#endif
+#ifndef ONE_OBJECT_PER_CHUNK
+#define ONE_OBJECT_PER_CHUNK 0
+#endif
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t used, size;
+    _Alignas(max_align_t) uint8_t data[];
+};
+
+void arena_init(struct arena *a, size_t limit)
+{
+    *a = (struct arena){.limit = limit != 0 ? limit : ARENA_LIMIT_DEFAULT};
+}
+
+void arena_release(struct arena *a)
+{
+    while (a->chunks != NULL) {
+        struct arena_chunk *c = a->chunks;
+        a->chunks = c->next;
+        explicit_bzero(c->data, c->used);
+        free(c);
+    }
+    a->used = 0;
+}
+
+static struct arena_chunk *chunk_for(struct arena *a, size_t size)
+{
+    struct arena_chunk *c = a->chunks;
+    if (!ONE_OBJECT_PER_CHUNK && c != NULL && size <= c->size - c->used) return c;
+
+    size_t want = size;
+    if (!ONE_OBJECT_PER_CHUNK) {
+        size_t next = c != NULL ? c->size * 2 : CHUNK_MIN;
+        if (next > CHUNK_MAX) next = CHUNK_MAX;
+        if (want < next) want = next;
+    }
+    c = malloc(sizeof *c + want);
+    if (c == NULL) return NULL;
+    *c = (struct arena_chunk){.next = a->chunks, .size = want};
+    a->chunks = c;
+    return c;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    const size_t align = _Alignof(max_align_t);
+    if (size == 0) size = 1;
+    if (size > a->limit || a->used > a->limit - size) return NULL;
+    /* Under ASan the true size, so that the red zone starts where the object ends. */
+    size_t step = ONE_OBJECT_PER_CHUNK ? size : (size + align - 1) & ~(align - 1);
+    struct arena_chunk *c = chunk_for(a, step);
+    if (c == NULL) return NULL;
+
+    void *p = c->data + c->used;
+    c->used += step;
+    a->used += step;
+    memset(p, 0, size);
+    return p;
+}
+
+void *arena_calloc(struct arena *a, size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total)) return NULL;
+    return arena_alloc(a, total);
+}
+
+char *arena_str(struct arena *a, struct bytes s)
+{
+    if (s.len == SIZE_MAX) return NULL;
+    char *p = arena_alloc(a, s.len + 1);
+    if (p != NULL && s.len != 0) memcpy(p, s.p, s.len);
+    return p;
+}
+
+struct bytes arena_bytes(struct arena *a, struct bytes s)
+{
+    return (struct bytes){(uint8_t *)arena_str(a, s), s.len};
+}
+
+char *arena_fmt(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *p = n >= 0 ? arena_alloc(a, (size_t)n + 1) : NULL;
+    if (p == NULL) return NULL;
+    va_start(ap, fmt);
+    vsnprintf(p, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    return p;
+}
+
+enum err arena_full(const struct arena *a, struct diag *d)
+{
+    return FAIL(d, ERR_LIMIT, "needs more than %zu bytes of memory", a->limit);
+}

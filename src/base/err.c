@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/err.c - names of errors, and the sentence that goes with one */
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const names[] = {
+    [OK] = "ok",
+    [ERR_INVALID] = "invalid",
+    [ERR_LIMIT] = "limit",
+    [ERR_NOT_FOUND] = "not_found",
+    [ERR_CONFLICT] = "conflict",
+    [ERR_DENIED] = "denied",
+    [ERR_UNAVAILABLE] = "unavailable",
+    [ERR_KEY_LOCKED] = "key_locked",
+    [ERR_CORRUPT] = "corrupt",
+    [ERR_IO] = "io",
+    [ERR_UNSUPPORTED] = "unsupported",
+    [ERR_CANCELLED] = "cancelled",
+    [ERR_INTERNAL] = "internal",
+};
+
+const char *err_name(enum err e)
+{
+    return (size_t)e < sizeof names / sizeof names[0] ? names[e] : "unknown";
+}
+
+static enum err fail(struct diag *d, enum err code, const char *tag, const char *file, int line,
+                     const char *fmt, va_list ap)
+{
+    if (d == NULL || d->code != OK) return code;
+
+    d->code = code;
+    d->file = file;
+    d->line = line;
+    snprintf(d->tag, sizeof d->tag, "%s", tag);
+    vsnprintf(d->text, sizeof d->text, fmt, ap);
+    return code;
+}
+
+enum err diag_fail(struct diag *d, enum err code, const char *file, int line, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    enum err e = fail(d, code, "", file, line, fmt, ap);
+    va_end(ap);
+    return e;
+}
+
+enum err diag_fail_tag(struct diag *d, enum err code, const char *tag, const char *file, int line,
+                       const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    enum err e = fail(d, code, tag, file, line, fmt, ap);
+    va_end(ap);
+    return e;
+}
+
+void diag_reset(struct diag *d)
+{
+    if (d != NULL) *d = (struct diag)DIAG_INIT;
+}
+
+void cleanup_free(void *p)
+{
+    free(*(void **)p);
+}
+
+void cleanup_fd(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * crypto/sealed.h - sealed blocks and files, suite 0x0001, byte by byte as in keys.md
+ *
+ *   file header, 128 bytes, plain:
+ *      0 "KSTF"   4 version=1   5 otype   6 suite16   8 account[16]   24 aek_id[16]   40 file_id[16]
+ *     56 file_salt[32]   88 file_commit[32]   120 zero[8]
+ *   block: 96-byte header (all of it additional data), ciphertext of AES-256-GCM, 16-byte tag:
+ *      0 "KSTB"   4 version=1   5 btype   6 suite16   8 account[16]   24 aek_id[16]   40 file_id[16]
+ *     56 block_no64   64 len32 (1..16 MiB)   68 zero32   72 block_salt[24]
+ *   outer frame of the second layer: 72-byte header "KSTO", ciphertext of ChaCha20-Poly1305, 16-byte tag
+ *
+ * Known answers: tests/data/suite0001.json. Numbers of types: docs/formats/sealed.md; never reused.
+ */
+#pragma once
+
+#include "crypto/hash.h"
+
+#define SUITE_0001        0x0001
+#define SUITE_OUTER_0101  0x0101
+#define FILE_HEADER_LEN   128
+#define BLOCK_HEADER_LEN  96
+#define BLOCK_TAG_LEN     16
+#define BLOCK_OVERHEAD    (BLOCK_HEADER_LEN + BLOCK_TAG_LEN)
+#define BLOCK_LEN_MAX     ((uint32_t)16 << 20) /* bytes of plaintext */
+#define OUTER_HEADER_LEN  72
+#define AEK_LEN           32
+#define FILE_KEY_LEN      64
+
+enum otype { /* what a file is */
+    OTYPE_SEGMENT = 1,
+    OTYPE_WAL = 2,
+    OTYPE_SPOOL = 3,
+    OTYPE_CATALOG = 4,
+    OTYPE_STATE = 5, /* rows of the sealed key-value store: identity, vault */
+};
+
+enum btype { /* what a block is */
+    BTYPE_DATA = 1,
+    BTYPE_WAL = 2,
+    BTYPE_META = 3,   /* a segment's schema, row groups and statistics */
+    BTYPE_FOOTER = 4, /* the list of all blocks before it */
+    BTYPE_ENTRY = 5,  /* a catalog entry */
+    BTYPE_STATE = 6,
+};
+
+struct file_ident { /* what a file header says */
+    uint8_t otype;
+    uint16_t suite;
+    uint8_t account[16], aek_id[16], file_id[16], file_salt[32], file_commit[32];
+};
+
+void file_header_encode(const struct file_ident *f, uint8_t out[FILE_HEADER_LEN]);
+enum err file_header_decode(struct bytes in, struct file_ident *out, struct diag *d);
+
+/* aek_commit of keys.md. ERR_INVALID when the AEK is not exactly 32 bytes: HMAC would pad it silently. */
+enum err aek_commitment(const struct secret *aek, uint16_t suite, const uint8_t account[16],
+                        const uint8_t aek_id[16], uint32_t gen, uint8_t out[32], struct diag *d);
+
+/*
+ * keyd's side: derives the file key from the AEK. For a new file (is_new) it fills f->file_commit; for an
+ * old one it compares in constant time: ERR_CORRUPT, and no key, when this AEK did not make this file.
+ */
+enum err file_key_derive(const struct secret *aek, struct file_ident *f, bool is_new,
+                         struct secret **out, struct diag *d);
+
+/* The holder's side: a file key ready for use, with its HMAC state and cipher contexts kept. Any number of
+ * threads may seal and open with it at once. */
+struct file_key;
+enum err file_key_new(struct file_key **out, const struct file_ident *f, struct bytes key,
+                      struct diag *d);
+void file_key_free(struct file_key *k); /* wipes */
+const struct file_ident *file_key_ident(const struct file_key *k);
+
+/* Appends one sealed block to out. The caller never uses a block_no twice with one key. */
+enum err block_seal(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes plain,
+                    struct buf *out, struct diag *d);
+
+/*
+ * Opens exactly one block that fills `sealed`; appends the plaintext to out only after the tag is good.
+ * All failures read the same to users (ERR_CORRUPT "block cannot be opened"); the exact reason is logged.
+ */
+enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes sealed,
+                    struct buf *out, struct diag *d);
+
+/* What a block header claims, before any key is at hand: for verify, recovery and scanning. */
+struct block_header {
+    uint8_t btype;
+    uint16_t suite;
+    uint8_t account[16], aek_id[16], file_id[16];
+    uint64_t block_no;
+    uint32_t len;
+};
+enum err block_header_decode(struct bytes in, struct block_header *out, struct diag *d);
+
+/* --- second layer (keys.md "Second layer"): another algorithm, another key ---------------------- */
+struct outer_key;
+enum err outer_file_key_derive(const struct secret *iek, const uint8_t iek_id[16],
+                               const struct file_ident *f, struct secret **out, struct diag *d);
+enum err outer_key_new(struct outer_key **out, const uint8_t iek_id[16], const struct file_ident *f,
+                       struct bytes key, struct diag *d);
+void outer_key_free(struct outer_key *k);
+enum err outer_seal(struct outer_key *k, uint64_t frame_no, struct bytes block, struct buf *out,
+                    struct diag *d);
+enum err outer_open(struct outer_key *k, uint64_t frame_no, struct bytes frame, struct buf *out,
+                    struct diag *d);
+
+DEFINE_CLEANUP(file_key_free, struct file_key)
+DEFINE_CLEANUP(outer_key_free, struct outer_key)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kql/kql.h - from text to plan: lexer, parser, binder; knows no storage
+ *
+ * Exact or refused: what is not supported fails by name and position, with Kusto's codes in diag.tag
+ * (SYN0002 syntax, SEM0100 semantic ...) and the offset in diag.pos.
+ */
+#pragma once
+
+#include "kql/plan.h"
+
+#define KQL_TEXT_MAX  ((size_t)1 << 20) /* bytes of one query */
+#define KQL_DEPTH_MAX 200               /* nesting of expressions and of lets */
+
+/* Names that a query may mention. Each call may be made often and must be cheap. */
+struct kql_catalog {
+    void *ctx;
+    /* The table of that name, or ERR_NOT_FOUND. *schema lives as long as the catalogue. */
+    enum err (*table)(void *ctx, const char *name, const struct schema **schema, void **table,
+                      struct diag *d);
+    /* The i-th table name, NULL after the last: for union *, misspelt names and completion. */
+    const char *(*table_name)(void *ctx, uint32_t i);
+};
+
+struct kql_options {
+    int64_t now_ticks;          /* now() */
+    int64_t timespan_from, timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
+};
+
+/* Parses and binds. Everything in *out lives in the arena. */
+enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalog *catalog,
+                     const struct kql_options *opt, struct plan *out, struct diag *d);
+
+/* Line and column (from 1) of an offset, for people. */
+void kql_position(struct bytes text, int32_t pos, uint32_t *line, uint32_t *column);
