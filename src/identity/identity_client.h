@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * identity/identity_client.h - what the other processes ask of identity, over their channel to it
+ *
+ * All calls block up to 10 s; ERR_UNAVAILABLE when identity is away. Tokens are verified locally against
+ * the cached key set.
+ */
+#pragma once
+
+#include "base/chan.h"
+#include "net/http_server.h"
+#include "net/jwt.h"
+
+struct identity_client;
+
+/* Does not own the channel. */
+enum err identity_client_new(struct identity_client **out, struct chan *c, struct diag *d);
+void identity_client_free(struct identity_client *c);
+
+struct caller { /* who a verified token speaks for */
+    char object_id[37], tenant_id[37], app_id[37];
+    char issuer[256];
+};
+
+/* Verifies signature, issuer, audience (any of the list), expiry. Fetches the key set when it has none or the
+ * kid is new (at most once a minute). ERR_DENIED with the tags of jwt_verify(). */
+enum err identity_verify(struct identity_client *c, const char *token, const char *const *audiences,
+                         struct caller *out, struct diag *d);
+
+/* May this principal do the action ("Microsoft.OperationalInsights/clusters/write") at the ARM scope? Data
+ * actions ("Microsoft.KeyVault/vaults/keys/wrap/action", "Microsoft.Insights/Telemetry/Write") with is_data.
+ * ERR_DENIED if not. */
+enum err identity_authorize(struct identity_client *c, const char *object_id, const char *action,
+                            bool is_data, const char *scope, struct diag *d);
+
+struct managed_identity {
+    char principal_id[37], client_id[37], tenant_id[37];
+};
+/* The system-assigned identity of a resource: made on first call, the same afterwards. */
+enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,
+                                 struct managed_identity *out, struct diag *d);
+enum err identity_managed_delete(struct identity_client *c, const char *arm_id, struct diag *d);
+
+/* A token for a managed identity (by principal id): keyd's channel only. ERR_DENIED tag "IdentityGone" when the
+ * principal does not exist (any more): that is the customer speaking. Caches nothing. */
+enum err identity_token(struct identity_client *c, const char *principal_id, const char *resource,
+                        struct buf *token, int64_t *expires_us, struct diag *d);
+
+/* Passes an HTTP request of the front door on: token, discovery and JWKS endpoints, role assignments and
+ * role definitions (ARM), instance discovery. */
+enum err identity_forward(struct identity_client *c, const struct http_request *req,
+                          struct http_response *res, struct diag *d);
+bool identity_owns_path(const char *path); /* true: forward it */
