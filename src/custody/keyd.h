@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * custody/keyd.h - the key daemon: the only process that ever holds an AEK
+ *
+ * No listening socket: one channel to the log service, one to identity, both from the supervisor. Reaches vaults by
+ * HTTPS with the tokens of the clusters' identities.
+ */
+#pragma once
+
+#include "base/chan.h"
+
+struct keyd;
+
+struct keyd_config {
+    const char *ca_file;
+    const char *audit_file;                /* DIR/keyd/audit.log */
+    const char *const *vault_hosts;        /* allow-listed host suffixes with port, NULL-terminated */
+    const char *platform_vault_uri;        /* https://keystead-platform.vault.localhost:8444 */
+    const char *platform_key;              /* "pmk" */
+    const char *platform_principal_id;
+    uint32_t probe_s;                      /* 6..60 */
+    uint32_t revocation_bound_s;           /* 0 = 60; refused unless probe + jitter + timeouts + 3 s fit */
+};
+
+enum err keyd_new(struct keyd **out, const struct keyd_config *c, struct diag *d);
+void keyd_free(struct keyd *k); /* wipes everything */
+struct chan *keyd_chan_logs(struct keyd *k);
+struct chan *keyd_chan_identity(struct keyd *k);
+/* Locks memory, drops privileges, installs seccomp: after the channels are attached, before keyd_start(). */
+enum err keyd_harden(struct diag *d);
+enum err keyd_start(struct keyd *k, struct diag *d); /* threads: load records, probe, serve */
+
+DEFINE_CLEANUP(keyd_free, struct keyd)
