@@ -26,6 +26,14 @@ struct arena_chunk {
     _Alignas(max_align_t) uint8_t data[];
 };
 
+static void drop_chunk(struct arena *a)
+{
+    struct arena_chunk *c = a->chunks;
+    a->chunks = c->next;
+    explicit_bzero(c->data, c->used);
+    free(c);
+}
+
 void arena_init(struct arena *a, size_t limit)
 {
     *a = (struct arena){.limit = limit != 0 ? limit : ARENA_LIMIT_DEFAULT};
@@ -33,13 +41,39 @@ void arena_init(struct arena *a, size_t limit)
 
 void arena_release(struct arena *a)
 {
-    while (a->chunks != NULL) {
-        struct arena_chunk *c = a->chunks;
-        a->chunks = c->next;
-        explicit_bzero(c->data, c->used);
-        free(c);
+    while (a->chunks != NULL) drop_chunk(a);
+    a->used = 0;
+}
+
+void arena_clear(struct arena *a)
+{
+    struct arena_chunk *keep = a->chunks;
+    if (ONE_OBJECT_PER_CHUNK || (keep != NULL && keep->size > CHUNK_MAX)) keep = NULL;
+    if (keep != NULL) a->chunks = keep->next;
+    while (a->chunks != NULL) drop_chunk(a);
+    if (keep != NULL) {
+        explicit_bzero(keep->data, keep->used);
+        keep->used = 0;
+        keep->next = NULL;
+        a->chunks = keep;
     }
     a->used = 0;
+}
+
+struct arena_mark arena_mark(const struct arena *a)
+{
+    struct arena_chunk *c = a->chunks;
+    return (struct arena_mark){c, c != NULL ? c->used : 0, a->used};
+}
+
+void arena_rewind(struct arena *a, struct arena_mark m)
+{
+    while (a->chunks != m.chunk) drop_chunk(a);
+    if (m.chunk != NULL) {
+        explicit_bzero(m.chunk->data + m.chunk_used, m.chunk->used - m.chunk_used);
+        m.chunk->used = m.chunk_used;
+    }
+    a->used = m.used;
 }
 
 static struct arena_chunk *chunk_for(struct arena *a, size_t size)
