@@ -20,6 +20,9 @@ struct keyd_config {
     const char *platform_principal_id;
     uint32_t probe_s;                      /* 6..60 */
     uint32_t revocation_bound_s;           /* 0 = 60; refused unless probe + jitter + timeouts + 3 s fit */
+    /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be NULL. */
+    void (*holder_failed)(void *ctx);
+    void *ctx;
 };
 
 enum err keyd_new(struct keyd **out, const struct keyd_config *c, struct diag *d);
