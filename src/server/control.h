@@ -6,6 +6,7 @@
  *
  *      'P' name + descriptor   supervisor to child: here is a new socket to that peer
  *      'R' JSON                child to supervisor: serving; what others need to know
+ *      'Q'                     supervisor to child: stop
  *      'K' name                keyd to supervisor: that process did not acknowledge a wipe, kill it
  *
  * The child holds it as descriptor CONTROL_FD. Its end is the supervisor's death: the child stops.

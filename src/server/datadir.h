@@ -12,7 +12,6 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "identity/identity.h"
 
 struct datadir {
     char *path; /* absolute */
@@ -29,11 +28,3 @@ char *datadir_path(const struct datadir *dd, const char *name); /* free() */
 /* Maps DIR/clock. want_virtual in a directory made without it (or the other way round) is ERR_CONFLICT. Without a
  * clock file and without the wish: nothing. */
 enum err datadir_clock(const struct datadir *dd, bool want_virtual, struct diag *d);
-
-struct credentials { /* credentials.json */
-    struct identity_founder founder;
-    char endpoint[256], vault_suffix[256], ca_file[DATADIR_PATH_MAX + 32];
-};
-enum err credentials_write(const struct datadir *dd, const struct credentials *c, struct diag *d);
-/* ERR_NOT_FOUND when there is none. */
-enum err credentials_read(const struct datadir *dd, struct credentials *out, struct diag *d);
