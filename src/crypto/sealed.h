@@ -8,7 +8,7 @@
  *   block: 96-byte header (all of it additional data), ciphertext of AES-256-GCM, 16-byte tag:
  *      0 "KSTB"   4 version=1   5 btype   6 suite16   8 account[16]   24 aek_id[16]   40 file_id[16]
  *     56 block_no64   64 len32 (1..16 MiB)   68 zero32   72 block_salt[24]
- *   outer frame of the second layer: 72-byte header "KSTO", ciphertext of ChaCha20-Poly1305, 16-byte tag
+ *   outer frame of the second layer: 80-byte header "KSTO", ciphertext of ChaCha20-Poly1305, 16-byte tag
  *
  * Known answers: tests/data/suite0001.json. Numbers of types: docs/formats/sealed.md; never reused.
  */
@@ -23,7 +23,7 @@
 #define BLOCK_TAG_LEN     16
 #define BLOCK_OVERHEAD    (BLOCK_HEADER_LEN + BLOCK_TAG_LEN)
 #define BLOCK_LEN_MAX     ((uint32_t)16 << 20) /* bytes of plaintext */
-#define OUTER_HEADER_LEN  72
+#define OUTER_HEADER_LEN  80
 #define AEK_LEN           32
 #define FILE_KEY_LEN      64
 
