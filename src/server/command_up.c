@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server/command_up.c - the command line of `keystead up` */
+#include "server/commands.h"
+
+#include "base/opt.h"
+#include "server/supervisor.h"
+
+int command_up(int argc, char **argv, struct diag *d)
+{
+    struct up_options o = {.listen = "127.0.0.1:8443", .vault_listen = "127.0.0.1:8444",
+                           .domain = "localhost", .probe_s = 30, .revocation_bound_s = 0};
+    const struct opt opts[] = {
+        {.name = "data", .value = "DIR", .help = "data directory, made if missing", .text = &o.data},
+        {.name = "listen", .value = "ADDRESS:PORT", .help = "front door (127.0.0.1:8443)", .text = &o.listen},
+        {.name = "vault-listen", .value = "ADDRESS:PORT", .help = "vaults (127.0.0.1:8444)", .text = &o.vault_listen},
+        {.name = "domain", .value = "NAME", .help = "name of this server; vaults are *.vault.NAME (localhost)", .text = &o.domain},
+        {.name = "probe-seconds", .value = "N", .help = "how often each key is tried, 6 to 60 (30)", .number = &o.probe_s, .min = 6, .max = 60},
+        {.name = "revocation-bound", .value = "SECONDS", .help = "no row is returned later than this after a denial, 10 to 3600 (probe + 30)", .number = &o.revocation_bound_s, .min = 10, .max = 3600},
+        {.name = "virtual-clock", .help = "time is turned by POST /admin/clock; for a directory made with it", .flag = &o.virtual_clock},
+        {.name = "allow-swap", .help = "run although memory may be written to unencrypted swap", .flag = &o.allow_swap},
+    };
+    const struct opt_command c = {
+        .usage = "keystead up --data DIR [options]",
+        .about = "Runs identity, vault, key daemon and log service in the foreground and restarts what dies. Prints one\n"
+                 "line when all is ready. SIGTERM stops it cleanly: what was acknowledged is on disk.",
+        .opts = opts, .n_opts = sizeof opts / sizeof opts[0]};
+    uint32_t n;
+    bool helped;
+    if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
+    if (helped) return EXIT_OK;
+    if (o.data == NULL) {
+        (void)FAIL(d, ERR_INVALID, "--data DIR is missing");
+        return EXIT_USAGE;
+    }
+    return exit_of(supervisor_run(&o, d));
+}

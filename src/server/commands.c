@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server/commands.c - every command of the program */
+#include "server/commands.h"
+
+#include "cli/cli.h"
+
+const struct command commands[] = {
+    {"up", "run everything on this machine: log service, key daemon, vault, identity", command_up},
+    {"walk", "show the main job on a running server: keys, logs, queries, revocation, rotation", cli_walk},
+    {"query", "run a KQL query", cli_query},
+    {"ingest", "send a file of rows to a table", cli_ingest},
+    {"token", "print a bearer token", cli_token},
+    {"keys", "status of keys: who can read what, and since when", cli_keys},
+    {"verify", "check every block of a data directory", command_verify},
+    {"gen", "write generated web logs as NDJSON", cli_gen},
+    {"hosts", "lines for /etc/hosts, so that clients find the vaults", cli_hosts},
+    {"version", "version and build", cli_version},
+    {"serve-identity", NULL, serve_identity},
+    {"serve-vault", NULL, serve_vault},
+    {"serve-keyd", NULL, serve_keyd},
+    {"serve-logs", NULL, serve_logs},
+};
+const uint32_t n_commands = sizeof commands / sizeof commands[0];

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server/serve.c - parses what server/supervisor.c passes on */
+#include "server/serve.h"
+
+#include "base/opt.h"
+#include "base/os.h"
+#include "base/time.h"
+
+enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d)
+{
+    struct serve_options o = {0};
+    const struct opt opts[] = {
+        {.name = "data", .value = "DIR", .text = &o.data},
+        {.name = "endpoint", .value = "URL", .text = &o.endpoint},
+        {.name = "listen", .value = "ADDRESS:PORT", .text = &o.listen},
+        {.name = "vault-listen", .value = "ADDRESS:PORT", .text = &o.vault_listen},
+        {.name = "vault-suffix", .value = "HOST", .text = &o.vault_suffix},
+        {.name = "ca-file", .value = "FILE", .text = &o.ca_file},
+        {.name = "tenant", .value = "GUID", .text = &o.tenant},
+        {.name = "subscription", .value = "GUID", .text = &o.subscription},
+        {.name = "object-id", .value = "GUID", .text = &o.object_id},
+        {.name = "platform-principal", .value = "GUID", .text = &o.platform_principal},
+        {.name = "probe-seconds", .value = "N", .number = &o.probe_s, .max = 60},
+        {.name = "revocation-bound", .value = "N", .number = &o.revocation_bound_s, .max = 3600},
+        {.name = "virtual-clock", .flag = &o.virtual_clock},
+        {.name = "allow-swap", .flag = &o.allow_swap},
+    };
+    const struct opt_command c = {.usage = "started by keystead up", .about = "", .opts = opts,
+                                  .n_opts = sizeof opts / sizeof opts[0]};
+    uint32_t n;
+    bool helped;
+    TRY(opt_parse(&c, argc, argv, &n, &helped, d));
+    if (helped || o.data == NULL) return FAIL(d, ERR_INVALID, "this command is for keystead up");
+    *out = o;
+    return OK;
+}
+
+enum err serve_clock(const struct serve_options *o, struct diag *d)
+{
+    if (!o->virtual_clock) return OK;
+    CLEANUP_FREE char *path = os_path(o->data, "clock");
+    return clock_open(path, false, d);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server/serve.h - the options that the supervisor hands to its processes, and the clock they share */
+#pragma once
+
+#include "base/err.h"
+
+struct serve_options {
+    const char *data, *endpoint, *listen, *vault_listen, *vault_suffix, *ca_file, *tenant, *subscription, *object_id,
+        *platform_principal;
+    bool virtual_clock, allow_swap;
+    uint64_t probe_s, revocation_bound_s;
+};
+
+enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d);
+enum err serve_clock(const struct serve_options *o, struct diag *d);

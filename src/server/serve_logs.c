@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server/serve_logs.c - the log service's process: wiring, start and stop
+ *
+ * It listens before it can serve: until keyd has the platform's key everything but health, tokens and vaults answers
+ * 503 with Retry-After (api/api.h).
+ */
+#include "server/commands.h"
+
+#include "api/api.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "server/harden.h"
+#include "server/process.h"
+#include "server/records.h"
+#include "server/serve.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct logs {
+    struct catalog *catalog;
+    struct custody *custody;
+    struct chan *identity_chan;
+    struct identity_client *identity;
+    struct http_client *http;
+    struct pool *query_pool;
+    _Atomic(struct api *) api;
+    struct http_server *server;
+    struct store *store;
+};
+
+static enum err key_changed(void *ctx, const uint8_t account[16], enum key_state was,
+                            enum key_state now, struct diag *d)
+{
+    struct logs *l = ctx;
+    return api_key_changed(atomic_load(&l->api), account, was, now, d);
+}
+
+static enum err persist(void *ctx, const struct custody_record *records, size_t n, struct diag *d)
+{
+    return records_persist(((struct logs *)ctx)->catalog, records, n, d);
+}
+
+static enum err load(void *ctx, const char *kind,
+                     enum err (*visit)(void *visit_ctx, const struct custody_record *r, struct diag *d),
+                     void *visit_ctx, struct diag *d)
+{
+    return records_load(((struct logs *)ctx)->catalog, kind, visit, visit_ctx, d);
+}
+
+static enum err open_peers(struct logs *l, const struct serve_options *o, struct diag *d)
+{
+    CLEANUP_FREE char *path = os_path(o->data, "catalog.db");
+    TRY(catalog_open_sqlite(&l->catalog, path, d));
+    TRY(chan_new(&l->identity_chan, "identity", 1, NULL, NULL, d));
+    TRY(identity_client_new(&l->identity, l->identity_chan, d));
+    TRY(process_peer("identity", l->identity_chan, d));
+    const struct custody_config custody = {.ctx = l, .persist = persist, .load = load, .changed = key_changed};
+    TRY(custody_new(&l->custody, &custody, d));
+    TRY(process_peer("keyd", custody_chan(l->custody), d));
+    TRY(http_client_new(&l->http, o->ca_file, d));
+    return pool_new(&l->query_pool, cpu_count(), 4096, d);
+}
+
+static enum err listen_on(struct logs *l, const struct serve_options *o, struct diag *d)
+{
+    CLEANUP_FREE char *vault_base = str_fmt("https://%s", o->vault_suffix);
+    const char *const vault_hosts[] = {o->vault_suffix, NULL};
+    const struct api_config api = {
+        .catalog = l->catalog,
+        .custody = l->custody,
+        .identity = l->identity,
+        .http = l->http,
+        .query_pool = l->query_pool,
+        .endpoint = o->endpoint,
+        .vault_base = vault_base,
+        .vault_suffix = o->vault_suffix,
+        .tenant_id = o->tenant,
+        .subscription_id = o->subscription,
+        .owner_object_id = o->object_id,
+        .vault_hosts = vault_hosts,
+    };
+    struct api *a = NULL;
+    TRY(api_new(&a, &api, d));
+    atomic_store(&l->api, a);
+    CLEANUP_FREE char *cert = os_path(o->data, "tls/server.pem");
+    CLEANUP_FREE char *key = os_path(o->data, "tls/server.key");
+    const struct http_server_config http = {.address = o->listen, .cert_file = cert, .key_file = key,
+                                            .handler = api_handler, .ctx = a};
+    return http_server_start(&l->server, &http, d);
+}
+
+#define READY_MS (60 * 1000) /* per try; the supervisor's stop is noticed in between */
+
+static enum err open_store(struct logs *l, const struct serve_options *o, struct diag *d)
+{
+    while (custody_wait_ready(l->custody, READY_MS, NULL) != OK) LOG(WARN, "logs.waits_for_keyd");
+    struct store_config config = {
+        .dir = o->data,
+        .catalog = l->catalog,
+        .keys = {.ops = &(const struct key_ops){.create = custody_file_create,
+                                                .open = custody_file_open,
+                                                .release = custody_file_release,
+                                                .check = custody_lease_check},
+                 .self = l->custody},
+    };
+    struct api *a = atomic_load(&l->api);
+    TRY(api_platform_account(a, config.platform_account, d));
+    TRY(store_open(&l->store, &config, d));
+    return api_start(a, l->store, d);
+}
+
+static void close_all(struct logs *l)
+{
+    struct api *a = atomic_load(&l->api);
+    http_server_stop(l->server);
+    if (a != NULL) api_stop(a);
+    if (l->store != NULL) store_close(l->store);
+    atomic_store(&l->api, NULL);
+    custody_free(l->custody);
+    api_free(a);
+    pool_free(l->query_pool);
+    http_client_free(l->http);
+    identity_client_free(l->identity);
+    chan_free(l->identity_chan);
+    if (l->catalog != NULL) l->catalog->ops->close(l->catalog);
+}
+
+static enum err serve(struct logs *l, const struct serve_options *o, struct diag *d)
+{
+    bool swap_allowed;
+    TRY(process_begin("logs", d));
+    TRY(harden_process(d));
+    TRY(harden_swap(o->allow_swap, &swap_allowed, d));
+    TRY(serve_clock(o, d));
+    TRY(open_peers(l, o, d));
+    TRY(listen_on(l, o, d));
+    TRY(open_store(l, o, d));
+    TRY(process_ready(NULL, d));
+    process_wait_quit();
+    return OK;
+}
+
+int serve_logs(int argc, char **argv, struct diag *d)
+{
+    struct serve_options o;
+    if (serve_parse(argc, argv, &o, d) != OK) return EXIT_USAGE;
+    struct logs l = {0};
+    enum err e = serve(&l, &o, d);
+    close_all(&l);
+    return exit_of(e);
+}
