@@ -111,6 +111,12 @@ enum err process_kill_peer(const char *name, struct diag *d)
     return control_send(CONTROL_FD, 'K', name, -1, d);
 }
 
+bool process_quitting(void)
+{
+    LOCK_SCOPE(&self.lock);
+    return self.quit;
+}
+
 void process_wait_quit(void)
 {
     LOCK_SCOPE(&self.lock);

@@ -91,20 +91,24 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     return http_server_start(&l->server, &http, d);
 }
 
-#define READY_MS (60 * 1000) /* per try; the supervisor's stop is noticed in between */
+#define READY_MS 2000 /* per try; the supervisor's stop is noticed in between */
 
 static enum err open_store(struct logs *l, const struct serve_options *o, struct diag *d)
 {
-    while (custody_wait_ready(l->custody, READY_MS, NULL) != OK) LOG(WARN, "logs.waits_for_keyd");
-    struct store_config config = {
-        .dir = o->data,
-        .catalog = l->catalog,
-        .keys = {.ops = &(const struct key_ops){.create = custody_file_create,
-                                                .open = custody_file_open,
-                                                .release = custody_file_release,
-                                                .check = custody_lease_check},
-                 .self = l->custody},
+    static const struct key_ops key_ops = {
+        .create = custody_file_create,
+        .open = custody_file_open,
+        .release = custody_file_release,
+        .check = custody_lease_check,
     };
+    struct diag why = DIAG_INIT;
+    while (custody_wait_ready(l->custody, READY_MS, &why) != OK) {
+        if (process_quitting()) return FAIL(d, ERR_CANCELLED, "stopped before keyd was ready");
+        LOG(WARN, "logs.waits_for_keyd", F_ERR(&why));
+        diag_reset(&why);
+    }
+    struct store_config config = {
+        .dir = o->data, .catalog = l->catalog, .keys = {.ops = &key_ops, .self = l->custody}};
     struct api *a = atomic_load(&l->api);
     TRY(api_platform_account(a, config.platform_account, d));
     TRY(store_open(&l->store, &config, d));
