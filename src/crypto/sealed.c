@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define FORMAT_VERSION 1
@@ -138,10 +139,23 @@ enum err file_key_derive(const struct secret *aek, struct file_ident *f, bool is
 /* --- blocks --------------------------------------------------------------------------------------
  */
 
+/* (9) A call that derives holds `use` for reading; file_key_wipe() takes it for writing. */
 struct file_key {
     struct file_ident ident;
+    pthread_rwlock_t use;
+    enum err wiped; /* OK: the key is there */
     struct hmac_key *hmac;
 };
+
+/* Busy readers must not keep a wipe waiting, as glibc's default would let them. */
+static void use_init(pthread_rwlock_t *l)
+{
+    pthread_rwlockattr_t a;
+    pthread_rwlockattr_init(&a);
+    pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(l, &a);
+    pthread_rwlockattr_destroy(&a);
+}
 
 enum err file_key_new(struct file_key **out, const struct file_ident *f, struct bytes key,
                       struct diag *d)
@@ -153,6 +167,7 @@ enum err file_key_new(struct file_key **out, const struct file_ident *f, struct 
     CLEANUP(file_key_free) struct file_key *k = calloc(1, sizeof *k);
     if (k == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     k->ident = *f;
+    use_init(&k->use);
     TRY(hmac_key_new(&k->hmac, key, d));
     *out = TAKE(k);
     return OK;
@@ -162,7 +177,33 @@ void file_key_free(struct file_key *k)
 {
     if (k == NULL) return;
     hmac_key_free(k->hmac);
+    pthread_rwlock_destroy(&k->use);
     free(k);
+}
+
+void file_key_wipe(struct file_key *k, enum err why)
+{
+    assert(why != OK);
+    pthread_rwlock_wrlock(&k->use);
+    if (k->wiped == OK) k->wiped = why;
+    hmac_key_free(TAKE(k->hmac));
+    pthread_rwlock_unlock(&k->use);
+}
+
+/* Takes `use` for reading, unless the key is gone. */
+static enum err begin_use(struct file_key *k, struct diag *d)
+{
+    pthread_rwlock_rdlock(&k->use);
+    enum err why = k->wiped;
+    if (why == OK) return OK;
+    pthread_rwlock_unlock(&k->use);
+    return FAIL(d, why, why == ERR_KEY_LOCKED ? "the customer has withdrawn the key of this data"
+                                              : "the key of this data is not available now");
+}
+
+static void end_use(struct file_key *k)
+{
+    pthread_rwlock_unlock(&k->use);
 }
 
 const struct file_ident *file_key_ident(const struct file_key *k)
@@ -218,6 +259,11 @@ enum err block_seal_salted(struct file_key *k, enum btype btype, uint64_t block_
     size_t before = out->len;
     uint8_t *to = buf_extend(out, plain.len + BLOCK_OVERHEAD);
     if (to == NULL) return buf_check(out, d);
+    enum err e = begin_use(k, d);
+    if (e != OK) {
+        buf_shrink(out, before);
+        return e;
+    }
     encode_header(&k->ident, btype, block_no, (uint32_t)plain.len, salt, to);
 
     struct dek dek;
@@ -226,8 +272,9 @@ enum err block_seal_salted(struct file_key *k, enum btype btype, uint64_t block_
                      .key = dek.key,
                      .nonce = dek.nonce,
                      .aad = bytes_of(to, BLOCK_HEADER_LEN)};
-    enum err e = aead_seal(&a, plain, to + BLOCK_HEADER_LEN, d);
+    e = aead_seal(&a, plain, to + BLOCK_HEADER_LEN, d);
     wipe(&dek, sizeof dek);
+    end_use(k);
     if (e != OK) buf_shrink(out, before);
     return e;
 }
@@ -307,6 +354,11 @@ enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, str
     size_t before = out->len;
     uint8_t *to = buf_extend(out, sealed.len - BLOCK_OVERHEAD);
     if (to == NULL) return buf_check(out, d);
+    enum err e = begin_use(k, d);
+    if (e != OK) {
+        buf_shrink(out, before);
+        return e;
+    }
 
     struct dek dek;
     derive_dek(k, (uint8_t)btype, block_no, salt, &dek);
@@ -315,8 +367,9 @@ enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, str
                      .nonce = dek.nonce,
                      .aad = bytes_of(sealed.p, BLOCK_HEADER_LEN)};
     struct bytes body = bytes_of(sealed.p + BLOCK_HEADER_LEN, sealed.len - BLOCK_HEADER_LEN);
-    enum err e = aead_open(&a, body, to, NULL);
+    e = aead_open(&a, body, to, NULL);
     wipe(&dek, sizeof dek);
+    end_use(k);
     if (e == OK) return OK;
 
     buf_shrink(out, before); /* also wipes */

@@ -70,6 +70,10 @@ struct file_key;
 enum err file_key_new(struct file_key **out, const struct file_ident *f, struct bytes key,
                       struct diag *d);
 void file_key_free(struct file_key *k); /* wipes */
+/* Takes the key away from those who hold it: returns when no call is using it any more and its bytes are wiped; from
+ * then on every block_seal() and block_open() with it fails with `why`. The first reason stays. Any thread, any time
+ * before file_key_free(). */
+void file_key_wipe(struct file_key *k, enum err why);
 const struct file_ident *file_key_ident(const struct file_key *k);
 
 /* Appends one sealed block to out. The caller never uses a block_no twice with one key. */
