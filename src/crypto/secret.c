@@ -171,12 +171,15 @@ static bool take_memory(struct secret *s, size_t len)
     return true;
 }
 
-#ifdef __SANITIZE_ADDRESS__
-#define UNDER_ASAN 1
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN true
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
+#define UNDER_ASAN true
 #endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN false
 #endif
 
 enum err secret_new(struct secret **out, size_t len, struct diag *d)
@@ -186,16 +189,16 @@ enum err secret_new(struct secret **out, size_t len, struct diag *d)
     CLEANUP_FREE struct secret *s = calloc(1, sizeof *s);
     if (s == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     s->len = len;
-#ifdef UNDER_ASAN
-    /* A malloc of its own, so that an overrun is found where it happens. */
-    s->p = calloc(1, len != 0 ? len : 1);
-    if (s->p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-#else
-    LOCK_SCOPE(&lock);
-    if (!take_memory(s, len)) {
-        return FAIL(d, ERR_UNAVAILABLE, "no more memory can be locked: raise RLIMIT_MEMLOCK");
+    if (UNDER_ASAN) {
+        /* A malloc of its own, so that an overrun is found where it happens. */
+        s->p = calloc(1, len != 0 ? len : 1);
+        if (s->p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    } else {
+        LOCK_SCOPE(&lock);
+        if (!take_memory(s, len)) {
+            return FAIL(d, ERR_UNAVAILABLE, "no more memory can be locked: raise RLIMIT_MEMLOCK");
+        }
     }
-#endif
     *out = TAKE(s);
     return OK;
 }
