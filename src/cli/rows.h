@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli/rows.h - a log file as rows: one JSON object per row, as text
+ *
+ * Formats: json (an array of objects), ndjson, and the logs that a Debian machine keeps: dpkg (/var/log/dpkg.log), apt
+ * (/var/log/apt/history.log), syslog (RFC 3164 or ISO 8601 times), journal (journalctl -o json), text (one line, one
+ * row: Message). "auto" looks at the beginning. Rows of the line formats have TimeGenerated in UTC.
+ */
+#pragma once
+
+#include "base/bytes.h"
+
+struct rows {
+    struct buf text;   /* the objects, one after another */
+    struct buf starts; /* uint64_t offsets of each, and the end of the last */
+};
+
+static inline size_t rows_count(const struct rows *r)
+{
+    return r->starts.len < 16 ? 0 : r->starts.len / 8 - 1;
+}
+struct bytes rows_at(const struct rows *r, size_t i);
+void rows_release(struct rows *r);
+
+/* format: a name above. Lines that do not parse are ERR_INVALID with their number (json, ndjson), or become rows with
+ * only a Message (the other formats: a log may hold anything). */
+enum err rows_parse(struct bytes input, const char *format, struct rows *out, struct diag *d);
+
+#define CLEANUP_ROWS __attribute__((cleanup(rows_release)))
