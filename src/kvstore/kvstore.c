@@ -25,8 +25,7 @@ enum statement { GET, PUT, DEL, KEYS, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [GET] = "SELECT sealed FROM rows WHERE tab = ?1 AND key = ?2",
-    [PUT] = "INSERT INTO rows(tab, key, sealed) VALUES(?1, ?2, ?3) "
-            "ON CONFLICT(tab, key) DO UPDATE SET sealed = ?3",
+    [PUT] = "INSERT OR REPLACE INTO rows(tab, key, sealed) VALUES(?1, ?2, ?3)",
     [DEL] = "DELETE FROM rows WHERE tab = ?1 AND key = ?2",
     [KEYS] = "SELECT key FROM rows WHERE tab = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
 };
