@@ -1,4 +1,73 @@
-# The front door. `make run` shows Keystead at work; `make test` proves it. Everything else is a part of those.
-BUILD := build
-JOBS  := -j2
-.PHONY: deps build check test run demo lint asan tsan fuzz bench clean
+# The front door. `make run` shows Keystead at work, `make test` proves it; the rest are parts of those.
+JOBS ?= 2
+T    ?=
+CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
+
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash bench clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make run      install what is missing, build, start, and show the main job on this machine's own logs
+run: build
+	@tools/run.sh --stay
+
+## make demo     the same, and exit 0 at the end
+demo: build
+	@tools/run.sh
+
+## make deps     the Debian packages that the build needs (as root or with sudo)
+deps:
+	@tools/deps.sh build
+
+deps-test:
+	@tools/deps.sh test
+
+## make build    build/keystead
+build: deps
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release -j$(JOBS)
+	@ln -sfn release/keystead build/keystead
+	@ln -sfn build/release/compile_commands.json compile_commands.json
+
+## make check    layers, unit and golden tests: under a minute; T=wal for one module
+check: build
+	@tools/layers.py
+	@$(call CTEST,release) -L unit $(if $(T),-R $(T))
+
+## make test     everything, real components too: at most 25 minutes on 2 cores
+test: deps-test build
+	@tools/layers.py
+	@cmake --preset asan >/dev/null && cmake --build --preset asan -j$(JOBS)
+	@cmake --preset clang >/dev/null && cmake --build --preset clang -j$(JOBS)
+	@$(call CTEST,asan) -L unit $(if $(T),-R $(T))
+	@$(call CTEST,release) $(if $(T),-R $(T))
+
+## make lint     clang-format, clang-tidy, layers
+lint: deps-test build
+	@tools/layers.py
+	@tools/lint.sh
+
+format:
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+## make asan     check under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer
+asan tsan clang: deps-test
+	@cmake --preset $@ >/dev/null && cmake --build --preset $@ -j$(JOBS)
+	@$(call CTEST,$@) -L unit $(if $(T),-R $(T))
+
+## make fuzz     each fuzz target for SECONDS=60;  F=name for one
+fuzz: deps-test
+	@cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j$(JOBS)
+	@tools/fuzz.sh $(or $(SECONDS),60) $(F)
+
+## make crash    kill processes at random moments during ingestion; N=20 rounds, SEED= repeats a failure
+crash: build
+	@python3 tests/crash/crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+
+## make bench    ratios against peers, kept in bench/results.md
+bench: build
+	@tools/bench.sh
+
+clean:
+	rm -rf build compile_commands.json

@@ -1,0 +1,23 @@
+#!/bin/sh
+# tools/deps.sh build|test - installs the Debian packages that are missing; silent when none is.
+set -eu
+build="gcc g++ make cmake pkg-config libmicrohttpd-dev libgnutls28-dev libcurl4-openssl-dev libjansson-dev libsimdjson-dev
+ libzstd-dev zlib1g-dev libsqlite3-dev libsodium-dev libre2-dev libintelrdfpmath-dev libxxhash-dev libseccomp-dev libcmocka-dev
+ libssl-dev"
+test="clang clang-format clang-tidy libclang-rt-14-dev python3 openssl git"
+case "${1:-build}" in
+build) want=$build ;;
+test) want="$build $test" ;;
+*) echo "usage: tools/deps.sh build|test" >&2; exit 2 ;;
+esac
+missing=
+for p in $want; do
+    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+echo "installing:$missing"
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
