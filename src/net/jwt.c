@@ -150,7 +150,7 @@ static bool decode_segment(const char *text, size_t n, struct buf *out)
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         if (!letter && c != '-' && c != '_') return false;
     }
-    return n != 0 && base64_decode(out, bytes_of(text, n), NULL) == OK && !out->bad;
+    return base64_decode(out, bytes_of(text, n), NULL) == OK && !out->bad;
 }
 
 static enum err split(const char *token, struct parts *p, struct diag *d)
