@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec/exec.c - one query: limits, scalar subqueries, the main pipeline, the result handed out */
+#include "exec/run.h"
+
+#include "base/rand.h"
+#include "base/time.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+static int64_t cpu_now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
+}
+
+static struct exec_limits with_defaults(struct exec_limits l)
+{
+    if (l.rows_max == 0) l.rows_max = ROWS_MAX_DEFAULT;
+    if (l.bytes_max == 0) l.bytes_max = BYTES_MAX_DEFAULT;
+    if (l.memory_max == 0) l.memory_max = MEMORY_MAX_DEFAULT;
+    return l;
+}
+
+static enum err query_open(struct query *q, const struct exec_request *r, struct diag *d)
+{
+    unsigned n = r->pool != NULL ? cpu_count() : 1;
+    *q = (struct query){.r = r, .limits = with_defaults(r->limits), .hash_seed = rand_u64()};
+    q->n_workers = n < WORKERS_MAX ? n : WORKERS_MAX;
+    mem_open(q, &q->mem);
+    q->workers = arena_array(&q->mem.a, struct worker, q->n_workers);
+    if (q->workers == NULL) return query_full(q, d);
+    for (unsigned i = 0; i < q->n_workers; i++) {
+        struct worker *w = &q->workers[i];
+        *w = (struct worker){.q = q, .slot = i, .d = DIAG_INIT};
+        mem_open(q, &w->unit);
+        mem_open(q, &w->scratch);
+    }
+    return OK;
+}
+
+static void query_close(struct query *q)
+{
+    for (unsigned i = 0; q->workers != NULL && i < q->n_workers; i++) {
+        mem_close(q, &q->workers[i].unit);
+        mem_close(q, &q->workers[i].scratch);
+    }
+    mem_close(q, &q->mem);
+}
+
+/* A plan deeper than the stack should have to bear is refused before anything recurses into it. */
+static enum err check_depth(const struct op *op, unsigned depth, struct diag *d)
+{
+    for (; op != NULL; op = op->input, depth++) {
+        if (depth > OP_DEPTH_MAX) {
+            return FAIL(d, ERR_LIMIT, "the query has more than %d operators in a row",
+                        OP_DEPTH_MAX);
+        }
+        for (uint32_t k = 1; op->kind == OP_UNION && k < op->unions.n; k++) {
+            TRY(check_depth(op->unions.inputs[k], depth + 1, d));
+        }
+    }
+    return OK;
+}
+
+static uint64_t batch_bytes(const struct batch *b)
+{
+    uint64_t sum = 0;
+    for (uint32_t c = 0; c < b->n_cols; c++) {
+        const struct vec *v = &b->cols[c];
+        sum += type_width(v->type) * b->n_rows;
+        if (v->type != T_STRING && v->type != T_DYNAMIC) continue;
+        for (uint32_t i = 0; i < b->n_rows; i++)
+            sum += vec_str(v, i).len;
+    }
+    return sum;
+}
+
+static enum err hand_out(struct query *q, const struct relation *r, exec_sink *sink, void *ctx,
+                         struct diag *d)
+{
+    if (r->n_rows > q->limits.rows_max) {
+        return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
+                        "the result has more than %" PRIu64 " rows", q->limits.rows_max);
+    }
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < r->n_batches; i++) {
+        bytes += batch_bytes(&r->batches[i]);
+        if (bytes > q->limits.bytes_max) {
+            return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
+                            "the result has more than %" PRIu64 " bytes", q->limits.bytes_max);
+        }
+    }
+    for (uint32_t i = 0; i < r->n_batches; i++)
+        TRY(sink(ctx, &r->batches[i], d));
+    return OK;
+}
+
+static enum err query_run(struct query *q, exec_sink *sink, void *ctx, struct diag *d)
+{
+    const struct op *root = q->r->plan->root;
+    TRY(check_depth(root, 0, d));
+    TRY(scalars_run(q, root, d));
+    bool *needed = arena_array(&q->mem.a, bool, root->schema.n);
+    if (needed == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < root->schema.n; i++)
+        needed[i] = true;
+    struct relation r;
+    TRY(run_relation(q, root, needed, &r, d));
+    enum err e = hand_out(q, &r, sink, ctx, d);
+    relation_release(q, &r);
+    return e;
+}
+
+enum err exec_run(const struct exec_request *r, exec_sink *sink, void *ctx,
+                  struct exec_stats *stats, struct diag *d)
+{
+    int64_t wall = time_mono_us(), cpu = cpu_now_us();
+    struct query q;
+    enum err e = query_open(&q, r, d);
+    if (e == OK) e = query_run(&q, sink, ctx, d);
+    if (stats != NULL) {
+        *stats = (struct exec_stats){.rows_scanned = q.rows_scanned,
+                                     .units_scanned = q.units_scanned,
+                                     .units_total = q.units_total,
+                                     .took_us = time_mono_us() - wall,
+                                     .cpu_us = cpu_now_us() - cpu};
+    }
+    query_close(&q);
+    return e;
+}

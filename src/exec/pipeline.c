@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec/pipeline.c - hands the units of a pipeline to the workers */
+#include "exec/run.h"
+
+void pipeline_add(struct pipeline *p, struct leg *l)
+{
+    l->next = NULL;
+    *p->legs_end = l;
+    p->legs_end = &l->next;
+}
+
+static enum err run_unit(struct pipeline *p, struct worker *w, uint32_t unit)
+{
+    struct leg *l = p->legs;
+    w->unit_no = unit;
+    w->unit_rows = 0;
+    w->unit_batch = NULL;
+    w->unit_done = false;
+    while (unit >= l->n_units) {
+        unit -= l->n_units;
+        l = l->next;
+    }
+    TRY(query_check(w->q, &w->d));
+    return l->run(l, w, unit);
+}
+
+static uint32_t n_units(const struct pipeline *p)
+{
+    uint32_t n = 0;
+    for (const struct leg *l = p->legs; l != NULL; l = l->next)
+        n += l->n_units;
+    return n;
+}
+
+/* Units are handed out in their order, so those begun are always a prefix (3). */
+static void work(void *arg, unsigned slot)
+{
+    struct pipeline *p = arg;
+    struct query *q = p->q;
+    struct worker *w = &q->workers[slot];
+    uint32_t n = n_units(p);
+    while (!atomic_load(&p->enough) && !atomic_load(&q->stop)) {
+        uint32_t unit = atomic_fetch_add(&p->next_unit, 1);
+        if (unit >= n) break;
+        mem_settle(q, &w->unit);
+        enum err e = run_unit(p, w, unit);
+        w->memos = NULL;
+        w->unit_batch = NULL;
+        mem_clear(q, &w->scratch);
+        mem_clear(q, &w->unit);
+        if (e == OK) continue;
+
+        int none = OK;
+        if (atomic_compare_exchange_strong(&p->err, &none, e)) p->failed = slot;
+        atomic_store(&q->stop, true);
+    }
+}
+
+static void close_legs(struct pipeline *p)
+{
+    for (struct leg *l = p->legs; l != NULL; l = l->next) {
+        if (l->close != NULL) l->close(l, p->q);
+    }
+    p->legs = NULL;
+}
+
+enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d)
+{
+    struct query *q = p->q;
+    unsigned n = n_units(p) < q->n_workers ? n_units(p) : q->n_workers;
+    for (unsigned i = 0; i < q->n_workers; i++)
+        diag_reset(&q->workers[i].d);
+    if (in_order || n <= 1 || q->r->pool == NULL)
+        work(p, 0);
+    else
+        pool_each(q->r->pool, n, work, p);
+    close_legs(p);
+
+    enum err e = (enum err)atomic_load(&p->err);
+    if (e == OK) return OK;
+    const struct diag *why = &q->workers[p->failed].d;
+    if (e == ERR_LIMIT && why->tag[0] == 0) {
+        return FAIL_TAG(d, e, "E_RUNAWAY_QUERY", "%s", why->text);
+    }
+    if (d != NULL && d->code == OK) *d = *why;
+    return e;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+    close_legs(p);
+}

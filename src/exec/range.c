@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec/range.c - range x from a to b step c: made as it is read, both ends inclusive */
+#include "exec/run.h"
+
+#include <math.h>
+
+struct range {
+    struct leg leg;
+    enum type type;
+    struct value from, step;
+    uint64_t n_rows;
+};
+
+static enum err range_run(struct leg *l, struct worker *w, uint32_t unit)
+{
+    const struct range *r = (const struct range *)l;
+    uint64_t at = (uint64_t)unit * UNIT_ROWS_MAX, end = at + UNIT_ROWS_MAX;
+    if (end > r->n_rows) end = r->n_rows;
+    w->unit_rows = (uint32_t)(end - at);
+    for (; at < end && !w->unit_done; at += VEC_ROWS) {
+        TRY(query_check(w->q, &w->d));
+        mem_clear(w->q, &w->scratch);
+        uint32_t n = end - at < VEC_ROWS ? (uint32_t)(end - at) : VEC_ROWS;
+        uint64_t *data = arena_array(&w->scratch.a, uint64_t, n);
+        if (data == NULL) return query_full(w->q, &w->d);
+        for (uint32_t i = 0; i < n; i++) {
+            if (r->type == T_REAL) {
+                double v = r->from.r + (double)(at + i) * r->step.r;
+                memcpy(&data[i], &v, sizeof v);
+            } else {
+                data[i] = (uint64_t)r->from.i + (at + i) * (uint64_t)r->step.i;
+            }
+        }
+        struct vec col = {.type = r->type, .n = n, .data = data};
+        struct batch b = {.n_rows = n, .n_cols = 1, .cols = &col};
+        TRY(stage_push(l->first, w, &b));
+    }
+    return OK;
+}
+
+static enum err count_rows(struct range *r, const struct value *to, struct diag *d)
+{
+    double n;
+    if (r->from.is_null || to->is_null || r->step.is_null) return OK; /* no rows */
+    if (r->type == T_REAL) {
+        if (r->step.r == 0) return FAIL(d, ERR_INVALID, "range: the step is zero");
+        n = floor((to->r - r->from.r) / r->step.r) + 1;
+    } else {
+        if (r->step.i == 0) return FAIL(d, ERR_INVALID, "range: the step is zero");
+        __int128 span = (__int128)to->i - r->from.i;
+        n = (span < 0) == (r->step.i < 0) || span == 0 ? (double)(span / r->step.i) + 1 : 0;
+    }
+    if (!(n > 0)) return OK; /* a NaN too */
+    const double max = (double)UINT32_MAX * UNIT_ROWS_MAX;
+    if (n > max) return FAIL(d, ERR_LIMIT, "range: more than %.0f rows", max);
+    r->n_rows = (uint64_t)n;
+    return OK;
+}
+
+enum err range_leg(struct pipeline *p, const struct op *op, const struct stage *next,
+                   struct diag *d)
+{
+    struct query *q = p->q;
+    struct range *r = arena_new(&q->mem.a, struct range);
+    if (r == NULL) return query_full(q, d);
+    struct value to;
+    *r = (struct range){.type = op->schema.cols[0].type};
+    if (r->type == T_DECIMAL) return FAIL(d, ERR_UNSUPPORTED, "range: decimal is not supported");
+    TRY(eval_const(q, op->range.from, &r->from, d));
+    TRY(eval_const(q, op->range.to, &to, d));
+    TRY(eval_const(q, op->range.step, &r->step, d));
+    TRY(count_rows(r, &to, d));
+    r->leg = (struct leg){.run = range_run,
+                          .first = next,
+                          .n_units = (uint32_t)((r->n_rows + UNIT_ROWS_MAX - 1) / UNIT_ROWS_MAX)};
+    pipeline_add(p, &r->leg);
+    return OK;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec/run.h - the inside of the executor: workers, pipelines, stages, relations
+ *
+ * A plan is cut into pipelines. A pipeline has legs (a source of units and the first stage its rows
+ * go to) and ends in one sink. Rows are pushed: a stage gets a batch of at most VEC_ROWS rows and
+ * calls stage_push() on the next one with what it made of it. A sink that holds everything back
+ * (sort, summarize ...) turns it into a relation, which is the source of the pipeline above.
+ * README.md has the rules of threads and ownership that the code cites by number.
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "exec/exec.h"
+
+#include <stdatomic.h>
+
+#define ROWS_MAX_DEFAULT   500000ULL /* rows of a result */
+#define BYTES_MAX_DEFAULT  ((uint64_t)64 << 20)
+#define MEMORY_MAX_DEFAULT ((size_t)1 << 30) /* bytes of all arenas of a query */
+#define WORKERS_MAX        64
+#define OP_DEPTH_MAX       2000 /* operators above each other in a plan */
+
+/* --- memory: an arena that counts against the query's ceiling (4) ------------------------------
+ */
+
+struct mem {
+    struct arena a;
+    size_t charged; /* bytes of a that query.memory already counts */
+};
+
+struct query;
+void mem_open(struct query *q, struct mem *m);
+void mem_settle(struct query *q, struct mem *m); /* charges, and sets the arena's limit anew */
+void mem_clear(struct query *q, struct mem *m);
+void mem_close(struct query *q, struct mem *m);
+
+/* --- a relation: rows that wait for the pipeline above -----------------------------------------
+ */
+
+struct relation {
+    uint64_t n_rows;
+    uint32_t n_batches;
+    struct batch *batches; /* in order; at most VEC_ROWS rows each, none empty */
+    unsigned n_mems;
+    struct mem *mems; /* own the rows; the arrays themselves live in the query's arena */
+};
+void relation_release(struct query *q, struct relation *r);
+
+/* --- workers ------------------------------------------------------------------------------------
+ */
+
+struct dict_memo { /* an expression evaluated over a whole dictionary, for the rest of the unit */
+    const struct expr *expr;
+    const struct vec *dict, *result;
+    struct dict_memo *next;
+};
+
+struct worker {
+    struct query *q;
+    unsigned slot;
+    struct mem unit;    /* decoded columns of the unit; cleared after it */
+    struct mem scratch; /* cleared before each vector */
+    uint32_t unit_no;   /* of the pipeline, all legs counted through */
+    uint32_t unit_rows;
+    const struct batch *unit_batch; /* what a table's unit was read into, else NULL */
+    bool unit_done;                 /* the sink wants no more rows of this unit */
+    struct dict_memo *memos;
+    struct diag d;
+};
+
+/* A scalar subquery's value, known before any pipeline that needs it runs. */
+struct scalar {
+    const struct expr *expr;
+    struct value value;
+    struct scalar *next;
+};
+
+struct query {
+    const struct exec_request *r;
+    struct exec_limits limits; /* defaults filled in */
+    struct mem mem;            /* stages, scalars, relations' arrays */
+    unsigned n_workers;
+    struct worker *workers;
+    struct scalar *scalars;
+    _Atomic size_t memory; /* bytes charged by all arenas */
+    _Atomic bool stop;     /* a worker failed */
+    uint64_t hash_seed;
+    _Atomic uint64_t rows_scanned;
+    _Atomic uint32_t units_scanned;
+    uint32_t units_total;
+    struct diag *d;
+};
+
+/* Cancelled, out of time, or stopped because another worker failed? Cheap enough for each vector.
+ */
+enum err query_check(struct query *q, struct diag *d);
+enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY with the sentence */
+
+/* --- stages and pipelines ------------------------------------------------------------------------
+ */
+
+struct stage;
+typedef enum err stage_push_fn(const struct stage *s, struct worker *w, const struct batch *in);
+
+struct stage { /* the first member of each operator's own struct; read-only while the pipeline runs
+                  (2) */
+    stage_push_fn *push;
+    const struct stage *next;
+};
+
+static inline enum err stage_push(const struct stage *s, struct worker *w, const struct batch *b)
+{
+    return b->n_rows != 0 ? s->push(s, w, b) : OK;
+}
+
+struct leg {
+    /* Pushes the rows of one unit into `first`; called by any worker, each unit once. */
+    enum err (*run)(struct leg *l, struct worker *w, uint32_t unit);
+    void (*close)(struct leg *l, struct query *q); /* may be NULL */
+    const struct stage *first;
+    uint32_t n_units;
+    struct leg *next;
+};
+
+struct pipeline {
+    struct query *q;
+    struct leg *legs, **legs_end;
+    bool ordered;        /* some leg reads a sorted relation */
+    _Atomic bool enough; /* the sink needs no unit beyond those begun */
+    _Atomic uint32_t next_unit;
+    _Atomic int err; /* enum err of the first failure */
+    unsigned failed; /* the worker whose it is */
+};
+
+void pipeline_add(struct pipeline *p, struct leg *l);
+/* Runs all units, on one worker in their order where in_order is set, else on all. Closes the legs.
+ */
+enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d);
+void pipeline_close(struct pipeline *p); /* one that was never run */
+
+struct sink {
+    struct stage stage;
+    struct pipeline *pipeline;
+    bool in_order; /* units one after the other on one worker */
+    /* After the last unit, on the calling thread: what was held back, as rows. */
+    enum err (*finish)(struct sink *s, struct relation *out, struct diag *d);
+    void (*close)(struct sink *s); /* also after a failure; may be NULL */
+};
+
+/* --- the parts
+ * ------------------------------------------------------------------------------------- */
+
+/* build.c: adds to p the legs whose rows, op's result, go to `next`. needed[i]: column i is read by
+ * someone; the others arrive as constant nulls. */
+enum err build_input(struct pipeline *p, const struct op *op, const bool *needed,
+                     const struct stage *next, struct diag *d);
+/* Runs op into a relation; its rows are in order where op is ordered. */
+enum err run_relation(struct query *q, const struct op *op, const bool *needed,
+                      struct relation *out, struct diag *d);
+bool op_is_ordered(const struct op *op);
+
+/* eval.c */
+enum err eval(struct worker *w, const struct expr *e, const struct batch *in, struct vec *out);
+/* Is that dictionary as long-lived as the unit, so that its address can stand for it? */
+bool dict_of_unit(const struct worker *w, const struct vec *dict);
+enum err eval_const(struct query *q, const struct expr *e, struct value *out, struct diag *d);
+enum err eval_count(struct query *q, const struct expr *e, const char *what, uint64_t *out,
+                    struct diag *d); /* of take, top ...: a whole number, not negative */
+enum err scalars_run(struct query *q, const struct op *op, struct diag *d);
+void expr_columns(const struct expr *e, bool *needed); /* sets those it reads */
+struct vec vec_absent(enum type t, uint32_t n);        /* n nulls (empty strings), without memory */
+
+/* select.c: rows by index; constants stay constants and codes stay codes */
+enum err vec_select(struct arena *a, const struct vec *v, const uint32_t *rows, uint32_t n,
+                    struct vec *out, struct diag *d);
+enum err batch_select(struct arena *a, const struct batch *b, const bool *needed,
+                      const uint32_t *rows, uint32_t n, struct batch *out, struct diag *d);
+/* The rows of v (bool) that are true and not null; returns how many. */
+uint32_t rows_true(const struct vec *v, uint32_t *rows);
+
+/* filter.c: the conditions of a run of filters, cheapest first */
+struct conditions {
+    uint32_t n;
+    const struct expr **exprs;
+    bool *columns; /* read by any of them */
+};
+enum err conditions_of(struct query *q, const struct op **op, struct conditions *out,
+                       struct diag *d); /* *op moves to the first that is no filter */
+/* rows gets the survivors' indexes, ascending; at most in->n_rows. */
+enum err conditions_apply(struct worker *w, const struct conditions *c, const struct batch *in,
+                          uint32_t *rows, uint32_t *n_rows);
+
+/* one per operator */
+enum err scan_leg(struct pipeline *p, const struct op *table, const struct conditions *c,
+                  const bool *needed, const struct stage *next, struct diag *d);
+enum err relation_leg(struct pipeline *p, struct relation *r, const struct stage *next,
+                      struct diag *d); /* takes r */
+enum err rows_leg(struct pipeline *p, const struct op *op, const struct stage *next,
+                  struct diag *d);
+enum err range_leg(struct pipeline *p, const struct op *op, const struct stage *next,
+                   struct diag *d);
+
+enum err filter_stage(struct query *q, const struct conditions *c, const bool *needed,
+                      const struct stage *next, const struct stage **out, struct diag *d);
+enum err project_stage(struct query *q, const struct op *op, const bool *needed,
+                       const struct stage *next, const struct stage **out, struct diag *d);
+enum err union_stage(struct query *q, const struct op *op, uint32_t input, const bool *needed,
+                     const struct stage *next, const struct stage **out, struct diag *d);
+
+/* limited: the query's limits on results hold for what is collected. */
+enum err collect_sink(struct query *q, const struct op *op, const bool *needed, bool limited,
+                      struct sink **out, struct diag *d);
+enum err take_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
+                   struct diag *d);
+enum err count_sink(struct query *q, const struct op *op, struct sink **out, struct diag *d);
+enum err sort_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
+                   struct diag *d);
+enum err top_sink(struct query *q, const struct op *op, const struct sort_key *keys,
+                  uint32_t n_keys, const struct expr *count, const bool *needed, struct sink **out,
+                  struct diag *d);
+enum err summarize_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
+                        struct diag *d);

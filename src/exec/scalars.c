@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec/scalars.c - toscalar(): subqueries that run once, before the pipelines that use their value
+ */
+#include "exec/run.h"
+
+static enum err expr_run(struct query *q, const struct expr *e, struct diag *d);
+
+static enum err exprs_run(struct query *q, struct expr *const *exprs, uint32_t n, struct diag *d)
+{
+    for (uint32_t i = 0; i < n; i++)
+        TRY(expr_run(q, exprs[i], d));
+    return OK;
+}
+
+/* First row, first column; null when there is no row. */
+static enum err first_value(struct query *q, const struct expr *e, struct value *out,
+                            struct diag *d)
+{
+    bool *needed = arena_array(&q->mem.a, bool, e->query->schema.n);
+    if (needed == NULL) return query_full(q, d);
+    needed[0] = true;
+    struct relation r;
+    TRY(run_relation(q, e->query, needed, &r, d));
+    *out = (struct value){.type = e->type, .is_null = e->type != T_STRING};
+    if (r.n_rows != 0) *out = vec_value(&r.batches[0].cols[0], 0);
+    bool copied = true;
+    if (!out->is_null && (out->type == T_STRING || out->type == T_DYNAMIC)) {
+        out->s = arena_bytes(&q->mem.a, out->s); /* the relation goes */
+        copied = out->s.p != NULL;
+    }
+    relation_release(q, &r);
+    return copied ? OK : query_full(q, d);
+}
+
+static enum err expr_run(struct query *q, const struct expr *e, struct diag *d)
+{
+    if (e->kind == EXPR_CALL) return exprs_run(q, e->args, e->call.n_args, d);
+    if (e->kind != EXPR_SCALAR_QUERY) return OK;
+    for (const struct scalar *s = q->scalars; s != NULL; s = s->next) {
+        if (s->expr == e) return OK;
+    }
+    TRY(scalars_run(q, e->query, d));
+    struct scalar *s = arena_new(&q->mem.a, struct scalar);
+    if (s == NULL) return query_full(q, d);
+    TRY(first_value(q, e, &s->value, d));
+    s->expr = e;
+    s->next = q->scalars;
+    q->scalars = s;
+    return OK;
+}
+
+static enum err op_run(struct query *q, const struct op *op, struct diag *d)
+{
+    switch (op->kind) {
+    case OP_TABLE:
+    case OP_COUNT: return OK;
+    case OP_ROWS: return exprs_run(q, op->rows.cells, op->rows.n_rows * op->schema.n, d);
+    case OP_RANGE:
+        TRY(expr_run(q, op->range.from, d));
+        TRY(expr_run(q, op->range.to, d));
+        return expr_run(q, op->range.step, d);
+    case OP_FILTER: return expr_run(q, op->filter.condition, d);
+    case OP_PROJECT: return exprs_run(q, op->project.exprs, op->project.n, d);
+    case OP_SUMMARIZE:
+        TRY(exprs_run(q, op->summarize.keys, op->summarize.n_keys, d));
+        for (uint32_t i = 0; i < op->summarize.n_aggs; i++) {
+            const struct agg_use *use = &op->summarize.aggs[i];
+            TRY(exprs_run(q, use->args, use->call.n_args, d));
+        }
+        return OK;
+    case OP_SORT:
+        for (uint32_t i = 0; i < op->sort.n_keys; i++)
+            TRY(expr_run(q, op->sort.keys[i].expr, d));
+        return OK;
+    case OP_TOP:
+        for (uint32_t i = 0; i < op->top.n_keys; i++)
+            TRY(expr_run(q, op->top.keys[i].expr, d));
+        return expr_run(q, op->top.count, d);
+    case OP_TAKE: return expr_run(q, op->take.count, d);
+    case OP_UNION:
+        for (uint32_t k = 1; k < op->unions.n; k++)
+            TRY(scalars_run(q, op->unions.inputs[k], d));
+        return OK;
+    }
+    return FAIL(d, ERR_INTERNAL, "unknown operator in a plan");
+}
+
+enum err scalars_run(struct query *q, const struct op *op, struct diag *d)
+{
+    for (; op != NULL; op = op->input)
+        TRY(op_run(q, op, d));
+    return OK;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec/sort.c - sort, and top: the rows with their normalised keys
+ *
+ * top keeps at most twice the rows it wants: when a worker's buffer is full the best are copied
+ * over to a new one, and from then on a row that is not better than the worst of them is not copied
+ * at all.
+ */
+#include "exec/key.h"
+#include "exec/rowbuf.h"
+
+struct run { /* one worker's rows */
+    struct mem mem;
+    struct rowbuf rows;
+    struct row_ref *refs; /* sorted, from finish on */
+    uint64_t n_refs;
+    uint64_t place; /* of the next row: the unit, then the row in it */
+    struct bytes
+        worst; /* top: the key of the last row that still counts; p NULL before that is known */
+    enum err err;
+};
+
+struct sorter {
+    struct sink sink;
+    struct query *q;
+    const struct op *op;
+    const bool *needed;
+    uint32_t n_keys;
+    const struct sort_key *keys;
+    struct key_order *orders;
+    uint64_t top;     /* UINT64_MAX: sort */
+    struct run *runs; /* per worker */
+    bool taken;
+};
+
+static enum err refs_of(struct run *r, struct query *q, struct row_ref **tmp, struct diag *d)
+{
+    r->n_refs = r->rows.n_rows;
+    r->refs = arena_array(&r->mem.a, struct row_ref, r->n_refs);
+    *tmp = arena_array(&r->mem.a, struct row_ref, r->n_refs);
+    if (r->refs == NULL || *tmp == NULL) return query_full(q, d);
+    rowbuf_refs(&r->rows, r->refs);
+    refs_sort(r->refs, *tmp, r->n_refs);
+    return OK;
+}
+
+/* Copies the best `top` rows of the run to a buffer of its own and forgets the rest. */
+static enum err shrink(struct sorter *s, struct run *r, struct diag *d)
+{
+    struct row_ref *tmp;
+    TRY(refs_of(r, s->q, &tmp, d));
+    struct mem mem;
+    struct rowbuf rows;
+    mem_open(s->q, &mem);
+    rowbuf_init(&rows, s->q, &mem, &s->op->schema, s->needed, true);
+    enum err e = refs_copy(&rows, r->refs, s->top, d);
+    if (e != OK) {
+        mem_close(s->q, &mem);
+        return e;
+    }
+    struct bytes worst = r->refs[s->top - 1].chunk->keys[r->refs[s->top - 1].row];
+    worst = arena_bytes(&mem.a, worst);
+    mem_close(s->q, &r->mem);
+    *r = (struct run){.mem = mem, .rows = rows, .worst = worst, .place = r->place};
+    r->rows.m = &r->mem;
+    return worst.p != NULL ? OK : query_full(s->q, d);
+}
+
+static enum err keys_of(const struct sorter *s, struct worker *w, const struct batch *in,
+                        struct bytes **out)
+{
+    struct arena *a = &w->scratch.a;
+    struct vec *parts = arena_array(a, struct vec, s->n_keys);
+    *out = arena_array(a, struct bytes, in->n_rows);
+    if (parts == NULL || *out == NULL) return query_full(w->q, &w->d);
+    for (uint32_t i = 0; i < s->n_keys; i++)
+        TRY(eval(w, s->keys[i].expr, in, &parts[i]));
+    struct run *r = &s->runs[w->slot];
+    uint64_t unit = (uint64_t)w->unit_no << 32;
+    if (r->place < unit) r->place = unit;
+    uint64_t place = r->place;
+    r->place += in->n_rows;
+    return sort_keys(a, parts, s->orders, s->n_keys, in->n_rows, place, *out, &w->d);
+}
+
+static enum err sort_push(const struct stage *stage, struct worker *w, const struct batch *in)
+{
+    const struct sorter *s = (const struct sorter *)stage;
+    struct run *r = &s->runs[w->slot];
+    struct bytes *keys;
+    TRY(keys_of(s, w, in, &keys));
+    return rowbuf_append(&r->rows, in, NULL, in->n_rows, w->unit_no, keys, &w->d);
+}
+
+static enum err top_push(const struct stage *stage, struct worker *w, const struct batch *in)
+{
+    struct sorter *s = (struct sorter *)stage;
+    struct run *r = &s->runs[w->slot];
+    if (s->top == 0) return OK;
+    struct bytes *keys;
+    TRY(keys_of(s, w, in, &keys));
+    uint32_t *rows = arena_array(&w->scratch.a, uint32_t, in->n_rows), n = 0;
+    if (rows == NULL) return query_full(w->q, &w->d);
+    for (uint32_t i = 0; i < in->n_rows; i++) {
+        rows[n] = i;
+        n += r->worst.p == NULL || bytes_cmp(keys[i], r->worst) < 0;
+    }
+    TRY(rowbuf_append(&r->rows, in, rows, n, w->unit_no, keys, &w->d));
+    if (r->rows.n_rows / 2 < s->top || r->rows.n_rows < VEC_ROWS) return OK;
+    return shrink(s, r, &w->d);
+}
+
+/* --- finish: each run sorted by a worker, then merged two by two
+ * ------------------------------------ */
+
+static void sort_run(void *arg, unsigned i)
+{
+    struct sorter *s = arg;
+    struct row_ref *tmp;
+    mem_settle(s->q, &s->runs[i].mem);
+    s->runs[i].err = refs_of(&s->runs[i], s->q, &tmp, NULL);
+}
+
+static enum err merge_runs(struct sorter *s, struct arena *a, struct row_ref **refs, uint64_t *n,
+                           struct diag *d)
+{
+    *refs = s->runs[0].refs;
+    *n = s->runs[0].n_refs;
+    for (unsigned i = 1; i < s->q->n_workers; i++) {
+        const struct run *r = &s->runs[i];
+        if (r->n_refs == 0) continue;
+        struct row_ref *both = arena_array(a, struct row_ref, *n + r->n_refs);
+        if (both == NULL) return query_full(s->q, d);
+        refs_merge(*refs, *n, r->refs, r->n_refs, both);
+        *refs = both;
+        *n += r->n_refs;
+    }
+    return OK;
+}
+
+static enum err sort_finish(struct sink *sink, struct relation *out, struct diag *d)
+{
+    struct sorter *s = (struct sorter *)sink;
+    struct query *q = s->q;
+    unsigned n_workers = q->n_workers;
+    if (q->r->pool != NULL)
+        pool_each(q->r->pool, n_workers, sort_run, s);
+    else
+        for (unsigned i = 0; i < n_workers; i++)
+            sort_run(s, i);
+    for (unsigned i = 0; i < n_workers; i++) {
+        if (s->runs[i].err != OK) return query_full(q, d);
+    }
+    struct row_ref *refs;
+    uint64_t n;
+    struct mem *first = &s->runs[0].mem;
+    mem_settle(q, first);
+    TRY(merge_runs(s, &first->a, &refs, &n, d));
+    if (n > s->top) n = s->top;
+
+    struct relation r = {.n_mems = n_workers};
+    r.mems = arena_array(&q->mem.a, struct mem, n_workers);
+    if (r.mems == NULL) return query_full(q, d);
+    TRY(refs_relation(&s->runs[0].rows, refs, n, &first->a, &r, d));
+    mem_settle(q, first);
+    for (unsigned i = 0; i < n_workers; i++)
+        r.mems[i] = s->runs[i].mem;
+    s->taken = true;
+    *out = r;
+    return OK;
+}
+
+static void sort_close(struct sink *sink)
+{
+    struct sorter *s = (struct sorter *)sink;
+    for (unsigned i = 0; !s->taken && i < s->q->n_workers; i++)
+        mem_close(s->q, &s->runs[i].mem);
+}
+
+static enum err sorter_new(struct query *q, const struct op *op, const struct sort_key *keys,
+                           uint32_t n_keys, const bool *needed, struct sorter **out, struct diag *d)
+{
+    struct arena *a = &q->mem.a;
+    struct sorter *s = arena_new(a, struct sorter);
+    if (s == NULL) return query_full(q, d);
+    *s = (struct sorter){
+        .q = q,
+        .op = op,
+        .needed = needed,
+        .n_keys = n_keys,
+        .keys = keys,
+        .top = UINT64_MAX,
+        .sink = {.stage = {sort_push, NULL}, .finish = sort_finish, .close = sort_close}};
+    s->orders = arena_array(a, struct key_order, n_keys);
+    s->runs = arena_array(a, struct run, q->n_workers);
+    if (s->orders == NULL || s->runs == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < n_keys; i++) {
+        s->orders[i] = (struct key_order){keys[i].descending, keys[i].nulls_first};
+    }
+    for (unsigned i = 0; i < q->n_workers; i++) {
+        mem_open(q, &s->runs[i].mem);
+        rowbuf_init(&s->runs[i].rows, q, &s->runs[i].mem, &op->schema, needed, true);
+    }
+    *out = s;
+    return OK;
+}
+
+enum err sort_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
+                   struct diag *d)
+{
+    struct sorter *s;
+    TRY(sorter_new(q, op, op->sort.keys, op->sort.n_keys, needed, &s, d));
+    *out = &s->sink;
+    return OK;
+}
+
+enum err top_sink(struct query *q, const struct op *op, const struct sort_key *keys,
+                  uint32_t n_keys, const struct expr *count, const bool *needed, struct sink **out,
+                  struct diag *d)
+{
+    uint64_t n;
+    TRY(eval_count(q, count, "top", &n, d));
+    struct sorter *s;
+    TRY(sorter_new(q, op, keys, n_keys, needed, &s, d));
+    s->sink.stage.push = top_push;
+    s->top = n;
+    *out = &s->sink;
+    return OK;
+}
