@@ -2,8 +2,9 @@
 /*
  * vault/vault.h - clients of key vaults: one key of one vault, seen from the one who may use it
  *
- * A key URI is https://HOST[:PORT]/keys/NAME[/VERSION]; a version in it serves where a call names none. A provider is a
- * struct of functions, found by name with vault_find(). A handle serves any number of threads at once.
+ * A key URI is https://HOST[:PORT]/keys/NAME[/VERSION]; a version in it serves where a call names
+ * none. A provider is a struct of functions, found by name with vault_find(). A handle serves any
+ * number of threads at once.
  *
  * What a failure means is the point of this module. Tags in diag:
  *
@@ -11,10 +12,10 @@
  *      AccessDenied ForbiddenByRbac KeyDisabled KeyNotFound    as the vault says
  *      OperationNotPermitted                                   the operation is not among the key's
  *      KeyExpired KeyNotYetValid                               wrap only; such a key still unwraps
- *      IdentityGone                                            from the token source: the principal is gone
- *   ERR_UNAVAILABLE, no verdict
- *      Timeout Network Throttled ServerError TokenRefused BadAnswer Redirect NoChallenge
- *      Firewall BadRequest NoSuchVault Ambiguous               VAULT_BARRED: locks whatever the outage policy says
+ *      IdentityGone                                            from the token source: the principal
+ * is gone ERR_UNAVAILABLE, no verdict Timeout Network Throttled ServerError TokenRefused BadAnswer
+ * Redirect NoChallenge Firewall BadRequest NoSuchVault Ambiguous               VAULT_BARRED: locks
+ * whatever the outage policy says
  *
  * vault_verdict() reads them for keyd's table.
  */
@@ -25,11 +26,11 @@
 struct http_client;
 
 struct vault_config {
-    struct http_client *http;  /* borrowed; knows the CA */
-    const char *const *hosts;  /* copied. Host suffixes a token may go to, "vault.localhost:8444"; port 443
-                                  where none is named; NULL-terminated */
-    /* A token for the resource. fresh: not one from a cache. expires_us: wall clock. ERR_DENIED tag "IdentityGone"
-     * when the principal no longer exists; any other failure is no verdict. */
+    struct http_client *http; /* borrowed; knows the CA */
+    const char *const *hosts; /* copied. Host suffixes a token may go to, "vault.localhost:8444";
+                                 port 443 where none is named; NULL-terminated */
+    /* A token for the resource. fresh: not one from a cache. expires_us: wall clock. ERR_DENIED tag
+     * "IdentityGone" when the principal no longer exists; any other failure is no verdict. */
     enum err (*token)(void *ctx, const char *resource, bool fresh, struct buf *token,
                       int64_t *expires_us, struct diag *d);
     void *ctx;
@@ -46,12 +47,12 @@ struct vault_call {
 struct vault_key {
     char kid[VAULT_KID_MAX]; /* with its version */
     char version[VAULT_VERSION_MAX];
-    char kty[16]; /* "RSA", "RSA-HSM", "oct", "oct-HSM" */
+    char kty[16];              /* "RSA", "RSA-HSM", "oct", "oct-HSM" */
     bool can_wrap, can_unwrap; /* among key_ops */
     bool enabled;
-    int64_t nbf, exp; /* Unix seconds, 0 = none */
+    int64_t nbf, exp;        /* Unix seconds, 0 = none */
     char recovery_level[64]; /* "Recoverable+Purgeable" */
-    struct buf n, e; /* RSA: public key, big-endian */
+    struct buf n, e;         /* RSA: public key, big-endian */
 };
 void vault_key_release(struct vault_key *k);
 
@@ -68,7 +69,8 @@ struct vault_ops {
     /* Takes the URI apart; makes no network call. *self is freed by close.
      * ERR_INVALID  not an absolute https URI of a key, userinfo, an IP literal
      * ERR_DENIED   tag "HostNotAllowed": the host is under none of c->hosts */
-    enum err (*open)(void **self, const struct vault_config *c, const char *key_uri, struct diag *d);
+    enum err (*open)(void **self, const struct vault_config *c, const char *key_uri,
+                     struct diag *d);
     void (*close)(void *self); /* NULL is fine */
 
     /* version "" is the latest, or the one of the URI. */
@@ -76,12 +78,13 @@ struct vault_ops {
                          struct vault_key *out, struct diag *d);
 
     /* alg: vault_wrap_alg() of the key's type. */
-    enum err (*wrap)(void *self, const struct vault_call *call, const char *version, const char *alg,
-                     struct bytes plain, struct vault_wrapped *out, struct diag *d);
+    enum err (*wrap)(void *self, const struct vault_call *call, const char *version,
+                     const char *alg, struct bytes plain, struct vault_wrapped *out,
+                     struct diag *d);
 
     /* Unwraps under exactly the named version. Blocks until the deadline at most. */
-    enum err (*unwrap)(void *self, const struct vault_call *call, const char *version, const char *alg,
-                       struct bytes wrapped, struct secret **out, struct diag *d);
+    enum err (*unwrap)(void *self, const struct vault_call *call, const char *version,
+                       const char *alg, struct bytes wrapped, struct secret **out, struct diag *d);
 };
 
 extern const struct vault_ops vault_azure;
