@@ -10,7 +10,8 @@
 
 #include "column/vec.h"
 
-#define FN_ARITY_ANY 64
+#define FN_ARITY_ANY  64    /* as arity_max: so many, but for the lists of in, has_any and has_all */
+#define FN_ARITY_LIST 10001 /* a value and 10,000 candidates */
 
 struct fn_cx { /* what an evaluation may use */
     struct arena *a;    /* results live here: the morsel's */
@@ -49,7 +50,7 @@ struct fn {
     const char *name;
     uint32_t arity_min, arity_max;
     struct fn_arg args[6]; /* the last one that accepts anything repeats for the rest */
-    enum type ret;         /* T_NONE: ret_of says */
+    enum type ret;         /* T_NONE: ret_of says; it answers T_NONE when no overload takes these types */
     enum type (*ret_of)(const enum type *args, const struct value *const *consts, uint32_t n);
     uint32_t flags;
     fn_eval *eval;
@@ -59,6 +60,14 @@ struct fn {
     const char *example; /* a KQL expression */
     const char *expect;  /* tostring() of its value */
 };
+
+/*
+ * Evaluates a bound call: this, and not fn->eval, is what callers use. Constant arguments are evaluated
+ * once and give a constant vector; a function of one dictionary vector and constants is evaluated once
+ * per entry; FN_NULL_IN_NULL_OUT is seen to; a null row's data is zero.
+ */
+enum err fn_run(struct fn_cx *cx, const struct fn_call *call, const struct vec *const *args, uint32_t n,
+                struct vec *out);
 
 const struct fn *fn_find(const char *name);
 uint32_t fn_count(void);

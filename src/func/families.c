@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* func/families.c - the list of the families of functions */
+#include "func/families.h"
+
+const struct fn_family *const fn_families[] = {
+    &fn_arith, &fn_compare, &fn_logic, &fn_strop, &fn_list, &fn_convert, NULL,
+};

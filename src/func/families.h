@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* func/families.h - the list of the families; a new one is added here and in families.c */
+#pragma once
+
+#include "func/kernel.h"
+
+extern const struct fn_family *const fn_families[]; /* ends with NULL */
+
+extern const struct fn_family fn_arith, fn_compare, fn_logic, fn_strop, fn_list, fn_convert;
+
+static inline bool str_is_operator(const char *name)
+{
+    return strncmp(name, "op ", 3) == 0;
+}
