@@ -34,6 +34,12 @@ const char *http_query(const struct http_request *r, const char *name);  /* with
 const char *http_header(const struct http_request *r, const char *name); /* without case; NULL */
 const char *http_bearer(const struct http_request *r); /* the token after "Bearer ", NULL */
 
+#define HTTP_FORM_MAX 256 /* parameters, of a query too */
+/* Reads "a=b&c=d", a query or the body of a form, in order, repeats included. ERR_INVALID for bad escapes, zero
+ * bytes and what is not UTF-8. */
+enum err http_read_form(struct arena *a, struct bytes text, const struct http_field **out,
+                        uint32_t *out_n, struct diag *d);
+
 #define HTTP_RESPONSE_HEADERS_MAX 32
 
 struct http_response {

@@ -64,24 +64,25 @@ static enum err read_parameter(struct arena *a, struct bytes raw, struct http_fi
     return read_piece(a, value, &out->value, d);
 }
 
-static enum err read_query(struct http_request *r, const char *text, struct diag *d)
+enum err http_read_form(struct arena *a, struct bytes text, const struct http_field **out,
+                        uint32_t *out_n, struct diag *d)
 {
     size_t most = 1;
-    for (const char *p = text; *p != 0; p++)
-        most += *p == '&';
-    if (most > HTTP_QUERY_MAX) {
-        return FAIL(d, ERR_LIMIT, "more than %d query parameters", HTTP_QUERY_MAX);
-    }
-    struct http_field *fields = arena_array(r->a, struct http_field, most);
-    if (fields == NULL) return arena_full(r->a, d);
+    for (size_t i = 0; i < text.len; i++)
+        most += text.p[i] == '&';
+    if (most > HTTP_FORM_MAX) return FAIL(d, ERR_LIMIT, "more than %d parameters", HTTP_FORM_MAX);
+    struct http_field *fields = arena_array(a, struct http_field, most);
+    if (fields == NULL) return arena_full(a, d);
     uint32_t n = 0;
-    while (*text != 0) {
-        size_t len = strcspn(text, "&");
-        if (len != 0) TRY(read_parameter(r->a, bytes_of(text, len), &fields[n++], d));
-        text += len + (text[len] == '&');
+    while (text.len != 0) {
+        const uint8_t *end = memchr(text.p, '&', text.len);
+        size_t len = end != NULL ? (size_t)(end - text.p) : text.len;
+        if (len != 0) TRY(read_parameter(a, bytes_of(text.p, len), &fields[n++], d));
+        size_t step = end != NULL ? len + 1 : len;
+        text = bytes_of(text.p + step, text.len - step);
     }
-    r->query = fields;
-    r->n_query = n;
+    *out = fields;
+    *out_n = n;
     return OK;
 }
 
@@ -101,7 +102,8 @@ enum err http_read_target(struct http_request *r, const char *target, struct dia
     if (r->target == NULL) return arena_full(r->a, d);
     size_t n = strcspn(target, "?");
     TRY(read_path(r, bytes_of(target, n), d));
-    return read_query(r, target[n] == '?' ? target + n + 1 : "", d);
+    struct bytes query = bytes_str(target[n] == '?' ? target + n + 1 : "");
+    return http_read_form(r->a, query, &r->query, &r->n_query, d);
 }
 
 enum err http_read_host(struct http_request *r, const char *value, struct diag *d)

@@ -11,7 +11,6 @@
 #include "net/http_server.h"
 
 #define HTTP_TARGET_MAX ((size_t)32 << 10) /* bytes */
-#define HTTP_QUERY_MAX  256                /* parameters */
 
 /* Fills path, target and query of r, in r->a. */
 enum err http_read_target(struct http_request *r, const char *target, struct diag *d);
