@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/base/time.c - formats, and a virtual clock that settles its timers in order */
+#include "test.h"
+
+#include "base/thread.h"
+#include "base/time.h"
+
+#include <stdatomic.h>
+
+TEST(time, the_three_formats_are_those_of_the_wire)
+{
+    char s[TIME_TEXT_MAX];
+    const int64_t t = 1746689780 * US_PER_S + 173959;
+    time_format_iso(t, s);
+    EXPECT_STR(s, "2025-05-08T07:36:20.173959Z");
+    time_format_iso7(t, s);
+    EXPECT_STR(s, "2025-05-08T07:36:20.1739590Z");
+    time_format_rfc1123(t, s);
+    EXPECT_STR(s, "Thu, 08 May 2025 07:36:20 GMT");
+    time_format_iso(-1, s);
+    EXPECT_STR(s, "1969-12-31T23:59:59.999999Z");
+}
+
+static struct timer *timers[2];
+static int order[64];
+static _Atomic int n_order;
+static _Atomic bool stop;
+
+/* Timer 0 every 10 s, timer 1 every 25 s of virtual time. */
+static void *tick(void *arg)
+{
+    int which = (int)(intptr_t)arg;
+    int64_t due = time_now_us();
+    for (;;) {
+        due += (which == 0 ? 10 : 25) * US_PER_S;
+        if (!timer_wait(timers[which], due) || stop) return NULL;
+        time_sleep_us(2000); /* its work takes real time */
+        order[n_order++] = which;
+    }
+}
+
+TEST(time, an_advance_runs_due_timers_in_order_and_waits_for_them)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_FREE char *path = os_path(test_dir(), "clock");
+    REQUIRE_OK(clock_open(path, true, &d));
+    pthread_t threads[2];
+    for (intptr_t i = 0; i < 2; i++) {
+        timers[i] = timer_new();
+        REQUIRE(timers[i] != NULL);
+        REQUIRE_OK(thread_start(&threads[i], tick, (void *)i, &d));
+    }
+    time_sleep_us(50000);
+    int64_t before = time_now_us();
+    REQUIRE_OK(clock_advance(60 * US_PER_S, &d));
+    REQUIRE(time_now_us() - before >= 60 * US_PER_S);
+    static const int want[] = {0, 0, 1, 0, 0}; /* 10, 20, 25, 30, 40; then 50 and 50 in either order */
+    REQUIRE(n_order >= 7);
+    for (size_t i = 0; i < 5; i++) EXPECT_EQ(order[i], want[i]);
+    REQUIRE_ERR(ERR_INVALID, clock_advance(-1, &d));
+    stop = true;
+    for (int i = 0; i < 2; i++) timer_wake(timers[i]);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++) timer_free(timers[i]);
+}
+
+TEST(time, a_clock_file_of_another_length_is_refused)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_FREE char *path = os_path(test_dir(), "bad-clock");
+    REQUIRE_OK(os_replace(path, BYTES("short"), &d));
+    REQUIRE_ERR(ERR_CORRUPT, clock_open(path, false, &d));
+}
