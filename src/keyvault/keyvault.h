@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keyvault/keyvault.h - the embedded vault service: vaults, keys, policies, and the REST API of
+ * Azure Key Vault
+ *
+ * Answers on two kinds of host: NAME.SUFFIX is the data plane of one vault (wire/arm.md section
+ * 19), SUFFIX itself and any other host take ARM paths of Microsoft.KeyVault (section 11), which
+ * the front door passes on. Keys never leave this process. Everything that was answered is on disk:
+ * a sealed kvstore in dir, under dir/root.key. Any number of threads may call the handler.
+ * Invariants: README.md.
+ */
+#pragma once
+
+#include "identity/identity_client.h"
+#include "net/http_server.h"
+
+struct keyvault;
+
+struct keyvault_config {
+    const char *dir;    /* DIR/vault; made if missing */
+    const char *suffix; /* "vault.localhost:8444": port unless 443 */
+    const char
+        *endpoint; /* "https://localhost:8443": authority of challenges, an audience of ARM */
+    const char *tenant_id;
+    /* As identity_verify() and identity_authorize(): see keyvault_use_identity(). */
+    enum err (*verify)(void *ctx, const char *token, const char *const *audiences,
+                       struct caller *out, struct diag *d);
+    enum err (*authorize)(void *ctx, const char *object_id, const char *action, bool is_data,
+                          const char *scope, struct diag *d);
+    void *ctx;
+};
+
+/* Sets verify, authorize and ctx to ask identity. */
+void keyvault_use_identity(struct keyvault_config *c, struct identity_client *identity);
+
+enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d);
+void keyvault_close(struct keyvault *kv);
+
+#define KEYVAULT_PLATFORM "keystead-platform" /* the vault of the platform's own key */
+#define KEYVAULT_PMK      "pmk"
+
+/* The platform's vault with its key (oct, 256 bits) and a policy that lets this principal get, wrap
+ * and unwrap. There already: only the policy is brought up to date. No ARM call reaches it. */
+enum err keyvault_ensure_platform(struct keyvault *kv, const char *object_id, struct diag *d);
+
+http_handler keyvault_handle; /* ctx: the struct keyvault */
+
+DEFINE_CLEANUP(keyvault_close, struct keyvault)
