@@ -63,7 +63,7 @@ fuzz: deps-test
 
 ## make crash    kill processes at random moments during ingestion; N=20 rounds, SEED= repeats a failure
 crash: build
-	@python3 tests/crash/crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+	@python3 tests/crash/test_crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 
 ## make bench    ratios against peers, kept in bench/results.md
 bench: build
