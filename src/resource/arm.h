@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/arm.h - the resource plane as the front door sees it: calls in, replies out, and who
+ * writes where
+ */
+#pragma once
+
+#include "custody/client.h"
+#include "identity/identity_client.h"
+#include "net/http_server.h"
+#include "resource/doc.h"
+#include "storage/store.h"
+
+struct arm;
+
+struct arm_config {
+    struct catalog *catalog;
+    struct custody *custody;
+    struct identity_client *identity;
+    const char *endpoint;     /* "https://localhost:8443" */
+    const char *vault_suffix; /* "vault.localhost:8444" */
+    const char *tenant_id, *subscription_id, *owner_object_id;
+    const char *const *vault_hosts; /* suffixes of hosts that key URIs may name, NULL-terminated */
+    unsigned operation_threads;     /* 0 = 4 */
+    bool has_double_encryption;     /* the store seals twice where a cluster asks for it */
+};
+
+enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d);
+void arm_close(struct arm *a);
+/* Opens accounts whose keys are there, resumes operations that a crash cut short. */
+enum err arm_start(struct arm *a, struct store *store, struct diag *d);
+void arm_stop(
+    struct arm *a); /* waits for running operations; those that wait resume at the next start */
+
+/* Answers one ARM request of a verified caller: fills status, headers and body, also for failures.
+ */
+void arm_handle(struct arm *a, const struct http_request *req, const struct caller *caller,
+                struct http_response *res);
+/* The error envelope: {"error":{"code","message"}}. */
+void arm_error(struct http_response *res, int status, const char *code, const char *message);
+/* /metadata/endpoints: needs no token. */
+void arm_metadata(struct arm *a, const struct http_request *req, struct http_response *res);
+
+/* --- workspaces, as the data planes need them: kept in memory, cheap ----------------------------
+ */
+
+#define ARM_ID_MAX 384 /* bytes of a resource id with the terminating zero */
+
+struct workspace {
+    struct guid id;
+    char customer_id[GUID_TEXT_MAX];
+    char name[64];
+    char arm_id[ARM_ID_MAX];
+    char rule_id[ARM_ID_MAX];    /* of its default data collection rule */
+    char cluster_id[ARM_ID_MAX]; /* "" = not linked */
+    uint8_t account[16];         /* that new rows go to */
+    bool has_account;            /* false until it is provisioned */
+    bool is_customer_key;        /* account belongs to the cluster */
+    uint32_t retention_days;
+};
+
+bool arm_workspace(struct arm *a, const struct guid *id, struct workspace *out);
+/* By ARM id, without case. */
+bool arm_workspace_by_id(struct arm *a, const char *arm_id, struct workspace *out);
+/* The account that rows of the workspace go to now; false: no such workspace, or not yet
+ * provisioned. */
+bool resource_current_account(struct arm *a, const struct guid *workspace, uint8_t account[16]);
+/* The worst state among all accounts of the workspace decides whether its data can be read. */
+enum key_state arm_workspace_state(struct arm *a, const struct guid *workspace);
+
+struct account {
+    uint8_t id[16];
+    char workspace[GUID_TEXT_MAX]; /* "" = the store's own */
+    char workspace_name[64];
+    char cluster_id[ARM_ID_MAX]; /* "" = the platform's scope */
+    char cluster_name[64];
+};
+bool arm_account(struct arm *a, const uint8_t id[16], struct account *out);
+/* The store's own account: made on first call. */
+enum err arm_platform_account(struct arm *a, uint8_t out[16], struct diag *d);
+
+/* custody says that an account's key came or went. */
+enum err arm_key_changed(struct arm *a, const uint8_t account[16], enum key_state now,
+                         struct diag *d);
+/* Ids of the clusters that are REVOKED or SUSPENDED: a JSON array. */
+json_t *arm_sealed_clusters(struct arm *a);
+struct docs *arm_docs(struct arm *a);
+/* What is due by the clock: reserved names, soft-deleted resources. */
+void arm_tidy(struct arm *a, int64_t now_us);
+
+DEFINE_CLEANUP(arm_close, struct arm)

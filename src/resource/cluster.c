@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/cluster.c - Microsoft.OperationalInsights/clusters: the calls
+ *
+ * Capacity, tags and billing change at once; creation, key, identity and deletion are operations
+ * (cluster_operation.c). The key that is shown is the key that wraps the AEKs: the old one until
+ * the operation has succeeded (decision 4).
+ */
+#include "resource/cluster.h"
+
+#include "base/log.h"
+
+#define BUSY_CREATE                                                                         \
+    "Operation can't be executed now. Async operation is in a state other than succeeded. " \
+    "Cluster "                                                                              \
+    "must complete its operation before any update operation is performed."
+#define BUSY_DELETE                                                                            \
+    "Cluster is in deleting state. Async operation is in progress. Cluster must complete its " \
+    "operation before any update operation is performed."
+#define BUSY_UPDATE \
+    "Operation can't be executed now. Wait for the Async operation to complete and try again."
+#define LOCK_US   (31 * 86400 * US_PER_S) /* a capacity cannot go down so long (decision 13) */
+#define REVERT_US (6 * 3600 * US_PER_S)   /* except in the cluster's first hours */
+
+static bool is_legacy(const struct arm_call *c) /* shapes of 2020-03-01-preview and before */
+{
+    return cluster_dialect(c->version)->is_preview_body;
+}
+
+static json_t *show(struct arm_call *c, const json_t *doc)
+{
+    CLEANUP_JSON json_t *links = is_legacy(c) ? NULL : cluster_links(c->arm, doc_str(doc, "id"));
+    return cluster_json(doc, cluster_dialect(c->version), links);
+}
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+enum err cluster_get(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = arm_get_doc(c);
+    if (doc == NULL) {
+        return ARM_FAIL(c, d, 404, "ResourceNotFound",
+                        "Cluster not found, the cluster might have been deleted.");
+    }
+    if (!str_eq(doc_str(doc, "state"), "Succeeded")) http_set(c->res, "Retry-After", "1");
+    return arm_reply(c, 200, show(c, doc), d);
+}
+
+enum err cluster_list(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_CLUSTER);
+    json_t *values = json_array(), *doc;
+    size_t i;
+    json_array_foreach (docs, i, doc)
+        json_array_append_new(values, show(c, doc));
+    return arm_reply_list(c, values, d);
+}
+
+/* --- checks before a change ---------------------------------------------------------------------
+ */
+
+static enum err check_idle(struct arm_call *c, const json_t *doc, struct diag *d)
+{
+    const char *state = doc_str(doc, "state"), *text = NULL;
+    if (str_eq(state, "Creating")) text = BUSY_CREATE;
+    if (str_eq(state, "Deleting")) text = BUSY_DELETE;
+    if (str_eq(state, "Updating")) text = BUSY_UPDATE;
+    return text == NULL ? OK : ARM_FAIL(c, d, 400, "OperationNotAllowed", "%s", text);
+}
+
+static enum err check_capacity(struct arm_call *c, const json_t *old, int64_t wanted,
+                               struct diag *d)
+{
+    int64_t now = time_now_us();
+    if (wanted == 0 || wanted >= json_get_int(old, "capacity", 0)) return OK;
+    if (now >= json_get_int(old, "sized", 0) + LOCK_US ||
+        now < json_get_int(old, "created", 0) + REVERT_US) {
+        return OK;
+    }
+    return ARM_FAIL(
+        c, d, 400, "InvalidParameter",
+        "Capacity is locked for 30 days. Decreasing capacity is permitted 30 days after "
+        "update.");
+}
+
+static enum err check_name_free(struct arm_call *c, struct diag *d)
+{
+    if (!arm_name_valid(arm_id_name(c->id), 4, 63)) {
+        return ARM_FAIL(
+            c, d, 400, "InvalidParameter",
+            "Cluster name isn't valid. Cluster name can contain characters a-z, A-Z, 0-9 "
+            "and a length of 3-63.");
+    }
+    const char *key = arena_fmt(c->a, "deleted:%s", c->key);
+    if (key == NULL) return arena_full(c->a, d);
+    CLEANUP_JSON json_t *deleted = arm_doc(c->arm, key);
+    if (deleted == NULL || json_get_int(deleted, "deleted", 0) + DELETED_US <= time_now_us()) {
+        return OK;
+    }
+    return ARM_FAIL(
+        c, d, 409, "Conflict",
+        "The cluster name '%s' is reserved by a cluster that was deleted less than 14 days "
+        "ago. Use another name.",
+        arm_id_name(c->id));
+}
+
+/* In the vault, with the cluster's identity: exists, enabled, wraps and unwraps, is recoverable. */
+static enum err check_key(struct arm_call *c, const char *principal, const struct cluster_key *k,
+                          struct diag *d)
+{
+    struct custody_kek kek = {.vault_uri = k->uri,
+                              .key_name = k->name,
+                              .key_version = k->version,
+                              .principal_id = principal};
+    char version[64];
+    struct diag why = DIAG_INIT;
+    if (custody_kek_check(c->arm->c.custody, &kek, version, &why) == OK) return OK;
+    LOG(WARN, "cluster.key_refused", F_STR("cluster", c->id_text), F_ERR(&why));
+    if (str_eq(why.tag, "KeyNotRecoverable")) {
+        return ARM_FAIL(c, d, 400, "KeyNotRecoverable",
+                        "Key isn't recoverable. Key Vault must be set to Soft-delete and "
+                        "Purge-protection.");
+    }
+    return ARM_FAIL(
+        c, d, 400, "KeyVaultValidationFailed",
+        "Failed to validate key in Key Vault. Could be due to lack of permissions or when "
+        "key doesn't exist. (%s)",
+        why.text);
+}
+
+/* --- creating -----------------------------------------------------------------------------------
+ */
+
+static json_t *new_doc(struct arm_call *c, const struct cluster_wish *w,
+                       const struct managed_identity *mi)
+{
+    struct guid g;
+    char guid[GUID_TEXT_MAX];
+    guid_random(&g);
+    guid_format(&g, guid);
+    json_int_t now = time_now_us();
+    json_t *doc = json_pack(
+        "{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "id",
+        c->id_text, "name", arm_id_name(c->id), "location", w->location, "capacity",
+        (json_int_t)w->capacity, "billing", w->billing != NULL ? w->billing : "Cluster", "type",
+        w->type != NULL ? w->type : "LogAnalytics", "identity", w->identity, "principal",
+        mi->principal_id, "tenant", mi->tenant_id, "clusterId", guid, "state", "Creating", "double",
+        (int)w->is_double, "created", now, "modified", now, "sized", now);
+    if (doc != NULL && w->tags != NULL) json_object_set(doc, "tags", w->tags);
+    return doc;
+}
+
+static enum err commit_and_go(struct arm_call *c, const json_t *doc,
+                              const struct operation_kind *kind, json_t *args, char op[37],
+                              struct diag *d)
+{
+    struct operation_start start = {.kind = kind,
+                                    .resource = c->id_text,
+                                    .location = doc_str(doc, "location"),
+                                    .subscription = c->id->subscription,
+                                    .args = args};
+    CLEANUP_CHANGE struct change change = {0};
+    operation_add(&change, &start, op);
+    json_t *waiting = json_deep_copy(doc);
+    json_object_set_new(waiting, "operation", json_string(op));
+    change_put(&change, DOC_RESOURCE, c->key, KIND_CLUSTER, waiting);
+    TRY(docs_commit(c->arm->docs, &change, d));
+    return OK;
+}
+
+static enum err create(struct arm_call *c, struct cluster_wish *w, struct diag *d)
+{
+    struct managed_identity mi = {0};
+    if (str_eq(w->identity, "SystemAssigned")) {
+        TRY(identity_managed_ensure(c->arm->c.identity, c->id_text, &mi, d));
+    }
+    if (w->key == KEY_SET) TRY(check_key(c, mi.principal_id, &w->key_to_set, d));
+    CLEANUP_JSON json_t *doc = new_doc(c, w, &mi);
+    char op[37];
+    {
+        DOCS_WRITE(c->arm->docs);
+        CLEANUP_JSON json_t *other = arm_get_doc(c);
+        if (other != NULL && !str_eq(doc_str(other, "state"), "Failed")) {
+            return ARM_FAIL(c, d, 409, "Conflict",
+                            "Another request is creating the cluster at this moment.");
+        }
+        json_t *key = w->key == KEY_SET ? cluster_key_json(&w->key_to_set) : json_null();
+        TRY(commit_and_go(c, doc, &cluster_create_operation, json_pack("{s:o}", "key", key), op,
+                          d));
+    }
+    TRY(operations_go(c->arm->operations, op, d));
+    const struct cluster_dialect *how = cluster_dialect(c->version);
+    arm_async_headers(c, w->location, op, how->create == CREATE_202_LOCATION);
+    if (how->create == CREATE_200_BODY) return arm_reply(c, 200, show(c, doc), d);
+    c->res->status = 202;
+    return OK;
+}
+
+/* --- changing -----------------------------------------------------------------------------------
+ */
+
+/* What changes at once, in a copy. */
+static json_t *with_small_changes(const json_t *old, const struct cluster_wish *w)
+{
+    json_t *doc = json_deep_copy(old);
+    json_int_t now = time_now_us();
+    json_object_set_new(doc, "modified", json_integer(now));
+    if (w->billing != NULL) json_object_set_new(doc, "billing", json_string(w->billing));
+    if (w->tags != NULL) json_object_set(doc, "tags", w->tags);
+    if (w->capacity != 0 && w->capacity != json_get_int(old, "capacity", 0)) {
+        json_object_set_new(doc, "capacity", json_integer(w->capacity));
+        json_object_set_new(doc, "sized", json_integer(now));
+    }
+    return doc;
+}
+
+static json_t *update_args(const json_t *old, const struct cluster_wish *w)
+{
+    json_t *args = json_object();
+    if (w->key == KEY_SET) json_object_set_new(args, "key", cluster_key_json(&w->key_to_set));
+    if (w->key == KEY_REMOVE) json_object_set_new(args, "key", json_null());
+    if (w->identity != NULL && !str_eq(w->identity, doc_str(old, "identity"))) {
+        json_object_set_new(args, "identity", json_string(w->identity));
+    }
+    return args;
+}
+
+static json_t *wrapped(json_t *cluster) /* the reply of 2020-03-01-preview, seen on the wire */
+{
+    return json_pack("{s:s, s:i, s:o}", "message", "The cluster upsert was successful", "status", 0,
+                     "cluster", cluster);
+}
+
+static enum err reply_update(struct arm_call *c, const json_t *doc, const char *op, bool is_put,
+                             struct diag *d)
+{
+    const struct cluster_dialect *how = cluster_dialect(c->version);
+    if (op == NULL) { /* 2019-08-01-preview knows no other success of a PUT than 202 */
+        return arm_reply(c, is_put && how->create == CREATE_202 ? 202 : 200, show(c, doc), d);
+    }
+    arm_async_headers(c, doc_str(doc, "location"), op, how->key_reply == KEY_202);
+    if (how->key_reply == KEY_202) {
+        c->res->status = 202;
+        return OK;
+    }
+    json_t *body = show(c, doc);
+    if (how->key_reply == KEY_200_WRAPPER && !is_put) body = wrapped(body);
+    return arm_reply(c, is_put && how->create == CREATE_202 ? 202 : 200, body, d);
+}
+
+static enum err check_update(struct arm_call *c, const json_t *old, const struct cluster_wish *w,
+                             struct diag *d)
+{
+    TRY(check_idle(c, old, d));
+    TRY(check_capacity(c, old, w->capacity, d));
+    if (w->key != KEY_SET) return OK;
+    if (json_is_true(json_object_get(old, "sealed")) ||
+        !str_eq(doc_str(old, "identity"), "SystemAssigned")) {
+        return ARM_FAIL(
+            c, d, 400, "OperationNotAllowed",
+            "The cluster has no identity that could use a key. Identity type None revokes "
+            "access to the data and can't be undone.");
+    }
+    return check_key(c, doc_str(old, "principal"), &w->key_to_set, d);
+}
+
+static enum err update(struct arm_call *c, const json_t *seen, const struct cluster_wish *w,
+                       bool is_put, struct diag *d)
+{
+    TRY(check_update(c, seen, w, d)); /* asks the vault: before the lock */
+    CLEANUP_JSON json_t *args = update_args(seen, w);
+    bool is_async = json_object_size(args) != 0;
+    CLEANUP_JSON json_t *doc = NULL;
+    char op[37];
+    {
+        DOCS_WRITE(c->arm->docs);
+        CLEANUP_JSON json_t *old = arm_get_doc(c);
+        if (old == NULL) return arm_not_found(c, d);
+        TRY(check_idle(c, old, d));
+        doc = with_small_changes(old, w);
+        if (is_async) {
+            json_object_set_new(doc, "state", json_string("Updating"));
+            TRY(commit_and_go(c, doc, &cluster_update_operation, json_incref(args), op, d));
+        } else {
+            CLEANUP_CHANGE struct change change = {0};
+            change_put(&change, DOC_RESOURCE, c->key, KIND_CLUSTER, json_incref(doc));
+            TRY(docs_commit(c->arm->docs, &change, d));
+        }
+    }
+    if (is_async) TRY(operations_go(c->arm->operations, op, d));
+    return reply_update(c, doc, is_async ? op : NULL, is_put, d);
+}
+
+enum err cluster_put(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    bool is_new = old == NULL || str_eq(doc_str(old, "state"), "Failed");
+    if (is_new) TRY(check_name_free(c, d));
+    __attribute__((cleanup(cluster_wish_release))) struct cluster_wish w = {0};
+    TRY(cluster_read(c, is_new ? NULL : old, true, &w, d));
+    return is_new ? create(c, &w, d) : update(c, old, &w, true, d);
+}
+
+enum err cluster_patch(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    if (old == NULL) {
+        return ARM_FAIL(c, d, 404, "ResourceNotFound",
+                        "Cluster not found, the cluster might have been deleted.");
+    }
+    __attribute__((cleanup(cluster_wish_release))) struct cluster_wish w = {0};
+    TRY(cluster_read(c, old, false, &w, d));
+    return update(c, old, &w, false, d);
+}
+
+/* --- deleting -----------------------------------------------------------------------------------
+ */
+
+enum err cluster_remove(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = NULL;
+    char op[37];
+    {
+        DOCS_WRITE(c->arm->docs);
+        CLEANUP_JSON json_t *old = arm_get_doc(c);
+        if (old == NULL) {
+            c->res->status = 204;
+            return OK;
+        }
+        const char *state = doc_str(old, "state");
+        if (!str_eq(state, "Succeeded") && !str_eq(state, "Failed")) {
+            return ARM_FAIL(
+                c, d, 409, "Conflict",
+                "Can't delete a cluster while in provisioning state. Wait for the Async "
+                "operation to complete and try again.");
+        }
+        doc = json_deep_copy(old);
+        json_object_set_new(doc, "state", json_string("Deleting"));
+        TRY(commit_and_go(c, doc, &cluster_delete_operation, NULL, op, d));
+    }
+    TRY(operations_go(c->arm->operations, op, d));
+    bool at_once = cluster_dialect(c->version)->deletes_at_once;
+    arm_async_headers(c, doc_str(doc, "location"), op, !at_once);
+    c->res->status = at_once ? 200 : 202;
+    return OK;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/cluster.h - a cluster's document, and how it is read from and written to each dialect
+ *
+ *      id name location tags        as the customer named it; location canonical
+ *      capacity billing             sku.capacity, "Cluster" or "Workspaces"
+ *      type                         "LogAnalytics" or "ApplicationInsights"
+ *      identity principal tenant    "SystemAssigned" or "None"
+ *      clusterId                    guid
+ *      state operation              provisioningState; "" or the operation that it waits for
+ *      key {uri name version rsa}   the key that wraps the AEKs at this moment; absent: none
+ *      keyed                        it has had a key: its workspaces have accounts of their own
+ *      sealed                       identity None came after a key: no key can be set any more
+ *      created modified sized       microseconds; sized: when the capacity was last set
+ */
+#pragma once
+
+#include "resource/plane.h"
+
+struct cluster_key {
+    char uri[256]; /* https://host[:port], without a slash; "" = none */
+    char name[128];
+    char version[64]; /* "" = the newest */
+    int32_t rsa;      /* 0 = not said */
+};
+
+enum cluster_key_wish { KEY_KEEP, KEY_REMOVE, KEY_SET };
+
+struct cluster_wish { /* what a PUT or PATCH asks for, validated */
+    const char *location;
+    int64_t capacity;     /* 0 = keep */
+    const char *billing;  /* NULL = keep */
+    const char *type;     /* NULL = keep */
+    const char *identity; /* NULL = keep */
+    enum cluster_key_wish key;
+    struct cluster_key key_to_set;
+    json_t *tags; /* NULL = keep; owned */
+    bool is_double;
+};
+void cluster_wish_release(struct cluster_wish *w);
+
+/* Reads the body of a PUT (is_put) or PATCH in the call's dialect. old NULL: the cluster is new. */
+enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct cluster_wish *out,
+                      struct diag *d);
+
+/* The key URI that is kept: https, an allow-listed host, nothing else. */
+bool cluster_key_uri(const char *text, const char *const *hosts, char *out, size_t out_max);
+
+/* The documented body. workspaces: documents of the cluster's links, NULL = none. */
+json_t *cluster_json(const json_t *doc, const struct cluster_dialect *how,
+                     const json_t *workspaces);
+
+struct cluster_key cluster_key_of(const json_t *doc); /* from doc.key */
+bool cluster_key_eq(const struct cluster_key *a, const struct cluster_key *b);
+json_t *cluster_key_json(const struct cluster_key *k);
+/* Documents of the links to a cluster. A new array. */
+json_t *cluster_links(struct arm *a, const char *cluster_id);

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/linked_service.c - workspaces/linkedServices: the link of a workspace to a cluster
+ *
+ * A document: id cluster workspaceId workspaceName customerId, state operation tags created. New
+ * rows go to the cluster from the moment the state is Succeeded (account.c (2)).
+ */
+#include "resource/plane.h"
+
+#include "base/log.h"
+
+#define LINK_WAIT_MS 5000 /* most links are made before the answer is on its way */
+#define LINK_NAME    "cluster"
+#define IN_PROCESS   "Workspace link or unlink operation in process."
+#define NO_WORKSPACE \
+    "Workspace not found. The workspace you specified doesn't exist or was deleted."
+#define NO_CLUSTER "Cluster not found, the cluster you specified doesn't exist or was deleted."
+
+/* --- writing ------------------------------------------------------------------------------------
+ */
+
+static json_t *link_json(const json_t *doc)
+{
+    CLEANUP_FREE char *id = str_dup(doc_str(doc, "id"));
+    if (id == NULL) return NULL;
+    str_lower(id); /* as seen on the wire */
+    json_t *j = json_pack("{s:{s:s, s:s}, s:s, s:o, s:s}", "properties", "writeAccessResourceId",
+                          doc_str(doc, "cluster"), "provisioningState", doc_str(doc, "state"), "id",
+                          id, "name", json_sprintf("%s/Cluster", doc_str(doc, "workspaceName")),
+                          "type", "Microsoft.OperationalInsights/workspaces/linkedServices");
+    json_t *tags = json_object_get(doc, "tags");
+    if (tags != NULL) json_object_set(j, "tags", tags);
+    return j;
+}
+
+enum err link_get(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = NULL;
+    TRY(arm_need_doc(c, &doc, d));
+    if (!str_eq(doc_str(doc, "state"), "Succeeded")) http_set(c->res, "Retry-After", "1");
+    return arm_reply(c, 200, link_json(doc), d);
+}
+
+enum err link_list(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_LINK);
+    json_t *values = json_array(), *doc;
+    size_t i;
+    json_array_foreach (docs, i, doc)
+        json_array_append_new(values, link_json(doc));
+    return arm_reply_list(c, values, d);
+}
+
+/* --- linking ------------------------------------------------------------------------------------
+ */
+
+static json_t *workspace_of(struct arm_call *c)
+{
+    return arm_doc(c->arm, arm_id_key(c->a, arm_id_parent(c->a, c->id)));
+}
+
+static enum err find_cluster(struct arm_call *c, json_t **out, struct diag *d)
+{
+    const char *text =
+        json_string_value(json_at(c->body, "properties", "writeAccessResourceId", NULL));
+    if (text == NULL) {
+        return ARM_FAIL(
+            c, d, 400, "InvalidParameter",
+            "properties.writeAccessResourceId is missing: the id of the cluster to link.");
+    }
+    struct arm_id id;
+    struct diag why = DIAG_INIT;
+    json_t *doc = NULL;
+    if (arm_id_parse(c->a, text, &id, &why) == OK && arm_id_name(&id) != NULL &&
+        str_eq_nocase(id.type, "Microsoft.OperationalInsights/clusters")) {
+        doc = arm_doc(c->arm, arm_id_key(c->a, &id));
+    }
+    if (doc == NULL) return ARM_FAIL(c, d, 400, "ResourceNotFound", NO_CLUSTER);
+    *out = doc;
+    return OK;
+}
+
+static enum err check_cluster(struct arm_call *c, const json_t *workspace, const json_t *cluster,
+                              struct diag *d)
+{
+    if (!str_eq(doc_str(cluster, "state"), "Succeeded")) { /* decision 19 */
+        return ARM_FAIL(
+            c, d, 400, "OperationNotAllowed",
+            "Operation can't be executed now. Async operation is in a state other than "
+            "succeeded. Cluster must complete its operation before any update operation is "
+            "performed.");
+    }
+    if (str_eq(doc_str(cluster, "type"), "ApplicationInsights")) {
+        return ARM_FAIL(c, d, 400, "InvalidParameter",
+                        "A workspace can't be linked to a cluster of type ApplicationInsights.");
+    }
+    if (!str_eq(doc_str(workspace, "location"), doc_str(cluster, "location"))) {
+        return ARM_FAIL(
+            c, d, 400, "InvalidParameter",
+            "The workspace is in region '%s' and the cluster in '%s'. They must be in the "
+            "same region.",
+            doc_str(workspace, "location"), doc_str(cluster, "location"));
+    }
+    return OK;
+}
+
+static json_t *new_link(struct arm_call *c, const json_t *workspace, const json_t *cluster)
+{
+    json_t *doc =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "id", c->id_text, "cluster",
+                  doc_str(cluster, "id"), "workspaceId", doc_str(workspace, "id"), "workspaceName",
+                  doc_str(workspace, "name"), "customerId", doc_str(workspace, "customerId"),
+                  "state", "ProvisioningAccount", "created", (json_int_t)time_now_us());
+    const json_t *tags = json_get(c->body, "tags");
+    if (json_is_object(tags)) json_object_set_new(doc, "tags", json_deep_copy(tags));
+    return doc;
+}
+
+static enum err start(struct arm_call *c, json_t *doc, const struct operation_kind *kind,
+                      const json_t *workspace, char op[37], struct diag *d)
+{
+    struct operation_start s = {.kind = kind,
+                                .resource = c->id_text,
+                                .location = doc_str(workspace, "location"),
+                                .subscription = c->id->subscription};
+    CLEANUP_CHANGE struct change change = {0};
+    operation_add(&change, &s, op);
+    json_object_set_new(doc, "operation", json_string(op));
+    change_put(&change, DOC_RESOURCE, c->key, KIND_LINK, json_incref(doc));
+    return docs_commit(c->arm->docs, &change, d);
+}
+
+/* Under DOCS_WRITE(). *done: the very link is there already. */
+static enum err check_free(struct arm_call *c, const json_t *cluster, json_t **done, struct diag *d)
+{
+    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    if (old == NULL) return OK;
+    if (!str_eq(doc_str(old, "state"), "Succeeded")) {
+        return ARM_FAIL(c, d, 409, "Conflict", IN_PROCESS);
+    }
+    if (!str_eq_nocase(doc_str(old, "cluster"), doc_str(cluster, "id"))) { /* decision 17 */
+        return ARM_FAIL(c, d, 409, "Conflict",
+                        "The workspace is linked to another cluster. Unlink it first.");
+    }
+    *done = TAKE(old);
+    return OK;
+}
+
+static enum err answer(struct arm_call *c, const json_t *doc, const json_t *workspace,
+                       const char *op, struct diag *d)
+{
+    (void)operations_wait(c->arm->operations, op, LINK_WAIT_MS);
+    bool bare = link_dialect(c->version)->replies_202;
+    arm_async_headers(c, doc_str(workspace, "location"), op, false);
+    if (!bare) return arm_reply(c, 200, link_json(doc), d);
+    c->res->status = 202;
+    return OK;
+}
+
+enum err link_put(struct arm_call *c, struct diag *d)
+{
+    TRY(arm_need_body(c, d));
+    if (!str_eq_nocase(arm_id_name(c->id), LINK_NAME)) {
+        return ARM_FAIL(c, d, 400, "InvalidParameter",
+                        "The linked service '%s' is not supported. Use the name 'cluster'.",
+                        arm_id_name(c->id));
+    }
+    CLEANUP_JSON json_t *workspace = workspace_of(c);
+    if (workspace == NULL) return ARM_FAIL(c, d, 404, "ResourceNotFound", NO_WORKSPACE);
+    CLEANUP_JSON json_t *seen = NULL;
+    TRY(find_cluster(c, &seen, d));
+    TRY(arm_authorize(c, "Microsoft.OperationalInsights/clusters/write", doc_str(seen, "id"), d));
+    CLEANUP_JSON json_t *doc = NULL;
+    char op[37];
+    {
+        DOCS_WRITE(c->arm->docs);
+        CLEANUP_JSON json_t *cluster = NULL, *done = NULL;
+        TRY(find_cluster(c, &cluster, d));
+        TRY(check_free(c, cluster, &done, d));
+        if (done != NULL) return arm_reply(c, 200, link_json(done), d);
+        TRY(check_cluster(c, workspace, cluster, d));
+        doc = new_link(c, workspace, cluster);
+        TRY(start(c, doc, &link_operation, workspace, op, d));
+    }
+    TRY(operations_go(c->arm->operations, op, d));
+    return answer(c, doc, workspace, op, d);
+}
+
+enum err link_remove(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *workspace = workspace_of(c);
+    if (workspace == NULL) return ARM_FAIL(c, d, 404, "ResourceNotFound", NO_WORKSPACE);
+    CLEANUP_JSON json_t *doc = NULL;
+    char op[37];
+    {
+        DOCS_WRITE(c->arm->docs);
+        CLEANUP_JSON json_t *old = arm_get_doc(c);
+        if (old == NULL) {
+            c->res->status = 204;
+            return OK;
+        }
+        if (!str_eq(doc_str(old, "state"), "Succeeded")) {
+            return ARM_FAIL(c, d, 409, "Conflict", IN_PROCESS);
+        }
+        doc = json_deep_copy(old);
+        json_object_set_new(doc, "state", json_string("Deleting"));
+        TRY(start(c, doc, &unlink_operation, workspace, op, d));
+    }
+    TRY(operations_go(c->arm->operations, op, d));
+    return answer(c, doc, workspace, op, d);
+}
+
+/* --- operations ---------------------------------------------------------------------------------
+ */
+
+static json_t *link_of(struct arm *a, const json_t *op, char key[ARM_ID_MAX])
+{
+    snprintf(key, ARM_ID_MAX, "%s", operation_resource(op));
+    str_lower(key);
+    return arm_doc(a, key);
+}
+
+static json_t *cluster_of(struct arm *a, const json_t *link)
+{
+    char key[ARM_ID_MAX];
+    snprintf(key, sizeof key, "%s", doc_str(link, "cluster"));
+    str_lower(key);
+    return arm_doc(a, key);
+}
+
+static enum err link_work(struct arm *a, const json_t *op, struct diag *d)
+{
+    char key[ARM_ID_MAX];
+    CLEANUP_JSON json_t *link = link_of(a, op, key);
+    CLEANUP_JSON json_t *cluster = link != NULL ? cluster_of(a, link) : NULL;
+    if (cluster == NULL) return FAIL_TAG(d, ERR_NOT_FOUND, "ResourceNotFound", NO_CLUSTER);
+    if (!json_is_true(json_object_get(cluster, "keyed"))) return OK;
+    uint8_t account[16];
+    return account_ensure(a, doc_str(link, "customerId"), doc_str(cluster, "id"), account, d);
+}
+
+static enum err link_settle(struct arm *a, const json_t *op, const struct diag *failure,
+                            struct change *c, struct diag *d)
+{
+    char key[ARM_ID_MAX];
+    CLEANUP_JSON json_t *link = link_of(a, op, key);
+    if (link == NULL) return OK;
+    if (failure != NULL) {
+        change_remove(c, DOC_RESOURCE, key);
+        return OK;
+    }
+    CLEANUP_JSON json_t *cluster = cluster_of(a, link);
+    char scope[ARM_ID_MAX];
+    snprintf(scope, sizeof scope, "%s", doc_str(link, "cluster"));
+    str_lower(scope);
+    uint8_t account[16];
+    if (json_is_true(json_object_get(cluster, "keyed")) &&
+        !account_find(a, doc_str(link, "customerId"), scope, account)) {
+        return FAIL(d, ERR_CONFLICT, "the cluster got its first key meanwhile");
+    }
+    json_t *done = json_deep_copy(link);
+    json_object_set_new(done, "state", json_string("Succeeded"));
+    json_object_set_new(done, "operation", json_string(""));
+    change_put(c, DOC_RESOURCE, key, KIND_LINK, done);
+    return OK;
+}
+
+static enum err unlink_work(struct arm *a, const json_t *op, struct diag *d)
+{
+    (void)a;
+    (void)op;
+    (void)d;
+    return OK; /* the platform's account is always there */
+}
+
+static enum err unlink_settle(struct arm *a, const json_t *op, const struct diag *failure,
+                              struct change *c, struct diag *d)
+{
+    char key[ARM_ID_MAX];
+    CLEANUP_JSON json_t *link = link_of(a, op, key);
+    (void)failure;
+    (void)d;
+    if (link != NULL) change_remove(c, DOC_RESOURCE, key);
+    return OK;
+}
+
+static void refresh(struct arm *a, const json_t *op)
+{
+    char key[ARM_ID_MAX];
+    snprintf(key, sizeof key, "%s", operation_resource(op));
+    str_lower(key);
+    char *part = strstr(key, "/linkedservices/");
+    if (part != NULL) *part = '\0';
+    struct diag d = DIAG_INIT;
+    if (index_refresh(a, key, &d) != OK) LOG(ERROR, "workspace.unindexed", F_ERR(&d));
+}
+
+const struct operation_kind link_operation = {
+    .name = "link.put",
+    .work = link_work,
+    .settle = link_settle,
+    .after = refresh,
+};
+
+const struct operation_kind unlink_operation = {
+    .name = "link.delete",
+    .work = unlink_work,
+    .settle = unlink_settle,
+    .after = refresh,
+};

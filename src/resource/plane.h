@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/plane.h - what the files of resource/ share: the plane, a call, the table of types
+ *
+ * A resource type is one file and one row in types.c. Its functions get a call that is already
+ * verified, authorised and parsed; they set status and reply, or fail with ARM_FAIL().
+ */
+#pragma once
+
+#include "base/map.h"
+#include "base/time.h"
+#include "resource/apiversion.h"
+#include "resource/arm.h"
+#include "resource/id.h"
+#include "resource/location.h"
+#include "resource/operation.h"
+
+struct arm {
+    struct arm_config c; /* strings are owned */
+    char *strings[8];
+    const char **vault_hosts;
+    struct docs *docs;
+    struct store *store; /* NULL until arm_start() */
+    struct operations *operations;
+    pthread_mutex_t
+        index_writers; /* a refresh reads documents and replaces its entry as one step */
+    pthread_rwlock_t index_lock;
+    struct map workspaces; /* 16 bytes of the customer id -> struct workspace */
+    struct map by_id;      /* ARM id in lower case -> the same struct workspace */
+};
+
+struct arm_type;
+struct arm_call {
+    struct arm *arm;
+    struct arena *a;
+    const struct http_request *req;
+    struct http_response *res; /* status and headers */
+    const struct arm_id *id;
+    const struct arm_type *type;
+    const char *id_text; /* canonical */
+    const char *key;     /* id_text in lower case */
+    const char *version_text;
+    struct api_version version;
+    const struct caller *caller;
+    const json_t *body; /* NULL: none was sent */
+    json_t *reply;      /* the call's own; written as the body */
+};
+
+typedef enum err arm_op(struct arm_call *c, struct diag *d);
+
+struct arm_action { /* POST .../{name}/{action} */
+    const char *name;
+    arm_op *run;
+};
+
+struct arm_type {
+    const char *type;        /* canonical casing */
+    const char *version_min; /* the oldest that is understood */
+    const char *versions; /* header api-supported-versions; the provider's list, plain ones first */
+    arm_op *list, *get, *put, *patch, *remove;
+    arm_op *head;
+    const struct arm_action *actions; /* ends with a NULL name */
+    const char *kind;   /* parent of its documents in the catalogue: the type, lower case */
+    bool is_open;       /* needs a token but no role: tenants, subscriptions */
+    bool checks_parent; /* answers a missing parent with words of its own */
+};
+
+const struct arm_type *arm_type_find(const char *type); /* without case */
+const struct arm_type *arm_type_at(uint32_t i);         /* NULL after the last */
+
+/* --- failing
+ * -------------------------------------------------------------------------------------- */
+
+enum err arm_err_of(int status);
+int arm_status_of(enum err e);
+#define ARM_FAIL(c, d, http, code, ...) \
+    ((c)->res->status = (http), FAIL_TAG((d), arm_err_of(http), (code), __VA_ARGS__))
+
+enum err arm_not_found(struct arm_call *c, struct diag *d); /* 404 ResourceNotFound for c->id */
+
+/* --- reading and replying
+ * ------------------------------------------------------------------------- */
+
+json_t *arm_doc(struct arm *a, const char *key); /* resource; a new reference, NULL */
+json_t *arm_get_doc(struct arm_call *c);         /* that of c->key */
+enum err arm_need_doc(struct arm_call *c, json_t **out, struct diag *d); /* or 404 */
+/* Documents of a type within the call's scope (subscription, group or parent). */
+json_t *arm_list_docs(struct arm_call *c, const char *kind);
+enum err arm_reply(struct arm_call *c, int status, json_t *reply, struct diag *d); /* takes reply */
+enum err arm_reply_list(struct arm_call *c, json_t *values, struct diag *d); /* takes values */
+/* May the caller do this at that scope? 403 AuthorizationFailed if not. */
+enum err arm_authorize(struct arm_call *c, const char *action, const char *scope, struct diag *d);
+
+/* location is required and never changes. *out is canonical, in the arena. */
+enum err arm_read_location(struct arm_call *c, const json_t *old, const char **out, struct diag *d);
+/* tags: an object of strings; absent keeps *tags as it is. */
+enum err arm_read_tags(struct arm_call *c, json_t **tags, struct diag *d);
+enum err arm_need_body(struct arm_call *c, struct diag *d);
+
+json_t *arm_date(enum arm_dates how, int64_t us);
+/* The stored tags, or an empty object. A new reference. */
+json_t *arm_tags(const json_t *doc);
+
+/* --- asynchronous operations
+ * ---------------------------------------------------------------------- */
+
+/* Sets Azure-AsyncOperation, Retry-After and, when asked, Location. */
+void arm_async_headers(struct arm_call *c, const char *location, const char *operation,
+                       bool with_location);
+
+/* --- accounts
+ * ------------------------------------------------------------------------------------- */
+
+/* The account of (workspace, scope): found or made, wrapped by custody, open in the store. Calls
+ * other processes: not under DOCS_WRITE(). workspace "" is the store's own. cluster "" is the
+ * platform. */
+enum err account_ensure(struct arm *a, const char *workspace, const char *cluster_id,
+                        uint8_t out[16], struct diag *d);
+bool account_find(struct arm *a, const char *workspace, const char *scope, uint8_t out[16]);
+enum err accounts_open(struct arm *a, struct diag *d); /* at start: those whose key is there */
+/* Recomputes what arm_workspace() answers, from the documents. workspace_key: ARM id in lower case.
+ */
+enum err index_refresh(struct arm *a, const char *workspace_key, struct diag *d);
+enum err index_load(struct arm *a, struct diag *d);
+void index_release(struct arm *a);
+
+#define SCOPE_PLATFORM "platform"
+
+/* --- between the types
+ * ------------------------------------------------------------------------------ */
+
+const char *doc_str(const json_t *doc, const char *name); /* "" when absent */
+int64_t doc_int(const json_t *doc, const char *name);     /* 0 when absent */
+json_t *rule_doc(const json_t *workspace); /* a workspace's default collection rule */
+/* Tables that keep rows as long as their workspace says get its new number of days. */
+enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d);
+void workspaces_tidy(struct arm *a, int64_t now_us);
+void clusters_tidy(struct arm *a, int64_t now_us);
+
+/* --- kinds of documents
+ * ---------------------------------------------------------------------------- */
+
+#define KIND_CLUSTER           "microsoft.operationalinsights/clusters"
+#define KIND_WORKSPACE         "microsoft.operationalinsights/workspaces"
+#define KIND_LINK              "microsoft.operationalinsights/workspaces/linkedservices"
+#define KIND_TABLE             "microsoft.operationalinsights/workspaces/tables"
+#define KIND_RULE              "microsoft.insights/datacollectionrules"
+#define KIND_GROUP             "microsoft.resources/subscriptions/resourcegroups"
+#define KIND_PROVIDER          "microsoft.resources/subscriptions/providers"
+#define KIND_DELETED_CLUSTER   "deleted/clusters"   /* id "deleted:" + key: name reserved */
+#define KIND_DELETED_WORKSPACE "deleted/workspaces" /* the same: can be recovered */
+
+#define DELETED_US (14 * 86400 * US_PER_S) /* how long a deleted resource's name is reserved */
+
+/* --- the types
+ * ------------------------------------------------------------------------------------ */
+
+arm_op cluster_list, cluster_get, cluster_put, cluster_patch, cluster_remove;
+arm_op workspace_list, workspace_get, workspace_put, workspace_patch, workspace_remove;
+arm_op deleted_workspace_list;
+extern const struct arm_action workspace_actions[];
+arm_op link_list, link_get, link_put, link_remove;
+arm_op table_list, table_get, table_put, table_patch;
+arm_op rule_list, rule_get;
+arm_op status_get, result_get;
+arm_op tenant_list, subscription_list, subscription_get, location_list, resource_list;
+arm_op group_list, group_get, group_put, group_patch, group_remove, group_head;
+arm_op provider_list, provider_get;
+extern const struct arm_action provider_actions[];
+
+extern const struct operation_kind cluster_create_operation, cluster_update_operation,
+    cluster_delete_operation, workspace_create_operation, link_operation, unlink_operation;
