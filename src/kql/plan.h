@@ -14,6 +14,7 @@
 struct expr {
     enum expr_kind { EXPR_COL, EXPR_CONST, EXPR_CALL, EXPR_SCALAR_QUERY } kind;
     enum type type;
+    uint32_t weight, levels;            /* nodes and depth of the tree below: limited, as shared parts repeat */
     uint32_t col;                       /* COL: index into the input's schema */
     struct value value;                 /* CONST */
     struct fn_call call;                /* CALL */
@@ -57,6 +58,7 @@ struct op {
     struct op *input;     /* NULL for sources; the first of UNION's inputs */
     struct schema schema; /* of the result */
     uint32_t pos;         /* offset in the query's text, for messages */
+    uint32_t weight, levels; /* operators and depth of the tree below: a let's operator may have two parents */
     union {
         struct { /* TABLE */
             const char *name;
@@ -84,10 +86,14 @@ struct op {
     };
 };
 
+struct render_prop {
+    const char *name, *value;
+};
+
 struct render { /* passed through to the client */
     const char *kind; /* "timechart"; NULL = none */
     uint32_t n;
-    struct { const char *name, *value; } *props;
+    struct render_prop *props;
 };
 
 struct plan {

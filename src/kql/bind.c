@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/bind.c - statements, names, tables, functions and pipes */
+#include "kql/bind.h"
+
+#include "base/str.h"
+#include "kql/parse.h"
+
+enum err bind_full(struct binder *b)
+{
+    return arena_full(b->a, b->d);
+}
+
+enum err bind_deeper(struct binder *b, uint32_t pos)
+{
+    if (b->depth < KQL_DEPTH_MAX) {
+        b->depth++;
+        return OK;
+    }
+    return FAIL_TAG(diag_at(b->d, pos), ERR_LIMIT, "SEM0001",
+                    "the query is nested more than %d deep", KQL_DEPTH_MAX);
+}
+
+enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
+                struct op **out)
+{
+    struct op *op = arena_new(b->a, struct op);
+    if (op == NULL) return bind_full(b);
+    *op = (struct op){.kind = kind, .input = input, .pos = pos, .weight = 1, .levels = 1};
+    if (input != NULL) {
+        op->schema = input->schema;
+        op->weight += input->weight;
+        op->levels += input->levels;
+    }
+    if (op->weight > PLAN_OPS_MAX || op->levels > PLAN_LEVELS_MAX) {
+        return FAIL_TAG(diag_at(b->d, pos), ERR_LIMIT, "SEM0001",
+                        "the query has more than %d operators, or %d in a row", PLAN_OPS_MAX,
+                        PLAN_LEVELS_MAX);
+    }
+    *out = op;
+    return OK;
+}
+
+/* --- names
+ * ------------------------------------------------------------------------------------------------
+ */
+
+enum err bind_push(struct binder *b, struct binding **names, struct binding item)
+{
+    struct binding *n = arena_new(b->a, struct binding);
+    if (n == NULL) return bind_full(b);
+    *n = item;
+    n->up = *names;
+    *names = n;
+    return OK;
+}
+
+struct binding *find_binding(struct binding *names, const char *name)
+{
+    for (struct binding *n = names; n != NULL; n = n->up) {
+        if (strcmp(n->name, name) == 0) return n;
+    }
+    return NULL;
+}
+
+enum err resolve_let(struct binder *b, struct binding *l)
+{
+    if (l->kind != BIND_LET) return OK;
+    TRY(bind_deeper(b, l->ast->pos));
+    if (is_tabular(b, l->up, l->ast)) {
+        TRY(bind_table(b, l->up, l->ast, &l->op));
+        l->kind = BIND_TABLE;
+    } else {
+        struct scope s = {.b = b, .names = l->up, .where = "let"};
+        TRY(bind_expr(&s, l->ast, &l->expr));
+        l->kind = BIND_SCALAR;
+    }
+    b->depth--;
+    return OK;
+}
+
+/* --- statements
+ * --------------------------------------------------------------------------------------------- */
+
+static enum err bind_set(struct binder *b, const struct ast *n)
+{
+    /* Limits and hints: a query gives the same rows with and without them. */
+    static const char *const harmless[] = {
+        "notruncation",
+        "norequesttimeout",
+        "servertimeout",
+        "truncationmaxsize",
+        "truncationmaxrecords",
+        "maxmemoryconsumptionperiterator",
+        "max_memory_consumption_per_query_per_node",
+        "query_results_cache_max_age",
+        "query_fanout_nodes_percent",
+        "query_fanout_threads_percent",
+        "query_distribution_nodes_span",
+        "query_language",
+        "request_app_name",
+        "request_description",
+        "materialized_view_shuffle",
+        "query_results_cache_force_refresh",
+        "query_results_progressive_enabled",
+        "maxoutputcolumns",
+        "query_datascope",
+        "best_effort",
+    };
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
+        if (strcmp(n->name, harmless[i]) == 0) return OK;
+    }
+    return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "the option '%s' is not supported",
+                n->name);
+}
+
+static enum err bind_query_parameter(struct binder *b, struct binding **names, const struct ast *n)
+{
+    if (n->left == NULL || n->right != NULL) {
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "the query parameter '%s' has no value", n->name);
+    }
+    struct expr *value;
+    struct scope s = {.b = b, .names = *names, .where = "declare query_parameters"};
+    TRY(bind_const(&s, n->left, &value));
+    TRY(expr_cast(&s, n->pos, value, n->type, true, &value));
+    return bind_push(b, names,
+                     (struct binding){.name = n->name, .kind = BIND_SCALAR, .expr = value});
+}
+
+static enum err bind_let(struct binder *b, struct binding **names, struct binding *outer,
+                         const struct ast *n)
+{
+    const struct ast *name = n->names.at[0];
+    for (struct binding *l = *names; l != outer; l = l->up) {
+        if (strcmp(l->name, name->name) == 0) {
+            return FAIL_TAG(diag_at(b->d, name->pos), ERR_INVALID, "SEM0201",
+                            "the name '%s' is declared already", name->name);
+        }
+    }
+    bool function = n->left->kind == AST_FUNCTION;
+    return bind_push(b, names,
+                     (struct binding){.name = name->name,
+                                      .kind = function ? BIND_FUNCTION : BIND_LET,
+                                      .ast = n->left,
+                                      .is_view = function && n->left->is_view});
+}
+
+enum err bind_body(struct binder *b, struct binding *names, const struct ast_body *body,
+                   struct binding **out)
+{
+    struct binding *outer = names;
+    for (uint32_t i = 0; i < body->lets.n; i++) {
+        const struct ast *n = body->lets.at[i];
+        if (n->kind == AST_NAMED) {
+            TRY(bind_let(b, &names, outer, n));
+        } else if (n->kind == AST_PARAM) {
+            TRY(bind_query_parameter(b, &names, n));
+        } else {
+            TRY(bind_set(b, n));
+        }
+    }
+    *out = names;
+    return OK;
+}
+
+/* --- table or value?
+ * ------------------------------------------------------------------------------------------ */
+
+static bool has_table(struct binder *b, const char *name)
+{
+    const struct schema *schema;
+    void *table;
+    return b->catalog->table(b->catalog->ctx, name, &schema, &table, NULL) == OK;
+}
+
+/* Only kinds matter here: the arguments are not bound yet. */
+static bool function_is_tabular(struct binder *b, const struct binding *f)
+{
+    struct binding *names = f->up;
+    const struct ast *fn = f->ast;
+    if (fn->body->result == NULL) return false;
+    for (uint32_t i = 0; i < fn->args.n; i++) {
+        const struct ast *p = fn->args.at[i];
+        struct binding item = {.name = p->name,
+                               .kind = p->right != NULL ? BIND_TABLE : BIND_SCALAR};
+        if (bind_push(b, &names, item) != OK) return false;
+    }
+    for (uint32_t i = 0; i < fn->body->lets.n; i++) {
+        const struct ast *l = fn->body->lets.at[i];
+        if (l->kind == AST_NAMED && bind_let(b, &names, names, l) != OK) return false;
+    }
+    return is_tabular(b, names, fn->body->result);
+}
+
+static bool binding_is_tabular(struct binder *b, struct binding *n)
+{
+    switch (n->kind) {
+    case BIND_LET: return is_tabular(b, n->up, n->ast);
+    case BIND_TABLE: return true;
+    case BIND_FUNCTION: return function_is_tabular(b, n);
+    default: return false;
+    }
+}
+
+static bool is_table_function(const char *name)
+{
+    static const char *const names[] = {
+        "materialize",
+        "table",
+        "database",
+        "cluster",
+        "workspace",
+        "app",
+        "resource",
+        "adx",
+        "arg",
+        "external_table",
+        "materialized_view",
+        "stored_query_result",
+        "totable",
+        "graph",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+static bool tabular(struct binder *b, struct binding *names, const struct ast *n)
+{
+    struct binding *found;
+    switch (n->kind) {
+    case AST_PIPE:
+    case AST_DATATABLE:
+    case AST_EXTERNAL: return true;
+    case AST_NAME:
+        found = find_binding(names, n->name);
+        return found != NULL ? binding_is_tabular(b, found) : has_table(b, n->name);
+    case AST_CALL:
+        found = find_binding(names, n->name);
+        return found != NULL ? binding_is_tabular(b, found) : is_table_function(n->name);
+    case AST_PATH: return n->args.at[0]->kind != AST_NAME && is_tabular(b, names, n->args.at[0]);
+    default: return false;
+    }
+}
+
+bool is_tabular(struct binder *b, struct binding *names, const struct ast *n)
+{
+    if (b->depth >= KQL_DEPTH_MAX) return true; /* bind_table() will say so */
+    b->depth++;
+    bool yes = tabular(b, names, n);
+    b->depth--;
+    return yes;
+}
+
+/* --- functions of the query
+ * ------------------------------------------------------------------------------ */
+
+/* The argument for a parameter, by name or by place, NULL when the default is to be taken. */
+static const struct ast *argument_for(const struct ast *call, const struct ast *param,
+                                      uint32_t place)
+{
+    for (uint32_t i = 0; i < call->args.n; i++) {
+        const struct ast *arg = call->args.at[i];
+        if (arg->kind == AST_NAMED && strcmp(arg->names.at[0]->name, param->name) == 0)
+            return arg->left;
+    }
+    bool by_place = place < call->args.n && call->args.at[place]->kind != AST_NAMED;
+    return by_place ? call->args.at[place] : NULL;
+}
+
+static enum err check_table_argument(struct scope *s, const struct ast *call,
+                                     const struct ast *param, const struct op *op)
+{
+    for (uint32_t i = 0; i < param->right->args.n; i++) {
+        const struct ast *column = param->right->args.at[i];
+        int at = schema_find(&op->schema, column->name);
+        if (at < 0 || op->schema.cols[at].type != column->type) {
+            return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
+                            "the table for '%s' of %s() needs a column %s:%s", param->name,
+                            call->name, column->name, type_name(column->type));
+        }
+    }
+    return OK;
+}
+
+static enum err bind_argument(struct scope *s, const struct ast *call, const struct ast *param,
+                              const struct ast *arg, struct binding **names)
+{
+    struct binder *b = s->b;
+    struct binding item = {.name = param->name, .kind = BIND_SCALAR};
+    if (arg == NULL && param->left == NULL) {
+        return FAIL_TAG(diag_at(b->d, call->pos), ERR_INVALID, "SEM0219",
+                        "%s() needs an argument for '%s'", call->name, param->name);
+    }
+    if (param->right != NULL) {
+        item.kind = BIND_TABLE;
+        TRY(bind_table(b, s->names, arg != NULL ? arg : param->left, &item.op));
+        TRY(check_table_argument(s, call, param, item.op));
+        return bind_push(b, names, item);
+    }
+    struct scope plain = {.b = b, .where = s->where};
+    if (s->aggs != NULL) plain = *s; /* an aggregate may be an argument */
+    TRY(arg != NULL ? bind_expr(s, arg, &item.expr) : bind_expr(&plain, param->left, &item.expr));
+    TRY(expr_cast(s, call->pos, item.expr, param->type, true, &item.expr));
+    bool free = item.expr->kind == EXPR_CONST || item.expr->kind == EXPR_SCALAR_QUERY;
+    item.base = free ? NULL : s->base;
+    return bind_push(b, names, item);
+}
+
+static enum err bind_arguments(struct scope *s, struct binding *f, const struct ast *call,
+                               struct op *piped, struct binding **out)
+{
+    const struct ast *fn = f->ast;
+    struct binding *names = f->up;
+    uint32_t first = piped != NULL ? 1 : 0;
+    if (call->args.n + first > fn->args.n) {
+        return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
+                        "%s() takes %u arguments, not %u", call->name, fn->args.n,
+                        call->args.n + first);
+    }
+    for (uint32_t i = 0; i < fn->args.n; i++) {
+        const struct ast *param = fn->args.at[i];
+        if (i == 0 && piped != NULL) {
+            if (param->right == NULL) {
+                return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
+                                "the first parameter of %s() is no table", call->name);
+            }
+            TRY(check_table_argument(s, call, param, piped));
+            struct binding item = {.name = param->name, .kind = BIND_TABLE, .op = piped};
+            TRY(bind_push(s->b, &names, item));
+            continue;
+        }
+        TRY(bind_argument(s, call, param, argument_for(call, param, i - first), &names));
+    }
+    return bind_body(s->b, names, fn->body, out);
+}
+
+static enum err no_result(struct binder *b, const struct ast *call)
+{
+    return FAIL_TAG(diag_at(b->d, call->pos), ERR_INVALID, "SEM0001",
+                    "the function %s() has no result", call->name);
+}
+
+enum err bind_function_table(struct scope *s, struct binding *f, const struct ast *call,
+                             struct op *piped, struct op **out)
+{
+    struct binding *names;
+    TRY(bind_deeper(s->b, call->pos));
+    TRY(bind_arguments(s, f, call, piped, &names));
+    if (f->ast->body->result == NULL) return no_result(s->b, call);
+    TRY(bind_table(s->b, names, f->ast->body->result, out));
+    s->b->depth--;
+    return OK;
+}
+
+enum err bind_function_scalar(struct scope *s, struct binding *f, const struct ast *call,
+                              struct expr **out)
+{
+    struct binding *names;
+    TRY(bind_deeper(s->b, call->pos));
+    TRY(bind_arguments(s, f, call, NULL, &names));
+    if (f->ast->body->result == NULL) return no_result(s->b, call);
+    struct scope body = *s;
+    body.names = names;
+    body.row = NULL; /* a function does not see its caller's columns */
+    TRY(bind_expr(&body, f->ast->body->result, out));
+    s->b->depth--;
+    return OK;
+}
+
+/* --- tables
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* The API's timespan: only rows whose TimeGenerated lies in it. */
+static enum err limit_to_timespan(struct binder *b, struct op *table, struct op **out)
+{
+    *out = table;
+    int col = schema_find(&table->schema, "TimeGenerated");
+    bool limited = b->opt->timespan_from != 0 || b->opt->timespan_to != 0;
+    if (!limited || col < 0 || table->schema.cols[col].type != T_DATETIME) return OK;
+
+    struct scope s = {.b = b, .row = &table->schema, .base = &table->schema, .where = "timespan"};
+    struct value from = {.type = T_DATETIME, .i = b->opt->timespan_from};
+    struct value to = {.type = T_DATETIME, .i = b->opt->timespan_to};
+    struct expr *time, *bound, *lower, *upper;
+    TRY(expr_col(b, &table->schema, (uint32_t)col, &time));
+    TRY(expr_const(b, &from, &bound));
+    TRY(expr_call2(&s, table->pos, "op >=", time, bound, &lower));
+    TRY(expr_const(b, &to, &bound));
+    TRY(expr_call2(&s, table->pos, "op <", time, bound, &upper));
+    TRY(op_new(b, OP_FILTER, table, table->pos, out));
+    return expr_call2(&s, table->pos, "op and", lower, upper, &(*out)->filter.condition);
+}
+
+static enum err no_table(struct binder *b, const char *name, uint32_t pos)
+{
+    struct nearest best = nearest_to(name);
+    for (uint32_t i = 0; b->catalog->table_name != NULL; i++) {
+        const char *other = b->catalog->table_name(b->catalog->ctx, i);
+        if (other == NULL) break;
+        nearest_try(&best, other);
+    }
+    diag_at(b->d, pos);
+    if (best.name != NULL) {
+        return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "there is no table '%s'; did you mean '%s'?",
+                        name, best.name);
+    }
+    return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "there is no table '%s'", name);
+}
+
+enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out)
+{
+    const struct schema *schema;
+    void *table;
+    struct diag d = DIAG_INIT;
+    enum err e = b->catalog->table(b->catalog->ctx, name, &schema, &table, &d);
+    if (e == ERR_NOT_FOUND) return no_table(b, name, pos);
+    if (e != OK) return FAIL_TAG(diag_at(b->d, pos), e, d.tag, "%s", d.text);
+
+    struct op *op;
+    TRY(op_new(b, OP_TABLE, NULL, pos, &op));
+    op->schema = *schema;
+    op->table.name = name;
+    op->table.table = table;
+    op->table.columns = arena_array(b->a, uint32_t, schema->n + 1);
+    if (op->table.columns == NULL) return bind_full(b);
+    for (uint32_t i = 0; i < schema->n; i++)
+        op->table.columns[i] = i;
+    return limit_to_timespan(b, op, out);
+}
+
+static enum err bind_table_name(struct binder *b, struct binding *names, const struct ast *n,
+                                struct op **out)
+{
+    struct binding *found = find_binding(names, n->name);
+    if (found == NULL) return find_table(b, n->name, n->pos, out);
+    TRY(resolve_let(b, found));
+    if (found->kind == BIND_TABLE) {
+        *out = found->op;
+        return OK;
+    }
+    if (found->kind == BIND_FUNCTION) {
+        struct ast call = {.kind = AST_CALL, .name = n->name, .pos = n->pos};
+        struct scope s = {.b = b, .names = names, .where = n->name};
+        return bind_function_table(&s, found, &call, NULL, out);
+    }
+    return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100", "'%s' is a value, not a table",
+                    n->name);
+}
+
+/* table("T"), whose name must stand there as text. */
+static enum err bind_table_function(struct binder *b, struct binding *names, const struct ast *n,
+                                    struct op **out)
+{
+    struct expr *name;
+    struct scope s = {.b = b, .names = names, .where = "table()"};
+    if (n->args.n == 0)
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0219", "table() needs a name");
+    TRY(bind_const(&s, n->args.at[0], &name));
+    if (name->type != T_STRING) {
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0064",
+                        "table() takes the name as a string");
+    }
+    struct ast as_name = {.kind = AST_NAME, .pos = n->pos, .name = arena_str(b->a, name->value.s)};
+    if (as_name.name == NULL) return bind_full(b);
+    return bind_table_name(b, names, &as_name, out);
+}
+
+static enum err bind_table_call(struct binder *b, struct binding *names, const struct ast *n,
+                                struct op **out)
+{
+    struct binding *f = find_binding(names, n->name);
+    struct scope s = {.b = b, .names = names, .where = n->name};
+    if (f != NULL && f->kind == BIND_FUNCTION) return bind_function_table(&s, f, n, NULL, out);
+    if (strcmp(n->name, "materialize") == 0 && n->args.n == 1) {
+        return bind_table(b, names, n->args.at[0], out);
+    }
+    if (strcmp(n->name, "table") == 0) return bind_table_function(b, names, n, out);
+    diag_at(b->d, n->pos);
+    if (is_table_function(n->name) || known_function(n->name)) {
+        bool scalar = fn_find(n->name) != NULL;
+        return FAIL(b->d, scalar ? ERR_INVALID : ERR_UNSUPPORTED,
+                    scalar ? "%s() gives a value where a table is wanted"
+                           : "the function %s() is not supported as a table",
+                    n->name);
+    }
+    return FAIL_TAG(b->d, ERR_INVALID, "SEM0260", "there is no function '%s' that gives a table",
+                    n->name);
+}
+
+static enum err bind_table_kind(struct binder *b, struct binding *names, const struct ast *n,
+                                struct op **out)
+{
+    struct op *in = NULL;
+    switch (n->kind) {
+    case AST_PIPE:
+        if (n->left != NULL) TRY(bind_table(b, names, n->left, &in));
+        return bind_ops(b, names, n, in, out);
+    case AST_NAME: return bind_table_name(b, names, n, out);
+    case AST_CALL: return bind_table_call(b, names, n, out);
+    case AST_DATATABLE: return bind_datatable(b, names, n, out);
+    case AST_EXTERNAL:
+        return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "externaldata is not supported");
+    case AST_PATH:
+        return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
+                    "tables of another database or workspace are not supported");
+    case AST_CLIENT:
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "the client parameter {%s} was not filled in", n->name);
+    default:
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "a value stands where a table is wanted");
+    }
+}
+
+enum err bind_table(struct binder *b, struct binding *names, const struct ast *n, struct op **out)
+{
+    TRY(bind_deeper(b, n->pos));
+    TRY(bind_table_kind(b, names, n, out));
+    b->depth--;
+    return OK;
+}
+
+/* --- pipes
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static bind_op_fn *const op_binders[] = {
+    [OPER_WHERE] = bind_where,
+    [OPER_EXTEND] = bind_extend,
+    [OPER_PROJECT] = bind_project,
+    [OPER_AWAY] = bind_away,
+    [OPER_KEEP] = bind_keep,
+    [OPER_RENAME] = bind_rename,
+    [OPER_REORDER] = bind_reorder,
+    [OPER_DISTINCT] = bind_distinct,
+    [OPER_SERIALIZE] = bind_serialize,
+    [OPER_SUMMARIZE] = bind_summarize,
+    [OPER_SORT] = bind_sort,
+    [OPER_TOP] = bind_top,
+    [OPER_TAKE] = bind_take,
+    [OPER_COUNT] = bind_count,
+    [OPER_AS] = bind_as,
+    [OPER_GETSCHEMA] = bind_getschema,
+    [OPER_UNION] = bind_union,
+    [OPER_PRINT] = bind_print,
+    [OPER_RANGE] = bind_range,
+    [OPER_RENDER] = bind_render,
+};
+
+static bool begins_query(enum ast_op op)
+{
+    return op == OPER_UNION || op == OPER_PRINT || op == OPER_RANGE || op == OPER_SEARCH ||
+           op == OPER_FIND || op == OPER_EVALUATE;
+}
+
+enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pipe, struct op *in,
+                  struct op **out)
+{
+    for (uint32_t i = 0; i < pipe->args.n; i++) {
+        const struct ast *n = pipe->args.at[i];
+        size_t known = sizeof op_binders / sizeof op_binders[0];
+        bind_op_fn *bind = (size_t)n->op < known ? op_binders[n->op] : NULL;
+        if (bind == NULL) {
+            return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
+                        "the operator '%s' is not supported", n->name);
+        }
+        if (in == NULL && !begins_query(n->op)) {
+            return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0174",
+                            "'%s' needs a table before it", n->name);
+        }
+        struct op_cx cx = {.b = b, .names = &names, .ast = n, .in = in};
+        TRY(bind(&cx, &in));
+    }
+    *out = in;
+    return OK;
+}
+
+enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalog *catalog,
+                     const struct kql_options *opt, struct plan *out, struct diag *d)
+{
+    struct ast_body *body;
+    struct binding *names;
+    struct plan plan = {0};
+    TRY(kql_parse(a, text, &body, d));
+    struct binder b = {.a = a,
+                       .text = text,
+                       .catalog = catalog,
+                       .opt = opt,
+                       .d = d,
+                       .now_ticks = opt->now_ticks,
+                       .plan = &plan};
+    TRY(bind_body(&b, NULL, body, &names));
+    TRY(bind_table(&b, names, body->result, &plan.root));
+    *out = plan;
+    return OK;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kql/bind.h - tree to plan; what the binder's files share
+ *
+ * (1) An expression's columns are indices into exactly one schema, its scope's `base`. An
+ * expression that a name stands for (a function's argument) may be used only where the base is the
+ * same. (2) A let is bound when it is first used, then shared: the plan is a graph without cycles,
+ * and an expression too. Weight and depth are counted as if it were a tree, so that no executor is
+ * surprised. (3) A call whose arguments are constant is a constant, unless the function may differ
+ * per row.
+ */
+#pragma once
+
+#include "kql/ast.h"
+#include "kql/kql.h"
+#include "kql/known.h"
+#include "kql/lex.h" /* diag_at() */
+
+#define EXPR_WEIGHT_MAX 50000 /* nodes of one expression, shared ones counted each time */
+#define EXPR_LEVELS_MAX 1000
+#define PLAN_OPS_MAX    10000 /* operators, shared ones counted each time */
+#define PLAN_LEVELS_MAX 1000
+
+struct binder {
+    struct arena *a;
+    struct bytes text;
+    const struct kql_catalog *catalog;
+    const struct kql_options *opt;
+    struct diag *d;
+    uint32_t depth;
+    uint32_t n_ops;
+    int64_t now_ticks;
+    struct plan *plan;
+};
+
+/* A name that is visible to what follows it. */
+struct binding {
+    struct binding *up;
+    const char *name;
+    enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION } kind;
+    const struct ast *ast;     /* LET: bound on first use. FUNCTION */
+    struct expr *expr;         /* SCALAR */
+    const struct schema *base; /* SCALAR: (1); NULL when it has no columns */
+    struct op *op;             /* TABLE */
+    bool is_view;
+};
+
+struct agg_scope;
+
+/* Where an expression stands. */
+struct scope {
+    struct binder *b;
+    struct binding *names;
+    const struct schema *row;   /* whose columns can be named; NULL = none */
+    const struct schema *base;  /* (1) */
+    const struct schema *right; /* join's other side, for $right */
+    struct agg_scope *aggs;     /* aggregates may be called; columns may not be named */
+    const char *where;          /* the operator, for messages */
+};
+
+/* --- bind.c
+ * ------------------------------------------------------------------------------------------ */
+
+enum err bind_full(struct binder *b);                 /* the arena's limit */
+enum err bind_deeper(struct binder *b, uint32_t pos); /* pair with b->depth-- on success */
+enum err bind_push(struct binder *b, struct binding **names, struct binding item);
+struct binding *find_binding(struct binding *names, const char *name);
+enum err bind_table(struct binder *b, struct binding *names, const struct ast *n, struct op **out);
+enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pipe, struct op *in,
+                  struct op **out);
+enum err bind_body(struct binder *b, struct binding *names, const struct ast_body *body,
+                   struct binding **out);
+enum err bind_function_table(struct scope *s, struct binding *f, const struct ast *call,
+                             struct op *piped, struct op **out);
+enum err bind_function_scalar(struct scope *s, struct binding *f, const struct ast *call,
+                              struct expr **out);
+bool is_tabular(struct binder *b, struct binding *names, const struct ast *n);
+enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out);
+enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
+                struct op **out);
+enum err resolve_let(struct binder *b, struct binding *l);
+
+/* --- bind_expr.c
+ * -------------------------------------------------------------------------------------- */
+
+enum err bind_expr(struct scope *s, const struct ast *n, struct expr **out);
+enum err bind_condition(struct scope *s, const struct ast *n, struct expr **out); /* bool, cast */
+enum err bind_const(struct scope *s, const struct ast *n, struct expr **out); /* folded to CONST */
+enum err bind_long(struct scope *s, const struct ast *n,
+                   struct expr **out); /* constant, or toscalar */
+
+/* --- bind_call.c
+ * -------------------------------------------------------------------------------------- */
+
+enum err expr_const(struct binder *b, const struct value *v, struct expr **out);
+enum err expr_string(struct binder *b, const char *text, struct expr **out);
+enum err expr_col(struct binder *b, const struct schema *s, uint32_t col, struct expr **out);
+enum err expr_query(struct binder *b, struct op *op, uint32_t pos, struct expr **out);
+/* A bound call of a function of the registry, folded where it can be. pos is for messages. */
+enum err expr_call(struct scope *s, uint32_t pos, const char *name, struct expr **args, uint32_t n,
+                   struct expr **out);
+enum err expr_call2(struct scope *s, uint32_t pos, const char *name, struct expr *a, struct expr *b,
+                    struct expr **out);
+/* To the type, as KQL does by itself, or with `explicit` as by tolong() and the like. */
+enum err expr_cast(struct scope *s, uint32_t pos, struct expr *e, enum type to, bool explicitly,
+                   struct expr **out);
+/* Checks and casts the arguments of a function or an aggregate against its row of the registry. */
+enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct fn_arg *specs,
+                  uint32_t n_specs, struct expr **args, uint32_t n);
+const struct value *const *const_args(struct binder *b, struct expr *const *args, uint32_t n);
+const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t n);
+
+/* --- bind_name.c
+ * -------------------------------------------------------------------------------------- */
+
+/* The name that an expression gives its column, "" = none: x, d_a_b, strlen_s. */
+const char *auto_name(struct binder *b, const struct ast *n);
+bool names_itself(const struct ast *n); /* a plain column: its name counts as given */
+/* Names of result columns: what is given must be unique, what is not gets 1, 2 ... behind it. */
+struct name_set {
+    struct binder *b;
+    uint32_t n, cap;
+    const char **names;
+    bool *given;
+    uint32_t n_unnamed; /* Column1, Column2 ... */
+};
+enum err names_add(struct name_set *s, const char *name, bool given, uint32_t pos,
+                   const char **out);
+enum err names_unnamed(struct name_set *s, const char **out);
+bool names_has(const struct name_set *s, const char *name);
+enum err no_column(struct scope *s, const char *name, uint32_t pos); /* fails with a suggestion */
+bool wildcard_match(const char *pattern, const char *name);
+
+/* --- operators
+ * ---------------------------------------------------------------------------------------- */
+
+struct op_cx { /* one operator to bind */
+    struct binder *b;
+    struct binding **names; /* `as` adds to them */
+    const struct ast *ast;
+    struct op *in;
+};
+typedef enum err bind_op_fn(struct op_cx *cx, struct op **out);
+struct scope scope_of(struct op_cx *cx);
+
+bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_rename, bind_reorder,
+    bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
+    bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range;
+enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
+                        struct op **out);
+/* A projection to some of the input's columns under new names. */
+enum err op_columns(struct binder *b, struct op *in, uint32_t pos, const uint32_t *cols,
+                    const char *const *names, uint32_t n, struct op **out);
+enum err op_project(struct binder *b, struct op *in, uint32_t pos, const struct named_expr *exprs,
+                    uint32_t n, struct op **out);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/bind_agg.h - aggregates while their operator is bound: summarize, make-series, top-nested */
+#pragma once
+
+#include "kql/bind.h"
+
+/* An aggregate is a column of an intermediate result: first the keys, then the aggregates in order.
+ */
+struct agg_scope {
+    struct scope *rows; /* where arguments stand: the input's rows */
+    uint32_t n_keys;
+    struct expr **keys;
+    uint32_t n, cap;
+    struct agg_use *uses;
+};
+
+/* One call in an expression; *out is its column. */
+enum err bind_aggregate(struct scope *s, const struct ast *call, struct expr **out);
+/* Adds one; *place is its index among the aggregates. */
+enum err agg_add(struct agg_scope *g, uint32_t pos, const char *name, struct expr **args,
+                 uint32_t n, uint32_t *place);
+enum err agg_column(struct agg_scope *g, uint32_t place, struct expr **out);
+
+/* summarize make_list(first column): the values of a subquery as one dynamic. */
+enum err op_list_of_first_column(struct scope *s, struct op *in, uint32_t pos, struct op **out);

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/bind_expr.c - scalar expressions */
+#include "kql/bind.h"
+
+#include "base/str.h"
+#include "kql/bind_agg.h"
+
+/* --- names
+ * ---------------------------------------------------------------------------------------------- */
+
+static enum err use_binding(struct scope *s, struct binding *n, uint32_t pos, struct expr **out)
+{
+    if (n->kind == BIND_LET) TRY(resolve_let(s->b, n));
+    if (n->kind != BIND_SCALAR) {
+        return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0001",
+                        "'%s' is a %s, where '%s' wants a value", n->name,
+                        n->kind == BIND_TABLE ? "table" : "function", s->where);
+    }
+    if (n->base != NULL && n->base != s->base) { /* (1) */
+        return FAIL(diag_at(s->b->d, pos), ERR_UNSUPPORTED,
+                    "'%s' depends on the row of an outer query, which is not supported", n->name);
+    }
+    *out = n->expr;
+    return OK;
+}
+
+static enum err bind_name(struct scope *s, const struct ast *n, struct expr **out)
+{
+    int col = s->row != NULL ? schema_find(s->row, n->name) : -1;
+    if (col >= 0 && s->aggs == NULL) return expr_col(s->b, s->row, (uint32_t)col, out);
+    struct binding *found = find_binding(s->names, n->name);
+    if (found != NULL) return use_binding(s, found, n->pos, out);
+    if (col >= 0) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0236",
+                        "the column '%s' must stand in an aggregate or after 'by'", n->name);
+    }
+    return no_column(s, n->name, n->pos);
+}
+
+static enum err bind_path(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct expr *base, *member;
+    TRY(bind_expr(s, n->args.at[0], &base));
+    if (n->right != NULL || n->is_open) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SYN0002",
+                        "a member of a value is a name, not a call or a pattern");
+    }
+    TRY(expr_string(s->b, n->name, &member));
+    if (base->type != T_DYNAMIC) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "'.%s' is taken of a %s; only a dynamic has members", n->name,
+                        type_name(base->type));
+    }
+    return expr_call2(s, n->pos, "op path", base, member, out);
+}
+
+static enum err bind_index(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct expr *base, *index;
+    TRY(bind_expr(s, n->args.at[0], &base));
+    TRY(bind_expr(s, n->args.at[1], &index));
+    if (base->type != T_DYNAMIC) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "an index is taken of a %s; only a dynamic has elements",
+                        type_name(base->type));
+    }
+    return expr_call2(s, n->pos, "op index", base, index, out);
+}
+
+/* --- operators
+ * ------------------------------------------------------------------------------------------ */
+
+/* x in (T | project a): the column's values as one list, made once. */
+static enum err bind_list_query(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct op *op;
+    TRY(bind_table(s->b, s->names, n, &op));
+    TRY(op_list_of_first_column(s, op, n->pos, &op));
+    return expr_query(s->b, op, n->pos, out);
+}
+
+/* A candidate becomes what it is compared with, where KQL would convert it. */
+static enum err fit_candidate(struct scope *s, uint32_t pos, enum type to, struct expr **e)
+{
+    enum type from = (*e)->type;
+    if (from == to || from == T_DYNAMIC || to == T_DYNAMIC) return OK;
+    bool numbers = (TM(from) & TM_NUMERIC) != 0 && (TM(to) & TM_NUMERIC) != 0;
+    bool text = to == T_STRING || (from == T_STRING && (*e)->kind == EXPR_CONST);
+    bool number_bool = (to == T_BOOL && (TM(from) & TM_INTS) != 0);
+    if (!numbers && !text && !number_bool) return OK;
+    return expr_cast(s, pos, *e, to, true, e);
+}
+
+static enum err bind_in(struct scope *s, const struct ast *n, struct expr **out)
+{
+    const struct ast_list *list = &n->args.at[1]->args;
+    struct expr **args = arena_array(s->b->a, struct expr *, list->n + 1);
+    if (args == NULL) return bind_full(s->b);
+    TRY(bind_expr(s, n->args.at[0], &args[0]));
+
+    bool any_real = false;
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct ast *item = list->at[i];
+        bool query = list->n == 1 && is_tabular(s->b, s->names, item);
+        TRY(query ? bind_list_query(s, item, &args[i + 1]) : bind_expr(s, item, &args[i + 1]));
+        any_real |= args[i + 1]->type == T_REAL;
+    }
+    enum type left = args[0]->type;
+    bool widen = any_real && (TM(left) & TM_INTS) != 0;
+    if (left == T_INT || widen) {
+        TRY(expr_cast(s, n->pos, args[0], widen ? T_REAL : T_LONG, true, &args[0]));
+    }
+    for (uint32_t i = 1; i <= list->n; i++)
+        TRY(fit_candidate(s, n->pos, args[0]->type, &args[i]));
+    return expr_call(s, n->pos, n->name, args, list->n + 1, out);
+}
+
+static bool is_in(const char *name)
+{
+    static const char *const names[] = {"op in",   "op !in",     "op in~",
+                                        "op !in~", "op has_any", "op has_all"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+/* t between (a .. 1d): the end is a distance from the start. */
+static enum err bind_between(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct expr *args[3];
+    for (int i = 0; i < 3; i++)
+        TRY(bind_expr(s, n->args.at[i], &args[i]));
+    if (args[0]->type == T_DYNAMIC)
+        TRY(expr_cast(s, n->pos, args[0], args[1]->type, true, &args[0]));
+    if (args[0]->type == T_DATETIME && args[2]->type == T_TIMESPAN) {
+        TRY(expr_call2(s, n->pos, "op +", args[1], args[2], &args[2]));
+    }
+    enum type to = args[0]->type;
+    bool numbers = true;
+    for (int i = 0; i < 3; i++)
+        numbers = numbers && (TM(args[i]->type) & TM_NUMERIC) != 0;
+    for (int i = 1; i < 3; i++) {
+        if (args[i]->type == T_DYNAMIC) TRY(expr_cast(s, n->pos, args[i], to, true, &args[i]));
+        if (numbers && to != T_NONE) to = type_common(to, args[i]->type);
+    }
+    if (numbers && to == T_INT) to = T_LONG;
+    for (int i = 0; numbers && to != T_NONE && i < 3; i++) {
+        TRY(expr_cast(s, n->pos, args[i], to, true, &args[i]));
+    }
+    return expr_call(s, n->pos, n->name, args, 3, out);
+}
+
+/* Columns that `* has "x"` looks into: texts; `* == 1` those of the operand's type. */
+static bool star_takes(const char *oper, enum type column, enum type operand)
+{
+    bool equality = strcmp(oper, "op ==") == 0 || strcmp(oper, "op !=") == 0;
+    if (!equality) return column == T_STRING || column == T_DYNAMIC;
+    bool ints = (TM(column) & TM_INTS) != 0 && (TM(operand) & TM_INTS) != 0;
+    return column == operand || ints;
+}
+
+/* term or term or ... as a balanced tree */
+static enum err any_of(struct scope *s, uint32_t pos, struct expr **terms, uint32_t n,
+                       struct expr **out)
+{
+    if (n == 1) {
+        *out = terms[0];
+        return OK;
+    }
+    struct expr *left, *right;
+    TRY(any_of(s, pos, terms, n / 2, &left));
+    TRY(any_of(s, pos, terms + n / 2, n - n / 2, &right));
+    return expr_call2(s, pos, "op or", left, right, out);
+}
+
+static enum err bind_star(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct expr *operand, *column;
+    if (s->row == NULL || s->aggs != NULL || n->args.n != 2 || is_in(n->name)) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SYN0002",
+                        "'*' stands for all columns only before an operator of text or equality");
+    }
+    TRY(bind_expr(s, n->args.at[1], &operand));
+    struct expr **terms = arena_array(s->b->a, struct expr *, s->row->n + 1);
+    if (terms == NULL) return bind_full(s->b);
+    uint32_t n_terms = 0;
+    for (uint32_t i = 0; i < s->row->n; i++) {
+        if (!star_takes(n->name, s->row->cols[i].type, operand->type)) continue;
+        TRY(expr_col(s->b, s->row, i, &column));
+        TRY(expr_call2(s, n->pos, n->name, column, operand, &terms[n_terms++]));
+    }
+    struct value no = {.type = T_BOOL};
+    return n_terms == 0 ? expr_const(s->b, &no, out) : any_of(s, n->pos, terms, n_terms, out);
+}
+
+static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **out)
+{
+    if (n->args.at[0]->kind == AST_STAR) return bind_star(s, n, out);
+    if (is_in(n->name)) return bind_in(s, n, out);
+    if (n->args.n == 3) return bind_between(s, n, out);
+
+    struct expr *args[2];
+    for (uint32_t i = 0; i < n->args.n; i++)
+        TRY(bind_expr(s, n->args.at[i], &args[i]));
+    return expr_call(s, n->pos, n->name, args, n->args.n, out);
+}
+
+/* --- calls that are the binder's own
+ * --------------------------------------------------------------------- */
+
+static enum err bind_toscalar(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct op *op;
+    if (n->args.n != 1) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0219",
+                        "toscalar() takes 1 argument, not %u", n->args.n);
+    }
+    if (!is_tabular(s->b, s->names, n->args.at[0])) return bind_expr(s, n->args.at[0], out);
+    TRY(bind_table(s->b, s->names, n->args.at[0], &op));
+    return expr_query(s->b, op, n->pos, out);
+}
+
+/* The name may be a constant expression: column_ifexists(strcat("a", "b"), ""). */
+static enum err bind_column_ifexists(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct expr *name;
+    if (n->args.n != 2) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0219",
+                        "%s() takes 2 arguments, not %u", n->name, n->args.n);
+    }
+    const struct ast *first = n->args.at[0];
+    struct scope plain = *s;
+    plain.row = NULL;
+    TRY(bind_const(&plain, first, &name));
+    if (name->type != T_STRING) {
+        return FAIL_TAG(diag_at(s->b->d, first->pos), ERR_INVALID, "SEM0064",
+                        "the 1st argument of %s() is the name of a column, not a %s", n->name,
+                        type_name(name->type));
+    }
+    const char *text = arena_str(s->b->a, name->value.s);
+    if (text == NULL) return bind_full(s->b);
+    int col = s->row != NULL ? schema_find(s->row, text) : -1;
+    if (col >= 0) return expr_col(s->b, s->row, (uint32_t)col, out);
+    return bind_expr(s, n->args.at[1], out);
+}
+
+/* bag_pack("a", a, "b", b ...) of the columns given, or of all. */
+static enum err pack_columns(struct scope *s, uint32_t pos, struct expr **columns,
+                             const char **names, uint32_t n, struct expr **out)
+{
+    struct expr **args = arena_array(s->b->a, struct expr *, 2 * (size_t)n + 1);
+    if (args == NULL) return bind_full(s->b);
+    for (uint32_t i = 0; i < n; i++) {
+        TRY(expr_string(s->b, names[i], &args[2 * i]));
+        args[2 * i + 1] = columns[i];
+    }
+    return expr_call(s, pos, "bag_pack", args, 2 * n, out);
+}
+
+static enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out)
+{
+    if (n->args.n != 0) {
+        return FAIL(diag_at(s->b->d, n->pos), ERR_UNSUPPORTED,
+                    "pack_all() with an argument is not supported");
+    }
+    uint32_t count = s->row != NULL ? s->row->n : 0;
+    struct expr **columns = arena_array(s->b->a, struct expr *, count + 1);
+    const char **names = arena_array(s->b->a, const char *, count + 1);
+    if (columns == NULL || names == NULL) return bind_full(s->b);
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(expr_col(s->b, s->row, i, &columns[i]));
+        names[i] = s->row->cols[i].name;
+    }
+    return pack_columns(s, n->pos, columns, names, count, out);
+}
+
+static enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct expr **columns = arena_array(s->b->a, struct expr *, n->args.n + 1);
+    const char **names = arena_array(s->b->a, const char *, n->args.n + 1);
+    if (columns == NULL || names == NULL) return bind_full(s->b);
+    for (uint32_t i = 0; i < n->args.n; i++) {
+        const struct ast *column = n->args.at[i];
+        if (column->kind != AST_NAME) {
+            return FAIL_TAG(diag_at(s->b->d, column->pos), ERR_INVALID, "SEM0100",
+                            "bag_pack_columns() takes names of columns only");
+        }
+        TRY(bind_expr(s, column, &columns[i]));
+        names[i] = column->name;
+    }
+    return pack_columns(s, n->pos, columns, names, n->args.n, out);
+}
+
+static enum err unknown_function(struct scope *s, const struct ast *n)
+{
+    diag_at(s->b->d, n->pos);
+    if (agg_find(n->name) != NULL) {
+        return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0144", "the aggregate %s() cannot stand in '%s'",
+                        n->name, s->where);
+    }
+    if (known_function(n->name)) {
+        return FAIL(s->b->d, ERR_UNSUPPORTED, "the function %s() is not supported%s", n->name,
+                    s->aggs != NULL ? " in 'summarize'" : "");
+    }
+    struct nearest best = nearest_to(n->name);
+    for (struct binding *f = s->names; f != NULL; f = f->up) {
+        if (f->kind == BIND_FUNCTION) nearest_try(&best, f->name);
+    }
+    const char *near = best.name != NULL ? best.name : fn_suggest(n->name);
+    if (near != NULL) {
+        return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0260",
+                        "unknown function '%s'; did you mean '%s'?", n->name, near);
+    }
+    return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0260", "unknown function '%s'", n->name);
+}
+
+/* extract(re, 1, s, typeof(long)): the result is converted. */
+static bool has_typeof(const struct ast *n)
+{
+    static const char *const names[] = {"extract", "extractjson", "extract_json"};
+    if (n->args.n == 0 || n->args.at[n->args.n - 1]->kind != AST_TYPEOF) return false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(n->name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+static enum err bind_registered(struct scope *s, const struct ast *n, struct expr **out)
+{
+    bool typed = has_typeof(n);
+    uint32_t count = n->args.n - (typed ? 1 : 0);
+    struct expr **args = arena_array(s->b->a, struct expr *, count + 1);
+    if (args == NULL) return bind_full(s->b);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ast *arg = n->args.at[i];
+        if (arg->kind == AST_NAMED) {
+            return FAIL_TAG(diag_at(s->b->d, arg->pos), ERR_INVALID, "SEM0219",
+                            "%s() takes its arguments by place, not by name", n->name);
+        }
+        TRY(bind_expr(s, arg, &args[i]));
+    }
+    TRY(expr_call(s, n->pos, n->name, args, count, out));
+    if (!typed) return OK;
+    return expr_cast(s, n->pos, *out, n->args.at[count]->type, true, out);
+}
+
+static enum err bind_call(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct binding *f = find_binding(s->names, n->name);
+    if (f != NULL && f->kind == BIND_LET) TRY(resolve_let(s->b, f));
+    if (f != NULL && f->kind == BIND_FUNCTION) return bind_function_scalar(s, f, n, out);
+    if (s->aggs != NULL && agg_find(n->name) != NULL) return bind_aggregate(s, n, out);
+
+    static const struct {
+        const char *name;
+        enum err (*bind)(struct scope *s, const struct ast *n, struct expr **out);
+    } own[] = {
+        {"toscalar", bind_toscalar},
+        {"column_ifexists", bind_column_ifexists},
+        {"columnifexists", bind_column_ifexists},
+        {"pack_all", bind_pack_all},
+        {"bag_pack_columns", bind_pack_columns},
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(n->name, own[i].name) == 0) return own[i].bind(s, n, out);
+    }
+    return fn_find(n->name) != NULL ? bind_registered(s, n, out) : unknown_function(s, n);
+}
+
+/* --- all
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static enum err not_a_value(struct scope *s, const struct ast *n, const char *what)
+{
+    return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SYN0002", "'%s' wants a value, not %s",
+                    s->where, what);
+}
+
+static enum err bind_kind(struct scope *s, const struct ast *n, struct expr **out)
+{
+    switch (n->kind) {
+    case AST_NAME: return bind_name(s, n, out);
+    case AST_CONST: return expr_const(s->b, &n->value, out);
+    case AST_CALL: return bind_call(s, n, out);
+    case AST_OPER: return bind_oper(s, n, out);
+    case AST_PATH: return bind_path(s, n, out);
+    case AST_INDEX: return bind_index(s, n, out);
+    case AST_STAR: return not_a_value(s, n, "'*'");
+    case AST_TYPEOF: return not_a_value(s, n, "a type");
+    case AST_NAMED: return not_a_value(s, n, "a name and its value");
+    case AST_CLIENT:
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "the client parameter {%s} was not filled in", n->name);
+    default: return not_a_value(s, n, "a table");
+    }
+}
+
+enum err bind_expr(struct scope *s, const struct ast *n, struct expr **out)
+{
+    TRY(bind_deeper(s->b, n->pos));
+    TRY(bind_kind(s, n, out));
+    s->b->depth--;
+    return OK;
+}
+
+enum err bind_condition(struct scope *s, const struct ast *n, struct expr **out)
+{
+    TRY(bind_expr(s, n, out));
+    if ((*out)->type == T_BOOL) return OK;
+    return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0141",
+                    "'%s' wants a condition of type bool, not %s", s->where,
+                    type_name((*out)->type));
+}
+
+enum err bind_const(struct scope *s, const struct ast *n, struct expr **out)
+{
+    TRY(bind_expr(s, n, out));
+    if ((*out)->kind == EXPR_CONST) return OK;
+    return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0134", "'%s' wants a constant here",
+                    s->where);
+}
+
+enum err bind_long(struct scope *s, const struct ast *n, struct expr **out)
+{
+    TRY(bind_expr(s, n, out));
+    bool whole = (TM((*out)->type) & TM_INTS) != 0;
+    if (whole && ((*out)->kind == EXPR_CONST || (*out)->kind == EXPR_SCALAR_QUERY)) {
+        return expr_cast(s, n->pos, *out, T_LONG, true, out);
+    }
+    return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0134",
+                    "'%s' wants a constant whole number here", s->where);
+}

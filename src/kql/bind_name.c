@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/bind_name.c - names of columns: those that expressions give, those that collide, those
+ * misspelt */
+#include "kql/bind.h"
+
+#include "base/str.h"
+
+#include <stdlib.h>
+
+/* --- automatic names
+ * ----------------------------------------------------------------------------------- */
+
+/* Functions whose column is named after their first argument. Sorted by strcmp(): bsearch() relies
+ * on it. */
+static const char *const named_by_first[] = {
+    "abs",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "bin",
+    "bin_at",
+    "bin_auto",
+    "binary_and",
+    "binary_not",
+    "binary_or",
+    "binary_shift_left",
+    "binary_shift_right",
+    "binary_xor",
+    "bitset_count_ones",
+    "ceiling",
+    "cos",
+    "erf",
+    "erfc",
+    "exp",
+    "exp10",
+    "exp2",
+    "floor",
+    "format_bytes",
+    "format_datetime",
+    "format_timespan",
+    "gamma",
+    "log",
+    "log10",
+    "log2",
+    "loggamma",
+    "make_datetime",
+    "make_timespan",
+    "parse_csv",
+    "parse_json",
+    "parse_xml",
+    "parsejson",
+    "pow",
+    "rand",
+    "round",
+    "series_fill_backward",
+    "series_fill_const",
+    "series_fill_forward",
+    "series_fill_linear",
+    "series_fir",
+    "series_iir",
+    "series_outliers",
+    "sin",
+    "split",
+    "sqrt",
+    "startofday",
+    "tan",
+    "tobool",
+    "toboolean",
+    "todatetime",
+    "todecimal",
+    "todouble",
+    "todynamic",
+    "toguid",
+    "tohex",
+    "toint",
+    "tolong",
+    "toobject",
+    "toreal",
+    "tostring",
+    "totime",
+    "totimespan",
+};
+
+/* strlen(s) is strlen_s, gettype(s) is type_s. */
+static const struct {
+    const char *function, *prefix;
+} prefixed[] = {
+    {"dcount_hll", "dcount_hll_"},
+    {"gettype", "type_"},
+    {"percentile_tdigest", "percentile_tdigest_"},
+    {"percentiles_array_tdigest", "percentile_tdigest_"},
+    {"repeat", "repeat_"},
+    {"string_size", "string_size_"},
+    {"strlen", "strlen_"},
+    {"treepath", "tree_"},
+};
+
+static int compare(const void *key, const void *item)
+{
+    return strcmp(key, *(const char *const *)item);
+}
+
+/* Aggregates are named sum_x, but for these; NULL: after the argument alone; "": not at all. */
+static const struct {
+    const char *aggregate, *prefix;
+} aggregates[] = {
+    {"arg_max", ""},
+    {"arg_min", ""},
+    {"argmax", ""},
+    {"argmin", ""},
+    {"take_any", ""},
+    {"binary_all_and", NULL},
+    {"binary_all_or", NULL},
+    {"binary_all_xor", NULL},
+    {"take_anyif", NULL},
+    {"passthrough", NULL},
+    {"buildschema", "schema"},
+    {"make_bag", "bag"},
+    {"make_bag_if", "bag"},
+    {"make_dictionary", "dictionary"},
+    {"make_list", "list"},
+    {"make_list_if", "list"},
+    {"make_list_with_nulls", "list"},
+    {"makelist", "list"},
+    {"make_set", "set"},
+    {"make_set_if", "set"},
+    {"makeset", "set"},
+    {"merge_tdigest", "merge_tdigests"},
+    {"tdigest_merge", "merge_tdigests"},
+    {"percentile", ""},
+    {"percentiles", ""},
+    {"percentilew", ""},
+    {"percentilesw", ""},
+    {"percentiles_array", "percentiles"},
+    {"percentilesw_array", "percentiles"},
+};
+
+static const char *aggregate_name(struct binder *b, const struct ast *n)
+{
+    const char *arg = n->args.n > 0 ? auto_name(b, n->args.at[0]) : "";
+    const char *prefix = n->name;
+    for (size_t i = 0; i < sizeof aggregates / sizeof aggregates[0]; i++) {
+        if (strcmp(n->name, aggregates[i].aggregate) == 0) prefix = aggregates[i].prefix;
+    }
+    if (prefix == NULL) return arg;
+    return prefix[0] != '\0' ? arena_fmt(b->a, "%s_%s", prefix, arg) : "";
+}
+
+static const char *call_name(struct binder *b, const struct ast *n)
+{
+    if (agg_find(n->name) != NULL) return aggregate_name(b, n);
+    if (strcmp(n->name, "column_ifexists") == 0 || strcmp(n->name, "columnifexists") == 0) {
+        bool text = n->args.n > 0 && n->args.at[0]->kind == AST_CONST &&
+                    n->args.at[0]->value.type == T_STRING;
+        return text ? arena_str(b->a, n->args.at[0]->value.s) : "";
+    }
+    if (n->args.n == 0) return "";
+    const char *first = auto_name(b, n->args.at[0]);
+    bool by_first =
+        bsearch(n->name, named_by_first, sizeof named_by_first / sizeof named_by_first[0],
+                sizeof named_by_first[0], compare) != NULL;
+    if (by_first) return first;
+    for (size_t i = 0; i < sizeof prefixed / sizeof prefixed[0]; i++) {
+        if (strcmp(n->name, prefixed[i].function) != 0) continue;
+        return first[0] != '\0' ? arena_fmt(b->a, "%s%s", prefixed[i].prefix, first) : "";
+    }
+    return "";
+}
+
+static const char *index_name(struct binder *b, const struct ast *index)
+{
+    if (index->kind == AST_OPER && index->args.n == 1) {
+        const struct ast *inner = index->args.at[0];
+        if (inner->kind != AST_CONST || inner->value.type != T_LONG) return "";
+        return arena_fmt(b->a, "-%lld", (long long)inner->value.i);
+    }
+    if (index->kind != AST_CONST) return "";
+    if (index->value.type == T_STRING) return arena_str(b->a, index->value.s);
+    if (index->value.type == T_LONG) return arena_fmt(b->a, "%lld", (long long)index->value.i);
+    return "";
+}
+
+static const char *joined(struct binder *b, const char *base, const char *member)
+{
+    if (base == NULL || member == NULL) return "";
+    if (base[0] == '\0') return member;
+    return member[0] != '\0' ? arena_fmt(b->a, "%s_%s", base, member) : "";
+}
+
+const char *auto_name(struct binder *b, const struct ast *n)
+{
+    const char *name = "";
+    switch (n->kind) {
+    case AST_NAME: name = n->name; break;
+    case AST_PATH: name = joined(b, auto_name(b, n->args.at[0]), n->name); break;
+    case AST_INDEX:
+        name = joined(b, auto_name(b, n->args.at[0]), index_name(b, n->args.at[1]));
+        break;
+    case AST_CALL: name = call_name(b, n); break;
+    default: break;
+    }
+    return name != NULL ? name : "";
+}
+
+bool names_itself(const struct ast *n)
+{
+    return n->kind == AST_NAME && !n->in_parens;
+}
+
+/* --- collisions
+ * ------------------------------------------------------------------------------------------ */
+
+bool names_has(const struct name_set *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (strcmp(s->names[i], name) == 0) return true;
+    }
+    return false;
+}
+
+static bool is_given(const struct name_set *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (strcmp(s->names[i], name) == 0) return s->given[i];
+    }
+    return false;
+}
+
+static enum err names_grow(struct name_set *s)
+{
+    uint32_t cap = s->cap == 0 ? 16 : s->cap * 2;
+    const char **names = arena_array(s->b->a, const char *, cap);
+    bool *given = arena_array(s->b->a, bool, cap);
+    if (names == NULL || given == NULL) return bind_full(s->b);
+    if (s->n > 0) {
+        memcpy(names, s->names, s->n * sizeof *names);
+        memcpy(given, s->given, s->n * sizeof *given);
+    }
+    s->names = names;
+    s->given = given;
+    s->cap = cap;
+    return OK;
+}
+
+enum err names_add(struct name_set *s, const char *name, bool given, uint32_t pos, const char **out)
+{
+    if (given && is_given(s, name)) {
+        return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0171",
+                        "a column named '%s' is there already", name);
+    }
+    const char *unique = name;
+    for (uint32_t i = 1; names_has(s, unique); i++) {
+        unique = arena_fmt(s->b->a, "%s%u", name, i);
+        if (unique == NULL) return bind_full(s->b);
+    }
+    if (s->n == s->cap) TRY(names_grow(s));
+    s->names[s->n] = unique;
+    s->given[s->n++] = given;
+    *out = unique;
+    return OK;
+}
+
+enum err names_unnamed(struct name_set *s, const char **out)
+{
+    *out = arena_fmt(s->b->a, "Column%u", ++s->n_unnamed);
+    return *out != NULL ? OK : bind_full(s->b);
+}
+
+/* --- what is not there
+ * -------------------------------------------------------------------------------------- */
+
+enum err no_column(struct scope *s, const char *name, uint32_t pos)
+{
+    struct nearest best = nearest_to(name);
+    for (uint32_t i = 0; s->row != NULL && i < s->row->n; i++)
+        nearest_try(&best, s->row->cols[i].name);
+    for (struct binding *n = s->names; n != NULL; n = n->up)
+        nearest_try(&best, n->name);
+    diag_at(s->b->d, pos);
+    if (best.name != NULL) {
+        return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0100",
+                        "'%s' finds no column or value named '%s'; did you mean '%s'?", s->where,
+                        name, best.name);
+    }
+    return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0100", "'%s' finds no column or value named '%s'",
+                    s->where, name);
+}
+
+bool wildcard_match(const char *pattern, const char *name)
+{
+    const char *star = NULL, *from = NULL; /* where to go on when a guess was too short */
+    while (*name != '\0') {
+        if (*pattern == '*') {
+            star = pattern++;
+            from = name;
+        } else if (*pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            name = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}

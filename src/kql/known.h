@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/known.h - names that Kusto has and we do not, and the name nearest to a misspelt one */
+#pragma once
+
+#include <stdbool.h>
+
+bool known_function(const char *name); /* scalar, aggregate or tabular */
+bool known_plugin(const char *name);
+bool known_operator(const char *name);
+
+/* Offers candidates one by one; name stays NULL while none is near enough to be a slip of the
+ * finger. */
+struct nearest {
+    const char *wanted, *name;
+    unsigned distance;
+};
+struct nearest nearest_to(const char *wanted);
+void nearest_try(struct nearest *n, const char *candidate);

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/parse.c - tokens, names, lists and statements */
+#include "kql/parse.h"
+
+#include "base/str.h"
+#include "kql/kql.h"
+
+/* --- tokens
+ * --------------------------------------------------------------------------------------- */
+
+const struct token *tok(const struct parser *p)
+{
+    return &p->tokens[p->at];
+}
+
+const struct token *tok_ahead(const struct parser *p, uint32_t n)
+{
+    uint32_t left = p->n - 1 - p->at; /* the last one is TOK_END */
+    return &p->tokens[p->at + (n < left ? n : left)];
+}
+
+struct bytes tok_text(const struct parser *p, const struct token *t)
+{
+    return bytes_of(p->text.p + t->pos, t->len);
+}
+
+const char *tok_str(struct parser *p, const struct token *t)
+{
+    return arena_str(p->a, tok_text(p, t));
+}
+
+bool tok_is(const struct parser *p, const struct token *t, const char *s)
+{
+    if (t->kind != TOK_NAME && t->kind != TOK_PUNCT) return false;
+    struct bytes text = tok_text(p, t);
+    return bytes_eq(text, bytes_str(s));
+}
+
+bool at_token(const struct parser *p, const char *s)
+{
+    return tok_is(p, tok(p), s);
+}
+
+bool accept(struct parser *p, const char *s)
+{
+    if (!at_token(p, s)) return false;
+    p->at++;
+    return true;
+}
+
+enum err expected(struct parser *p, const char *what)
+{
+    const struct token *t = tok(p);
+    diag_at(p->d, t->pos);
+    if (t->kind == TOK_END) {
+        return FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but the query ends", what);
+    }
+    struct bytes s = tok_text(p, t);
+    return FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but found '%.*s'", what,
+                    (int)(s.len < 60 ? s.len : 60), s.p);
+}
+
+enum err expect(struct parser *p, const char *s)
+{
+    if (accept(p, s)) return OK;
+    char what[40];
+    size_t n = strlen(s);
+    if (n > sizeof what - 3) n = sizeof what - 3;
+    what[0] = '\'';
+    memcpy(what + 1, s, n);
+    memcpy(what + 1 + n, "'", 2);
+    return expected(p, what);
+}
+
+/* --- nodes
+ * ---------------------------------------------------------------------------------------- */
+
+enum err node_at(struct parser *p, enum ast_kind kind, uint32_t pos, struct ast **out)
+{
+    struct ast *n = arena_new(p->a, struct ast);
+    if (n == NULL) return arena_full(p->a, p->d);
+    n->kind = kind;
+    n->pos = n->end = pos;
+    *out = n;
+    return OK;
+}
+
+enum err node_new(struct parser *p, enum ast_kind kind, struct ast **out)
+{
+    return node_at(p, kind, tok(p)->pos, out);
+}
+
+/* Room doubles at powers of two, so the count alone tells when the array is full. */
+enum err list_add(struct parser *p, struct ast_list *list, struct ast *item)
+{
+    if ((list->n & (list->n - 1)) == 0) {
+        uint32_t cap = list->n == 0 ? 1 : list->n * 2;
+        struct ast **at = arena_array(p->a, struct ast *, cap);
+        if (at == NULL) return arena_full(p->a, p->d);
+        if (list->n > 0) memcpy(at, list->at, list->n * sizeof *at);
+        list->at = at;
+    }
+    list->at[list->n++] = item;
+    return OK;
+}
+
+enum err deeper(struct parser *p)
+{
+    if (p->depth < KQL_DEPTH_MAX) {
+        p->depth++;
+        return OK;
+    }
+    return FAIL_TAG(diag_at(p->d, tok(p)->pos), ERR_LIMIT, "SYN0002",
+                    "the query is nested more than %d deep", KQL_DEPTH_MAX);
+}
+
+enum err parse_list(struct parser *p, parse_fn *item, struct ast_list *out)
+{
+    do {
+        struct ast *n;
+        TRY(item(p, &n));
+        TRY(list_add(p, out, n));
+    } while (accept(p, ","));
+    return OK;
+}
+
+/* --- names
+ * ---------------------------------------------------------------------------------------- */
+
+/* ['a name'] or ["a name"], at the bracket */
+static enum err parse_bracketed(struct parser *p, const char **out)
+{
+    p->at++;
+    if (tok(p)->kind != TOK_STRING) return expected(p, "a name in quotes");
+    CLEANUP_BUF struct buf b = {0};
+    TRY(literal_string(p, tok(p), &b));
+    p->at++;
+    TRY(expect(p, "]"));
+    *out = arena_str(p->a, buf_view(&b));
+    return *out != NULL ? OK : arena_full(p->a, p->d);
+}
+
+enum err parse_name(struct parser *p, const char **out)
+{
+    const struct token *t = tok(p);
+    if (at_token(p, "[") && tok_ahead(p, 1)->kind == TOK_STRING) return parse_bracketed(p, out);
+    if (t->kind == TOK_STRING) { /* a few places take a quoted name: render, as */
+        CLEANUP_BUF struct buf b = {0};
+        TRY(literal_string(p, t, &b));
+        *out = arena_str(p->a, buf_view(&b));
+    } else if (t->kind == TOK_NAME && p->text.p[t->pos] != '!') {
+        *out = tok_str(p, t);
+    } else {
+        return expected(p, "a name");
+    }
+    p->at++;
+    return *out != NULL ? OK : arena_full(p->a, p->d);
+}
+
+enum err parse_name_node(struct parser *p, struct ast **out)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_NAME, &n));
+    n->quoted = at_token(p, "[");
+    TRY(parse_name(p, &n->name));
+    *out = n;
+    return OK;
+}
+
+/* a*, *b, a*b*: names and stars with nothing between them. */
+enum err parse_wildcard(struct parser *p, struct ast **out)
+{
+    if (at_token(p, "[")) return parse_name_node(p, out);
+    struct ast *n;
+    TRY(node_new(p, AST_NAME, &n));
+    uint32_t from = tok(p)->pos, end = from;
+    do {
+        const struct token *t = tok(p);
+        bool star = at_token(p, "*");
+        if (!star && t->kind != TOK_NAME && !(t->kind == TOK_LONG && end != from)) break;
+        if (star) n->kind = AST_WILDCARD;
+        end = t->pos + t->len;
+        p->at++;
+    } while (!tok(p)->spaced);
+    if (end == from) return expected(p, "a name");
+    n->name = arena_str(p->a, bytes_of(p->text.p + from, end - from));
+    if (n->name == NULL) return arena_full(p->a, p->d);
+    n->end = end;
+    *out = n;
+    return OK;
+}
+
+enum err parse_type(struct parser *p, enum type *out)
+{
+    if (tok(p)->kind != TOK_NAME) return expected(p, "a type");
+    const char *name = tok_str(p, tok(p));
+    if (name == NULL) return arena_full(p->a, p->d);
+    if (type_parse(name, out, NULL) != OK) return expected(p, "a type");
+    p->at++;
+    return OK;
+}
+
+enum err parse_typed_name(struct parser *p, struct ast **out)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_TYPED, &n));
+    TRY(parse_name(p, &n->name));
+    TRY(expect(p, ":"));
+    TRY(parse_type(p, &n->type));
+    *out = n;
+    return OK;
+}
+
+enum err parse_schema(struct parser *p, struct ast **out)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_SCHEMA, &n));
+    TRY(expect(p, "("));
+    while (!at_token(p, ")")) {
+        struct ast *column;
+        if (accept(p, "*")) {
+            n->is_open = true;
+        } else {
+            TRY(parse_typed_name(p, &column));
+            TRY(list_add(p, &n->args, column));
+        }
+        if (!accept(p, ",")) break;
+    }
+    TRY(expect(p, ")"));
+    *out = n;
+    return OK;
+}
+
+/* --- parameters of operators: kind=inner hint.strategy=shuffle ----------------------------------
+ */
+
+/* hint.shufflekey is three tokens. */
+static enum err parse_param_name(struct parser *p, const char **out)
+{
+    uint32_t from = tok(p)->pos;
+    const char *name;
+    TRY(parse_name(p, &name));
+    while (at_token(p, ".")) {
+        p->at++;
+        TRY(parse_name(p, &name));
+        const struct token *last = &p->tokens[p->at - 1];
+        name = arena_str(p->a, bytes_of(p->text.p + from, last->pos + last->len - from));
+        if (name == NULL) return arena_full(p->a, p->d);
+    }
+    *out = name;
+    return OK;
+}
+
+static enum err parse_param_value(struct parser *p, struct ast **out)
+{
+    bool literal = at_token(p, "true") || at_token(p, "false") || at_token(p, "dynamic");
+    return literal ? parse_unary(p, out) : parse_name_node(p, out);
+}
+
+enum err parse_param(struct parser *p, struct ast **out)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_PARAM, &n));
+    TRY(parse_param_name(p, &n->name));
+    TRY(expect(p, "="));
+    /* A name is not called here: kind=inner (T) is a parameter and a table. */
+    bool plain = tok(p)->kind == TOK_NAME;
+    TRY(plain ? parse_param_value(p, &n->left) : parse_unary(p, &n->left));
+    *out = n;
+    return OK;
+}
+
+static bool at_hint(const struct parser *p)
+{
+    return tok_is(p, tok(p), "hint") && tok_is(p, tok_ahead(p, 1), ".");
+}
+
+static bool at_param(const struct parser *p)
+{
+    static const char *const known[] = {
+        "__crossCluster",
+        "__crossDB",
+        "__id",
+        "__isFuzzy",
+        "__noWithSource",
+        "__packedColumn",
+        "__sourceColumnIndex",
+        "kind",
+        "withsource",
+        "with_source",
+        "isfuzzy",
+        "best_effort",
+        "flags",
+        "bagexpansion",
+        "with_itemindex",
+        "with_match_id",
+        "with_step_name",
+        "decodeblocks",
+        "expandoutput",
+        "force_remote",
+        "bin_legacy",
+        "cycles",
+        "datascope",
+        "relaxed",
+        "anomalycolumns",
+        "dynamic_depth",
+        "with_node_id",
+    };
+    if (at_hint(p)) return true;
+    if (!tok_is(p, tok_ahead(p, 1), "=")) return false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (at_token(p, known[i])) return true;
+    }
+    return false;
+}
+
+enum err parse_params(struct parser *p, struct ast_list *out)
+{
+    while (at_param(p)) {
+        struct ast *n;
+        TRY(parse_param(p, &n));
+        TRY(list_add(p, out, n));
+    }
+    return OK;
+}
+
+enum err parse_hints(struct parser *p, struct ast_list *out)
+{
+    while (at_hint(p)) {
+        struct ast *n;
+        TRY(parse_param(p, &n));
+        TRY(list_add(p, out, n));
+    }
+    return OK;
+}
+
+/* --- let, set, declare
+ * ---------------------------------------------------------------------------- */
+
+/* name:type or name:(schema), and a default */
+static enum err parse_parameter(struct parser *p, struct ast **out)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_PARAM, &n));
+    TRY(parse_name(p, &n->name));
+    TRY(expect(p, ":"));
+    if (at_token(p, "(")) {
+        TRY(parse_schema(p, &n->right));
+    } else if (tok(p)->kind == TOK_TYPED) {
+        return expected(p, "a type");
+    } else {
+        TRY(parse_type(p, &n->type));
+    }
+    if (accept(p, "=")) TRY(parse_unary(p, &n->left));
+    *out = n;
+    return OK;
+}
+
+static bool at_function(const struct parser *p)
+{
+    uint32_t i = at_token(p, "view") ? 1 : 0;
+    if (!tok_is(p, tok_ahead(p, i), "(")) return false;
+    const struct token *first = tok_ahead(p, i + 1), *second = tok_ahead(p, i + 2);
+    if (tok_is(p, first, ")")) return tok_is(p, second, "{");
+    if (tok_is(p, first, "[")) second = tok_ahead(p, i + 4);
+    return (first->kind == TOK_NAME || tok_is(p, first, "[")) && tok_is(p, second, ":");
+}
+
+static enum err parse_function(struct parser *p, struct ast **out)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_FUNCTION, &n));
+    n->is_view = accept(p, "view");
+    TRY(expect(p, "("));
+    if (!at_token(p, ")")) TRY(parse_list(p, parse_parameter, &n->args));
+    TRY(expect(p, ")"));
+    TRY(expect(p, "{"));
+    TRY(parse_body(p, "}", &n->body));
+    TRY(expect(p, "}"));
+    *out = n;
+    return OK;
+}
+
+static enum err parse_let(struct parser *p, struct ast_body *body)
+{
+    struct ast *n, *name;
+    p->at++;
+    TRY(node_new(p, AST_NAMED, &n));
+    TRY(parse_name_node(p, &name));
+    TRY(list_add(p, &n->names, name));
+    TRY(expect(p, "="));
+    TRY(at_function(p) ? parse_function(p, &n->left) : parse_pipe(p, &n->left));
+    return list_add(p, &body->lets, n);
+}
+
+/* An option changes nothing here, so it must be known to be harmless; the binder decides. */
+static enum err parse_set(struct parser *p, struct ast_body *body)
+{
+    struct ast *n;
+    TRY(node_new(p, AST_OPERATOR, &n));
+    p->at++;
+    TRY(parse_name(p, &n->name));
+    if (accept(p, "=")) TRY(parse_unary(p, &n->left));
+    return list_add(p, &body->lets, n);
+}
+
+static enum err parse_declare(struct parser *p, struct ast_body *body)
+{
+    const struct token *t = tok(p);
+    p->at++;
+    if (!accept(p, "query_parameters")) {
+        return FAIL(diag_at(p->d, t->pos), ERR_UNSUPPORTED, "declare pattern is not supported");
+    }
+    TRY(expect(p, "("));
+    do {
+        struct ast *n;
+        TRY(parse_parameter(p, &n));
+        TRY(list_add(p, &body->lets, n));
+    } while (accept(p, ","));
+    return expect(p, ")");
+}
+
+static enum err parse_statement(struct parser *p, struct ast_body *body)
+{
+    bool name_next = tok_ahead(p, 1)->kind == TOK_NAME || tok_is(p, tok_ahead(p, 1), "[");
+    if (at_token(p, "let") && name_next) return parse_let(p, body);
+    if (at_token(p, "set") && name_next) return parse_set(p, body);
+    if (at_token(p, "declare") && name_next) return parse_declare(p, body);
+    static const char *const others[] = {"alias", "restrict"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (at_token(p, others[i]) && name_next) {
+            return FAIL(diag_at(p->d, tok(p)->pos), ERR_UNSUPPORTED,
+                        "the statement '%s' is not supported", others[i]);
+        }
+    }
+    if (body->result != NULL) {
+        return FAIL(diag_at(p->d, tok(p)->pos), ERR_UNSUPPORTED,
+                    "a query with more than one result is not supported");
+    }
+    return parse_pipe(p, &body->result);
+}
+
+enum err parse_body(struct parser *p, const char *closing, struct ast_body **out)
+{
+    struct ast_body *body = arena_new(p->a, struct ast_body);
+    if (body == NULL) return arena_full(p->a, p->d);
+    TRY(deeper(p));
+    for (;;) {
+        while (accept(p, ";")) {
+        }
+        bool end = closing != NULL ? at_token(p, closing) : tok(p)->kind == TOK_END;
+        if (end) break;
+        TRY(parse_statement(p, body));
+        end = closing != NULL ? at_token(p, closing) : tok(p)->kind == TOK_END;
+        if (!end && !at_token(p, ";")) return expected(p, "';', '|' or the end of the query");
+    }
+    p->depth--;
+    *out = body;
+    return OK;
+}
+
+enum err kql_parse(struct arena *a, struct bytes text, struct ast_body **out, struct diag *d)
+{
+    if (text.len > KQL_TEXT_MAX) {
+        return FAIL_TAG(d, ERR_LIMIT, "SYN0002", "the query is longer than %zu bytes",
+                        KQL_TEXT_MAX);
+    }
+    struct parser p = {.a = a, .text = text, .d = d};
+    struct token *tokens;
+    TRY(kql_lex(a, text, &tokens, &p.n, d));
+    p.tokens = tokens;
+    if (at_token(&p, ".")) {
+        return FAIL(diag_at(d, 0), ERR_UNSUPPORTED,
+                    "control commands are not supported in a query");
+    }
+    struct ast_body *body;
+    TRY(parse_body(&p, NULL, &body));
+    if (body->result == NULL) return expected(&p, "a query");
+    *out = body;
+    return OK;
+}
+
+void kql_position(struct bytes text, int32_t pos, uint32_t *line, uint32_t *column)
+{
+    *line = *column = 1;
+    for (int32_t i = 0; i < pos && (size_t)i < text.len; i++) {
+        if (text.p[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if ((text.p[i] & 0xC0) != 0x80) {
+            ++*column;
+        }
+    }
+}
