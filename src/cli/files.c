@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fts.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum err files_each(const char *dir, enum err (*visit)(void *ctx, const char *path, uint64_t size, struct diag *d),
                     void *ctx, struct diag *d)
