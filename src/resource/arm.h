@@ -65,7 +65,7 @@ bool arm_workspace_by_id(struct arm *a, const char *arm_id, struct workspace *ou
 /* The account that rows of the workspace go to now; false: no such workspace, or not yet
  * provisioned. */
 bool resource_current_account(struct arm *a, const struct guid *workspace, uint8_t account[16]);
-/* The worst state among all accounts of the workspace decides whether its data can be read. */
+/* The state of that account; SUSPENDED when there is none. */
 enum key_state arm_workspace_state(struct arm *a, const struct guid *workspace);
 
 struct account {

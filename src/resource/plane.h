@@ -20,7 +20,7 @@ struct arm {
     char *strings[8];
     const char **vault_hosts;
     struct docs *docs;
-    struct store *store; /* NULL until arm_start() */
+    struct store *_Atomic store; /* NULL until arm_start() */
     struct operations *operations;
     pthread_mutex_t
         index_writers; /* a refresh reads documents and replaces its entry as one step */

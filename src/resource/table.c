@@ -66,6 +66,20 @@ static enum err find_target(struct arm_call *c, struct target *out, struct diag 
     return OK;
 }
 
+static void doc_key(const struct table *t, char out[64])
+{
+    char id[GUID_TEXT_MAX];
+    guid_format(store_table_id(t), id);
+    snprintf(out, 64, "table:%s", id);
+}
+
+static json_t *doc_of(struct arm *a, const struct table *t)
+{
+    char key[64];
+    doc_key(t, key);
+    return arm_doc(a, key);
+}
+
 /* --- writing ------------------------------------------------------------------------------------
  */
 
@@ -118,7 +132,7 @@ static json_t *table_json(const char *id, struct table *t, const json_t *doc,
 
 static enum err reply(struct arm_call *c, const struct target *t, struct diag *d)
 {
-    CLEANUP_JSON json_t *doc = arm_get_doc(c);
+    CLEANUP_JSON json_t *doc = doc_of(c->arm, t->table);
     return arm_reply(c, 200, table_json(c->id_text, t->table, doc, t->workspace_days), d);
 }
 
@@ -139,10 +153,8 @@ enum err table_list(struct arm_call *c, struct diag *d)
         struct table *x = store_table_at(c->arm->store, &t.workspace, i);
         if (x == NULL) break;
         char *id = arena_fmt(c->a, "%s/%s", c->id_text, store_table_name(x));
-        char *key = arena_fmt(c->a, "%s/%s", c->key, store_table_name(x));
-        if (id == NULL || key == NULL) break;
-        str_lower(key);
-        CLEANUP_JSON json_t *doc = arm_doc(c->arm, key);
+        if (id == NULL) break;
+        CLEANUP_JSON json_t *doc = doc_of(c->arm, x);
         json_array_append_new(values, table_json(id, x, doc, t.workspace_days));
     }
     return arm_reply_list(c, values, d);
@@ -309,11 +321,7 @@ enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d)
     for (uint32_t i = 0;; i++) {
         struct table *t = store_table_at(a->store, &g, i);
         if (t == NULL) return OK;
-        CLEANUP_FREE char *key =
-            str_fmt("%s/tables/%s", doc_str(workspace, "id"), store_table_name(t));
-        if (key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-        str_lower(key);
-        CLEANUP_JSON json_t *doc = arm_doc(a, key);
+        CLEANUP_JSON json_t *doc = doc_of(a, t);
         TRY(store_table_set_retention(a->store, t, kept_days(doc, doc_int(workspace, "retention")),
                                       d));
     }
@@ -355,7 +363,7 @@ static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
     struct target t;
     TRY(find_target(c, &t, d));
     if (t.table == NULL && !may_create) return arm_not_found(c, d);
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    CLEANUP_JSON json_t *old = t.table != NULL ? doc_of(c->arm, t.table) : NULL;
     CLEANUP_JSON json_t *doc = old != NULL ? json_deep_copy(old) : json_object();
     TRY(read_settings(c, doc, t.workspace_days, d));
     TRY(t.table == NULL ? create(c, &t, d) : grow(c, &t, d));
@@ -363,7 +371,9 @@ static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
     {
         DOCS_WRITE(c->arm->docs);
         CLEANUP_CHANGE struct change change = {0};
-        change_put(&change, DOC_RESOURCE, c->key, KIND_TABLE, json_incref(doc));
+        char key[64];
+        doc_key(t.table, key);
+        change_put(&change, DOC_RESOURCE, key, KIND_TABLE, json_incref(doc));
         TRY(docs_commit(c->arm->docs, &change, d));
     }
     return reply(c, &t, d);

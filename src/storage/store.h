@@ -48,6 +48,7 @@ enum err store_table_set_retention(struct store *s, struct table *t, uint32_t da
 uint32_t store_table_retention(const struct table *t); /* days; 0 = the workspace's */
 const struct schema *store_table_schema(struct table *t); /* valid as long as the store */
 const char *store_table_name(const struct table *t);
+const struct guid *store_table_id(const struct table *t); /* random: names it where its name must not stand */
 struct table *store_table_at(struct store *s, const struct guid *workspace, uint32_t i); /* NULL: end */
 
 /* Appends rows to the account's log, durably; they can be queried when it returns. The batch has the table's
