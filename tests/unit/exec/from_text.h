@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/exec/from_text.h - a query's text to its result table, with no tables but those in the
+ * text
+ */
+#pragma once
+
+#include "test.h"
+
+#include "column/dyn.h"
+#include "exec/exec.h"
+#include "kql/kql.h"
+
+#include <stdio.h>
+
+struct result {
+    struct arena a; /* everything below */
+    enum err err;
+    struct diag d;
+    struct schema schema;
+    uint32_t n_rows;
+    struct value *cells; /* row-major */
+};
+
+static enum err no_table(void *ctx, const char *name, const struct schema **schema, void **table,
+                         struct diag *d)
+{
+    (void)ctx, (void)schema, (void)table;
+    return FAIL(d, ERR_NOT_FOUND, "no table %s", name);
+}
+static const char *no_table_name(void *ctx, uint32_t i)
+{
+    (void)ctx, (void)i;
+    return NULL;
+}
+static const struct kql_catalog no_tables = {.table = no_table, .table_name = no_table_name};
+
+static enum err keep_rows(void *ctx, const struct batch *b, struct diag *d)
+{
+    struct result *r = ctx;
+    uint32_t n_cols = r->schema.n;
+    struct value *cells =
+        arena_array(&r->a, struct value, (size_t)(r->n_rows + b->n_rows) * n_cols);
+    if (cells == NULL) return arena_full(&r->a, d);
+    if (r->n_rows != 0) memcpy(cells, r->cells, (size_t)r->n_rows * n_cols * sizeof *cells);
+    for (uint32_t i = 0; i < b->n_rows; i++) {
+        for (uint32_t c = 0; c < n_cols; c++) {
+            struct value v = vec_value(&b->cols[c], i);
+            if (!v.is_null && (v.type == T_STRING || v.type == T_DYNAMIC))
+                v.s = arena_bytes(&r->a, v.s);
+            cells[(size_t)(r->n_rows + i) * n_cols + c] = v;
+        }
+    }
+    r->cells = cells;
+    r->n_rows += b->n_rows;
+    return OK;
+}
+
+/* Compiles and runs; result_release() whatever came of it. */
+static void result_of(struct result *r, struct bytes text, struct pool *pool)
+{
+    *r = (struct result){.d = DIAG_INIT};
+    arena_init(&r->a, (size_t)1 << 30);
+    struct plan plan = {0};
+    struct kql_options opt = {.now_ticks =
+                                  TICKS_UNIX + 1767225600LL * TICKS_PER_S}; /* 2026-01-01 */
+    r->err = kql_compile(&r->a, text, &no_tables, &opt, &plan, &r->d);
+    if (r->err != OK) return;
+    r->schema = plan.root->schema;
+    struct exec_request q = {.plan = &plan, .now_ticks = opt.now_ticks, .pool = pool};
+    r->err = exec_run(&q, keep_rows, r, NULL, &r->d);
+}
+
+static void result_release(struct result *r)
+{
+    arena_release(&r->a);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/exec/golden.c - runs tests/kql/<feature>.kqltest: query in, table out
+ *
+ *      == title, of one line, which may end in (any order)
+ *      the query, of any number of lines
+ *      --
+ *      name:type | name:type          the columns
+ *      cell | cell                    rows, to the next title
+ *
+ * Cells are trimmed. null is null; a string that is empty, has blanks at its ends, or reads like
+ * null is written in double quotes, with \n \t \" \\ \| as escapes; reals have their shortest form,
+ * or a ~ in front for "about". Instead of a table, "error TEXT" says that the message or its code
+ * contains TEXT. Lines that begin with # are comments. A column that does not matter is written as
+ * * in each row.
+ */
+#include "from_text.h"
+
+#include "base/str.h"
+#include "base/thread.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+
+static unsigned n_cases, n_failed;
+
+/* --- text of a result ---------------------------------------------------------------------------
+ */
+
+static bool needs_quotes(struct bytes s)
+{
+    if (s.len == 0 || s.p[0] == ' ' || s.p[s.len - 1] == ' ' || s.p[0] == '"') return true;
+    if (bytes_eq(s, BYTES("null")) || bytes_eq(s, BYTES("*")) || s.p[0] == '#') return true;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] < 32 || s.p[i] == '|' || s.p[i] == '\\') return true;
+    }
+    return false;
+}
+
+static void put_string(struct bytes s, struct buf *out)
+{
+    if (!needs_quotes(s)) {
+        buf_bytes(out, s);
+        return;
+    }
+    buf_u8(out, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] == '\n')
+            buf_str(out, "\\n");
+        else if (s.p[i] == '\t')
+            buf_str(out, "\\t");
+        else if (s.p[i] == '\r')
+            buf_str(out, "\\r");
+        else if (s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == '|')
+            buf_fmt(out, "\\%c", s.p[i]);
+        else
+            buf_u8(out, s.p[i]);
+    }
+    buf_u8(out, '"');
+}
+
+static void put_value(const struct value *v, struct buf *out)
+{
+    char guid[GUID_TEXT_MAX];
+    struct guid g;
+    if (v->is_null) {
+        buf_str(out, "null");
+        return;
+    }
+    switch (v->type) {
+    case T_BOOL: buf_str(out, v->b ? "true" : "false"); break;
+    case T_REAL: real_format(v->r, out); break;
+    case T_DECIMAL: decimal_format(&v->u, out); break;
+    case T_STRING: put_string(v->s, out); break;
+    case T_DATETIME: datetime_format(v->i, out); break;
+    case T_TIMESPAN: timespan_format(v->i, out); break;
+    case T_DYNAMIC: dyn_to_json(v->s, out); break;
+    case T_GUID:
+        memcpy(g.b, v->u.b, sizeof g.b);
+        guid_format(&g, guid);
+        buf_str(out, guid);
+        break;
+    default: buf_fmt(out, "%lld", (long long)v->i); break;
+    }
+}
+
+static void put_header(const struct schema *s, struct buf *out)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        buf_fmt(out, "%s%s:%s", i != 0 ? " | " : "", s->cols[i].name, type_name(s->cols[i].type));
+    }
+    buf_u8(out, '\n');
+}
+
+static void put_row(const struct result *r, uint32_t row, struct buf *out)
+{
+    for (uint32_t c = 0; c < r->schema.n; c++) {
+        if (c != 0) buf_str(out, " | ");
+        put_value(&r->cells[(size_t)row * r->schema.n + c], out);
+    }
+    buf_u8(out, '\n');
+}
+
+/* --- one case
+ * -------------------------------------------------------------------------------------- */
+
+static struct bytes trim(struct bytes s)
+{
+    while (s.len != 0 && (s.p[0] == ' ' || s.p[0] == '\n'))
+        s = bytes_of(s.p + 1, s.len - 1);
+    while (s.len != 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\n'))
+        s.len--;
+    return s;
+}
+
+static struct bytes next_line(struct bytes *left)
+{
+    const uint8_t *end = memchr(left->p, '\n', left->len);
+    size_t len = end != NULL ? (size_t)(end - left->p) : left->len;
+    struct bytes line = {left->p, len};
+    size_t step = end != NULL ? len + 1 : len;
+    *left = bytes_of(left->p + step, left->len - step);
+    return line;
+}
+
+/* The part up to the next bar that no backslash precedes. */
+static struct bytes next_cell(struct bytes *left)
+{
+    size_t n = 0;
+    while (n < left->len && !(left->p[n] == '|' && (n == 0 || left->p[n - 1] != '\\')))
+        n++;
+    struct bytes cell = trim(bytes_of(left->p, n));
+    size_t step = n < left->len ? n + 1 : n;
+    *left = bytes_of(left->p + step, left->len - step);
+    return cell;
+}
+
+static bool same_cell(struct bytes want, struct bytes got)
+{
+    if (bytes_eq(want, BYTES("*"))) return true;
+    if (want.len > 1 && want.p[0] == '~') {
+        double w, g;
+        return real_parse(bytes_of(want.p + 1, want.len - 1), &w) && real_parse(got, &g) &&
+               fabs(w - g) <= 1e-6 * fmax(1, fabs(w));
+    }
+    return bytes_eq(want, got);
+}
+
+static bool same_line(struct bytes want, struct bytes got)
+{
+    while (want.len != 0 || got.len != 0) {
+        if (!same_cell(next_cell(&want), next_cell(&got))) return false;
+    }
+    return true;
+}
+
+static bool same_rows(struct bytes want, struct bytes got, bool any_order)
+{
+    struct bytes lines[1000];
+    bool used[1000] = {false};
+    uint32_t n = 0;
+    while (got.len != 0 && n < 1000)
+        lines[n++] = trim(next_line(&got));
+    for (uint32_t i = 0; want.len != 0; i++) {
+        struct bytes line = trim(next_line(&want));
+        uint32_t k = any_order ? 0 : i;
+        while (any_order && k < n && (used[k] || !same_line(line, lines[k])))
+            k++;
+        if (k >= n || !same_line(line, lines[k])) return false;
+        used[k] = true;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!used[i]) return false;
+    }
+    return true;
+}
+
+static bool contains(const char *text, struct bytes what)
+{
+    return memmem(text, strlen(text), what.p, what.len) != NULL;
+}
+
+/* What came, in the format of what is wanted. */
+static void put_result(const struct result *r, struct buf *head, struct buf *rows)
+{
+    if (r->err != OK) {
+        buf_fmt(head, "error %s %s", r->d.tag, r->d.text);
+        return;
+    }
+    put_header(&r->schema, head);
+    for (uint32_t i = 0; i < r->n_rows; i++)
+        put_row(r, i, rows);
+}
+
+static bool matches(const struct result *r, struct bytes want, const struct buf *head,
+                    const struct buf *rows, bool any_order)
+{
+    if (want.len > 6 && memcmp(want.p, "error ", 6) == 0) {
+        struct bytes what = bytes_of(want.p + 6, want.len - 6);
+        return r->err != OK && (contains(r->d.text, what) || contains(r->d.tag, what));
+    }
+    struct bytes first = trim(next_line(&want));
+    return r->err == OK && same_line(first, trim(buf_view(head))) &&
+           same_rows(trim(want), trim(buf_view(rows)), any_order);
+}
+
+static void run_case(const char *file, struct bytes title, struct bytes query, struct bytes want,
+                     struct pool *pool)
+{
+    struct result r;
+    CLEANUP_BUF struct buf head = {0}, rows = {0};
+    bool any_order =
+        title.len > 11 && bytes_eq(bytes_of(title.p + title.len - 11, 11), BYTES("(any order)"));
+    result_of(&r, query, pool);
+    put_result(&r, &head, &rows);
+    n_cases++;
+    if (!matches(&r, trim(want), &head, &rows, any_order)) {
+        n_failed++;
+        fprintf(stderr, "%s: %.*s\n%.*s\n-- got:\n%s%s\n-- wanted:\n%.*s\n\n", file, (int)title.len,
+                (const char *)title.p, (int)query.len, (const char *)query.p, buf_cstr(&head),
+                buf_cstr(&rows), (int)trim(want).len, (const char *)trim(want).p);
+    }
+    result_release(&r);
+}
+
+/* --- files
+ * -------------------------------------------------------------------------------------------- */
+
+static bool is_title(struct bytes line)
+{
+    return line.len > 3 && memcmp(line.p, "== ", 3) == 0;
+}
+
+/* Cuts a case in two at its line "--"; comments are dropped. */
+static void split_case(struct bytes body, struct buf *query, struct buf *want)
+{
+    struct buf *to = query;
+    while (body.len != 0) {
+        struct bytes line = next_line(&body);
+        if (line.len != 0 && line.p[0] == '#') continue;
+        if (bytes_eq(line, BYTES("--"))) {
+            to = want;
+            continue;
+        }
+        buf_bytes(to, line);
+        buf_u8(to, '\n');
+    }
+}
+
+static void run_file(const char *path, const char *name, struct pool *pool)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_BUF struct buf text = {0};
+    REQUIRE_OK(os_read_file(path, (size_t)1 << 24, &text, &d));
+    struct bytes left = buf_view(&text);
+    while (left.len != 0) {
+        struct bytes title = next_line(&left);
+        if (!is_title(title)) continue;
+        struct bytes rest = left, body = {left.p, 0};
+        while (rest.len != 0) {
+            struct bytes ahead = rest;
+            if (is_title(next_line(&ahead))) break;
+            rest = ahead;
+        }
+        body.len = (size_t)(rest.p - left.p);
+        left = rest;
+        CLEANUP_BUF struct buf query = {0}, want = {0};
+        split_case(body, &query, &want);
+        run_case(name, bytes_of(title.p + 3, title.len - 3), buf_view(&query), buf_view(&want),
+                 pool);
+    }
+}
+
+TEST(kql, each_golden_query_gives_its_table)
+{
+    struct diag d = DIAG_INIT;
+    const char *dir = KEYSTEAD_SOURCE_DIR "/tests/kql", *only = getenv("KQL_FILE");
+    struct pool *pool;
+    struct dirent **entries;
+    REQUIRE_OK(pool_new(&pool, 2, 64, &d));
+    int n = scandir(dir, &entries, NULL, alphasort);
+    REQUIRE(n >= 0);
+    for (int i = 0; i < n; i++) {
+        const char *name = entries[i]->d_name;
+        if (str_ends(name, ".kqltest") && (only == NULL || strstr(name, only) != NULL)) {
+            char *path = os_path(dir, name);
+            run_file(path, name, pool);
+            free(path);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    pool_free(pool);
+    fprintf(stderr, "golden: %u of %u queries\n", n_cases - n_failed, n_cases);
+    EXPECT_EQ(n_failed, 0);
+    REQUIRE(n_cases != 0);
+}
