@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * custody/core.h - what the files of keyd share: the daemon, its scopes, its accounts
+ *
+ * Locking:
+ *
+ * (1) k->lock guards every field below but those of a busy scope's own worker. It is never held
+ * over a vault call, a call to the log service, or a sync of the audit log. (2) A scope is `busy`
+ * while one thread asks its vault or changes its wraps; only that thread does so. It is taken with
+ * scope_take(), before k->lock. A dead vault keeps its own scope busy and nobody else's. (3) Scopes
+ * and accounts are never freed before keyd_free(): a pointer stays good. `removed` ones are
+ * skipped. One that is removed and added again is another object under the same name. (4) An AEK is
+ * read under k->lock, and replaced or wiped under k->lock.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "custody/audit.h"
+#include "custody/kek.h"
+#include "custody/keyd.h"
+#include "custody/protocol.h"
+
+#define WORKERS_MAX   32
+#define DUE_NEVER     INT64_MAX
+#define PROBE_S_MIN   6
+#define PROBE_S_MAX   60
+#define BOUND_S_MIN   10
+#define BOUND_S_MAX   3600
+#define DOUBT_PROBE_S 2
+#define DOUBT_S       10
+#define CALL_MS_MAX   10000 /* a vault call, in milliseconds */
+#define CALL_MS_MIN   200
+
+struct aek {
+    struct wrap wrap;   /* the active one; its MAC was right when it was loaded or made */
+    struct secret *key; /* NULL unless the account's state holds it */
+};
+
+struct account {
+    uint8_t id[16];
+    char hex[33];
+    char workspace[128];
+    struct scope *scope;
+    struct key_position at;
+    struct aek *aeks; /* by gen; the last is for new files */
+    size_t n_aeks;
+    bool damaged; /* one of its records is not what keyd wrote: every answer counts as none */
+    bool removed;
+    bool fresh; /* still in its state of the start: nothing to tell the holder */
+    int64_t since_us, created_us, doubt_since_us;
+    int64_t good_us, good_boot_us; /* when the last good unwrap was asked for; 0 = never */
+    uint64_t seq, seq_told, seq_saved, seq_restoring;
+};
+
+struct version_use { /* when a KEK version last unwrapped something */
+    char kek_id[KEK_ID_MAX];
+    int64_t last_us;
+};
+
+#define VERSIONS_MAX 64
+
+struct scope {
+    struct scope_record rec;
+    struct account **accounts;
+    size_t n_accounts;
+    bool busy, removed, platform;
+    int64_t due_us; /* virtual time of the next round */
+    uint32_t round; /* probes so far: which account's wrap is the sample */
+    struct version_use versions[VERSIONS_MAX];
+    size_t n_versions;
+    bool rotation_overdue;
+};
+
+struct worker {
+    struct keyd *k;
+    struct timer *timer;
+    pthread_t thread;
+};
+
+struct keyd {
+    struct kek_config platform;
+    uint32_t probe_s, bound_s;
+    void (*holder_failed)(void *ctx);
+    void *ctx;
+    struct chan *logs, *identity;
+    struct kek_port port;
+    struct audit *audit;
+    struct map past_states; /* account hex -> enum key_state + 1: last state in the audit log */
+    bool past_mk;
+
+    pthread_mutex_t lock;
+    pthread_cond_t change;       /* a scope became idle, ready, stopping, something to tell */
+    struct map scopes, accounts; /* by name, by id */
+    struct scope **all_scopes;   /* removed ones too: they own their accounts */
+    size_t n_scopes;
+    struct secret *mk;
+    struct mk_record mk_record;
+    uint64_t generation, seq;
+    bool ready, stopping, herald_due;
+    pthread_mutex_t save_lock; /* one writer of state records; taken before lock */
+
+    struct timer *boot_timer; /* NULL: not started */
+    pthread_t boot_thread, herald_thread;
+    struct worker workers[WORKERS_MAX];
+    unsigned n_workers;
+};
+
+/* boot.c */
+enum err boot_run(struct keyd *k, struct diag *d); /* one try: MK, records; ready when OK */
+void forget_scopes(struct keyd *k);                /* frees all scopes and accounts */
+
+/* ledger.c: records go to the log service; a generation per transaction */
+struct ledger {
+    struct keyd *k;
+    uint64_t generation;
+    struct buf body;
+};
+enum err ledger_begin(struct ledger *l, struct keyd *k, struct diag *d);
+enum err ledger_wrap(struct ledger *l, struct wrap *w, struct diag *d); /* sets w->generation */
+enum err ledger_drop_wrap(struct ledger *l, const struct wrap *w, struct diag *d);
+enum err ledger_scope(struct ledger *l, struct scope_record *s, struct diag *d);
+enum err ledger_drop_scope(struct ledger *l, const char *name, struct diag *d);
+enum err ledger_state(struct ledger *l, struct state_record *s, struct diag *d);
+enum err ledger_drop_state(struct ledger *l, const uint8_t account[16], struct diag *d);
+enum err ledger_mk(struct ledger *l, struct mk_record *m, struct diag *d);
+enum err ledger_commit(struct ledger *l, struct diag *d); /* acknowledged by the log service */
+void ledger_release(struct ledger *l);
+typedef enum err ledger_visit(void *ctx, const struct custody_record *r, struct diag *d);
+enum err ledger_load(struct keyd *k, const char *kind, ledger_visit *visit, void *ctx,
+                     struct diag *d);
+#define CLEANUP_LEDGER __attribute__((cleanup(ledger_release)))
+
+/* scope.c */
+enum err scope_check_times(uint32_t probe_s, uint32_t *bound_s, struct diag *d);
+uint32_t scope_probe_s(const struct keyd *k, const struct scope *s);
+uint32_t scope_bound_s(const struct keyd *k, const struct scope *s);
+uint64_t scope_call_ms(const struct keyd *k, const struct scope *s);
+struct scope *scope_find(struct keyd *k, const char *name); /* under lock; NULL */
+enum err scope_insert(struct keyd *k, const struct scope_record *rec, struct scope **out,
+                      struct diag *d);            /* under lock */
+void scope_take(struct keyd *k, struct scope *s); /* waits until idle; not under lock */
+void scope_give(struct keyd *k, struct scope *s, int64_t due_us);
+int64_t scope_next_due(const struct keyd *k, const struct scope *s); /* under lock */
+void scope_used(struct keyd *k, struct scope *s, const char *kek_id, int64_t now_us);
+void scope_free(struct scope *s);
+enum err scope_set(struct keyd *k, const char *name, const struct kek_request *q, uint64_t *wraps,
+                   struct diag *d);
+enum err scope_clear(struct keyd *k, const char *name, struct diag *d);
+enum err scope_remove(struct keyd *k, const char *name, struct diag *d);
+
+/* worker.c: threads that serve what is due */
+enum err workers_match(struct keyd *k,
+                       struct diag *d); /* under lock: one per scope, to WORKERS_MAX */
+void workers_wake(struct keyd *k);      /* under lock: something is due earlier */
+void workers_stop(struct keyd *k);
+
+/* account.c */
+struct account *account_find(struct keyd *k, const uint8_t id[16]); /* under lock; NULL */
+enum err account_insert(struct keyd *k, struct scope *s, const struct state_record *rec,
+                        struct account **out, struct diag *d); /* under lock */
+enum err account_adopt_wrap(struct account *a, const struct wrap *w,
+                            struct diag *d); /* under lock */
+void account_free(struct account *a);
+enum err account_add(struct keyd *k, const char *scope, const uint8_t id[16], const char *workspace,
+                     struct news *out, struct diag *d);
+/* Applies one event: state, wipe, audit, news, in this order. Scope busy. */
+void account_event(struct keyd *k, struct account *a, enum key_event event);
+struct news account_news(struct keyd *k, const struct account *a);    /* under lock */
+struct aek *account_aek(struct account *a, const uint8_t aek_id[16]); /* under lock; NULL */
+
+/* probe.c */
+struct probe {
+    const char *purpose;         /* for the audit line */
+    const struct kek_config *as; /* whose identity asks; NULL = the scope's */
+    bool fresh;
+};
+/* Unwraps, writes the audit line, checks the commitment. ERR_CORRUPT: a mismatch, with an alarm. */
+enum err probe_unwrap(struct keyd *k, struct scope *s, const struct probe *p, const struct wrap *w,
+                      struct secret **out, struct diag *d);
+void probe_round(struct keyd *k, struct scope *s); /* scope busy */
+
+/* rotate.c */
+struct rotation { /* where to */
+    const struct kek_config *kek;
+    struct kek_info info;
+};
+/* Rewraps what is not yet under info's version; rec, when not NULL, is written in the same
+ * transaction that flips. */
+enum err rotate_scope(struct keyd *k, struct scope *s, const struct rotation *r,
+                      struct scope_record *rec, uint64_t *wraps, struct diag *d);
+enum err rotate_follow(struct keyd *k, struct scope *s,
+                       struct diag *d); /* when key_version is "" */
+enum err kek_check(struct keyd *k, const struct kek_config *kek, uint64_t call_ms,
+                   struct kek_info *out, struct diag *d);
+
+/* lease.c */
+uint64_t lease_us(struct keyd *k, const struct account *a); /* under lock; 0 = none */
+enum err lease_file_create(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
+enum err lease_file_open(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
+enum err lease_renew(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
+
+/* herald.c */
+void herald_wake(struct keyd *k); /* under lock */
+void *herald_run(void *keyd);
+void herald_tell(struct keyd *k, struct account *a); /* now, and waits for the acknowledgement */
+
+/* status.c */
+enum err status_json(struct keyd *k, struct buf *out, struct diag *d);
+
+/* keyd.c: as keyd_new(), with the caller's door to the vaults; takes port when OK */
+enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const struct kek_port *port,
+                       struct diag *d);

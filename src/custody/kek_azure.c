@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * custody/kek_azure.c - the vault port of production: vault/vault.h with tokens from identity
+ *
+ * A handle per (key, principal) is kept: it holds its token and its connections. Handles are few -
+ * one per scope and key it has ever had - and live as long as keyd.
+ */
+#include "base/map.h"
+#include "base/str.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "custody/kek.h"
+#include "identity/identity_client.h"
+#include "net/http_client.h"
+#include "vault/vault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct handle {
+    struct door *door;
+    char principal_id[64];
+    void *vault;
+};
+
+struct door {
+    const struct vault_ops *ops;
+    struct http_client *http;
+    struct identity_client *identity;
+    char **hosts;
+    pthread_mutex_t lock; /* guards handles */
+    struct map handles;
+};
+
+static void handle_free(const struct vault_ops *ops, struct handle *h)
+{
+    ops->close(h->vault);
+    free(h);
+}
+
+static void door_close(void *ctx)
+{
+    struct door *p = ctx;
+    if (p == NULL) return;
+    MAP_EACH (&p->handles, e)
+        handle_free(p->ops, e->value);
+    map_release(&p->handles);
+    http_client_free(p->http);
+    identity_client_free(p->identity);
+    for (char **h = p->hosts; h != NULL && *h != NULL; h++)
+        free(*h);
+    free(p->hosts);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static enum err token(void *ctx, const char *resource, bool fresh, struct buf *out,
+                      int64_t *expires_us, struct diag *d)
+{
+    const struct handle *h = ctx;
+    (void)fresh; /* identity_token() caches nothing */
+    return identity_token(h->door->identity, h->principal_id, resource, out, expires_us, d);
+}
+
+static enum err handle_new(struct door *p, const char *key_uri, const char *principal_id,
+                           struct handle **out, struct diag *d)
+{
+    struct handle *h = calloc(1, sizeof *h);
+    if (h == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    h->door = p;
+    snprintf(h->principal_id, sizeof h->principal_id, "%s", principal_id);
+    const struct vault_config config = {
+        .http = p->http, .hosts = (const char *const *)p->hosts, .token = token, .ctx = h};
+    enum err e = p->ops->open(&h->vault, &config, key_uri, d);
+    if (e != OK) {
+        free(h);
+        return e;
+    }
+    *out = h;
+    return OK;
+}
+
+/* key_uri without a version. */
+static enum err find_handle(struct door *p, const char *key_uri, const char *principal_id,
+                            void **vault, struct diag *d)
+{
+    CLEANUP_FREE char *name = str_fmt("%s %s", principal_id, key_uri);
+    if (name == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    LOCK_SCOPE(&p->lock);
+    struct handle *h = map_get(&p->handles, bytes_str(name));
+    if (h == NULL) {
+        TRY(handle_new(p, key_uri, principal_id, &h, d));
+        enum err e = map_put(&p->handles, bytes_str(name), h, NULL, d);
+        if (e != OK) {
+            handle_free(p->ops, h);
+            return e;
+        }
+    }
+    *vault = h->vault;
+    return OK;
+}
+
+static struct vault_call call_of(const struct kek_call *c)
+{
+    return (struct vault_call){.deadline_us = time_mono_us() + (int64_t)c->timeout_ms * 1000,
+                               .fresh = c->fresh};
+}
+
+static enum err configured(struct door *p, const struct kek_config *kek, void **vault,
+                           struct diag *d)
+{
+    size_t n = strlen(kek->vault_uri);
+    while (n != 0 && kek->vault_uri[n - 1] == '/')
+        n--;
+    CLEANUP_FREE char *uri = str_fmt("%.*s/keys/%s", (int)n, kek->vault_uri, kek->key_name);
+    if (uri == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    return find_handle(p, uri, kek->principal_id, vault, d);
+}
+
+static enum err read_key(const struct vault_key *v, struct kek_info *out, struct diag *d)
+{
+    struct kek_info i = {.enabled = v->enabled,
+                         .recoverable = strstr(v->recovery_level, "Purgeable") == NULL &&
+                                        str_eq(v->recovery_level, "") == false,
+                         .not_before_us = v->nbf * US_PER_S,
+                         .expires_us = v->exp * US_PER_S};
+    if (strlen(v->kid) >= sizeof i.kek_id || strlen(v->version) >= sizeof i.version) {
+        return FAIL(d, ERR_UNAVAILABLE, "the vault names a key version that is too long");
+    }
+    snprintf(i.kek_id, sizeof i.kek_id, "%s", v->kid);
+    snprintf(i.version, sizeof i.version, "%s", v->version);
+    const char *alg = vault_wrap_alg(v->kty);
+    i.type_usable = alg != NULL && v->can_wrap && v->can_unwrap;
+    i.alg = str_eq(alg, "A256KW") ? WRAP_A256KW : WRAP_RSA_OAEP_256;
+    *out = i;
+    return OK;
+}
+
+static enum err describe(void *ctx, const struct kek_call *c, struct kek_info *out, struct diag *d)
+{
+    void *vault;
+    TRY(configured(ctx, c->kek, &vault, d));
+    const struct vault_call call = call_of(c);
+    CLEANUP_VAULT_KEY struct vault_key key = {0};
+    TRY(((struct door *)ctx)->ops->describe(vault, &call, c->kek->key_version, &key, d));
+    return read_key(&key, out, d);
+}
+
+static enum err wrap(void *ctx, const struct kek_call *c, const struct kek_info *info,
+                     struct bytes plain, struct wrapped *out, struct diag *d)
+{
+    void *vault;
+    TRY(configured(ctx, c->kek, &vault, d));
+    const struct vault_call call = call_of(c);
+    CLEANUP_VAULT_WRAPPED struct vault_wrapped w = {0};
+    TRY(((struct door *)ctx)
+            ->ops->wrap(vault, &call, info->version, wrap_alg_name(info->alg), plain, &w, d));
+    if (!str_eq(w.kid, info->kek_id)) {
+        return FAIL(d, ERR_UNAVAILABLE, "the vault wrapped with %s instead of %s", w.kid,
+                    info->kek_id);
+    }
+    if (w.blob.len == 0 || w.blob.len > sizeof out->blob) {
+        return FAIL(d, ERR_UNAVAILABLE, "the vault's wrap has %zu bytes", w.blob.len);
+    }
+    *out = (struct wrapped){.alg = info->alg, .len = (uint16_t)w.blob.len};
+    memcpy(out->blob, w.blob.p, w.blob.len);
+    snprintf(out->kek_id, sizeof out->kek_id, "%s", w.kid);
+    return OK;
+}
+
+static enum err unwrap(void *ctx, const struct kek_call *c, const struct wrapped *w,
+                       struct secret **out, struct diag *d)
+{
+    const char *slash = strrchr(w->kek_id, '/');
+    if (slash == NULL) return FAIL(d, ERR_CORRUPT, "the wrap names no key version");
+    CLEANUP_FREE char *uri = str_fmt("%.*s", (int)(slash - w->kek_id), w->kek_id);
+    if (uri == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    void *vault;
+    TRY(find_handle(ctx, uri, c->kek->principal_id, &vault, d));
+    const struct vault_call call = call_of(c);
+    return ((struct door *)ctx)
+        ->ops->unwrap(vault, &call, slash + 1, wrap_alg_name(w->alg), bytes_of(w->blob, w->len),
+                      out, d);
+}
+
+static enum err copy_hosts(struct door *p, const char *const *hosts, struct diag *d)
+{
+    size_t n = 0;
+    while (hosts[n] != NULL)
+        n++;
+    p->hosts = calloc(n + 1, sizeof *p->hosts);
+    if (p->hosts == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        p->hosts[i] = str_dup(hosts[i]);
+        if (p->hosts[i] == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    }
+    return OK;
+}
+
+enum err kek_azure_port(struct kek_port *out, const char *ca_file, const char *const *hosts,
+                        struct chan *identity, struct diag *d)
+{
+    struct door *p = calloc(1, sizeof *p);
+    if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    p->ops = &vault_azure;
+    pthread_mutex_init(&p->lock, NULL);
+    enum err e = copy_hosts(p, hosts, d);
+    if (e == OK) e = http_client_new(&p->http, ca_file, d);
+    if (e == OK) e = identity_client_new(&p->identity, identity, d);
+    if (e != OK) {
+        door_close(p);
+        return e;
+    }
+    *out = (struct kek_port){
+        .ctx = p, .describe = describe, .wrap = wrap, .unwrap = unwrap, .close = door_close};
+    return OK;
+}

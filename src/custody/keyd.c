@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* custody/keyd.c - the key daemon: made, started, asked, freed */
+#include "custody/keyd.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "custody/core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOGS_THREADS     16
+#define IDENTITY_THREADS 1
+#define BOOT_RETRY_US    US_PER_S
+#define CHECK_MS         CALL_MS_MAX
+
+/* --- calls of the log service
+ * ---------------------------------------------------------------------- */
+
+static enum err parsed(const struct rd *r, struct diag *d)
+{
+    return rd_done(r) ? OK : FAIL(d, ERR_INVALID, "keyd: the request does not parse");
+}
+
+static enum err serve_kek_check(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    struct kek_request q = get_kek(in);
+    struct kek_info info;
+    TRY(parsed(in, d));
+    TRY(kek_check(k, &q.kek, CHECK_MS, &info, d));
+    put_string(out, info.version);
+    return OK;
+}
+
+static enum err serve_scope_set(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    char name[SCOPE_MAX];
+    uint64_t wraps;
+    get_string(in, name, sizeof name);
+    struct kek_request q = get_kek(in);
+    TRY(parsed(in, d));
+    TRY(scope_set(k, name, &q, &wraps, d));
+    buf_u64(out, wraps);
+    return OK;
+}
+
+static enum err serve_scope_end(struct keyd *k, struct rd *in, bool remove, struct diag *d)
+{
+    char name[SCOPE_MAX];
+    get_string(in, name, sizeof name);
+    TRY(parsed(in, d));
+    return remove ? scope_remove(k, name, d) : scope_clear(k, name, d);
+}
+
+static enum err serve_account_add(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    char scope[SCOPE_MAX], workspace[128];
+    uint8_t id[16];
+    struct news n;
+    get_string(in, scope, sizeof scope);
+    rd_copy(in, id, sizeof id);
+    get_string(in, workspace, sizeof workspace);
+    TRY(parsed(in, d));
+    TRY(account_add(k, scope, id, workspace, &n, d));
+    put_news(out, &n);
+    return OK;
+}
+
+static enum err serve_replayed(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    uint8_t id[16];
+    rd_copy(in, id, sizeof id);
+    uint64_t seq = rd_u64(in);
+    TRY(parsed(in, d));
+    pthread_mutex_lock(&k->lock);
+    struct account *a = account_find(k, id);
+    /* What was replayed for an earlier restoration may have been wiped since. */
+    bool current = a != NULL && seq != 0 && seq == a->seq_restoring;
+    pthread_mutex_unlock(&k->lock);
+    if (a == NULL) return FAIL(d, ERR_NOT_FOUND, "keyd knows no such account");
+    if (current) account_event(k, a, KEY_REPLAYED);
+    LOCK_SCOPE(&k->lock);
+    struct news n = account_news(k, a);
+    put_news(out, &n);
+    return OK;
+}
+
+static bool is_ready(struct keyd *k)
+{
+    LOCK_SCOPE(&k->lock);
+    return k->ready;
+}
+
+static enum err serve(void *ctx, uint16_t method, struct bytes in, struct buf *out, struct diag *d)
+{
+    struct keyd *k = ctx;
+    struct rd r = rd_from(in);
+    if (!is_ready(k)) return FAIL(d, ERR_UNAVAILABLE, "keyd has no platform key yet");
+    switch ((enum keyd_method)method) {
+    case KEYD_READY: return OK;
+    case KEYD_KEK_CHECK: return serve_kek_check(k, &r, out, d);
+    case KEYD_SCOPE_SET: return serve_scope_set(k, &r, out, d);
+    case KEYD_SCOPE_CLEAR: return serve_scope_end(k, &r, false, d);
+    case KEYD_SCOPE_REMOVE: return serve_scope_end(k, &r, true, d);
+    case KEYD_ACCOUNT_ADD: return serve_account_add(k, &r, out, d);
+    case KEYD_STATUS: return status_json(k, out, d);
+    case KEYD_FILE_CREATE: return lease_file_create(k, &r, out, d);
+    case KEYD_FILE_OPEN: return lease_file_open(k, &r, out, d);
+    case KEYD_LEASES: return lease_renew(k, &r, out, d);
+    case KEYD_REPLAYED: return serve_replayed(k, &r, out, d);
+    }
+    return FAIL(d, ERR_UNSUPPORTED, "keyd: no method %u", method);
+}
+
+/* --- life
+ * ------------------------------------------------------------------------------------------ */
+
+/* A holder that connects has heard nothing yet. */
+static void holder_changed(void *ctx, bool up)
+{
+    struct keyd *k = ctx;
+    if (!up) return;
+    LOCK_SCOPE(&k->lock);
+    MAP_EACH (&k->accounts, e)
+        ((struct account *)e->value)->seq_told = 0;
+    herald_wake(k);
+}
+
+static void remember_state(void *ctx, const char *account, const char *state)
+{
+    struct keyd *k = ctx;
+    for (uintptr_t s = 0; s < KEY_STATES; s++) {
+        if (!str_eq(state, key_state_name((enum key_state)s))) continue;
+        /* Out of memory here means one REVOKED less from the journal; the record says it too. */
+        (void)map_put(&k->past_states, bytes_str(account), (void *)(s + 1), NULL, NULL); // NOLINT
+    }
+}
+
+static bool text_fits(char *to, size_t cap, const char *from)
+{
+    return from != NULL && (size_t)snprintf(to, cap, "%s", from) < cap;
+}
+
+static enum err take_config(struct keyd *k, const struct keyd_config *c, struct diag *d)
+{
+    struct kek_config *p = &k->platform;
+    if (!text_fits(p->vault_uri, sizeof p->vault_uri, c->platform_vault_uri) ||
+        !text_fits(p->key_name, sizeof p->key_name, c->platform_key) ||
+        !text_fits(p->principal_id, sizeof p->principal_id, c->platform_principal_id)) {
+        return FAIL(d, ERR_INVALID,
+                    "keyd: the platform's vault, key or principal is missing or too long");
+    }
+    k->probe_s = c->probe_s;
+    k->bound_s = c->revocation_bound_s;
+    k->holder_failed = c->holder_failed;
+    k->ctx = c->ctx;
+    return scope_check_times(k->probe_s, &k->bound_s, d);
+}
+
+static enum err open_audit(struct keyd *k, const char *path, struct diag *d)
+{
+    struct audit_past past = {.visit = remember_state, .ctx = k};
+    TRY(audit_open(&k->audit, path, &past, d));
+    k->past_mk = past.mk_installed;
+    return AUDIT(k->audit, d, "keyd.started", F_U64("probe_s", k->probe_s),
+                 F_U64("bound_s", k->bound_s));
+}
+
+enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const struct kek_port *port,
+                       struct diag *d)
+{
+    struct keyd *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    pthread_mutex_init(&fresh->lock, NULL);
+    pthread_mutex_init(&fresh->save_lock, NULL);
+    cond_init(&fresh->change);
+    CLEANUP(keyd_free) struct keyd *k = fresh;
+    /* Higher than any number of a keyd before this one: the holder lives no longer than this boot.
+     */
+    k->seq = (uint64_t)time_boot_us();
+    TRY(take_config(k, c, d));
+    TRY(open_audit(k, c->audit_file, d));
+    TRY(chan_new(&k->identity, "identity", IDENTITY_THREADS, NULL, NULL, d));
+    TRY(chan_new(&k->logs, "logs", LOGS_THREADS, serve, k, d));
+    chan_on_state(k->logs, holder_changed, k);
+    if (port != NULL) k->port = *port;
+    *out = TAKE(k);
+    return OK;
+}
+
+struct chan *keyd_chan_logs(struct keyd *k)
+{
+    return k->logs;
+}
+
+struct chan *keyd_chan_identity(struct keyd *k)
+{
+    return k->identity;
+}
+
+static bool is_stopping(struct keyd *k)
+{
+    LOCK_SCOPE(&k->lock);
+    return k->stopping;
+}
+
+static void *boot_loop(void *arg)
+{
+    struct keyd *k = arg;
+    char last[DIAG_TEXT_MAX] = "";
+    while (!is_stopping(k)) {
+        struct diag d = DIAG_INIT;
+        if (boot_run(k, &d) == OK) break;
+        if (!str_eq(d.text, last)) LOG(WARN, "keyd.waits", F_ERR(&d)); /* once per reason */
+        snprintf(last, sizeof last, "%s", d.text);
+        (void)timer_wait(k->boot_timer, time_now_us() + BOOT_RETRY_US);
+    }
+    /* A thread that is done must not hold up the virtual clock. */
+    while (!is_stopping(k))
+        (void)timer_wait(k->boot_timer, DUE_NEVER);
+    return NULL;
+}
+
+enum err keyd_start(struct keyd *k, struct diag *d)
+{
+    struct timer *t = timer_new();
+    if (t == NULL) return FAIL(d, ERR_LIMIT, "keyd: no timer is free");
+    k->boot_timer = t;
+    enum err e = thread_start(&k->herald_thread, herald_run, k, d);
+    if (e == OK) {
+        e = thread_start(&k->boot_thread, boot_loop, k, d);
+        if (e == OK) return OK;
+        pthread_mutex_lock(&k->lock);
+        k->stopping = true;
+        pthread_cond_broadcast(&k->change);
+        pthread_mutex_unlock(&k->lock);
+        pthread_join(k->herald_thread, NULL);
+    }
+    timer_free(TAKE(k->boot_timer));
+    return e;
+}
+
+static void stop_threads(struct keyd *k)
+{
+    if (k->boot_timer == NULL) return;
+    pthread_mutex_lock(&k->lock);
+    k->stopping = true;
+    pthread_cond_broadcast(&k->change);
+    timer_wake(k->boot_timer);
+    pthread_mutex_unlock(&k->lock);
+    pthread_join(k->boot_thread, NULL);
+    pthread_join(k->herald_thread, NULL);
+    workers_stop(k);
+    timer_free(k->boot_timer);
+}
+
+void keyd_free(struct keyd *k)
+{
+    if (k == NULL) return;
+    stop_threads(k);
+    chan_free(k->logs); /* waits for handlers */
+    if (k->port.close != NULL) k->port.close(k->port.ctx);
+    chan_free(k->identity);
+    forget_scopes(k);
+    secret_free(k->mk);
+    map_release(&k->past_states);
+    audit_close(k->audit);
+    pthread_cond_destroy(&k->change);
+    pthread_mutex_destroy(&k->save_lock);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}

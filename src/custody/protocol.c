@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* custody/protocol.c - the small encodings that both ends share */
+#include "custody/protocol.h"
+
+void put_string(struct buf *b, const char *s)
+{
+    buf_blob(b, bytes_str(s));
+}
+
+void get_string(struct rd *r, char *out, size_t cap)
+{
+    struct bytes s = rd_blob(r);
+    if (s.len >= cap || (s.len != 0 && memchr(s.p, 0, s.len) != NULL)) {
+        r->bad = true;
+        s.len = 0;
+    }
+    if (s.len != 0) memcpy(out, s.p, s.len);
+    out[s.len] = 0;
+}
+
+void put_news(struct buf *b, const struct news *n)
+{
+    buf_bytes(b, bytes_of(n->account, sizeof n->account));
+    buf_u8(b, (uint8_t)n->state);
+    buf_u64(b, n->seq);
+    buf_u64(b, n->lease_us);
+}
+
+struct news get_news(struct rd *r)
+{
+    struct news n;
+    rd_copy(r, n.account, sizeof n.account);
+    n.state = (enum key_state)rd_u8(r);
+    n.seq = rd_u64(r);
+    n.lease_us = rd_u64(r);
+    if (n.state >= KEY_STATES) {
+        r->bad = true;
+        n.state = KEY_SUSPENDED;
+    }
+    return n;
+}
+
+void put_kek(struct buf *b, const struct custody_kek *k)
+{
+    put_string(b, k->vault_uri);
+    put_string(b, k->key_name);
+    put_string(b, k->key_version != NULL ? k->key_version : "");
+    put_string(b, k->principal_id);
+    buf_u32(b, k->probe_s);
+    buf_u32(b, k->revocation_bound_s);
+}
+
+struct kek_request get_kek(struct rd *r)
+{
+    struct kek_request q = {0};
+    get_string(r, q.kek.vault_uri, sizeof q.kek.vault_uri);
+    get_string(r, q.kek.key_name, sizeof q.kek.key_name);
+    get_string(r, q.kek.key_version, sizeof q.kek.key_version);
+    get_string(r, q.kek.principal_id, sizeof q.kek.principal_id);
+    q.probe_s = rd_u32(r);
+    q.bound_s = rd_u32(r);
+    return q;
+}
+
+void put_record(struct buf *b, const char *id, const char *parent, const char *kind,
+                struct bytes value)
+{
+    put_string(b, kind);
+    put_string(b, id);
+    put_string(b, parent);
+    buf_blob(b, value);
+}

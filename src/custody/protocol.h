@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * custody/protocol.h - what keyd and the log service say to each other over their channel
+ *
+ * Little-endian, as base/bytes.h writes it; texts and blobs are a u32 length and the bytes. Both
+ * ends come from one build, so there is no version; both read with bounded readers all the same:
+ * the log service is exposed to the network, and keyd must not believe its lengths.
+ *
+ *      log service asks keyd               in                                out
+ *      KEYD_READY                          -                                 -
+ *      KEYD_KEK_CHECK                      kek                               version
+ *      KEYD_SCOPE_SET                      scope, kek                        u64 wraps rewritten
+ *      KEYD_SCOPE_CLEAR, _REMOVE           scope                             -
+ *      KEYD_ACCOUNT_ADD                    scope, account[16], workspace     news
+ *      KEYD_STATUS                         -                                 JSON text
+ *      KEYD_FILE_CREATE                    account[16], u8 otype, file_id    u64 lease,
+ * header[128], key[64] KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
+ * lease, n keys KEYD_LEASES                         u32 n, n accounts                 n news
+ *      KEYD_REPLAYED                       account[16], u64 seq              news
+ *
+ *      keyd asks the log service
+ *      LOGS_LOAD                           kind, id after which              u8 more, records
+ *      LOGS_PERSIST                        records                           -
+ *      LOGS_NEWS                           news                              -
+ *
+ * (1) A lease is a length of time in microseconds. keyd counts it from its answer, the holder from
+ * before its question: the holder's end always comes first. (2) News carry a number that only goes
+ * up, also over a restart of keyd. Older news than the last are ignored. Number 0 means: nothing
+ * new since keyd started.
+ */
+#pragma once
+
+#include "custody/record.h"
+
+enum keyd_method {
+    KEYD_READY = 1,
+    KEYD_KEK_CHECK,
+    KEYD_SCOPE_SET,
+    KEYD_SCOPE_CLEAR,
+    KEYD_SCOPE_REMOVE,
+    KEYD_ACCOUNT_ADD,
+    KEYD_STATUS,
+    KEYD_FILE_CREATE,
+    KEYD_FILE_OPEN,
+    KEYD_LEASES,
+    KEYD_REPLAYED,
+};
+
+enum logs_method { LOGS_LOAD = 101, LOGS_PERSIST, LOGS_NEWS };
+
+#define FILES_MAX    65536  /* file keys in one exchange */
+#define ACCOUNTS_MAX 100000 /* accounts in one exchange */
+#define LEASE_S_MAX  60     /* seconds that a lease lasts at most */
+#define WIPE_MS      1000   /* the holder acknowledges a wipe within this time, or is killed */
+
+struct news {
+    uint8_t account[16];
+    enum key_state state;
+    uint64_t seq;
+    uint64_t lease_us; /* 0 = none */
+};
+
+void put_news(struct buf *b, const struct news *n);
+struct news get_news(struct rd *r);
+
+void put_string(struct buf *b, const char *s);
+/* A text that fits into cap bytes with its end, without a zero byte inside; else r->bad. */
+void get_string(struct rd *r, char *out, size_t cap);
+
+struct kek_request {
+    struct kek_config kek;
+    uint32_t probe_s, bound_s;
+};
+void put_kek(struct buf *b, const struct custody_kek *k);
+struct kek_request get_kek(struct rd *r);
+
+void put_record(struct buf *b, const char *id, const char *parent, const char *kind,
+                struct bytes value);
