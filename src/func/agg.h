@@ -2,8 +2,13 @@
 /*
  * func/agg.h - the registry of aggregates
  *
- * exec owns the states: one block of state_size zeroed bytes per group, aligned to 16. update() adds the
- * rows of a vector, each to the state of its group. States of several threads are merged pairwise.
+ * exec owns the states: one block of state_size zeroed bytes per group, aligned to 16. update()
+ * adds the rows of a vector, each to the state of its group. States of several threads are merged
+ * pairwise.
+ *
+ * arg_max, arg_min: two arguments (by, value), the result is the value in the row that wins. A
+ * query's arg_max(x, a, b) is three uses: (x, x), (x, a), (x, b); of equal rows all three keep the
+ * first. percentile, percentilew: one percentile, a constant; percentiles(x, 5, 50) is two uses.
  */
 #pragma once
 
@@ -35,8 +40,8 @@ struct agg {
                        const struct vec *const *args, uint32_t n);
     enum err (*merge)(struct agg_cx *cx, const struct agg_call *c, void *into, void *from);
     enum err (*finish)(struct agg_cx *cx, const struct agg_call *c, void *state, struct value *out);
-    /* Name of the result column when the query gives none; "" of arguments means there was none to use.
-     * NULL: name_, then the first argument's column name: sum_x. */
+    /* Name of the result column when the query gives none; "" of arguments means there was none to
+     * use. NULL: name_, then the first argument's column name: sum_x. */
     const char *(*auto_name)(struct arena *a, const char *arg_name, const struct agg_call *c);
     const char *doc;
     const char *example; /* a whole query */
