@@ -83,7 +83,10 @@ enum err expr_cast(struct scope *s, uint32_t pos, struct expr *e, enum type to, 
                         "a %s cannot stand where a %s is wanted", type_name(e->type),
                         type_name(to));
     }
-    return call_bound(s, pos, fn, &e, 1, out);
+    struct expr **args = arena_array(s->b->a, struct expr *, 1);
+    if (args == NULL) return bind_full(s->b);
+    args[0] = e;
+    return call_bound(s, pos, fn, args, 1, out);
 }
 
 /* Whether KQL would take an argument of this type here after a conversion of its own. */
@@ -175,56 +178,47 @@ static bool in_list(const char *name, const char *const *list, size_t n)
 }
 #define IN_LIST(name, list) in_list((name), (list), sizeof(list) / sizeof(list)[0])
 
-static bool is_comparison(const char *name)
-{
-    static const char *const names[] = {"op ==", "op !=", "op <", "op <=", "op >", "op >="};
-    return IN_LIST(name, names);
-}
-
-/* 1 < 2.5 and int + long: both sides become the wider number. A constant text beside another type
- * is read as that type: EventID == "4624". */
+/* Numbers of different types compare and combine by themselves. A constant text beside another type
+ * is read as that type, any other text makes the other side text: EventID == "4624". */
 static enum err unify_operands(struct scope *s, uint32_t pos, const char *name, struct expr **args)
 {
-    static const char *const arithmetic[] = {"op +", "op -", "op *", "op /", "op %"};
-    enum type a = args[0]->type, b = args[1]->type;
-    bool compares = is_comparison(name);
-    if (a == b || (!compares && !IN_LIST(name, arithmetic))) return OK;
-
-    bool numbers = (TM(a) & TM_NUMERIC) != 0 && (TM(b) & TM_NUMERIC) != 0;
-    bool with_bool = compares && (a == T_BOOL || b == T_BOOL) &&
-                     ((TM(a) | TM(b)) & ~(TM_NUMERIC | TM(T_BOOL))) == 0;
-    if (numbers || with_bool) {
-        enum type to = with_bool ? T_LONG : type_common(a, b);
-        if (with_bool && (a == T_REAL || b == T_REAL)) to = T_REAL;
-        if (to == T_NONE) return OK;
-        TRY(expr_cast(s, pos, args[0], to, true, &args[0]));
-        return expr_cast(s, pos, args[1], to, true, &args[1]);
-    }
     bool equality = strcmp(name, "op ==") == 0 || strcmp(name, "op !=") == 0;
-    if (!equality || a == T_DYNAMIC || b == T_DYNAMIC) return OK;
+    enum type a = args[0]->type, b = args[1]->type;
+    if (!equality || a == b || (a != T_STRING && b != T_STRING)) return OK;
+    if (a == T_DYNAMIC || b == T_DYNAMIC) return OK;
     for (int i = 0; i < 2; i++) {
         if (args[i]->type == T_STRING && args[i]->kind == EXPR_CONST) {
             return expr_cast(s, pos, args[i], args[1 - i]->type, true, &args[i]);
         }
     }
-    if (a == T_STRING || b == T_STRING) {
-        TRY(expr_cast(s, pos, args[0], T_STRING, true, &args[0]));
-        return expr_cast(s, pos, args[1], T_STRING, true, &args[1]);
-    }
-    return OK;
+    TRY(expr_cast(s, pos, args[0], T_STRING, true, &args[0]));
+    return expr_cast(s, pos, args[1], T_STRING, true, &args[1]);
 }
 
-/* iff(c, 1, 2.5): the branches take the result's type. */
+static bool is_branching(const char *name)
+{
+    static const char *const names[] = {"iff", "iif", "case"};
+    return IN_LIST(name, names);
+}
+
+/* Whether argument i of iff() or case() is a condition. */
+static bool is_test(const char *name, uint32_t i, uint32_t n)
+{
+    return strcmp(name, "case") == 0 ? i % 2 == 0 && i + 1 < n : i == 0;
+}
+
+/* iff(c, 1, 2.5): the branches take the result's type, and become dynamic when they have none in
+ * common. */
 static enum err unify_branches(struct scope *s, uint32_t pos, const char *name, enum type ret,
                                struct expr **args, uint32_t n)
 {
     static const char *const all[] = {"coalesce", "max_of", "min_of"};
-    bool iff = strcmp(name, "iff") == 0 || strcmp(name, "iif") == 0;
-    bool is_case = strcmp(name, "case") == 0;
-    if (!iff && !is_case && !IN_LIST(name, all)) return OK;
+    bool branching = is_branching(name);
+    if (!branching && (ret == T_NONE || !IN_LIST(name, all))) return OK;
+    enum type to = ret != T_NONE ? ret : T_DYNAMIC;
     for (uint32_t i = 0; i < n; i++) {
-        bool condition = (iff && i == 0) || (is_case && i % 2 == 0 && i + 1 < n);
-        if (!condition) TRY(expr_cast(s, pos, args[i], ret, true, &args[i]));
+        if (branching && is_test(name, i, n)) continue;
+        TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
     }
     return OK;
 }
@@ -344,7 +338,7 @@ enum err expr_call(struct scope *s, uint32_t pos, const char *name, struct expr 
         const struct value *const *consts = const_args(b, own, n);
         if (types == NULL || consts == NULL) return bind_full(b);
         ret = fn->ret_of(types, consts, n);
-        if (ret != T_NONE) TRY(unify_branches(s, pos, name, ret, own, n));
+        TRY(unify_branches(s, pos, name, ret, own, n));
     }
     return call_bound(s, pos, fn, own, n, out);
 }

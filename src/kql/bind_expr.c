@@ -79,16 +79,14 @@ static enum err bind_list_query(struct scope *s, const struct ast *n, struct exp
     return expr_query(s->b, op, n->pos, out);
 }
 
-/* A candidate becomes what it is compared with, where KQL would convert it. */
+/* A candidate becomes what it is compared with, where KQL would convert it. Numbers need no help.
+ */
 static enum err fit_candidate(struct scope *s, uint32_t pos, enum type to, struct expr **e)
 {
     enum type from = (*e)->type;
     if (from == to || from == T_DYNAMIC || to == T_DYNAMIC) return OK;
-    bool numbers = (TM(from) & TM_NUMERIC) != 0 && (TM(to) & TM_NUMERIC) != 0;
     bool text = to == T_STRING || (from == T_STRING && (*e)->kind == EXPR_CONST);
-    bool number_bool = (to == T_BOOL && (TM(from) & TM_INTS) != 0);
-    if (!numbers && !text && !number_bool) return OK;
-    return expr_cast(s, pos, *e, to, true, e);
+    return text ? expr_cast(s, pos, *e, to, true, e) : OK;
 }
 
 static enum err bind_in(struct scope *s, const struct ast *n, struct expr **out)
@@ -97,21 +95,12 @@ static enum err bind_in(struct scope *s, const struct ast *n, struct expr **out)
     struct expr **args = arena_array(s->b->a, struct expr *, list->n + 1);
     if (args == NULL) return bind_full(s->b);
     TRY(bind_expr(s, n->args.at[0], &args[0]));
-
-    bool any_real = false;
     for (uint32_t i = 0; i < list->n; i++) {
         const struct ast *item = list->at[i];
         bool query = list->n == 1 && is_tabular(s->b, s->names, item);
         TRY(query ? bind_list_query(s, item, &args[i + 1]) : bind_expr(s, item, &args[i + 1]));
-        any_real |= args[i + 1]->type == T_REAL;
+        TRY(fit_candidate(s, n->pos, args[0]->type, &args[i + 1]));
     }
-    enum type left = args[0]->type;
-    bool widen = any_real && (TM(left) & TM_INTS) != 0;
-    if (left == T_INT || widen) {
-        TRY(expr_cast(s, n->pos, args[0], widen ? T_REAL : T_LONG, true, &args[0]));
-    }
-    for (uint32_t i = 1; i <= list->n; i++)
-        TRY(fit_candidate(s, n->pos, args[0]->type, &args[i]));
     return expr_call(s, n->pos, n->name, args, list->n + 1, out);
 }
 
@@ -123,32 +112,6 @@ static bool is_in(const char *name)
         if (strcmp(name, names[i]) == 0) return true;
     }
     return false;
-}
-
-/* t between (a .. 1d): the end is a distance from the start. */
-static enum err bind_between(struct scope *s, const struct ast *n, struct expr **out)
-{
-    struct expr *args[3];
-    for (int i = 0; i < 3; i++)
-        TRY(bind_expr(s, n->args.at[i], &args[i]));
-    if (args[0]->type == T_DYNAMIC)
-        TRY(expr_cast(s, n->pos, args[0], args[1]->type, true, &args[0]));
-    if (args[0]->type == T_DATETIME && args[2]->type == T_TIMESPAN) {
-        TRY(expr_call2(s, n->pos, "op +", args[1], args[2], &args[2]));
-    }
-    enum type to = args[0]->type;
-    bool numbers = true;
-    for (int i = 0; i < 3; i++)
-        numbers = numbers && (TM(args[i]->type) & TM_NUMERIC) != 0;
-    for (int i = 1; i < 3; i++) {
-        if (args[i]->type == T_DYNAMIC) TRY(expr_cast(s, n->pos, args[i], to, true, &args[i]));
-        if (numbers && to != T_NONE) to = type_common(to, args[i]->type);
-    }
-    if (numbers && to == T_INT) to = T_LONG;
-    for (int i = 0; numbers && to != T_NONE && i < 3; i++) {
-        TRY(expr_cast(s, n->pos, args[i], to, true, &args[i]));
-    }
-    return expr_call(s, n->pos, n->name, args, 3, out);
 }
 
 /* Columns that `* has "x"` looks into: texts; `* == 1` those of the operand's type. */
@@ -198,9 +161,8 @@ static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **ou
 {
     if (n->args.at[0]->kind == AST_STAR) return bind_star(s, n, out);
     if (is_in(n->name)) return bind_in(s, n, out);
-    if (n->args.n == 3) return bind_between(s, n, out);
 
-    struct expr *args[2];
+    struct expr *args[3];
     for (uint32_t i = 0; i < n->args.n; i++)
         TRY(bind_expr(s, n->args.at[i], &args[i]));
     return expr_call(s, n->pos, n->name, args, n->args.n, out);

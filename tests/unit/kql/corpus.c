@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/kql/corpus.c - other people's queries: how many parse, how many bind with the recorded schema
+ *
+ * Scores with floors that may only be raised. KQL_MISSES=n prints the first n misses of each kind.
+ */
+#include "kql/kql.h"
+
+#include "base/map.h"
+#include "base/str.h"
+#include "json/json.h"
+#include "kql/parse.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FLOOR_PARSED 3000 /* of 3,171 */
+#define FLOOR_BOUND  1    /* of 1,640 */
+
+/* --- a catalogue made of name: (column:type, ...) --------------------------------------------------------- */
+
+struct tables {
+    struct arena a;
+    struct map by_name;
+    const char **names;
+    uint32_t n;
+};
+
+static void read_schema(struct arena *a, const char *text, struct schema *out)
+{
+    uint32_t n = 0;
+    struct column *cols = arena_array(a, struct column, strlen(text) / 2 + 1);
+    char *copy = arena_str(a, bytes_str(text)), *save = NULL;
+    REQUIRE(cols != NULL && copy != NULL);
+    for (char *c = strtok_r(copy, "(),", &save); c != NULL; c = strtok_r(NULL, "(),", &save)) {
+        char *colon = strrchr(c, ':');
+        REQUIRE(colon != NULL);
+        *colon = '\0';
+        cols[n].name = c;
+        REQUIRE(type_parse(colon + 1, &cols[n++].type, NULL) == OK);
+    }
+    *out = (struct schema){.n = n, .cols = cols};
+}
+
+static json_t *shared(const char *name)
+{
+    const char *path = test_shared(name);
+    json_t *doc = path != NULL ? json_load_file(path, 0, NULL) : NULL;
+    REQUIRE(path == NULL || doc != NULL);
+    return doc;
+}
+
+static void load_tables(struct tables *t, const json_t *doc)
+{
+    json_t *tables = json_object_get(doc, "tables"), *value;
+    const char *name;
+    REQUIRE(tables != NULL);
+    arena_init(&t->a, 0);
+    t->names = arena_array(&t->a, const char *, json_object_size(tables) + 1);
+    json_object_foreach(tables, name, value)
+    {
+        struct schema *s = arena_new(&t->a, struct schema);
+        read_schema(&t->a, json_string_value(value), s);
+        REQUIRE(map_put(&t->by_name, bytes_str(name), s, NULL, NULL) == OK);
+        t->names[t->n++] = arena_str(&t->a, bytes_str(name));
+    }
+}
+
+static enum err find(void *ctx, const char *name, const struct schema **schema, void **table,
+                     struct diag *d)
+{
+    struct tables *t = ctx;
+    *schema = map_get(&t->by_name, bytes_str(name));
+    *table = NULL;
+    return *schema != NULL ? OK : FAIL(d, ERR_NOT_FOUND, "no table %s", name);
+}
+
+static const char *name_at(void *ctx, uint32_t i)
+{
+    struct tables *t = ctx;
+    return i < t->n ? t->names[i] : NULL;
+}
+
+/* --- scores -------------------------------------------------------------------------------------------------- */
+
+/* A workbook fills datetime({Start}) in before it sends the query. */
+static char *filled(const char *query)
+{
+    char *q = str_dup(query);
+    REQUIRE(q != NULL);
+    for (char *at = q; (at = strstr(at, "datetime(")) != NULL;) {
+        at += 9;
+        char *end = strchr(at, ')');
+        if (end == NULL || (*at != '{' && at[1] != '{') || end - at < 4) continue;
+        memset(at, ' ', (size_t)(end - at));
+        memcpy(at, "2024", 4);
+    }
+    return q;
+}
+
+static int misses_wanted(void)
+{
+    const char *n = getenv("KQL_MISSES");
+    return n != NULL ? atoi(n) : 0;
+}
+
+TEST(corpus, real_queries_parse)
+{
+    CLEANUP_JSON json_t *queries = shared("kql/realworld_dev.json");
+    if (queries == NULL) return;
+    size_t i, parsed = 0;
+    int show = misses_wanted();
+    json_t *q;
+    json_array_foreach(queries, i, q)
+    {
+        struct arena a;
+        struct ast_body *body;
+        struct diag d = DIAG_INIT;
+        CLEANUP_FREE char *text = filled(json_get_str(q, "query"));
+        arena_init(&a, 0);
+        if (kql_parse(&a, bytes_str(text), &body, &d) == OK) {
+            parsed++;
+        } else if (show-- > 0) {
+            printf("%s: %s @%d\n", json_get_str(q, "id"), d.text, d.pos);
+        }
+        arena_release(&a);
+    }
+    printf("corpus: %zu of %zu real queries parse\n", parsed, json_array_size(queries));
+    REQUIRE(parsed >= FLOOR_PARSED);
+}
+
+static bool same_schema(const struct schema *got, const json_t *want, struct diag *d)
+{
+    if (got->n != json_array_size(want)) {
+        (void)FAIL(d, ERR_INVALID, "%u columns, not %zu", got->n, json_array_size(want));
+        return false;
+    }
+    for (uint32_t i = 0; i < got->n; i++) {
+        json_t *c = json_array_get(want, i);
+        const char *name = json_get_str(c, "name"), *type = json_get_str(c, "type");
+        if (str_eq(name, got->cols[i].name) && str_eq(type, type_name(got->cols[i].type))) continue;
+        (void)FAIL(d, ERR_INVALID, "column %u is %s:%s, not %s:%s", i, got->cols[i].name,
+                   type_name(got->cols[i].type), name, type);
+        return false;
+    }
+    return true;
+}
+
+TEST(corpus, real_queries_bind_with_the_recorded_schema)
+{
+    CLEANUP_JSON json_t *queries = shared("kql/realworld_dev.json");
+    CLEANUP_JSON json_t *schemas = shared("kql/schema_dev.json");
+    CLEANUP_JSON json_t *table_list = shared("kql/tables_schema.json");
+    if (queries == NULL || schemas == NULL || table_list == NULL) return;
+    struct tables tables = {0};
+    struct map text_of = {0};
+    load_tables(&tables, table_list);
+    size_t i, bound = 0;
+    json_t *q;
+    json_array_foreach(queries, i, q)
+    {
+        REQUIRE(map_put(&text_of, bytes_str(json_get_str(q, "id")), q, NULL, NULL) == OK);
+    }
+
+    struct kql_catalog catalog = {.ctx = &tables, .table = find, .table_name = name_at};
+    struct kql_options options = {.now_ticks = TICKS_UNIX + 1700000000 * TICKS_PER_S};
+    int show = misses_wanted();
+    json_array_foreach(schemas, i, q)
+    {
+        struct arena a;
+        struct plan plan;
+        struct diag d = DIAG_INIT;
+        const char *id = json_get_str(q, "id");
+        json_t *query = map_get(&text_of, bytes_str(id));
+        if (query == NULL) continue;
+        CLEANUP_FREE char *text = filled(json_get_str(query, "query"));
+        arena_init(&a, 0);
+        enum err e = kql_compile(&a, bytes_str(text), &catalog, &options, &plan, &d);
+        if (e == OK && same_schema(&plan.root->schema, json_get(q, "columns"), &d)) {
+            bound++;
+        } else if (show-- > 0) {
+            printf("%s: %s @%d\n", id, d.text, d.pos);
+        }
+        arena_release(&a);
+    }
+    printf("corpus: %zu of %zu bind with the recorded schema\n", bound, json_array_size(schemas));
+    REQUIRE(bound >= FLOOR_BOUND);
+    map_release(&text_of);
+    map_release(&tables.by_name);
+    arena_release(&tables.a);
+}
