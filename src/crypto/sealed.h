@@ -97,7 +97,7 @@ struct block_header {
 };
 enum err block_header_decode(struct bytes in, struct block_header *out, struct diag *d);
 
-/* --- second layer (keys.md "Second layer"): another algorithm, another key ---------------------- */
+/* --- second layer (keys.md "Second layer"): another algorithm, another key --- */
 struct outer_key;
 enum err outer_file_key_derive(const struct secret *iek, const uint8_t iek_id[16],
                                const struct file_ident *f, struct secret **out, struct diag *d);

@@ -41,7 +41,7 @@ struct kvstore {
     char *path;
 };
 
-/* --- SQLite ---------------------------------------------------------------------------------- */
+/* --- SQLite --- */
 
 static enum err db_fail(struct kvstore *k, int rc, const char *what, struct diag *d)
 {
@@ -93,7 +93,7 @@ static void bind_text(sqlite3_stmt *st, int i, const char *text)
     assert(rc == SQLITE_OK); /* the statement is reset and has that parameter */
 }
 
-/* --- making and opening ---------------------------------------------------------------------- */
+/* --- making and opening --- */
 
 /* SQLite would make it readable to all. */
 static enum err touch(const char *path, struct diag *d)
@@ -279,7 +279,7 @@ void kvstore_close(struct kvstore *k)
     free(k);
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows --- */
 
 static enum err check_names(const char *table, const char *key, struct diag *d)
 {
@@ -413,7 +413,7 @@ enum err kvstore_each(struct kvstore *k, const char *table, const char *prefix,
     return damaged.code == OK ? OK : FAIL(d, ERR_CORRUPT, "%s", damaged.text);
 }
 
-/* --- transactions ---------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 enum err kvstore_begin(struct kvstore *k, struct kvstore_txn *t, struct diag *d)
 {

@@ -75,8 +75,7 @@ static enum err azure_open(void **self, const struct vault_config *c, const char
     return OK;
 }
 
-/* --- one request
- * ------------------------------------------------------------------------------------ */
+/* --- one request --- */
 
 struct request {
     const struct vault_call *call;
@@ -196,8 +195,7 @@ static enum err authorized(struct azure *a, const struct request *r, struct http
     return FAIL_TAG(d, ERR_UNAVAILABLE, "TokenRefused", "vault %s refuses our token", a->uri.base);
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 struct operation {
     enum azure_op op;

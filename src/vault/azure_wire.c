@@ -91,8 +91,7 @@ bool azure_host_allowed(const struct url *u, const char *const *suffixes)
     return false;
 }
 
-/* --- the challenge
- * --------------------------------------------------------------------------------- */
+/* --- the challenge --- */
 
 /* The next name=value of a challenge; false at the end or at what is none. Values may be quoted. */
 static bool next_param(const char **at, struct bytes *name, struct bytes *value)
@@ -163,8 +162,7 @@ enum err azure_challenge(const char *header, const struct url *u, const char *co
     return OK;
 }
 
-/* --- refusals
- * -------------------------------------------------------------------------------------- */
+/* --- refusals --- */
 
 struct refusal {
     const char *code, *inner, *message; /* never NULL */
@@ -245,8 +243,7 @@ enum err azure_refusal(enum azure_op op, int status, struct bytes body, struct d
                     r.code, r.inner, r.message);
 }
 
-/* --- results
- * --------------------------------------------------------------------------------------- */
+/* --- results --- */
 
 #define BAD_ANSWER(d, what) \
     FAIL_TAG((d), ERR_UNAVAILABLE, "BadAnswer", "the vault's answer %s", (what))

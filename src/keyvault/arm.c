@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyvault/arm.c - the control plane: ARM paths of Microsoft.KeyVault, passed on by the front door
+ */
+#include "keyvault/service.h"
+
+#include "base/log.h"
+#include "base/str.h"
+
+#include <stdlib.h>
+
+#define SEGMENTS_MAX 12
+
+#define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadRequest", __VA_ARGS__)
+
+/* What a route's "*" stood for, in order. */
+struct arm_args {
+    const char *v[4]; /* subscription first */
+};
+typedef enum err arm_endpoint(struct call *c, const struct arm_args *a, struct diag *d);
+
+static arm_endpoint list_in_group, list_in_subscription, put_vault, patch_vault, get_vault,
+    delete_vault, change_policies, list_deleted, get_deleted, purge_deleted, check_name;
+
+#define PROVIDER "subscriptions/*/providers/Microsoft.KeyVault/"
+#define IN_GROUP "subscriptions/*/resourceGroups/*/providers/Microsoft.KeyVault/"
+
+static const struct arm_route {
+    const char *method, *path;
+    arm_endpoint *run;
+} routes[] = {
+    {"GET", IN_GROUP "vaults", list_in_group},
+    {"GET", PROVIDER "vaults", list_in_subscription},
+    {"PUT", IN_GROUP "vaults/*", put_vault},
+    {"PATCH", IN_GROUP "vaults/*", patch_vault},
+    {"GET", IN_GROUP "vaults/*", get_vault},
+    {"DELETE", IN_GROUP "vaults/*", delete_vault},
+    {"PUT", IN_GROUP "vaults/*/accessPolicies/*", change_policies},
+    {"GET", PROVIDER "deletedVaults", list_deleted},
+    {"GET", PROVIDER "locations/*/deletedVaults/*", get_deleted},
+    {"POST", PROVIDER "locations/*/deletedVaults/*/purge", purge_deleted},
+    {"POST", PROVIDER "checkNameAvailability", check_name},
+};
+
+static enum err check_version(const struct http_request *req, struct diag *d)
+{
+    const char *v = http_query(req, "api-version");
+    if (v == NULL || v[0] == 0) {
+        return FAIL_TAG(
+            d, ERR_INVALID, "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.");
+    }
+    if (strlen(v) >= 10 && strspn(v, "0123456789") == 4 && v[4] == '-' && v[7] == '-') return OK;
+    return FAIL_TAG(
+        d, ERR_INVALID, "InvalidApiVersionParameter",
+        "The api-version '%.40s' is invalid. The supported versions are '2019-09-01,2022-07-01,"
+        "2023-07-01,2024-11-01'.",
+        v);
+}
+
+enum err arm_handle_vaults(struct call *c, struct diag *d)
+{
+    const char *segments[SEGMENTS_MAX];
+    size_t n = split_path(c->req->a, c->req->path, segments, SEGMENTS_MAX);
+    bool known = false;
+    for (size_t i = 0; n <= SEGMENTS_MAX && i < sizeof routes / sizeof routes[0]; i++) {
+        struct arm_args a = {0};
+        if (!path_matches(routes[i].path, segments, n, a.v)) continue;
+        known = true;
+        if (!str_eq(routes[i].method, c->req->method)) continue;
+        TRY(check_version(c->req, d));
+        if (c->req->body.len != 0) {
+            struct diag why = DIAG_INIT;
+            if (json_read(c->req->body, &c->body, &why) != OK || !json_is_object(c->body)) {
+                return FAIL_TAG(
+                    d, ERR_INVALID, "InvalidRequestContent",
+                    "The request content was invalid and could not be deserialized: '%s'.",
+                    why.text);
+            }
+        }
+        return routes[i].run(c, &a, d);
+    }
+    if (known) {
+        return FAIL_TAG(d, ERR_INVALID, "MethodNotAllowed", "The method %s is not allowed here.",
+                        c->req->method);
+    }
+    return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is no resource of this type at '%.200s'.",
+                    c->req->path);
+}
+
+/* --- who may --- */
+
+static enum err may(const struct call *c, const char *action, const char *scope, struct diag *d)
+{
+    if (scope == NULL) return out_of_memory(d);
+    struct diag why = DIAG_INIT;
+    enum err e =
+        c->kv->config.authorize(c->kv->config.ctx, c->who.object_id, action, false, scope, &why);
+    if (e == OK) return OK;
+    if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    return FAIL_TAG(
+        d, ERR_DENIED, "AuthorizationFailed",
+        "The client '%s' with object id '%s' does not have authorization to perform action '%s' "
+        "over scope '%s' or the scope is invalid. If access was recently granted, please refresh "
+        "your credentials.",
+        c->who.app_id, c->who.object_id, action, scope);
+}
+
+static enum err may_in_subscription(const struct call *c, const char *action,
+                                    const struct arm_args *a, struct diag *d)
+{
+    return may(c, action, arena_fmt(c->req->a, "/subscriptions/%s", a->v[0]), d);
+}
+
+static const char *vault_path(const struct call *c, const struct arm_args *a)
+{
+    return arena_fmt(c->req->a,
+                     "/subscriptions/%s/resourceGroups/%s/providers/Microsoft.KeyVault/vaults/%s",
+                     a->v[0], a->v[1], a->v[2]);
+}
+
+/* --- finding and showing --- */
+
+static bool is_at(const json_t *vault, const char *path)
+{
+    const char *id = json_get_str(vault, "id");
+    return id != NULL && str_eq_nocase(id, path);
+}
+
+/* The live vault of exactly this path. */
+static enum err find_at(const struct call *c, const struct arm_args *a, json_t **out,
+                        struct diag *d)
+{
+    const char *path = vault_path(c, a);
+    if (path == NULL) return out_of_memory(d);
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(vault_find(c->kv, a->v[2], &vault, d));
+    if (vault == NULL || vault_is_deleted(vault) || !is_at(vault, path)) {
+        return FAIL_TAG(
+            d, ERR_NOT_FOUND, "ResourceNotFound",
+            "The Resource 'Microsoft.KeyVault/vaults/%s' under resource group '%s' was not found. "
+            "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+            a->v[2], a->v[1]);
+    }
+    *out = TAKE(vault);
+    return OK;
+}
+
+static void copy_member(json_t *to, const json_t *from, const char *name)
+{
+    json_t *v = json_get(from, name);
+    if (v != NULL) json_object_set(to, name, v);
+}
+
+static json_t *shown(const json_t *vault)
+{
+    static const char *const names[] = {"id", "name", "type", "location", "tags", "properties"};
+    json_t *j = json_object();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        copy_member(j, vault, names[i]);
+    return j;
+}
+
+static void reply_vault(struct call *c, int status, const json_t *vault)
+{
+    CLEANUP_JSON json_t *j = shown(vault);
+    reply_json(c->res, status, j);
+}
+
+/* --- one vault --- */
+
+static enum err get_vault(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may(c, "Microsoft.KeyVault/vaults/read", vault_path(c, a), d));
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(find_at(c, a, &vault, d));
+    reply_vault(c, 200, vault);
+    return OK;
+}
+
+static enum err name_taken(const struct arm_args *a, struct diag *d)
+{
+    return FAIL_TAG(
+        d, ERR_CONFLICT, "VaultAlreadyExists",
+        "The vault name '%s' is already in use. Vault names are globally unique so it is possible "
+        "that the name is already taken. If you are sure that the vault name was not taken then it "
+        "is possible that a vault with the same name was recently deleted but not purged after "
+        "being placed in a recoverable state.",
+        a->v[2]);
+}
+
+/* A soft-deleted vault under this name comes back only when that is asked for. */
+static enum err recover_vault(struct call *c, const struct arm_args *a, json_t *vault, json_t **out,
+                              struct diag *d)
+{
+    const char *mode = json_get_str(json_get(c->body, "properties"), "createMode");
+    if (!is_at(vault, vault_path(c, a))) return name_taken(a, d);
+    if (mode == NULL || !str_eq_nocase(mode, "recover")) {
+        return FAIL_TAG(
+            d, ERR_CONFLICT, "ConflictError",
+            "A vault with the same name already exists in deleted state. You need to either "
+            "recover or purge existing key vault.");
+    }
+    json_object_del(vault, "deleted");
+    *out = json_incref(vault);
+    return OK;
+}
+
+static enum err next_vault(struct call *c, const struct arm_args *a, bool patch, json_t **out,
+                           struct diag *d)
+{
+    struct vault_id id = {a->v[0], a->v[1], a->v[2]};
+    CLEANUP_JSON json_t *old = NULL;
+    if (patch) {
+        TRY(find_at(c, a, &old, d));
+    } else {
+        TRY(vault_find(c->kv, a->v[2], &old, d));
+    }
+    if (vault_is_deleted(old)) return recover_vault(c, a, old, out, d);
+    if (old != NULL && !is_at(old, vault_path(c, a))) return name_taken(a, d);
+    TRY(vault_apply(c->kv, &id, c->body, old, patch, out, d));
+    if (old == NULL) TRY(vault_remove(c->kv, a->v[2], d)); /* what may be left of an earlier one */
+    return OK;
+}
+
+static enum err change_vault(struct call *c, const struct arm_args *a, bool patch, struct diag *d)
+{
+    TRY(may(c, "Microsoft.KeyVault/vaults/write", vault_path(c, a), d));
+    if (c->body == NULL) return BAD(d, "The request has no body.");
+    CLEANUP_JSON json_t *vault = NULL;
+    {
+        CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+        TRY(kvstore_begin(c->kv->store, &t, d));
+        TRY(next_vault(c, a, patch, &vault, d));
+        TRY(vault_save(c->kv, vault, d));
+        TRY(kvstore_commit(&t, d));
+    }
+    LOG(INFO, "vault.written", F_STR("vault", a->v[2]), F_STR("by", c->who.object_id));
+    reply_vault(c, 200, vault);
+    return OK;
+}
+
+static enum err put_vault(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    return change_vault(c, a, false, d);
+}
+
+static enum err patch_vault(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    return change_vault(c, a, true, d);
+}
+
+static enum err delete_vault(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may(c, "Microsoft.KeyVault/vaults/delete", vault_path(c, a), d));
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    TRY(kvstore_begin(c->kv->store, &t, d));
+    CLEANUP_JSON json_t *vault = NULL;
+    struct diag why = DIAG_INIT;
+    enum err e = find_at(c, a, &vault, &why);
+    if (e == ERR_NOT_FOUND) {
+        c->res->status = 204;
+        return OK;
+    }
+    if (e != OK) return FAIL(d, e, "%s", why.text);
+    TRY(vault_delete(c->kv, vault, d));
+    TRY(kvstore_commit(&t, d));
+    tidy_wake(c->kv->tidy);
+    c->res->status = 200;
+    return OK;
+}
+
+static enum err change_policies(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may(c, "Microsoft.KeyVault/vaults/accessPolicies/write", vault_path(c, a), d));
+    CLEANUP_JSON json_t *vault = NULL, *policies = NULL;
+    {
+        CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+        TRY(kvstore_begin(c->kv->store, &t, d));
+        TRY(find_at(c, a, &vault, d));
+        json_t *p = json_get(vault, "properties");
+        TRY(policy_change(json_get(p, "accessPolicies"), a->v[3],
+                          json_at(c->body, "properties", "accessPolicies", NULL), &policies, d));
+        TRY(json_put(p, "accessPolicies", json_incref(policies), d));
+        TRY(vault_save(c->kv, vault, d));
+        TRY(kvstore_commit(&t, d));
+    }
+    LOG(INFO, "vault.policies_changed", F_STR("vault", a->v[2]), F_STR("verb", a->v[3]),
+        F_STR("by", c->who.object_id));
+    CLEANUP_JSON json_t *j =
+        json_pack("{s:s, s:s, s:O, s:{s:O}}", "id",
+                  arena_fmt(c->req->a, "%s/accessPolicies/", json_get_str(vault, "id")), "type",
+                  "Microsoft.KeyVault/vaults/accessPolicies", "location",
+                  json_get(vault, "location"), "properties", "accessPolicies", policies);
+    reply_json(c->res, 200, j);
+    return OK;
+}
+
+/* --- lists --- */
+
+struct listing {
+    const char *prefix; /* of the id */
+    bool deleted;
+    json_t *items;
+};
+
+static json_t *shown_deleted(const json_t *vault)
+{
+    const json_t *deleted = json_get(vault, "deleted");
+    char on[TIME_TEXT_MAX], purge[TIME_TEXT_MAX];
+    time_format_iso(json_get_int(deleted, "on", 0) * US_PER_S, on);
+    time_format_iso(json_get_int(deleted, "purge", 0) * US_PER_S, purge);
+    const char *id = json_get_str(vault, "id"), *name = json_get_str(vault, "name"),
+               *location = json_get_str(vault, "location");
+    int subscription = (int)(strcspn(id + 15, "/") + 15); /* behind "/subscriptions/" */
+    CLEANUP_FREE char *path =
+        str_fmt("%.*s/providers/Microsoft.KeyVault/locations/%s/deletedVaults/%s", subscription, id,
+                location, name);
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "id", path != NULL ? path : "", "name",
+                  name, "type", "Microsoft.KeyVault/deletedVaults", "properties", "vaultId", id,
+                  "location", location, "deletionDate", on, "scheduledPurgeDate", purge);
+    copy_member(json_get(j, "properties"), vault, "tags");
+    if (vault_purge_protected(vault)) {
+        json_object_set_new(json_get(j, "properties"), "purgeProtectionEnabled", json_true());
+    }
+    return j;
+}
+
+static enum err list_one(void *ctx, const char *key, json_t *vault, struct diag *d)
+{
+    struct listing *l = ctx;
+    (void)key, (void)d;
+    const char *id = json_get_str(vault, "id");
+    if (is_due(vault) || vault_is_deleted(vault) != l->deleted || !str_starts_nocase(id, l->prefix))
+        return OK;
+    json_array_append_new(l->items, l->deleted ? shown_deleted(vault) : shown(vault));
+    return OK;
+}
+
+static enum err list(struct call *c, const char *prefix, bool deleted, struct diag *d)
+{
+    if (prefix == NULL) return out_of_memory(d);
+    struct listing l = {prefix, deleted, json_array()};
+    enum err e = doc_each(c->kv, "vault", "", list_one, &l, d);
+    CLEANUP_JSON json_t *j = json_pack("{s:o}", "value", l.items);
+    TRY(e);
+    reply_json(c->res, 200, j);
+    return OK;
+}
+
+static enum err list_in_group(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    char *scope = arena_fmt(c->req->a, "/subscriptions/%s/resourceGroups/%s", a->v[0], a->v[1]);
+    TRY(may(c, "Microsoft.KeyVault/vaults/read", scope, d));
+    return list(c, arena_fmt(c->req->a, "%s/", scope), false, d);
+}
+
+static enum err list_in_subscription(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may_in_subscription(c, "Microsoft.KeyVault/vaults/read", a, d));
+    return list(c, arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]), false, d);
+}
+
+/* --- deleted vaults --- */
+
+static enum err list_deleted(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may_in_subscription(c, "Microsoft.KeyVault/deletedVaults/read", a, d));
+    return list(c, arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]), true, d);
+}
+
+static enum err find_deleted(const struct call *c, const struct arm_args *a, json_t **out,
+                             struct diag *d)
+{
+    const char *prefix = arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]);
+    if (prefix == NULL) return out_of_memory(d);
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(vault_find(c->kv, a->v[2], &vault, d));
+    if (!vault_is_deleted(vault) || !str_starts_nocase(json_get_str(vault, "id"), prefix)) {
+        return FAIL_TAG(d, ERR_NOT_FOUND, "DeletedVaultNotFound",
+                        "The specified deleted vault '%s' does not exist.", a->v[2]);
+    }
+    *out = TAKE(vault);
+    return OK;
+}
+
+static enum err get_deleted(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may_in_subscription(c, "Microsoft.KeyVault/locations/deletedVaults/read", a, d));
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(find_deleted(c, a, &vault, d));
+    CLEANUP_JSON json_t *j = shown_deleted(vault);
+    reply_json(c->res, 200, j);
+    return OK;
+}
+
+static enum err purge_deleted(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may_in_subscription(c, "Microsoft.KeyVault/locations/deletedVaults/purge/action", a, d));
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    TRY(kvstore_begin(c->kv->store, &t, d));
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(find_deleted(c, a, &vault, d));
+    if (vault_purge_protected(vault)) {
+        return BAD(d,
+                   "Operation 'DeletedVaultPurge' is not allowed: vault '%s' has purge protection.",
+                   a->v[2]);
+    }
+    TRY(vault_remove(c->kv, a->v[2], d));
+    TRY(kvstore_commit(&t, d));
+    LOG(INFO, "vault.purged", F_STR("vault", a->v[2]), F_STR("by", c->who.object_id));
+    c->res->status = 200;
+    return OK;
+}
+
+static enum err check_name(struct call *c, const struct arm_args *a, struct diag *d)
+{
+    TRY(may_in_subscription(c, "Microsoft.KeyVault/checkNameAvailability/read", a, d));
+    const char *name = json_get_str(c->body, "name");
+    if (name == NULL) return BAD(d, "The request has no name.");
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(vault_find(c->kv, name, &vault, d));
+    CLEANUP_JSON json_t *j =
+        !vault_name_valid(name)
+            ? json_pack("{s:b, s:s, s:s}", "nameAvailable", 0, "reason", "AccountNameInvalid",
+                        "message", "The vault name is not valid.")
+        : vault != NULL ? json_pack("{s:b, s:s, s:s}", "nameAvailable", 0, "reason",
+                                    "AlreadyExists", "message", "The vault name is already in use.")
+                        : json_pack("{s:b}", "nameAvailable", 1);
+    reply_json(c->res, 200, j);
+    return OK;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyvault/keyvault.c - opening the service, the platform's vault, and who gets in by which door */
+#include "keyvault/service.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* No subscription that anybody has a role in: ARM never shows or changes the platform's vault. */
+#define PLATFORM_ID                                                                          \
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keystead/providers/" \
+    "Microsoft.KeyVault/vaults/" KEYVAULT_PLATFORM
+
+/* --- life --- */
+
+static bool copy_config(struct keyvault *kv, const struct keyvault_config *c)
+{
+    kv->config = *c;
+    kv->suffix = str_dup(c->suffix);
+    kv->suffix_host = str_dup(c->suffix);
+    kv->endpoint = str_dup(c->endpoint);
+    kv->tenant_id = str_dup(c->tenant_id);
+    kv->resource = str_fmt("https://%s", c->suffix);
+    if (kv->suffix == NULL || kv->suffix_host == NULL || kv->endpoint == NULL ||
+        kv->tenant_id == NULL || kv->resource == NULL) {
+        return false;
+    }
+    kv->suffix_host[strcspn(kv->suffix_host, ":")] = 0;
+    return true;
+}
+
+enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d)
+{
+    CLEANUP(keyvault_close) struct keyvault *kv = calloc(1, sizeof *kv);
+    if (kv == NULL || !copy_config(kv, c)) return out_of_memory(d);
+    TRY(os_mkdir(c->dir, d));
+    CLEANUP_FREE char *db = os_path(c->dir, "vault.db"), *key = os_path(c->dir, "root.key");
+    if (db == NULL || key == NULL) return out_of_memory(d);
+    TRY(kvstore_open(&kv->store, db, key, d));
+    TRY(tidy_start(&kv->tidy, kv, d));
+    *out = TAKE(kv);
+    return OK;
+}
+
+void keyvault_close(struct keyvault *kv)
+{
+    if (kv == NULL) return;
+    tidy_stop(kv->tidy);
+    kvstore_close(kv->store);
+    free(kv->suffix);
+    free(kv->suffix_host);
+    free(kv->endpoint);
+    free(kv->tenant_id);
+    free(kv->resource);
+    free(kv);
+}
+
+/* --- the platform's vault --- */
+
+static enum err platform_vault(struct keyvault *kv, const char *object_id, json_t **out,
+                               struct diag *d)
+{
+    CLEANUP_FREE char *uri = str_fmt("https://" KEYVAULT_PLATFORM ".%s/", kv->suffix);
+    if (uri == NULL) return out_of_memory(d);
+    json_t *policies =
+        json_pack("[{s:s, s:s, s:{s:[s,s,s]}}]", "tenantId", kv->tenant_id, "objectId", object_id,
+                  "permissions", "keys", "get", "wrapKey", "unwrapKey");
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:o, s:b, s:i, s:b, s:b}}", "id",
+                     PLATFORM_ID, "name", KEYVAULT_PLATFORM, "type", "Microsoft.KeyVault/vaults",
+                     "location", "local", "properties", "tenantId", kv->tenant_id, "vaultUri", uri,
+                     "accessPolicies", policies, "enableSoftDelete", 1, "softDeleteRetentionInDays",
+                     90, "enablePurgeProtection", 1, "enableRbacAuthorization", 0);
+    return *out != NULL ? OK : out_of_memory(d);
+}
+
+enum err keyvault_ensure_platform(struct keyvault *kv, const char *object_id, struct diag *d)
+{
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(platform_vault(kv, object_id, &vault, d));
+    TRY(vault_save(kv, vault, d));
+
+    struct key_ref r = {
+        .vault = vault, .vault_name = KEYVAULT_PLATFORM, .name = KEYVAULT_PMK, .version = ""};
+    CLEANUP_KEY_VERSION struct key_version v = {0};
+    struct diag why = DIAG_INIT;
+    enum err e = key_find(kv, &r, &v, &why);
+    if (e == OK) return OK;
+    if (e != ERR_NOT_FOUND) return FAIL(d, e, "%s", why.text);
+    CLEANUP_JSON json_t *body = json_pack("{s:s, s:i}", "kty", "oct", "key_size", 256);
+    if (body == NULL) return out_of_memory(d);
+    return key_create(kv, &r, body, &v, d);
+}
+
+/* --- doors --- */
+
+/* NAME of a host NAME.SUFFIX; NULL for other hosts. */
+static const char *vault_of_host(const struct keyvault *kv, const struct http_request *req)
+{
+    size_t n = strlen(req->host), tail = strlen(kv->suffix_host);
+    if (n <= tail + 1 || req->host[n - tail - 1] != '.') return NULL;
+    if (!str_eq_nocase(req->host + n - tail, kv->suffix_host)) return NULL;
+    return arena_str(req->a, bytes_of(req->host, n - tail - 1));
+}
+
+static enum err challenge(struct call *c, const char *message, struct diag *d)
+{
+    http_setf(c->res, "WWW-Authenticate", "Bearer authorization=\"%s/%s\", resource=\"%s\"",
+              c->kv->endpoint, c->kv->tenant_id, c->kv->resource);
+    return FAIL_TAG(d, ERR_DENIED, "Unauthorized", "%s", message);
+}
+
+/* Before anything else is looked at: clients send their first request without token and body. */
+static enum err authenticate_data(struct call *c, struct diag *d)
+{
+    const char *audiences[] = {"https://vault.azure.net", c->kv->resource, NULL};
+    const char *token = http_bearer(c->req);
+    if (token == NULL)
+        return challenge(c, "AKV10000: Request is missing a Bearer or PoP token.", d);
+    struct diag why = DIAG_INIT;
+    enum err e = c->kv->config.verify(c->kv->config.ctx, token, audiences, &c->who, &why);
+    if (e == OK) return OK;
+    if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    if (str_eq(why.tag, "Audience")) {
+        return challenge(
+            c, arena_fmt(c->req->a, "AKV10022: Invalid audience. Expected %s.", c->kv->resource),
+            d);
+    }
+    if (str_eq(why.tag, "Issuer")) return challenge(c, "AKV10032: Invalid issuer.", d);
+    return challenge(c, "Error validating token: IDX10223", d);
+}
+
+static enum err serve_data(struct call *c, const char *name, struct diag *d)
+{
+    CLEANUP_JSON json_t *vault = NULL;
+    TRY(vault_find(c->kv, name, &vault, d));
+    if (vault == NULL || vault_is_deleted(vault)) {
+        return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.", name);
+    }
+    TRY(authenticate_data(c, d));
+    return rest_handle(c, vault, d);
+}
+
+static enum err authenticate_arm(struct call *c, struct diag *d)
+{
+    const char *audiences[] = {"https://management.azure.com",
+                               "https://management.core.windows.net", c->kv->endpoint, NULL};
+    const char *token = http_bearer(c->req);
+    struct diag why = DIAG_INIT;
+    enum err e = ERR_DENIED;
+    if (token != NULL) e = c->kv->config.verify(c->kv->config.ctx, token, audiences, &c->who, &why);
+    if (e == OK) return OK;
+    if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    http_setf(
+        c->res, "WWW-Authenticate",
+        "Bearer authorization_uri=\"%s/%s\", error=\"invalid_token\", error_description=\"%s\"",
+        c->kv->endpoint, c->kv->tenant_id,
+        token == NULL ? "The authentication failed because of missing 'Authorization' header."
+                      : "The access token is invalid.");
+    if (token == NULL) {
+        return FAIL_TAG(d, ERR_DENIED, "AuthenticationFailed",
+                        "Authentication failed. The 'Authorization' header is missing.");
+    }
+    if (str_eq(why.tag, "Expired")) {
+        return FAIL_TAG(d, ERR_DENIED, "ExpiredAuthenticationToken",
+                        "The access token has expired.");
+    }
+    return FAIL_TAG(d, ERR_DENIED, "InvalidAuthenticationToken", "The access token is invalid.");
+}
+
+static enum err serve(struct call *c, struct diag *d)
+{
+    const char *name = vault_of_host(c->kv, c->req);
+    if (name != NULL) return serve_data(c, name, d);
+    if (!str_starts_nocase(c->req->path, "/subscriptions/")) {
+        return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is no vault at this host.");
+    }
+    TRY(authenticate_arm(c, d));
+    return arm_handle_vaults(c, d);
+}
+
+void keyvault_handle(void *ctx, const struct http_request *req, struct http_response *res)
+{
+    struct call c = {.kv = ctx, .req = req, .res = res};
+    struct diag d = DIAG_INIT;
+    reply_headers(req, res);
+    enum err e = serve(&c, &d);
+    if (e != OK) reply_error(res, e, &d);
+    json_decref(c.body);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyvault/policy.c - who may do what with keys: access policies, or role assignments */
+#include "keyvault/service.h"
+
+#include "base/str.h"
+
+#define POLICIES_MAX 1024
+
+static const struct {
+    const char *name;   /* in access policies */
+    const char *action; /* behind "Microsoft.KeyVault/vaults/" */
+} permissions[PERMISSIONS] = {
+    [PERM_GET] = {"get", "keys/read"},
+    [PERM_LIST] = {"list", "keys/read"},
+    [PERM_CREATE] = {"create", "keys/create/action"},
+    [PERM_UPDATE] = {"update", "keys/update/action"},
+    [PERM_ROTATE] = {"rotate", "keys/rotate/action"},
+    [PERM_DELETE] = {"delete", "keys/delete"},
+    [PERM_RECOVER] = {"recover", "keys/recover/action"},
+    [PERM_PURGE] = {"purge", "keys/purge/action"},
+    [PERM_WRAP] = {"wrapKey", "keys/wrap/action"},
+    [PERM_UNWRAP] = {"unwrapKey", "keys/unwrap/action"},
+    [PERM_ENCRYPT] = {"encrypt", "keys/encrypt/action"},
+    [PERM_DECRYPT] = {"decrypt", "keys/decrypt/action"},
+};
+
+/* Every permission on keys that a policy may name; also those whose operation is not served here.
+ */
+static const char *const known[] = {"all",
+                                    "encrypt",
+                                    "decrypt",
+                                    "wrapKey",
+                                    "unwrapKey",
+                                    "sign",
+                                    "verify",
+                                    "get",
+                                    "list",
+                                    "create",
+                                    "update",
+                                    "import",
+                                    "delete",
+                                    "backup",
+                                    "restore",
+                                    "recover",
+                                    "purge",
+                                    "release",
+                                    "rotate",
+                                    "getrotationpolicy",
+                                    "setrotationpolicy"};
+
+static bool has_name(const json_t *list, const char *want)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach ((json_t *)list, i, v) {
+        if (json_is_string(v) && str_eq_nocase(json_string_value(v), want)) return true;
+    }
+    return false;
+}
+
+static bool same_or_absent(const json_t *o, const char *name, const char *value)
+{
+    const char *s = json_get_str(o, name);
+    return s == NULL || s[0] == 0 || str_eq_nocase(s, value);
+}
+
+static bool policy_grants(const json_t *policy, const struct caller *who, const char *permission)
+{
+    const char *oid = json_get_str(policy, "objectId");
+    if (oid == NULL || !str_eq_nocase(oid, who->object_id)) return false;
+    if (!same_or_absent(policy, "tenantId", who->tenant_id)) return false;
+    if (!same_or_absent(policy, "applicationId", who->app_id)) return false;
+    const json_t *keys = json_at(policy, "permissions", "keys", NULL);
+    return has_name(keys, permission) || has_name(keys, "all");
+}
+
+static enum err check_policies(const struct call *c, const json_t *vault, enum permission p,
+                               struct diag *d)
+{
+    size_t i;
+    json_t *policy;
+    json_array_foreach (json_at(vault, "properties", "accessPolicies", NULL), i, policy) {
+        if (policy_grants(policy, &c->who, permissions[p].name)) return OK;
+    }
+    return FAIL_TAG(
+        d, ERR_DENIED, "AccessDenied",
+        "The user, group or application 'appid=%s;oid=%s;iss=%s' does not have keys %s "
+        "permission on key vault '%s;location=%s'. For help resolving this issue, please see "
+        "https://go.microsoft.com/fwlink/?linkid=2125287",
+        c->who.app_id, c->who.object_id, c->who.issuer, permissions[p].name,
+        json_get_str(vault, "name"), json_get_str(vault, "location"));
+}
+
+static enum err check_roles(const struct call *c, const json_t *vault, const char *key,
+                            enum permission p, struct diag *d)
+{
+    const char *id = json_get_str(vault, "id");
+    CLEANUP_FREE char *action = str_fmt("Microsoft.KeyVault/vaults/%s", permissions[p].action);
+    CLEANUP_FREE char *scope = key != NULL ? str_fmt("%s/keys/%s", id, key) : str_dup(id);
+    if (action == NULL || scope == NULL) return out_of_memory(d);
+    struct diag why = DIAG_INIT;
+    enum err e =
+        c->kv->config.authorize(c->kv->config.ctx, c->who.object_id, action, true, scope, &why);
+    if (e == OK) return OK;
+    if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    return FAIL_TAG(
+        d, ERR_DENIED, "ForbiddenByRbac",
+        "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny "
+        "assignments or role definitions were changed recently, please observe propagation "
+        "time.\r\nCaller: appid=%s;oid=%s;iss=%s\r\nAction: '%s'\r\nResource: '%s'\r\n"
+        "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: "
+        "'DeniedWithNoValidRBAC' \r\nVault: %s;location=%s\r\n",
+        c->who.app_id, c->who.object_id, c->who.issuer, action, scope, json_get_str(vault, "name"),
+        json_get_str(vault, "location"));
+}
+
+enum err policy_check(const struct call *c, const json_t *vault, const char *key, enum permission p,
+                      struct diag *d)
+{
+    if (json_get_bool(json_get(vault, "properties"), "enableRbacAuthorization", false)) {
+        return check_roles(c, vault, key, p, d);
+    }
+    return check_policies(c, vault, p, d);
+}
+
+/* --- lists of policies --- */
+
+static enum err validate_one(const json_t *policy, struct diag *d)
+{
+    struct guid g;
+    const char *oid = json_get_str(policy, "objectId"), *tid = json_get_str(policy, "tenantId");
+    if (oid == NULL || guid_parse(oid, &g, NULL) != OK || tid == NULL ||
+        guid_parse(tid, &g, NULL) != OK) {
+        return FAIL_TAG(
+            d, ERR_INVALID, "BadRequest",
+            "An invalid value was provided for 'accessPolicies': objectId and tenantId must be "
+            "GUIDs.");
+    }
+    const json_t *list = json_get(json_get(policy, "permissions"), "keys");
+    if (!json_is_object(json_get(policy, "permissions")) ||
+        (list != NULL && !json_is_array(list) && !json_is_null(list))) {
+        return FAIL_TAG(
+            d, ERR_INVALID, "BadRequest",
+            "An invalid value was provided for 'accessPolicies': permissions must be an object "
+            "of lists.");
+    }
+    size_t i;
+    json_t *v;
+    json_array_foreach ((json_t *)list, i, v) {
+        const char *name = json_string_value(v);
+        bool good = false;
+        for (size_t k = 0; name != NULL && k < sizeof known / sizeof known[0]; k++) {
+            good = good || str_eq_nocase(name, known[k]);
+        }
+        if (!good) {
+            return FAIL_TAG(d, ERR_INVALID, "BadRequest",
+                            "An invalid value was provided for 'permissions.keys': '%.100s'.",
+                            name != NULL ? name : "(not a string)");
+        }
+    }
+    return OK;
+}
+
+enum err policy_validate(const json_t *policies, struct diag *d)
+{
+    if (!json_is_array(policies) || json_array_size(policies) > POLICIES_MAX) {
+        return FAIL_TAG(d, ERR_INVALID, "BadRequest",
+                        "'accessPolicies' must be a list of at most %d.", POLICIES_MAX);
+    }
+    size_t i;
+    json_t *policy;
+    json_array_foreach ((json_t *)policies, i, policy)
+        TRY(validate_one(policy, d));
+    return OK;
+}
+
+static bool same_holder(const json_t *a, const json_t *b)
+{
+    static const char *const names[] = {"objectId", "applicationId"};
+    for (int i = 0; i < 2; i++) {
+        const char *x = json_get_str(a, names[i]), *y = json_get_str(b, names[i]);
+        if (!str_eq_nocase(x != NULL ? x : "", y != NULL ? y : "")) return false;
+    }
+    return true;
+}
+
+static json_t *find_holder(json_t *list, const json_t *policy, size_t *at)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach (list, i, v) {
+        if (!same_holder(v, policy)) continue;
+        *at = i;
+        return v;
+    }
+    return NULL;
+}
+
+/* Adds the permissions of b to those of a, kind by kind (keys, secrets, ...). */
+static void add_permissions(json_t *a, const json_t *b)
+{
+    const char *kind;
+    json_t *more;
+    json_object_foreach ((json_t *)json_get(b, "permissions"), kind, more) {
+        json_t *have = json_get(json_get(a, "permissions"), kind);
+        if (!json_is_array(have)) {
+            json_object_set_new(json_get(a, "permissions"), kind, json_deep_copy(more));
+            continue;
+        }
+        size_t i;
+        json_t *v;
+        json_array_foreach (more, i, v) {
+            if (!has_name(have, json_string_value(v))) json_array_append(have, v);
+        }
+    }
+}
+
+/* Takes the permissions of b away from a; true when a has none left. */
+static bool remove_permissions(json_t *a, const json_t *b)
+{
+    const char *kind;
+    json_t *have;
+    size_t left = 0;
+    json_object_foreach (json_get(a, "permissions"), kind, have) {
+        const json_t *less = json_get(json_get(b, "permissions"), kind);
+        for (size_t i = json_array_size(have); i-- > 0;) {
+            if (has_name(less, json_string_value(json_array_get(have, i))))
+                json_array_remove(have, i);
+        }
+        left += json_array_size(have);
+    }
+    return left == 0;
+}
+
+enum err policy_change(const json_t *old, const char *verb, const json_t *change, json_t **out,
+                       struct diag *d)
+{
+    bool add = str_eq_nocase(verb, "add"), remove = str_eq_nocase(verb, "remove");
+    if (!add && !remove && !str_eq_nocase(verb, "replace")) {
+        return FAIL_TAG(d, ERR_INVALID, "BadRequest", "'%.50s' is not one of add, replace, remove.",
+                        verb);
+    }
+    TRY(policy_validate(change, d));
+    CLEANUP_JSON json_t *list = json_is_array(old) ? json_deep_copy(old) : json_array();
+    size_t i, at = 0;
+    json_t *policy;
+    json_array_foreach ((json_t *)change, i, policy) {
+        json_t *mine = list != NULL ? find_holder(list, policy, &at) : NULL;
+        if (mine == NULL) {
+            if (!remove) json_array_append_new(list, json_deep_copy(policy));
+        } else if (add) {
+            add_permissions(mine, policy);
+        } else if (!remove) {
+            json_array_set_new(list, at, json_deep_copy(policy));
+        } else if (remove_permissions(mine, policy)) {
+            json_array_remove(list, at);
+        }
+    }
+    if (list == NULL) return out_of_memory(d);
+    if (json_array_size(list) > POLICIES_MAX) {
+        return FAIL_TAG(d, ERR_INVALID, "BadRequest", "A vault has at most %d access policies.",
+                        POLICIES_MAX);
+    }
+    *out = json_incref(list);
+    return OK;
+}

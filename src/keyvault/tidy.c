@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyvault/tidy.c - destroys soft-deleted vaults and keys when their retention is over */
+#include "keyvault/service.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/thread.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define LONGEST_NAP_S 86400
+
+struct tidy {
+    struct keyvault *kv;
+    struct timer *timer;
+    pthread_t thread;
+    _Atomic bool stop;
+};
+
+struct sweep {
+    struct keyvault *kv;
+    int64_t next;
+};
+
+static bool is_due_or_note(struct sweep *s, const json_t *o)
+{
+    if (is_due(o)) return true;
+    int64_t purge = json_get_int(json_get(o, "deleted"), "purge", INT64_MAX);
+    if (purge < s->next) s->next = purge;
+    return false;
+}
+
+static enum err sweep_vault(void *ctx, const char *name, json_t *vault, struct diag *d)
+{
+    struct sweep *s = ctx;
+    if (!is_due_or_note(s, vault)) return OK;
+    LOG(INFO, "vault.purged", F_STR("vault", name), F_STR("because", "retention"));
+    return vault_remove(s->kv, name, d);
+}
+
+static enum err sweep_key(void *ctx, const char *place, json_t *key, struct diag *d)
+{
+    struct sweep *s = ctx;
+    if (!is_due_or_note(s, key)) return OK;
+    char vault[VAULT_NAME_MAX];
+    const char *slash = strchr(place, '/');
+    size_t n = slash != NULL ? (size_t)(slash - place) : sizeof vault;
+    if (n >= sizeof vault) return OK; /* no row of ours */
+    memcpy(vault, place, n);
+    vault[n] = 0;
+    struct key_ref r = {.vault_name = vault, .name = slash + 1, .version = ""};
+    LOG(INFO, "key.purged", F_STR("vault", vault), F_STR("key", r.name),
+        F_STR("because", "retention"));
+    return key_remove(s->kv, &r, d);
+}
+
+enum err tidy_once(struct keyvault *kv, int64_t *next, struct diag *d)
+{
+    struct sweep s = {.kv = kv, .next = INT64_MAX};
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    TRY(kvstore_begin(kv->store, &t, d));
+    TRY(doc_each(kv, "vault", "", sweep_vault, &s, d));
+    TRY(doc_each(kv, "key", "", sweep_key, &s, d));
+    TRY(kvstore_commit(&t, d));
+    *next = s.next;
+    return OK;
+}
+
+static void *run(void *arg)
+{
+    struct tidy *t = arg;
+    while (!atomic_load(&t->stop)) {
+        struct diag d = DIAG_INIT;
+        int64_t next = INT64_MAX, latest = now_s() + LONGEST_NAP_S;
+        if (tidy_once(t->kv, &next, &d) != OK) LOG(ERROR, "keyvault.tidy_failed", F_ERR(&d));
+        (void)timer_wait(t->timer, (next < latest ? next : latest) * US_PER_S);
+    }
+    return NULL;
+}
+
+enum err tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d)
+{
+    struct tidy *t = calloc(1, sizeof *t);
+    if (t == NULL) return out_of_memory(d);
+    t->kv = kv;
+    t->timer = timer_new();
+    enum err e = t->timer != NULL ? thread_start(&t->thread, run, t, d) : out_of_memory(d);
+    if (e != OK) {
+        timer_free(t->timer);
+        free(t);
+        return e;
+    }
+    *out = t;
+    return OK;
+}
+
+void tidy_stop(struct tidy *t)
+{
+    if (t == NULL) return;
+    atomic_store(&t->stop, true);
+    timer_wake(t->timer);
+    pthread_join(t->thread, NULL);
+    timer_free(t->timer);
+    free(t);
+}
+
+void tidy_wake(struct tidy *t)
+{
+    timer_wake(t->timer);
+}
