@@ -2,9 +2,9 @@
 /*
  * storage/catalog.h - the catalogue behind an interface: SQLite today, PostgreSQL later
  *
- * A few kinds of small records, each addressed by (kind, id) with an optional parent to list by. What must be
- * hidden or protected is sealed or MACed before it comes here: the catalogue sees bytes. Every write is in a
- * transaction and durable (synchronous=FULL) when commit returns.
+ * A few kinds of small records, each addressed by (kind, id) with an optional parent to list by.
+ * What must be hidden or protected is sealed or MACed before it comes here: the catalogue sees
+ * bytes. Every write is in a transaction and durable (synchronous=FULL) when commit returns.
  *
  *      kind         id                        parent             value
  *      resource     ARM id, lower case        type, lower case   JSON
@@ -12,9 +12,10 @@
  *      account      account id, hex           workspace id       JSON: scope, cluster
  *      wrap         account/aek/gen, hex      account            MACed wrap record (keys.md)
  *      state        account id, hex           -                  MACed key state
- *      table        table id, hex             workspace id       sealed entry (platform key): name, schema
- *      segment      file id, hex              table id           sealed manifest entry (platform key)
- *      log          file id, hex              account            sealed manifest entry of a write-ahead log file
+ *      table        table id, hex             workspace id       sealed entry (platform key): name,
+ * schema segment      file id, hex              table id           sealed manifest entry (platform
+ * key) log          file id, hex              account            sealed manifest entry of a
+ * write-ahead log file
  */
 #pragma once
 

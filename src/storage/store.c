@@ -32,7 +32,8 @@ enum err store_put_entry(struct store *s, const char *kind, const char *id, cons
     return c->ops->commit(t, d);
 }
 
-/* --- accounts and parts -------------------------------------------------------------------------- */
+/* --- accounts and parts --------------------------------------------------------------------------
+ */
 
 static struct account *find_locked(struct store *s, const uint8_t id[16])
 {
@@ -70,7 +71,8 @@ static struct account *account_new(struct store *s, const uint8_t id[16])
     return a;
 }
 
-enum err store_account_get(struct store *s, const uint8_t id[16], struct account **out, struct diag *d)
+enum err store_account_get(struct store *s, const uint8_t id[16], struct account **out,
+                           struct diag *d)
 {
     LOCK_SCOPE(&s->lock);
     struct account *a = find_locked(s, id);
@@ -118,12 +120,14 @@ static void part_free(struct part *p)
         p->frozen = m->next;
         memtable_free(m);
     }
-    for (uint32_t i = 0; i < p->n_segments; i++) live_segment_unref(p->segments[i]);
+    for (uint32_t i = 0; i < p->n_segments; i++)
+        live_segment_unref(p->segments[i]);
     free(p->segments);
     free(p);
 }
 
-/* --- tables -------------------------------------------------------------------------------------- */
+/* --- tables --------------------------------------------------------------------------------------
+ */
 
 /* A copy that lives as long as the store: first, then the columns of more. */
 static enum err keep_schema(struct store *s, const struct schema *first, const struct schema *more,
@@ -318,7 +322,8 @@ struct table *store_table_at(struct store *s, const struct guid *workspace, uint
     return NULL;
 }
 
-/* --- opening: everything that needs no customer's key --------------------------------------------- */
+/* --- opening: everything that needs no customer's key
+ * --------------------------------------------- */
 
 static enum err load_table(void *ctx, const struct catalog_row *row, struct diag *d)
 {
@@ -348,9 +353,11 @@ static enum err load_segment(void *ctx, const struct catalog_row *row, struct di
     struct live_segment *g = NULL;
     TRY(store_account_get(s, e.account, &a, d));
     TRY(store_part_get(t, a, &p, d));
-    TRY(live_segment_new(s, &e, &g, d));
     LOCK_SCOPE(&a->lock);
-    return part_add_segment(p, g, d);
+    TRY(part_reserve_segment(p, d));
+    TRY(live_segment_new(s, &e, &g, d));
+    p->segments[p->n_segments++] = g;
+    return OK;
 }
 
 static enum err load_covered(void *ctx, const struct catalog_row *row, struct diag *d)
@@ -389,6 +396,7 @@ static enum err load_log(void *ctx, const struct catalog_row *row, struct diag *
     LOCK_SCOPE(&a->lock);
     TRY(log_file_add(a, &e, &f, d));
     f->length = e.length;
+    f->complete = e.is_final;
     f->retired = true;
     return OK;
 }
@@ -407,7 +415,8 @@ static enum err load(struct store *s, struct diag *d)
 static void store_free(struct store *s)
 {
     if (s == NULL) return;
-    for (uint32_t i = 0; i < s->n_tables; i++) table_free(s->tables[i]);
+    for (uint32_t i = 0; i < s->n_tables; i++)
+        table_free(s->tables[i]);
     while (s->accounts != NULL) {
         struct account *a = s->accounts;
         s->accounts = a->next;
@@ -468,7 +477,8 @@ void store_stats(struct store *s, struct store_stats *out)
         pthread_mutex_lock(&a->lock);
         for (struct part *p = a->parts; p != NULL; p = p->next_of_account) {
             x.memtable_rows += p->active->rows;
-            for (struct memtable *m = p->frozen; m != NULL; m = m->next) x.memtable_rows += m->rows;
+            for (struct memtable *m = p->frozen; m != NULL; m = m->next)
+                x.memtable_rows += m->rows;
             for (uint32_t i = 0; i < p->n_segments; i++) {
                 x.rows += p->segments[i]->entry.rows;
                 x.segment_bytes += p->segments[i]->entry.length;

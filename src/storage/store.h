@@ -2,9 +2,9 @@
 /*
  * storage/store.h - the sealed column store: tables of rows in, row groups out
  *
- * A table belongs to a workspace. Rows go to the account that the workspace writes to at that moment (platform or
- * cluster), through that account's write-ahead log into a memtable, later into segments. A scan sees all
- * accounts of the table as of its start.
+ * A table belongs to a workspace. Rows go to the account that the workspace writes to at that
+ * moment (platform or cluster), through that account's write-ahead log into a memtable, later into
+ * segments. A scan sees all accounts of the table as of its start.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct store;
 struct table; /* lives as long as the store */
 
 struct store_config {
-    const char *dir;              /* DIR: blobs in DIR/blobs, logs in DIR/wal */
+    const char *dir; /* DIR: blobs in DIR/blobs, logs in DIR/wal */
     struct catalog *catalog;
     struct keys keys;
     uint8_t platform_account[16]; /* seals tables and manifest entries */
@@ -25,16 +25,19 @@ struct store_config {
     uint64_t memtable_age_s;      /* 0 = 300 */
 };
 
-/* Reads tables and manifests (needs the platform account's key). Replays no log yet: see store_account_open(). */
+/* Reads tables and manifests (needs the platform account's key). Replays no log yet: see
+ * store_account_open(). */
 enum err store_open(struct store **out, const struct store_config *c, struct diag *d);
 /* Flushes memtables of accounts that are not locked, then closes. */
-void store_close(struct store *s);
+void store_close(struct store *s); /* NULL is fine */
+DEFINE_CLEANUP(store_close, struct store)
 
-/* Makes an account's rows available: replays its logs into memtables, opens a new log on the first append. Again
- * after a restore. */
+/* Makes an account's rows available: replays its logs into memtables, opens a new log on the first
+ * append. Again after a restore. */
 enum err store_account_open(struct store *s, const uint8_t account[16], struct diag *d);
-/* The key is gone: memtables, decoded blocks and keys of the account are wiped; its logs stay. Fast, never
- * fails: it runs against the 1 s deadline of a revocation. Running scans fail at their next check. */
+/* The key is gone: memtables, decoded blocks and keys of the account are wiped; its logs stay.
+ * Fast, never fails: it runs against the 1 s deadline of a revocation. Running scans fail at their
+ * next check. */
 void store_account_lock(struct store *s, const uint8_t account[16]);
 
 /* Tables. Names are case-sensitive as in KQL. A schema only grows: columns are added at the end. */
@@ -45,17 +48,20 @@ enum err store_table_find(struct store *s, const struct guid *workspace, const c
 enum err store_table_add_columns(struct store *s, struct table *t, const struct schema *more,
                                  struct diag *d);
 enum err store_table_set_retention(struct store *s, struct table *t, uint32_t days, struct diag *d);
-uint32_t store_table_retention(const struct table *t); /* days; 0 = the workspace's */
+uint32_t store_table_retention(const struct table *t);    /* days; 0 = the workspace's */
 const struct schema *store_table_schema(struct table *t); /* valid as long as the store */
 const char *store_table_name(const struct table *t);
-const struct guid *store_table_id(const struct table *t); /* random: names it where its name must not stand */
-struct table *store_table_at(struct store *s, const struct guid *workspace, uint32_t i); /* NULL: end */
+const struct guid *
+store_table_id(const struct table *t); /* random: names it where its name must not stand */
+struct table *store_table_at(struct store *s, const struct guid *workspace,
+                             uint32_t i); /* NULL: end */
 
-/* Appends rows to the account's log, durably; they can be queried when it returns. The batch has the table's
- * columns in their order. ERR_KEY_LOCKED, ERR_UNAVAILABLE: nothing was written. */
+/* Appends rows to the account's log, durably; they can be queried when it returns. The batch has
+ * the table's columns in their order. ERR_KEY_LOCKED, ERR_UNAVAILABLE: nothing was written. */
 enum err store_append(struct store *s, struct table *t, const uint8_t account[16],
                       const struct batch *rows, struct diag *d);
-enum err store_flush(struct store *s, const uint8_t account[16], struct diag *d); /* memtables to segments */
+enum err store_flush(struct store *s, const uint8_t account[16],
+                     struct diag *d); /* memtables to segments */
 
 /* A scan: hints as in exec/source.h (storage may not see exec; api/ adapts one to the other). */
 struct store_hint {
@@ -64,17 +70,20 @@ struct store_hint {
     struct value value;
 };
 struct store_scan;
-/* ERR_KEY_LOCKED when any account with rows of this table is revoked: a query that touches them fails whole. */
-enum err store_scan_open(struct store *s, struct table *t, const uint32_t *columns, uint32_t n_columns,
-                         const struct store_hint *hints, uint32_t n_hints, struct store_scan **out,
-                         struct diag *d);
+/* ERR_KEY_LOCKED when any account with rows of this table is revoked: a query that touches them
+ * fails whole. */
+enum err store_scan_open(struct store *s, struct table *t, const uint32_t *columns,
+                         uint32_t n_columns, const struct store_hint *hints, uint32_t n_hints,
+                         struct store_scan **out, struct diag *d);
 uint32_t store_scan_units(const struct store_scan *sc);
 uint64_t store_scan_rows(const struct store_scan *sc, uint32_t unit);
 enum err store_scan_read(struct store_scan *sc, uint32_t unit, const uint32_t *places,
                          uint32_t n_places, struct arena *a, struct batch *out, struct diag *d);
-void store_scan_close(struct store_scan *sc);
+void store_scan_close(struct store_scan *sc); /* NULL is fine */
+DEFINE_CLEANUP(store_scan_close, struct store_scan)
 
-/* Deletes whole segments whose newest row is past the table's retention; works for locked accounts too. */
+/* Deletes whole segments whose newest row is past the table's retention; works for locked accounts
+ * too. */
 enum err store_retention_run(struct store *s, int64_t now_us, uint32_t workspace_days_default,
                              uint64_t *segments_removed, struct diag *d);
 

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* storage/store_account.c - the door to an account's rows: open with a replay, locked with a wipe
+ */
+#include "storage/store_impl.h"
+
+#include "base/log.h"
+#include "storage/rows.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum err account_refuse(struct account *a, struct diag *d)
+{
+    struct keys *k = &a->store->c.keys;
+    TRY(k->ops->check(k->self, a->id, d)); /* keyd knows best why */
+    return FAIL(d, ERR_UNAVAILABLE, "the rows of this account are not available at the moment");
+}
+
+static bool try_enter(struct account *a, enum account_state state, uint64_t epoch)
+{
+    LOCK_SCOPE(&a->lock);
+    if (a->state != state || a->epoch != epoch) return false;
+    a->users++;
+    return true;
+}
+
+enum err account_enter(struct account *a, uint64_t epoch, struct diag *d)
+{
+    return try_enter(a, ACCOUNT_OPEN, epoch) ? OK : account_refuse(a, d);
+}
+
+void account_leave(struct account *a)
+{
+    LOCK_SCOPE(&a->lock);
+    if (--a->users == 0) pthread_cond_broadcast(&a->left);
+}
+
+/* --- lock ---------------------------------------------------------------------------------------
+ */
+
+/* Under the lock, with nobody inside. */
+static void wipe_memtables(struct account *a)
+{
+    for (struct part *p = a->parts; p != NULL; p = p->next_of_account) {
+        memtable_wipe(p->active);
+        while (p->frozen != NULL) {
+            struct memtable *m = p->frozen;
+            p->frozen = m->next;
+            memtable_wipe(m);
+            memtable_free(m);
+        }
+    }
+}
+
+static void close_door(struct account *a, enum account_state state)
+{
+    a->state = state;
+    a->epoch++;
+    while (a->users != 0)
+        pthread_cond_wait(&a->left, &a->lock);
+    wipe_memtables(a);
+    for (struct pending *x = a->pending; x != NULL; x = x->next) {
+        if (x->piece != NULL) piece_wipe(x->piece); /* NULL: it is in a memtable already */
+    }
+    for (struct scan_part *sp = a->scans; sp != NULL; sp = sp->next_in_account)
+        scan_part_wipe(sp);
+    segment_writer_wipe(a->writer);
+    pthread_cond_broadcast(&a->left); /* appends that wait for room */
+}
+
+void store_account_lock(struct store *s, const uint8_t account[16])
+{
+    struct account *a = store_account_find(s, account);
+    if (a == NULL) return;
+    pthread_mutex_lock(&a->lock);
+    close_door(a, ACCOUNT_LOCKED);
+    struct wal *w = a->wal;
+    if (w != NULL) {
+        wal_ref(w);
+        wal_end(w); /* takes the file's lock, which nobody holds while waiting for anything */
+    }
+    pthread_mutex_unlock(&a->lock);
+    wal_unref(w);
+    char hex[33];
+    id_hex(account, hex);
+    LOG(INFO, "account.locked", F_STR("account", hex));
+}
+
+/* --- open: replay --------------------------------------------------------------------------------
+ */
+
+struct replay {
+    struct account *a;
+    uint64_t epoch;
+    struct log_file *
+        *files; /* all there are, the oldest first; only open_lock's holder drops any */
+    struct file_key **file_keys;
+    struct file_ident *idents;
+    size_t n;
+    uint64_t rows;
+};
+
+static void replay_release(struct replay *r)
+{
+    struct keys *k = &r->a->store->c.keys;
+    for (size_t i = 0; r->file_keys != NULL && i < r->n; i++)
+        k->ops->release(k->self, r->file_keys[i]);
+    free(r->files);
+    free(r->file_keys);
+    free(r->idents);
+}
+
+static enum err replay_init(struct replay *r, struct account *a, struct diag *d)
+{
+    LOCK_SCOPE(&a->lock);
+    a->state = ACCOUNT_OPENING;
+    r->epoch = a->epoch;
+    for (struct log_file *f = a->logs; f != NULL; f = f->next)
+        r->n++;
+    r->files = calloc(r->n + 1, sizeof *r->files);
+    r->file_keys = calloc(r->n + 1, sizeof(struct file_key *));
+    r->idents = calloc(r->n + 1, sizeof *r->idents);
+    if (r->files == NULL || r->file_keys == NULL || r->idents == NULL) {
+        return FAIL(d, ERR_LIMIT, "out of memory");
+    }
+    size_t i = 0;
+    for (struct log_file *f = a->logs; f != NULL; f = f->next)
+        r->files[i++] = f;
+    return OK;
+}
+
+static enum err read_ident(struct account *a, struct log_file *f, struct file_ident *out,
+                           struct diag *d)
+{
+    CLEANUP_LOCAL(wal_reader_release) struct wal_reader r = {0};
+    TRY(wal_reader_open(&r, a->wal_dir, a->id, f->entry.file_id, f->entry.first, d));
+    *out = r.ident;
+    return OK;
+}
+
+static enum err open_keys(struct replay *r, struct diag *d)
+{
+    struct keys *k = &r->a->store->c.keys;
+    for (size_t i = 0; i < r->n; i++)
+        TRY(read_ident(r->a, r->files[i], &r->idents[i], d));
+    if (r->n == 0) return k->ops->check(k->self, r->a->id, d);
+    return k->ops->open(k->self, r->a->id, r->idents, r->n, r->file_keys, d);
+}
+
+static enum err replay_enter(struct replay *r, struct diag *d)
+{
+    return try_enter(r->a, ACCOUNT_OPENING, r->epoch) ? OK : account_refuse(r->a, d);
+}
+
+/* Rows of one record into their memtable; inside. */
+static enum err replay_rows(struct replay *r, struct log_file *f, const struct wal_record *rec,
+                            struct diag *d)
+{
+    struct rd rd = rd_from(rec->body);
+    struct guid id;
+    rd_copy(&rd, &id, sizeof id);
+    struct table *t = rd.bad ? NULL : store_table_by_id(r->a->store, &id);
+    if (t == NULL)
+        return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " is of no table", rec->number);
+    CLEANUP_ARENA struct arena arena;
+    arena_init(&arena, (size_t)1 << 30);
+    const struct schema *schema = t->schema;
+    struct batch rows;
+    struct part *p = NULL;
+    CLEANUP(piece_unref) struct piece *piece = NULL;
+    struct log_table *place = NULL;
+    TRY(rows_decode(rd_bytes(&rd, rd_left(&rd)), schema, &arena, &rows, d));
+    TRY(store_part_get(t, r->a, &p, d));
+    TRY(piece_new(&piece, &rows, table_time_column(schema), ticks_now(), d));
+    LOCK_SCOPE(&r->a->lock);
+    TRY(log_place(f, &t->id, &place, d));
+    log_note(f, &t->id, rec->number, piece->time_max);
+    if (rec->number <= p->covered) return OK; /* they are in a segment */
+    r->rows += rows.n_rows;
+    memtable_add(p->active, TAKE(piece), rec->number);
+    return OK;
+}
+
+static enum err replay_record(struct replay *r, struct log_file *f, struct wal_reader *reader,
+                              struct file_key *k, struct wal_record *rec, struct diag *d)
+{
+    CLEANUP_BUF struct buf plain = {0};
+    TRY(replay_enter(r, d));
+    enum err e = wal_reader_next(reader, k, &plain, rec, d);
+    if (e == OK && rec->number != 0 && rec->kind == RECORD_ROWS) e = replay_rows(r, f, rec, d);
+    buf_release(&plain);
+    account_leave(r->a);
+    return e;
+}
+
+/* What the next file's first record says about where this one ends; false: there is none that says
+ * so. */
+static enum err read_limit(struct replay *r, size_t i, struct wal_end *limit, bool *has,
+                           struct diag *d)
+{
+    *has = false;
+    if (i + 1 == r->n) return OK;
+    struct log_file *next = r->files[i + 1];
+    CLEANUP_LOCAL(wal_reader_release) struct wal_reader reader = {0};
+    CLEANUP_BUF struct buf plain = {0};
+    struct wal_record rec;
+    TRY(wal_reader_open(&reader, r->a->wal_dir, r->a->id, next->entry.file_id, next->entry.first,
+                        d));
+    TRY(wal_reader_next(&reader, r->file_keys[i + 1], &plain, &rec, d));
+    TRY(wal_start_decode(&rec, limit, d));
+    *has = memcmp(limit->file_id, r->files[i]->entry.file_id, sizeof limit->file_id) == 0;
+    return OK;
+}
+
+static enum err replay_file(struct replay *r, size_t i, struct diag *d)
+{
+    struct log_file *f = r->files[i];
+    struct account *a = r->a;
+    struct wal_end limit;
+    bool limited;
+    TRY(read_limit(r, i, &limit, &limited, d));
+    CLEANUP_LOCAL(wal_reader_release) struct wal_reader reader = {0};
+    TRY(wal_reader_open(&reader, a->wal_dir, a->id, f->entry.file_id, f->entry.first, d));
+    struct wal_record rec = {0};
+    do {
+        if (limited && reader.next > limit.last) break;
+        TRY(replay_record(r, f, &reader, r->file_keys[i], &rec, d));
+    } while (rec.number != 0);
+    if (limited && (reader.next != limit.last + 1 || reader.pos != limit.length)) {
+        return FAIL(d, ERR_CORRUPT,
+                    "a log file ends at record %" PRIu64 " and byte %zu, not at %" PRIu64
+                    " and %" PRIu64 " as the next file says",
+                    reader.next - 1, reader.pos, limit.last, limit.length);
+    }
+    if (reader.pos < reader.size) TRY(wal_cut(a->wal_dir, f->entry.file_id, reader.pos, d));
+    pthread_mutex_lock(&a->log_lock);
+    a->end = (struct wal_end){.length = reader.pos, .last = reader.next - 1};
+    memcpy(a->end.file_id, f->entry.file_id, sizeof a->end.file_id);
+    pthread_mutex_unlock(&a->log_lock);
+    LOCK_SCOPE(&a->lock);
+    f->length = reader.pos;
+    f->complete = true;
+    return OK;
+}
+
+static enum err replay_all(struct replay *r, struct diag *d)
+{
+    TRY(open_keys(r, d));
+    for (size_t i = 0; i < r->n; i++)
+        TRY(replay_file(r, i, d));
+    return OK;
+}
+
+static enum err open_account(struct account *a, struct diag *d)
+{
+    struct replay r = {.a = a};
+    pthread_mutex_lock(&a->log_lock);
+    log_retire(a); /* of before a lock: what was on its way has reached the disk now */
+    pthread_mutex_unlock(&a->log_lock);
+    enum err e = replay_init(&r, a, d);
+    if (e == OK) e = replay_all(&r, d);
+    pthread_mutex_lock(&a->lock);
+    bool ours = a->state == ACCOUNT_OPENING && a->epoch == r.epoch;
+    if (e == OK && ours) {
+        a->state = ACCOUNT_OPEN;
+    } else if (ours) {
+        close_door(a, ACCOUNT_CLOSED);
+    }
+    pthread_mutex_unlock(&a->lock);
+    replay_release(&r);
+    if (e == OK && !ours) return account_refuse(a, d);
+    if (e == OK) LOG(INFO, "account.opened", F_U64("logs", r.n), F_U64("rows", r.rows));
+    return e;
+}
+
+enum err store_account_open(struct store *s, const uint8_t account[16], struct diag *d)
+{
+    struct account *a = NULL;
+    TRY(store_account_get(s, account, &a, d));
+    LOCK_SCOPE(&a->open_lock);
+    pthread_mutex_lock(&a->lock);
+    bool open = a->state == ACCOUNT_OPEN;
+    pthread_mutex_unlock(&a->lock);
+    if (open) return OK;
+    /* A flush from before a lock may still drop log files. */
+    pthread_mutex_lock(&a->flush_lock);
+    enum err e = open_account(a, d);
+    pthread_mutex_unlock(&a->flush_lock);
+    if (e == OK) flusher_kick(s);
+    return e;
+}
+
+void account_free(struct account *a)
+{
+    wal_unref(a->wal);
+    while (a->logs != NULL) {
+        struct log_file *f = a->logs;
+        a->logs = f->next;
+        log_file_free(f);
+    }
+    pthread_mutex_destroy(&a->open_lock);
+    pthread_mutex_destroy(&a->flush_lock);
+    pthread_mutex_destroy(&a->log_lock);
+    pthread_mutex_destroy(&a->lock);
+    pthread_cond_destroy(&a->left);
+    free(a->wal_dir);
+    free(a);
+}

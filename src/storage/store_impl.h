@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/store_impl.h - what the parts of the store share; for store*.c only
+ *
+ * Locks, in the order in which they are taken; none is held while waiting for a disk or for a key
+ * except log_lock and flush_lock:
+ *
+ *      account.open_lock   one replay at a time
+ *      account.flush_lock  one flush at a time
+ *      account.log_lock    which log file is written; held while one is made or retired
+ *      store.lock          lists of tables, accounts and parts; schemas
+ *      account.lock        state, memtables, segments, logs, scans
+ *
+ * (1) Lists of tables, accounts and parts only grow.
+ * (2) Whoever touches rows in memory, or opens a block, has entered the account.
+ * store_account_lock() closes the door, waits for those inside - they compute, they never wait -
+ * and wipes. (3) epoch changes at every lock: who held anything before finds out when it enters
+ * again.
+ */
+#pragma once
+
+#include "base/os.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "storage/blob.h"
+#include "storage/manifest.h"
+#include "storage/memtable.h"
+#include "storage/segment.h"
+#include "storage/store.h"
+#include "storage/wal.h"
+
+#define UNIT_ROWS          65536u  /* most rows of a unit of a scan, of a piece, of a log record */
+#define MEMTABLE_ROWS      262144u /* default of store_config */
+#define MEMTABLE_AGE_S     300u    /* default of store_config */
+#define MEMTABLE_BYTES_MAX ((size_t)256 << 20)
+#define WAL_ROLL           ((uint64_t)64 << 20) /* bytes: then the next file is begun */
+
+struct live_segment { /* what is known without the account's key */
+    _Atomic unsigned refs;
+    struct store *store;
+    struct segment_entry entry;
+    _Atomic bool dropped; /* no longer in the catalogue: the last reference deletes the blob */
+};
+
+struct part { /* of a table, in an account */
+    struct table *table;
+    struct account *account;
+    struct part *next_of_table, *next_of_account;
+    struct memtable *active; /* never NULL */
+    struct memtable *frozen; /* the oldest first: written in this order */
+    struct live_segment **segments;
+    uint32_t n_segments, cap_segments;
+    uint64_t covered; /* rows up to this log number are in segments */
+};
+
+struct table {
+    struct store *store;
+    struct guid workspace, id;
+    char *name;
+    const struct schema *_Atomic schema;
+    _Atomic uint32_t retention_days;
+    struct part *parts; /* store.lock */
+    pthread_mutex_t alter_lock;
+};
+
+struct log_file {
+    struct log_file *next;  /* younger */
+    struct log_entry entry; /* tables grows while the file is written */
+    uint32_t cap_tables;
+    uint64_t length; /* bytes; final once it is retired */
+    bool complete; /* entry.tables lists all that it holds: written or replayed by this process, or
+                      final */
+    bool retired;  /* nothing is written to it any more */
+};
+
+struct pending { /* an append on its way to the disk */
+    struct pending *next, **at;
+    struct part *part;
+    struct log_file *log;
+    struct piece *piece;
+    uint64_t epoch;
+};
+
+struct scan_part { /* what a scan holds of one account */
+    struct scan_part *next_in_account, **at;
+    struct scan_part *next;
+    struct part *part;
+    uint64_t epoch;
+    struct piece **pieces; /* the oldest first */
+    uint32_t n_pieces;
+    struct live_segment **segments;
+    struct segment_reader **readers; /* each with its key; closed by the lock */
+    uint32_t n_segments;
+};
+
+enum account_state {
+    ACCOUNT_CLOSED,  /* rows may lie in its logs, which nobody has read yet */
+    ACCOUNT_OPENING, /* being replayed */
+    ACCOUNT_OPEN,
+    ACCOUNT_LOCKED,
+};
+
+struct account {
+    struct account *next;
+    struct store *store;
+    uint8_t id[16];
+    char *wal_dir;
+    pthread_mutex_t open_lock, flush_lock, log_lock, lock;
+    pthread_cond_t left; /* somebody left, or state or memtables changed */
+
+    /* account.lock */
+    enum account_state state;
+    uint64_t epoch;
+    unsigned users;
+    struct part *parts;
+    struct wal *wal;             /* changed under log_lock too */
+    struct log_file *logs, *log; /* the oldest first; the one that wal writes */
+    struct pending *pending;
+    struct scan_part *scans;
+    struct segment_writer *writer; /* of the flush that runs */
+
+    /* log_lock */
+    struct wal_end end; /* where the youngest retired file ends */
+};
+
+struct store {
+    struct store_config c;
+    char *wal_dir;
+    struct manifest *manifest;
+    struct blobs *blobs;
+    pthread_mutex_t lock;
+    struct table **tables;
+    uint32_t n_tables, cap_tables;
+    struct account *accounts;
+    struct arena schemas; /* they live as long as the store */
+
+    pthread_t flusher;
+    struct timer *timer;
+    bool flusher_runs;
+    _Atomic bool stopping;
+};
+
+/* store.c */
+struct account *store_account_find(struct store *s, const uint8_t id[16]); /* NULL */
+enum err store_account_get(struct store *s, const uint8_t id[16], struct account **out,
+                           struct diag *d);
+enum err store_part_get(struct table *t, struct account *a, struct part **out, struct diag *d);
+struct table *store_table_by_id(struct store *s, const struct guid *id); /* NULL */
+int table_time_column(const struct schema *s);                           /* -1: none */
+int64_t ticks_now(void);
+/* One transaction of its own. value.p NULL removes. */
+enum err store_put_entry(struct store *s, const char *kind, const char *id, const char *parent,
+                         struct bytes value, struct diag *d);
+
+/* store_account.c */
+enum err account_enter(struct account *a, uint64_t epoch, struct diag *d);
+void account_leave(struct account *a);
+/* Why rows of this account cannot be had: never OK. */
+enum err account_refuse(struct account *a, struct diag *d);
+void account_free(struct account *a);
+
+/* store_log.c */
+/* The file to append to, made if need be; with a reference. Sets x->log, with a place for x's
+ * table. Fails when the account is not open in x's epoch. */
+enum err log_acquire(struct pending *x, struct wal **wal, struct diag *d);
+void log_retire(struct account *a); /* under log_lock: if there is a file and it has ended */
+enum err log_file_add(struct account *a, const struct log_entry *e, struct log_file **out,
+                      struct diag *d); /* account.lock */
+void log_file_free(struct log_file *f);
+/* A place for the table in f->entry.tables; account.lock. */
+enum err log_place(struct log_file *f, const struct guid *table, struct log_table **out,
+                   struct diag *d);
+void log_note(struct log_file *f, const struct guid *table, uint64_t number, int64_t time_max);
+bool log_may_hold(const struct log_file *f, const struct table *t);
+enum err log_remove_orphans(struct store *s, struct diag *d);
+enum err log_finish_entries(struct account *a,
+                            struct diag *d); /* of retired files: what they hold, final */
+/* Retires the file if segments cover all it holds, then drops the oldest files that they cover. */
+enum err log_drop_covered(struct account *a, struct diag *d);
+/* Drops the oldest files as long as droppable() says so; under flush_lock. */
+typedef bool log_droppable(const struct log_file *f, const struct account *a,
+                           void *ctx); /* account.lock */
+enum err log_drop(struct account *a, log_droppable *droppable, void *ctx, uint64_t *n,
+                  struct diag *d);
+
+/* store_flush.c */
+enum err flush_account(struct account *a, bool all,
+                       struct diag *d); /* all, or those that are full or old */
+enum err flusher_start(struct store *s, struct diag *d);
+void flusher_stop(struct store *s);
+void flusher_kick(struct store *s);
+
+/* store_segment.c */
+enum err live_segment_new(struct store *s, const struct segment_entry *e, struct live_segment **out,
+                          struct diag *d);
+void live_segment_ref(struct live_segment *g);
+void live_segment_unref(struct live_segment *g); /* NULL is fine */
+enum err segments_remove_orphans(struct store *s, struct diag *d);
+/* Room in p->segments for one more that nobody else takes: flushes of an account come one by one.
+ * account.lock. */
+enum err part_reserve_segment(struct part *p, struct diag *d);
+
+/* store_scan.c */
+void scan_part_wipe(struct scan_part *sp); /* account.lock, nobody inside */

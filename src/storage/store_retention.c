@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/store_retention.c - deleting what is past its table's days: whole files, by what the
+ * catalogue knows
+ *
+ * No customer's key is needed: a locked account's data ages too. Its log files go when all their
+ * tables' rows are past their days; an open account's rows are in memory and reach segments first.
+ */
+#include "storage/store_impl.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+#define TICKS_PER_DAY (86400 * TICKS_PER_S)
+
+struct retention {
+    struct store *s;
+    int64_t now; /* ticks */
+    uint32_t days_default;
+    uint64_t removed;
+};
+
+static bool is_past(const struct retention *r, const struct table *t, int64_t time_max)
+{
+    uint32_t days = t->retention_days != 0 ? t->retention_days : r->days_default;
+    if (days == 0) return false; /* kept for ever */
+    return time_max < r->now - (int64_t)days * TICKS_PER_DAY;
+}
+
+/* One expired segment of the part, with a reference; NULL: none. */
+static struct live_segment *find_expired(const struct retention *r, struct part *p)
+{
+    LOCK_SCOPE(&p->account->lock);
+    for (uint32_t i = 0; i < p->n_segments; i++) {
+        struct live_segment *g = p->segments[i];
+        if (!is_past(r, p->table, g->entry.time_max)) continue;
+        live_segment_ref(g);
+        return g;
+    }
+    return NULL;
+}
+
+static void forget(struct part *p, struct live_segment *g)
+{
+    LOCK_SCOPE(&p->account->lock);
+    for (uint32_t i = 0; i < p->n_segments; i++) {
+        if (p->segments[i] != g) continue;
+        memmove(&p->segments[i], &p->segments[i + 1],
+                (p->n_segments - i - 1) * sizeof p->segments[0]);
+        p->n_segments--;
+        g->dropped = true;
+        live_segment_unref(g); /* the list's; ours is still there */
+        return;
+    }
+}
+
+static enum err expire_part(struct retention *r, struct part *p, struct diag *d)
+{
+    for (;;) {
+        struct live_segment *g = find_expired(r, p);
+        if (g == NULL) return OK;
+        char id[33];
+        id_hex(g->entry.file_id, id);
+        enum err e = store_put_entry(r->s, "segment", id, NULL, (struct bytes){0}, d);
+        if (e == OK) {
+            forget(p, g);
+            r->removed++;
+            LOG(INFO, "segment.expired", F_STR("file", id), F_U64("rows", g->entry.rows));
+        }
+        live_segment_unref(g);
+        if (e != OK) return e;
+    }
+}
+
+static bool log_is_past(const struct log_file *f, const struct account *a, void *ctx)
+{
+    const struct retention *r = ctx;
+    if (a->state == ACCOUNT_OPEN || a->state == ACCOUNT_OPENING || !f->complete) return false;
+    for (uint32_t i = 0; i < f->entry.n_tables; i++) {
+        const struct log_table *x = &f->entry.tables[i];
+        const struct part *p = a->parts;
+        while (p != NULL && !guid_eq(&p->table->id, &x->table))
+            p = p->next_of_account;
+        if (x->last == 0 || (p != NULL && p->covered >= x->last)) continue;
+        if (p == NULL || !is_past(r, p->table, x->time_max)) return false;
+    }
+    return true;
+}
+
+static enum err expire_account(struct retention *r, struct account *a, struct diag *d)
+{
+    LOCK_SCOPE(&a->flush_lock);
+    pthread_mutex_lock(&a->lock);
+    struct part *first = a->parts;
+    pthread_mutex_unlock(&a->lock);
+    for (struct part *p = first; p != NULL; p = p->next_of_account)
+        TRY(expire_part(r, p, d));
+    return log_drop(a, log_is_past, r, NULL, d);
+}
+
+enum err store_retention_run(struct store *s, int64_t now_us, uint32_t workspace_days_default,
+                             uint64_t *segments_removed, struct diag *d)
+{
+    struct retention r = {
+        .s = s, .now = TICKS_UNIX + now_us * 10, .days_default = workspace_days_default};
+    pthread_mutex_lock(&s->lock);
+    struct account *first = s->accounts;
+    pthread_mutex_unlock(&s->lock);
+    for (struct account *a = first; a != NULL; a = a->next)
+        TRY(expire_account(&r, a, d));
+    *segments_removed = r.removed;
+    return OK;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage/store_scan.c - one table as of one moment: memtables and segments of all its accounts, in
+ * units
+ *
+ * (1) What a scan saw at its start it sees until its end: it holds references to pieces and
+ * segments. (2) Reading a unit: first the sealed bytes, with the door open; then inside, open and
+ * decode into the caller's arena. Nothing handed out borrows what a lock wipes.
+ */
+#include "storage/store_impl.h"
+
+#include "storage/filter.h"
+#include "storage/rows.h"
+
+#include <stdlib.h>
+
+struct unit {
+    struct scan_part *part;
+    uint32_t n_rows;
+    uint32_t first_piece, n_pieces; /* of a memtable; n_pieces 0: of a segment */
+    uint32_t segment, group;
+};
+
+struct store_scan {
+    struct store *s;
+    struct table *table;
+    const struct schema *schema;
+    uint32_t *columns;
+    uint32_t n_columns;
+    const struct store_hint *hints; /* only during open */
+    uint32_t n_hints;
+    int time_col;
+    int64_t time_min, time_max; /* ticks: what the hints leave */
+    struct scan_part *parts;
+    struct unit *units;
+    uint32_t n_units, cap_units;
+};
+
+/* --- what the hints say about time
+ * ---------------------------------------------------------------- */
+
+static void narrow(struct store_scan *sc)
+{
+    sc->time_min = INT64_MIN;
+    sc->time_max = INT64_MAX;
+    for (uint32_t i = 0; i < sc->n_hints; i++) {
+        const struct store_hint *h = &sc->hints[i];
+        if ((int)h->column != sc->time_col || h->value.is_null || h->value.type != T_DATETIME)
+            continue;
+        int64_t t = h->value.i;
+        bool below = h->op == STORE_LT || h->op == STORE_LE || h->op == STORE_EQ;
+        bool above = h->op == STORE_GT || h->op == STORE_GE || h->op == STORE_EQ;
+        if (below && t < sc->time_max) sc->time_max = t;
+        if (above && t > sc->time_min) sc->time_min = t;
+    }
+}
+
+static bool in_time(const struct store_scan *sc, int64_t min, int64_t max)
+{
+    return min <= sc->time_max && max >= sc->time_min;
+}
+
+/* --- the moment of the start
+ * ----------------------------------------------------------------------- */
+
+static enum err snapshot_pieces(struct scan_part *sp, const struct part *p, struct diag *d)
+{
+    uint32_t n = p->active->n_pieces;
+    for (struct memtable *m = p->frozen; m != NULL; m = m->next)
+        n += m->n_pieces;
+    sp->pieces = calloc(n + 1, sizeof *sp->pieces);
+    if (sp->pieces == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (const struct memtable *m = p->frozen != NULL ? p->frozen : p->active; m != NULL;) {
+        uint32_t at = sp->n_pieces + m->n_pieces;
+        for (struct piece *x = m->newest; x != NULL; x = x->next) {
+            piece_ref(x);
+            sp->pieces[--at] = x;
+        }
+        sp->n_pieces += m->n_pieces;
+        m = m == p->active ? NULL : m->next != NULL ? m->next : p->active;
+    }
+    return OK;
+}
+
+static enum err snapshot_segments(const struct store_scan *sc, struct scan_part *sp,
+                                  const struct part *p, struct diag *d)
+{
+    sp->segments = calloc(p->n_segments + 1, sizeof(struct live_segment *));
+    sp->readers = calloc(p->n_segments + 1, sizeof(struct segment_reader *));
+    if (sp->segments == NULL || sp->readers == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (uint32_t i = 0; i < p->n_segments; i++) {
+        struct live_segment *g = p->segments[i];
+        if (!in_time(sc, g->entry.time_min, g->entry.time_max)) continue;
+        live_segment_ref(g);
+        sp->segments[sp->n_segments++] = g;
+    }
+    return OK;
+}
+
+/* account.lock: does the account hold rows of the table that only its key can show? */
+static bool holds_rows(const struct account *a, const struct part *p, const struct table *t)
+{
+    if (p != NULL && p->n_segments != 0) return true;
+    if (a->state == ACCOUNT_OPEN) return p != NULL && (p->active->rows != 0 || p->frozen != NULL);
+    for (const struct log_file *f = a->logs; f != NULL; f = f->next) {
+        if (log_may_hold(f, t)) return true;
+    }
+    return false;
+}
+
+/* account.lock. */
+static enum err snapshot(struct store_scan *sc, struct account *a, struct part *p, struct diag *d)
+{
+    struct scan_part *sp = calloc(1, sizeof *sp);
+    if (sp == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    sp->part = p;
+    sp->epoch = a->epoch;
+    sp->next = sc->parts;
+    sc->parts = sp;
+    sp->next_in_account = a->scans;
+    sp->at = &a->scans;
+    if (a->scans != NULL) a->scans->at = &sp->next_in_account;
+    a->scans = sp;
+    TRY(snapshot_pieces(sp, p, d));
+    return snapshot_segments(sc, sp, p, d);
+}
+
+static enum err snapshot_account(struct store_scan *sc, struct account *a, struct part *p,
+                                 struct diag *d)
+{
+    pthread_mutex_lock(&a->lock);
+    bool rows = holds_rows(a, p, sc->table), open = a->state == ACCOUNT_OPEN;
+    enum err e = rows && open ? snapshot(sc, a, p, d) : OK;
+    pthread_mutex_unlock(&a->lock);
+    if (!rows) return e;
+    if (!open) return account_refuse(a, d);
+    if (e != OK) return e;
+    return sc->s->c.keys.ops->check(sc->s->c.keys.self, a->id, d);
+}
+
+static struct part *part_of(const struct table *t, const struct account *a)
+{
+    for (struct part *p = t->parts; p != NULL; p = p->next_of_table) {
+        if (p->account == a) return p;
+    }
+    return NULL;
+}
+
+/* Accounts and parts that come later have no rows of before the start. */
+static enum err snapshot_all(struct store_scan *sc, struct diag *d)
+{
+    pthread_mutex_lock(&sc->s->lock);
+    struct account *first = sc->s->accounts;
+    pthread_mutex_unlock(&sc->s->lock);
+    for (struct account *a = first; a != NULL; a = a->next) {
+        pthread_mutex_lock(&sc->s->lock);
+        struct part *p = part_of(sc->table, a);
+        pthread_mutex_unlock(&sc->s->lock);
+        TRY(snapshot_account(sc, a, p, d));
+    }
+    return OK;
+}
+
+/* --- keys
+ * ------------------------------------------------------------------------------------------- */
+
+static enum err open_readers(struct scan_part *sp, struct file_ident *idents, struct diag *d)
+{
+    for (uint32_t i = 0; i < sp->n_segments; i++) {
+        struct live_segment *g = sp->segments[i];
+        struct segment_reader *r = NULL;
+        TRY(segment_reader_new(&r, g->store->blobs, &g->entry, d));
+        idents[i] = *segment_reader_ident(r);
+        LOCK_SCOPE(&sp->part->account->lock); /* a lock looks through the readers */
+        sp->readers[i] = r;
+    }
+    return OK;
+}
+
+static enum err unlock_reader(struct scan_part *sp, uint32_t i, struct file_key **k, struct diag *d)
+{
+    struct account *a = sp->part->account;
+    bool more = true;
+    while (more) {
+        TRY(account_enter(a, sp->epoch, d));
+        enum err e = segment_reader_unlock(sp->readers[i], *k, &more, d);
+        if (e == OK && !more) *k = NULL; /* the reader's from here on: a lock gives it back */
+        account_leave(a);
+        if (e != OK) return e;
+        if (more) TRY(segment_reader_load_more(sp->readers[i], d));
+    }
+    return OK;
+}
+
+static enum err unlock_readers(struct scan_part *sp, struct file_key **file_keys, struct diag *d)
+{
+    for (uint32_t i = 0; i < sp->n_segments; i++)
+        TRY(unlock_reader(sp, i, &file_keys[i], d));
+    return OK;
+}
+
+/* One exchange with keyd for all files of the account. */
+static enum err open_segments(struct scan_part *sp, struct diag *d)
+{
+    if (sp->n_segments == 0) return OK;
+    struct account *a = sp->part->account;
+    struct keys *k = &a->store->c.keys;
+    CLEANUP_FREE struct file_ident *idents = calloc(sp->n_segments, sizeof *idents);
+    CLEANUP_FREE struct file_key **file_keys = calloc(sp->n_segments, sizeof(struct file_key *));
+    if (idents == NULL || file_keys == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    TRY(open_readers(sp, idents, d));
+    TRY(k->ops->open(k->self, a->id, idents, sp->n_segments, file_keys, d));
+    enum err e = unlock_readers(sp, file_keys, d);
+    for (uint32_t i = 0; i < sp->n_segments; i++)
+        k->ops->release(k->self, file_keys[i]);
+    return e;
+}
+
+void scan_part_wipe(struct scan_part *sp)
+{
+    struct keys *k = &sp->part->account->store->c.keys;
+    for (uint32_t i = 0; i < sp->n_pieces; i++)
+        piece_wipe(sp->pieces[i]);
+    for (uint32_t i = 0; i < sp->n_segments; i++) {
+        if (sp->readers[i] != NULL) k->ops->release(k->self, segment_reader_lock(sp->readers[i]));
+    }
+}
+
+/* --- units
+ * ------------------------------------------------------------------------------------------ */
+
+static enum err add_unit(struct store_scan *sc, const struct unit *u, struct diag *d)
+{
+    if (u->n_rows == 0) return OK;
+    if (sc->n_units == sc->cap_units) {
+        uint32_t cap = sc->cap_units != 0 ? sc->cap_units * 2 : 16;
+        struct unit *more = realloc(sc->units, cap * sizeof *more);
+        if (more == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+        sc->units = more;
+        sc->cap_units = cap;
+    }
+    sc->units[sc->n_units++] = *u;
+    return OK;
+}
+
+/* Inside: a lock forgets what a piece holds. */
+static enum err add_pieces(struct store_scan *sc, struct scan_part *sp, struct diag *d)
+{
+    struct unit u = {.part = sp};
+    for (uint32_t i = 0; i < sp->n_pieces; i++) {
+        const struct piece *p = sp->pieces[i];
+        bool wanted = in_time(sc, p->time_min, p->time_max);
+        if (u.n_pieces != 0 && (!wanted || u.n_rows + p->rows.n_rows > UNIT_ROWS)) {
+            TRY(add_unit(sc, &u, d));
+            u = (struct unit){.part = sp};
+        }
+        if (!wanted) continue;
+        if (u.n_pieces == 0) u.first_piece = i;
+        u.n_pieces++;
+        u.n_rows += p->rows.n_rows;
+    }
+    return add_unit(sc, &u, d);
+}
+
+/* Tests one token filter; its sealed bytes are read outside, it is opened inside. */
+static enum err filter_allows(struct scan_part *sp, struct segment_reader *r, uint32_t group,
+                              int column, const struct value *v, bool *allows, struct diag *d)
+{
+    struct live_segment *g = NULL;
+    struct account *a = sp->part->account;
+    struct blobs *blobs = a->store->blobs;
+    for (uint32_t i = 0; i < sp->n_segments; i++) {
+        if (sp->readers[i] == r) g = sp->segments[i];
+    }
+    TRY(account_enter(a, sp->epoch, d));
+    struct segment_extent x = segment_filter(r, group, column);
+    account_leave(a);
+    if (x.n_blocks == 0) return OK;
+    CLEANUP_BUF struct buf sealed = {0};
+    TRY(blobs->ops->read(blobs, g->entry.file_id, x.offset, x.length, &sealed, d));
+    TRY(account_enter(a, sp->epoch, d));
+    CLEANUP_ARENA struct arena arena;
+    arena_init(&arena, 0);
+    struct bytes filter;
+    enum err e = segment_filter_open(r, group, column, buf_view(&sealed), &arena, &filter, d);
+    if (e == OK) *allows = filter_may_contain(filter, v->s);
+    arena_release(&arena);
+    account_leave(a);
+    return e;
+}
+
+static bool is_text_search(const struct store_hint *h)
+{
+    return (h->op == STORE_HAS_TERM || h->op == STORE_EQ) && h->value.type == T_STRING &&
+           !h->value.is_null;
+}
+
+static enum err group_allowed(struct store_scan *sc, struct scan_part *sp, struct segment_reader *r,
+                              uint32_t group, bool *allowed, struct diag *d)
+{
+    struct account *a = sp->part->account;
+    *allowed = true;
+    for (uint32_t i = 0; *allowed && i < sc->n_hints; i++) {
+        const struct store_hint *h = &sc->hints[i];
+        const struct column *c = &sc->schema->cols[h->column];
+        TRY(account_enter(a, sp->epoch, d));
+        int column = segment_column(r, c->name, c->type);
+        *allowed = segment_group_may_match(r, group, column, (int)h->op, &h->value);
+        account_leave(a);
+        if (*allowed && column >= 0 && is_text_search(h)) {
+            TRY(filter_allows(sp, r, group, column, &h->value, allowed, d));
+        }
+    }
+    return OK;
+}
+
+static enum err add_groups(struct store_scan *sc, struct scan_part *sp, uint32_t segment,
+                           struct diag *d)
+{
+    struct segment_reader *r = sp->readers[segment];
+    struct account *a = sp->part->account;
+    TRY(account_enter(a, sp->epoch, d));
+    uint32_t n = segment_groups(r);
+    account_leave(a);
+    for (uint32_t g = 0; g < n; g++) {
+        bool allowed = false;
+        TRY(group_allowed(sc, sp, r, g, &allowed, d));
+        if (!allowed) continue;
+        TRY(account_enter(a, sp->epoch, d));
+        struct unit u = {
+            .part = sp, .segment = segment, .group = g, .n_rows = segment_group_rows(r, g)};
+        account_leave(a);
+        TRY(add_unit(sc, &u, d));
+    }
+    return OK;
+}
+
+static enum err make_units(struct store_scan *sc, struct diag *d)
+{
+    for (struct scan_part *sp = sc->parts; sp != NULL; sp = sp->next) {
+        TRY(open_segments(sp, d));
+        for (uint32_t i = 0; i < sp->n_segments; i++)
+            TRY(add_groups(sc, sp, i, d));
+        TRY(account_enter(sp->part->account, sp->epoch, d));
+        enum err e = add_pieces(sc, sp, d);
+        account_leave(sp->part->account);
+        if (e != OK) return e;
+    }
+    return OK;
+}
+
+/* --- the interface
+ * ---------------------------------------------------------------------------------- */
+
+static enum err check_request(const struct store_scan *sc, struct diag *d)
+{
+    for (uint32_t i = 0; i < sc->n_columns; i++) {
+        if (sc->columns[i] >= sc->schema->n)
+            return FAIL(d, ERR_INVALID, "no column %u", sc->columns[i]);
+    }
+    for (uint32_t i = 0; i < sc->n_hints; i++) {
+        if (sc->hints[i].column >= sc->schema->n) {
+            return FAIL(d, ERR_INVALID, "no column %u", sc->hints[i].column);
+        }
+    }
+    return OK;
+}
+
+enum err store_scan_open(struct store *s, struct table *t, const uint32_t *columns,
+                         uint32_t n_columns, const struct store_hint *hints, uint32_t n_hints,
+                         struct store_scan **out, struct diag *d)
+{
+    CLEANUP(store_scan_close) struct store_scan *sc = calloc(1, sizeof *sc);
+    if (sc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    sc->s = s;
+    sc->table = t;
+    sc->schema = t->schema;
+    sc->columns = calloc(n_columns + 1, sizeof *sc->columns);
+    if (sc->columns == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (n_columns != 0) memcpy(sc->columns, columns, n_columns * sizeof *columns);
+    sc->n_columns = n_columns;
+    sc->hints = hints;
+    sc->n_hints = n_hints;
+    sc->time_col = table_time_column(sc->schema);
+    TRY(check_request(sc, d));
+    narrow(sc);
+    TRY(snapshot_all(sc, d));
+    TRY(make_units(sc, d));
+    sc->hints = NULL;
+    *out = TAKE(sc);
+    return OK;
+}
+
+uint32_t store_scan_units(const struct store_scan *sc)
+{
+    return sc->n_units;
+}
+
+uint64_t store_scan_rows(const struct store_scan *sc, uint32_t unit)
+{
+    return unit < sc->n_units ? sc->units[unit].n_rows : 0;
+}
+
+struct read { /* one unit for one caller */
+    struct store_scan *sc;
+    const struct unit *u;
+    const uint32_t *places;
+    uint32_t n_places;
+    struct arena *a;
+    struct batch *out;
+};
+
+static const struct column *column_at(const struct read *r, uint32_t i)
+{
+    return &r->sc->schema->cols[r->sc->columns[r->places[i]]];
+}
+
+static enum err read_pieces(const struct read *r, struct diag *d)
+{
+    const struct unit *u = r->u;
+    TRY(account_enter(u->part->part->account, u->part->epoch, d));
+    enum err e = OK;
+    for (uint32_t i = 0; e == OK && i < r->n_places; i++) {
+        e = pieces_column(u->part->pieces + u->first_piece, u->n_pieces,
+                          r->sc->columns[r->places[i]], column_at(r, i)->type, r->a,
+                          &r->out->cols[i], d);
+    }
+    account_leave(u->part->part->account);
+    return e;
+}
+
+static enum err read_chunk(const struct read *r, uint32_t i, struct diag *d)
+{
+    const struct unit *u = r->u;
+    struct account *a = u->part->part->account;
+    struct segment_reader *reader = u->part->readers[u->segment];
+    const struct column *c = column_at(r, i);
+    TRY(account_enter(a, u->part->epoch, d));
+    int column = segment_column(reader, c->name, c->type);
+    struct segment_extent x = {0};
+    if (column >= 0) x = segment_chunk(reader, u->group, column);
+    account_leave(a);
+    if (column < 0) return rows_absent(c->type, u->n_rows, r->a, &r->out->cols[i], d);
+    CLEANUP_BUF struct buf sealed = {0};
+    if (x.n_blocks != 0) {
+        struct blobs *b = r->sc->s->blobs;
+        const uint8_t *file_id = u->part->segments[u->segment]->entry.file_id;
+        TRY(b->ops->read(b, file_id, x.offset, x.length, &sealed, d));
+    }
+    TRY(account_enter(a, u->part->epoch, d));
+    enum err e =
+        segment_chunk_open(reader, u->group, column, buf_view(&sealed), r->a, &r->out->cols[i], d);
+    account_leave(a);
+    return e;
+}
+
+enum err store_scan_read(struct store_scan *sc, uint32_t unit, const uint32_t *places,
+                         uint32_t n_places, struct arena *a, struct batch *out, struct diag *d)
+{
+    if (unit >= sc->n_units) return FAIL(d, ERR_INVALID, "no unit %u of %u", unit, sc->n_units);
+    for (uint32_t i = 0; i < n_places; i++) {
+        if (places[i] >= sc->n_columns) return FAIL(d, ERR_INVALID, "no place %u", places[i]);
+    }
+    const struct unit *u = &sc->units[unit];
+    struct batch b = {.n_rows = u->n_rows, .n_cols = n_places};
+    b.cols = arena_array(a, struct vec, n_places);
+    if (b.cols == NULL) return arena_full(a, d);
+    struct keys *k = &sc->s->c.keys;
+    TRY(k->ops->check(k->self, u->part->part->account->id, d));
+    struct read r = {sc, u, places, n_places, a, &b};
+    if (u->n_pieces != 0) {
+        TRY(read_pieces(&r, d));
+    } else {
+        for (uint32_t i = 0; i < n_places; i++)
+            TRY(read_chunk(&r, i, d));
+    }
+    *out = b;
+    return OK;
+}
+
+static void part_close(struct scan_part *sp)
+{
+    struct account *a = sp->part->account;
+    struct keys *k = &a->store->c.keys;
+    pthread_mutex_lock(&a->lock);
+    *sp->at = sp->next_in_account;
+    if (sp->next_in_account != NULL) sp->next_in_account->at = sp->at;
+    pthread_mutex_unlock(&a->lock);
+    for (uint32_t i = 0; i < sp->n_pieces; i++)
+        piece_unref(sp->pieces[i]);
+    for (uint32_t i = 0; i < sp->n_segments; i++) {
+        if (sp->readers[i] != NULL) k->ops->release(k->self, segment_reader_lock(sp->readers[i]));
+        segment_reader_free(sp->readers[i]);
+        live_segment_unref(sp->segments[i]);
+    }
+    free(sp->pieces);
+    free(sp->segments);
+    free(sp->readers);
+    free(sp);
+}
+
+void store_scan_close(struct store_scan *sc)
+{
+    if (sc == NULL) return;
+    while (sc->parts != NULL) {
+        struct scan_part *sp = sc->parts;
+        sc->parts = sp->next;
+        part_close(sp);
+    }
+    free(sc->columns);
+    free(sc->units);
+    free(sc);
+}
