@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/admin.c - /admin: the virtual clock, and the state of all keys */
+#include "api/front.h"
+
+#define ADVANCE_S_MAX (3650 * 86400LL) /* ten years in one call */
+
+/* Rights that only an owner of the subscription has together. */
+static bool is_owner(struct front_call *c)
+{
+    const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
+    return scope != NULL &&
+           front_allow(c, PLANE_ARM, "Microsoft.Keystead/clock/write", false, scope) &&
+           front_allow(c, PLANE_ARM, "Microsoft.Authorization/roleAssignments/write", false, scope);
+}
+
+/* --- the clock ----------------------------------------------------------------------------------
+ */
+
+static void show_clock(struct front_call *c)
+{
+    char now[TIME_TEXT_MAX];
+    time_format_iso(time_now_us(), now);
+    CLEANUP_JSON json_t *j = json_pack("{s:b, s:s, s:I}", "virtual", clock_is_virtual(), "now", now,
+                                       "offsetSeconds", (json_int_t)(clock_offset_us() / US_PER_S));
+    front_json(c->res, 200, j);
+}
+
+static void turn_clock(struct front_call *c)
+{
+    CLEANUP_JSON json_t *body = NULL;
+    struct diag d = DIAG_INIT;
+    int64_t seconds = -1;
+    if (json_read(c->req->body, &body, &d) == OK)
+        seconds = json_get_int(body, "advanceSeconds", -1);
+    if (seconds < 0 || seconds > ADVANCE_S_MAX) {
+        front_error(c->res, 400, "InvalidParameter",
+                    "advanceSeconds must be a whole number from 0 to 315360000.", NULL, NULL);
+        return;
+    }
+    if (!clock_is_virtual()) {
+        front_error(
+            c->res, 409, "Conflict",
+            "This data directory was not made with --virtual-clock: its clock can't be turned.",
+            NULL, NULL);
+        return;
+    }
+    if (clock_advance(seconds * US_PER_S, &d) != OK) {
+        front_error(c->res, 503, "ServiceUnavailable", d.text, NULL, NULL);
+        return;
+    }
+    show_clock(c);
+}
+
+void admin_clock(struct front_call *c)
+{
+    if (!front_verify(c, PLANE_ARM) || !is_owner(c)) return;
+    if (str_eq(c->req->method, "POST")) {
+        turn_clock(c);
+    } else {
+        show_clock(c);
+    }
+}
+
+/* --- keys ---------------------------------------------------------------------------------------
+ */
+
+static void set(json_t *o, const char *name, json_t *v)
+{
+    struct diag d = DIAG_INIT;
+    (void)json_put(o, name, v, &d); /* out of memory leaves a member out */
+}
+
+static void set_name(json_t *o, const char *name, const char *value)
+{
+    set(o, name, value[0] != '\0' ? json_string(value) : json_null());
+}
+
+/* custody knows ids; people know names. */
+static void add_names(struct api *a, json_t *row)
+{
+    uint8_t id[16];
+    const char *text = json_get_str(row, "account");
+    CLEANUP_FREE char *hex = str_dup(text != NULL ? text : "");
+    struct account x;
+    if (hex == NULL) return;
+    size_t n = 0;
+    for (const char *p = hex; *p != '\0'; p++) {
+        if (*p != '-') hex[n++] = *p;
+    }
+    hex[n] = '\0';
+    if (hex_decode(bytes_str(hex), id, sizeof id, NULL) != OK || !arm_account(a->arm, id, &x))
+        return;
+    set_name(row, "workspace", x.workspace_name[0] != '\0' ? x.workspace_name : x.workspace);
+    set_name(row, "workspaceId", x.workspace);
+    set_name(row, "cluster", x.cluster_name);
+    set_name(row, "clusterId", x.cluster_id);
+    set(row, "dropped", json_integer((json_int_t)dropped_total(a->dropped, id)));
+    set(row, "droppedByTable", dropped_list(a->dropped, id));
+}
+
+void admin_keys(struct front_call *c)
+{
+    const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
+    if (!front_verify(c, PLANE_ARM) || scope == NULL ||
+        !front_allow(c, PLANE_ARM, "Microsoft.Keystead/keys/read", false, scope)) {
+        return;
+    }
+    CLEANUP_JSON json_t *status = NULL;
+    struct diag d = DIAG_INIT;
+    if (custody_status(c->api->c.custody, &status, &d) != OK) {
+        front_unavailable(c->res, "The key daemon does not answer at the moment.", 1);
+        return;
+    }
+    size_t i;
+    json_t *row;
+    json_array_foreach (json_get(status, "accounts"), i, row)
+        add_names(c->api, row);
+    front_json(c->res, 200, status);
+}

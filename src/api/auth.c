@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/auth.c - tokens and rights, and how each plane says no */
+#include "api/front.h"
+
+#include "base/log.h"
+
+/* --- audiences ----------------------------------------------------------------------------------
+ */
+
+static void audiences_of(const struct api *a, enum plane plane, const char *out[6])
+{
+    size_t n = 0;
+    switch (plane) {
+    case PLANE_ARM:
+        out[n++] = "https://management.azure.com";
+        out[n++] = "https://management.core.windows.net";
+        out[n++] = a->c.endpoint;
+        break;
+    case PLANE_QUERY:
+        out[n++] = "https://api.loganalytics.io";
+        out[n++] = "https://api.loganalytics.azure.com";
+        out[n++] = a->c.endpoint;
+        break;
+    case PLANE_INGEST: out[n++] = "https://monitor.azure.com"; break;
+    }
+    out[n] = NULL;
+}
+
+/* --- refusals -----------------------------------------------------------------------------------
+ */
+
+static const struct refusal {
+    const char *tag; /* of jwt_verify(); NULL = any other */
+    const char *arm_code, *query_code, *message;
+} refusals[] = {
+    {"Expired", "ExpiredAuthenticationToken", "InvalidTokenError", "The access token has expired."},
+    {"Issuer", "InvalidAuthenticationTokenTenant", "InvalidAuthenticationToken",
+     "The access token is from the wrong issuer."},
+    {"Audience", "InvalidAuthenticationTokenAudience", "InvalidAuthenticationTokenAudience",
+     "The access token has been obtained for the wrong audience or resource."},
+    {"Signature", "InvalidAuthenticationToken", "InvalidTokenError",
+     "The access token's signature is invalid."},
+    {NULL, "InvalidAuthenticationToken", "InvalidAuthenticationToken",
+     "The access token is invalid."},
+};
+
+static const struct refusal *refusal_of(const char *tag)
+{
+    const struct refusal *r = refusals;
+    while (r->tag != NULL && !str_eq(r->tag, tag))
+        r++;
+    return r;
+}
+
+static void challenge(struct front_call *c, const char *description)
+{
+    http_setf(
+        c->res, "WWW-Authenticate",
+        "Bearer authorization_uri=\"%s/%s\", error=\"invalid_token\", error_description=\"%s\"",
+        c->api->c.endpoint, c->api->c.tenant_id, description);
+}
+
+static void refuse(struct front_call *c, enum plane plane, const char *tag)
+{
+    const struct refusal *r = refusal_of(tag);
+    if (plane == PLANE_QUERY) { /* the query API answers 403 to a token that is there but no good */
+        front_error(c->res, 403, r->query_code, r->message,
+                    str_eq(tag, "Signature") ? "SignatureVerificationFailed" : NULL, NULL);
+        return;
+    }
+    front_error(c->res, 401, r->arm_code, r->message, NULL, NULL);
+    challenge(c, r->message);
+    http_set(c->res, "x-ms-failure-cause", "gateway");
+}
+
+bool front_verify(struct front_call *c, enum plane plane)
+{
+    const char *token = http_bearer(c->req);
+    if (token == NULL) {
+        static const char text[] = "Authentication failed. The 'Authorization' header is missing.";
+        front_error(c->res, 401, "AuthenticationFailed", text, NULL, NULL);
+        challenge(c, text);
+        return false;
+    }
+    const char *audiences[6];
+    audiences_of(c->api, plane, audiences);
+    struct diag d = DIAG_INIT;
+    enum err e = identity_verify(c->api->c.identity, token, audiences, &c->caller, &d);
+    if (e == OK) return true;
+    LOG(INFO, "token.refused", F_STR("path", c->req->path), F_STR("tag", d.tag), F_ERR(&d));
+    if (e == ERR_UNAVAILABLE) {
+        front_unavailable(c->res, "Tokens can't be verified at the moment.", 1);
+    } else {
+        refuse(c, plane, d.tag);
+    }
+    return false;
+}
+
+/* --- rights -------------------------------------------------------------------------------------
+ */
+
+static void forbid(struct front_call *c, enum plane plane, const char *action, const char *scope)
+{
+    CLEANUP_FREE char *text = NULL;
+    switch (plane) {
+    case PLANE_QUERY:
+        front_error(c->res, 403, "InsufficientAccessError",
+                    "The provided credentials have insufficient access to perform the requested "
+                    "operation",
+                    NULL, NULL);
+        return;
+    case PLANE_INGEST:
+        text = str_fmt(
+            "The authentication token provided does not have access to ingest data for the "
+            "data collection rule. Required authorization action was not found for objectId "
+            "%s on resourceId %s.",
+            c->caller.object_id, scope);
+        front_error(c->res, 403, "OperationFailed", text != NULL ? text : "", NULL, NULL);
+        return;
+    case PLANE_ARM:
+        text =
+            str_fmt("The client '%s' with object id '%s' does not have authorization to perform "
+                    "action '%s' over scope '%s' or the scope is invalid. If access was recently "
+                    "granted, please refresh your credentials.",
+                    c->caller.app_id, c->caller.object_id, action, scope);
+        front_error(c->res, 403, "AuthorizationFailed", text != NULL ? text : "", NULL, NULL);
+        return;
+    }
+}
+
+bool front_allow(struct front_call *c, enum plane plane, const char *action, bool is_data,
+                 const char *scope)
+{
+    struct diag d = DIAG_INIT;
+    enum err e =
+        identity_authorize(c->api->c.identity, c->caller.object_id, action, is_data, scope, &d);
+    if (e == OK) return true;
+    if (e == ERR_DENIED) {
+        forbid(c, plane, action, scope);
+    } else {
+        front_unavailable(c->res, "Rights can't be checked at the moment.", 1);
+    }
+    return false;
+}

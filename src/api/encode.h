@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/encode.h - results as the query API has them
+ *
+ *      bool            true, false
+ *      int long        a number
+ *      real            a number; "NaN", "Infinity", "-Infinity" as strings
+ *      decimal         a string, so that no digit is lost
+ *      string          a string, never null
+ *      datetime        "2026-03-01T00:00:00.0000000Z"
+ *      timespan        "1.02:03:04.5000000"
+ *      guid            lower case, with dashes
+ *      dynamic         a string that holds JSON
+ *      null            null
+ */
+#pragma once
+
+#include "column/vec.h"
+
+/* A JSON string with its quotes; what is not UTF-8 becomes U+FFFD. */
+void encode_string(struct buf *out, struct bytes s);
+void encode_value(struct buf *out, const struct vec *v, uint32_t row);
+/* [{"name":..,"type":..},..] */
+void encode_columns(struct buf *out, const struct schema *s);
+/* The rows of a batch, each an array, with a comma before each but the first of all. */
+void encode_rows(struct buf *out, const struct batch *b, uint64_t rows_before);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/front.h - what the files of api/ share: the front door, its metrics, who calls, how failures
+ * are told
+ */
+#pragma once
+
+#include "api/api.h"
+#include "api/dropped.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "resource/arm.h"
+
+#include <stdatomic.h>
+
+struct metrics {
+    _Atomic uint64_t requests[6]; /* by the first digit of the status */
+    _Atomic uint64_t rows_ingested, bytes_ingested, rows_dropped, rows_refused;
+    _Atomic uint64_t queries, queries_failed, query_us, rows_scanned;
+};
+
+struct query_run; /* one running query: query.c */
+struct reader_pool;
+
+struct api {
+    struct api_config c; /* strings are owned */
+    char *strings[8];
+    struct arm *arm;
+    struct store *_Atomic store; /* NULL until api_start() */
+    struct dropped *dropped;
+    struct metrics metrics;
+    pthread_mutex_t lock; /* over runs and readers */
+    struct query_run *runs;
+    struct reader_pool *readers;
+    struct timer *timer; /* retention and what else is due by the clock */
+    pthread_t timer_thread;
+    bool has_timer_thread;
+    _Atomic bool stopping;
+};
+
+struct front_call {
+    struct api *api;
+    const struct http_request *req;
+    struct http_response *res;
+    struct caller caller; /* set by front_verify() */
+};
+
+/* --- who calls
+ * ------------------------------------------------------------------------------------ */
+
+enum plane { PLANE_ARM, PLANE_QUERY, PLANE_INGEST };
+
+/* The bearer token is good for the plane's audiences. If not, the answer is written and it returns
+ * false. */
+bool front_verify(struct front_call *c, enum plane plane);
+/* May he? If not, 403 in the plane's words. */
+bool front_allow(struct front_call *c, enum plane plane, const char *action, bool is_data,
+                 const char *scope);
+
+/* --- failing
+ * -------------------------------------------------------------------------------------- */
+
+/* {"error":{"code","message","innererror":{"code","message"}}}; inner_code may be NULL. */
+void front_error(struct http_response *res, int status, const char *code, const char *message,
+                 const char *inner_code, const char *inner_message);
+void front_unavailable(struct http_response *res, const char *message, unsigned retry_s);
+void front_json(struct http_response *res, int status, const json_t *j);
+
+/* --- endpoints
+ * ------------------------------------------------------------------------------------ */
+
+typedef void endpoint(struct front_call *c);
+endpoint health_live, health_ready, health_metrics;
+endpoint admin_clock, admin_keys;
+endpoint forward_identity, forward_vault;
+endpoint arm_endpoint, metadata_endpoint;
+endpoint query_workspace, query_resource, query_arm;
+endpoint ingest_rows;
+
+bool is_vault_path(const char *path);     /* ARM paths of Microsoft.KeyVault */
+bool is_arm_query_path(const char *path); /* .../workspaces/{w}/query */
+
+/* --- queries and readers
+ * -------------------------------------------------------------------------- */
+
+/* Stops the queries on the workspace of a locked account; NULL: all. */
+void queries_cancel(struct api *a, const char *workspace);
+void readers_free(struct reader_pool *p);

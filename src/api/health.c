@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/health.c - /healthz, /readyz, /metrics: without a token */
+#include "api/front.h"
+
+#include <inttypes.h>
+
+void health_live(struct front_call *c)
+{
+    CLEANUP_JSON json_t *j = json_pack("{s:s}", "status", "ok");
+    front_json(c->res, 200, j);
+}
+
+/* One customer's revocation must not take a node out of service: it is listed, and the status stays
+ * 200. */
+void health_ready(struct front_call *c)
+{
+    bool ready = atomic_load(&c->api->store) != NULL && !atomic_load(&c->api->stopping);
+    CLEANUP_JSON json_t *j =
+        json_pack("{s:s, s:o}", "status", ready ? "ready" : "starting", "sealed",
+                  ready ? arm_sealed_clusters(c->api->arm) : json_array());
+    front_json(c->res, ready ? 200 : 503, j);
+    if (!ready) http_set(c->res, "Retry-After", "1");
+}
+
+/* --- metrics: Prometheus text, version 0.0.4 ----------------------------------------------------
+ */
+
+static void head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_fmt(out, "# HELP keystead_%s %s\n# TYPE keystead_%s %s\n", name, help, name, type);
+}
+
+static void one(struct buf *out, const char *name, const char *type, const char *help, uint64_t v)
+{
+    head(out, name, type, help);
+    buf_fmt(out, "keystead_%s %" PRIu64 "\n", name, v);
+}
+
+static void requests(struct buf *out, const struct metrics *m)
+{
+    head(out, "requests_total", "counter", "HTTP requests answered, by class of status.");
+    for (unsigned i = 1; i < 6; i++) {
+        buf_fmt(out, "keystead_requests_total{class=\"%uxx\"} %" PRIu64 "\n", i,
+                atomic_load(&m->requests[i]));
+    }
+}
+
+static void accounts(struct buf *out, struct api *a)
+{
+    uint64_t n[KEY_STATES] = {0};
+    CLEANUP_JSON json_t *all = docs_list(arm_docs(a->arm), DOC_ACCOUNT, NULL, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        uint8_t id[16];
+        const char *hex = json_get_str(doc, "id");
+        if (hex == NULL || hex_decode(bytes_str(hex), id, sizeof id, NULL) != OK) continue;
+        n[custody_account_state(a->c.custody, id)]++;
+    }
+    head(out, "accounts", "gauge", "Storage accounts, by the state of their key.");
+    for (int s = 0; s < KEY_STATES; s++) {
+        buf_fmt(out, "keystead_accounts{state=\"%s\"} %" PRIu64 "\n",
+                key_state_name((enum key_state)s), n[s]);
+    }
+}
+
+static void store(struct buf *out, struct store *s)
+{
+    struct store_stats st = {0};
+    store_stats(s, &st);
+    one(out, "rows", "gauge", "Rows that are readable or sealed.", st.rows);
+    one(out, "memtable_rows", "gauge", "Rows that are not in a segment yet.", st.memtable_rows);
+    one(out, "segments", "gauge", "Segments.", st.segments);
+    one(out, "segment_bytes", "gauge", "Bytes of all segments.", st.segment_bytes);
+    one(out, "wal_bytes", "gauge", "Bytes of all write-ahead logs.", st.wal_bytes);
+}
+
+void health_metrics(struct front_call *c)
+{
+    struct api *a = c->api;
+    struct buf *out = &c->res->body;
+    const struct metrics *m = &a->metrics;
+    requests(out, m);
+    one(out, "ingested_rows_total", "counter", "Rows acknowledged and kept.",
+        atomic_load(&m->rows_ingested));
+    one(out, "ingested_bytes_total", "counter", "Bytes of request bodies with rows, unpacked.",
+        atomic_load(&m->bytes_ingested));
+    one(out, "dropped_rows_total", "counter", "Rows acknowledged and dropped: the key was revoked.",
+        atomic_load(&m->rows_dropped));
+    one(out, "refused_rows_total", "counter", "Rows answered with 503: the sender tries again.",
+        atomic_load(&m->rows_refused));
+    one(out, "queries_total", "counter", "Queries run.", atomic_load(&m->queries));
+    one(out, "queries_failed_total", "counter", "Queries that failed.",
+        atomic_load(&m->queries_failed));
+    one(out, "query_microseconds_total", "counter", "Time spent in queries.",
+        atomic_load(&m->query_us));
+    one(out, "query_rows_scanned_total", "counter", "Rows that queries read.",
+        atomic_load(&m->rows_scanned));
+    accounts(out, a);
+    if (atomic_load(&a->store) != NULL) store(out, atomic_load(&a->store));
+    c->res->status = 200;
+    http_set(c->res, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+}

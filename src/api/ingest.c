@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/ingest.c - the Logs Ingestion API: rows for one stream of a collection rule
+ *
+ * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
+ * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
+ * dropped only while the key is revoked. While it is not known what the customer wants, the sender
+ *     is asked to come again.
+ */
+#include "api/front.h"
+#include "base/log.h"
+#include "ingest/gzip.h"
+#include "ingest/rows.h"
+#include "resource/apiversion.h"
+
+#include <stdlib.h>
+
+#define CALL_MAX    ((size_t)1 << 20) /* bytes of one call, packed and unpacked, as documented */
+#define ACTION      "Microsoft.Insights/Telemetry/Write"
+#define RETRY_S     2
+#define READERS_MAX 16 /* kept for reuse */
+
+struct ingest_call {
+    struct front_call *front;
+    struct workspace workspace;
+    struct table *table;
+    struct row_reader *reader;
+    struct buf text; /* unpacked */
+};
+
+/* --- readers ------------------------------------------------------------------------------------
+ */
+
+struct reader_pool {
+    uint32_t n;
+    struct row_reader *v[READERS_MAX];
+};
+
+static enum err reader_take(struct api *a, struct row_reader **out, struct diag *d)
+{
+    {
+        LOCK_SCOPE(&a->lock);
+        if (a->readers != NULL && a->readers->n != 0) {
+            *out = a->readers->v[--a->readers->n];
+            return OK;
+        }
+    }
+    return row_reader_new(out, d);
+}
+
+static void reader_give(struct api *a, struct row_reader *r)
+{
+    {
+        LOCK_SCOPE(&a->lock);
+        if (a->readers == NULL) a->readers = calloc(1, sizeof *a->readers);
+        if (a->readers != NULL && a->readers->n < READERS_MAX) {
+            a->readers->v[a->readers->n++] = r;
+            return;
+        }
+    }
+    row_reader_free(r);
+}
+
+void readers_free(struct reader_pool *p)
+{
+    for (uint32_t i = 0; p != NULL && i < p->n; i++)
+        row_reader_free(p->v[i]);
+    free(p);
+}
+
+/* --- the path -----------------------------------------------------------------------------------
+ */
+
+/* "dcr-" and 32 hex digits: the default rule's immutable id holds the workspace's. */
+static bool rule_workspace(const char *text, struct guid *out)
+{
+    if (strlen(text) != 36 || !str_starts_nocase(text, "dcr-")) return false;
+    return hex_decode(bytes_str(text + 4), out->b, sizeof out->b, NULL) == OK;
+}
+
+static void not_found(struct front_call *c, const char *what, const char *name)
+{
+    CLEANUP_FREE char *text = str_fmt("%s '%.100s' was not found.", what, name);
+    front_error(c->res, 404, "NotFound", text != NULL ? text : "Not found.", NULL, NULL);
+}
+
+/* /dataCollectionRules/{rule}/streams/{stream}. False: the answer is written. */
+static bool read_path(struct front_call *c, const char **rule, const char **stream)
+{
+    const char *p = c->req->path + strlen("/dataCollectionRules/");
+    const char *slash = strchr(p, '/');
+    static const char middle[] = "/streams/";
+    if (slash == NULL || !str_starts_nocase(slash, middle) || slash[sizeof middle - 1] == '\0') {
+        front_error(c->res, 404, "NotFound", "The path names no stream of a data collection rule.",
+                    NULL, NULL);
+        return false;
+    }
+    const char *s = slash + sizeof middle - 1;
+    size_t n = strlen(s);
+    if (s[n - 1] == '/') n--;
+    *rule = arena_str(c->req->a, bytes_of(p, (size_t)(slash - p)));
+    *stream = arena_str(c->req->a, bytes_of(s, n));
+    if (*rule != NULL && *stream != NULL) return true;
+    front_error(c->res, 413, "ContentLengthLimitExceeded", "The path is too long.", NULL, NULL);
+    return false;
+}
+
+static bool check_version(struct front_call *c)
+{
+    struct api_version v;
+    const char *text = http_query(c->req, "api-version");
+    if (text != NULL && api_version_parse(text, &v) &&
+        api_version_at_least(v, "2021-11-01-preview")) {
+        return true;
+    }
+    front_error(c->res, 400,
+                text == NULL ? "MissingApiVersionParameter" : "InvalidApiVersionParameter",
+                "The api-version query parameter must be 2021-11-01-preview, 2023-01-01 or newer.",
+                NULL, NULL);
+    return false;
+}
+
+static bool find_target(struct ingest_call *q)
+{
+    struct front_call *c = q->front;
+    const char *rule = NULL, *stream = NULL;
+    struct guid id;
+    if (!read_path(c, &rule, &stream)) return false;
+    if (!rule_workspace(rule, &id) || !arm_workspace(c->api->arm, &id, &q->workspace)) {
+        not_found(c, "The data collection rule", rule);
+        return false;
+    }
+    if (!front_allow(c, PLANE_INGEST, ACTION, true, q->workspace.rule_id)) return false;
+    static const char custom[] = "Custom-";
+    if (!str_starts_nocase(stream, custom) || !str_ends(stream, "_CL")) {
+        front_error(c->res, 400, "InvalidStream",
+                    "The rule takes streams Custom-<table>_CL, no others.", NULL, NULL);
+        return false;
+    }
+    struct diag d = DIAG_INIT;
+    const char *table = stream + sizeof custom - 1;
+    enum err e = store_table_find(atomic_load(&c->api->store), &id, table, &q->table, &d);
+    if (e == OK) return true;
+    if (e == ERR_NOT_FOUND) {
+        not_found(c, "The table", table);
+    } else {
+        front_unavailable(c->res, "The table can't be looked up at the moment.", RETRY_S);
+    }
+    return false;
+}
+
+/* --- the body -----------------------------------------------------------------------------------
+ */
+
+static void too_long(struct front_call *c)
+{
+    front_error(c->res, 413, "ContentLengthLimitExceeded",
+                "The request is larger than 1 MB. Send the rows in several calls.", NULL, NULL);
+}
+
+/* *out borrows the request or q->text. False: the answer is written. */
+static bool unpack(struct ingest_call *q, struct bytes *out)
+{
+    struct front_call *c = q->front;
+    const char *encoding = http_header(c->req, "Content-Encoding");
+    if (c->req->body.len > CALL_MAX) {
+        too_long(c);
+        return false;
+    }
+    *out = c->req->body;
+    if (encoding == NULL || str_eq_nocase(encoding, "identity") || encoding[0] == '\0') return true;
+    if (!str_eq_nocase(encoding, "gzip")) {
+        front_error(c->res, 415, "UnsupportedContentEncoding", "The only content encoding is gzip.",
+                    NULL, NULL);
+        return false;
+    }
+    struct diag d = DIAG_INIT;
+    enum err e = gzip_unpack(c->req->body, CALL_MAX, &q->text, &d);
+    if (e == OK) {
+        *out = buf_view(&q->text);
+        return true;
+    }
+    if (e == ERR_LIMIT) {
+        too_long(c);
+    } else {
+        front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL);
+    }
+    return false;
+}
+
+static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, struct batch *out)
+{
+    struct front_call *c = q->front;
+    struct row_stats stats = {0};
+    struct diag d = DIAG_INIT;
+    int64_t now = time_now_us() * 10 + TICKS_UNIX;
+    enum err e = rows_read(q->reader, text, store_table_schema(q->table), now, a, out, &stats, &d);
+    if (e == OK) {
+        atomic_fetch_add(&c->api->metrics.bytes_ingested, text.len);
+        return true;
+    }
+    if (e == ERR_LIMIT) {
+        too_long(c);
+    } else {
+        front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL);
+    }
+    return false;
+}
+
+/* --- the rows -----------------------------------------------------------------------------------
+ */
+
+static void come_again(struct ingest_call *q, uint64_t rows)
+{
+    atomic_fetch_add(&q->front->api->metrics.rows_refused, rows);
+    front_unavailable(
+        q->front->res,
+        "Rows can't be taken at the moment: the key that encrypts them is not at hand.", RETRY_S);
+}
+
+static void drop(struct ingest_call *q, uint64_t rows)
+{
+    struct front_call *c = q->front;
+    char table[GUID_TEXT_MAX];
+    guid_format(store_table_id(q->table), table);
+    struct diag d = DIAG_INIT;
+    if (dropped_add(c->api->dropped, q->workspace.account, table, "keyRevoked", rows, &d) != OK) {
+        LOG(ERROR, "dropped.uncounted", F_ERR(&d));
+        come_again(q, rows); /* (1): not counted, not acknowledged */
+        return;
+    }
+    atomic_fetch_add(&c->api->metrics.rows_dropped, rows);
+    c->res->status = 204;
+    http_setf(c->res, "x-keystead-dropped-rows", "%llu", (unsigned long long)rows);
+}
+
+static void append(struct ingest_call *q, const struct batch *rows)
+{
+    struct front_call *c = q->front;
+    struct store *store = atomic_load(&c->api->store);
+    struct diag d = DIAG_INIT;
+    enum err e = store != NULL ? store_append(store, q->table, q->workspace.account, rows, &d)
+                               : FAIL(&d, ERR_UNAVAILABLE, "the server is stopping");
+    switch (e) {
+    case OK:
+        atomic_fetch_add(&c->api->metrics.rows_ingested, rows->n_rows);
+        c->res->status = 204;
+        return;
+    case ERR_KEY_LOCKED: drop(q, rows->n_rows); return;
+    case ERR_UNAVAILABLE: come_again(q, rows->n_rows); return;
+    case ERR_INVALID:
+    case ERR_LIMIT: front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL); return;
+    default:
+        LOG(ERROR, "ingest.failed", F_ERR(&d));
+        front_unavailable(c->res, "The rows could not be written.", RETRY_S);
+    }
+}
+
+static void take(struct ingest_call *q)
+{
+    struct front_call *c = q->front;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    struct bytes text;
+    struct batch rows;
+    if (!unpack(q, &text) || !parse(q, &a, text, &rows)) return;
+    if (rows.n_rows == 0) {
+        c->res->status = 204;
+        return;
+    }
+    if (!q->workspace.has_account) {
+        come_again(q, rows.n_rows);
+        return;
+    }
+    enum key_state s = custody_account_state(c->api->c.custody, q->workspace.account);
+    if (s == KEY_REVOKED) { /* (2) */
+        drop(q, rows.n_rows);
+    } else if (s == KEY_ACTIVE || s == KEY_STALE) {
+        append(q, &rows);
+    } else {
+        come_again(q, rows.n_rows);
+    }
+}
+
+void ingest_rows(struct front_call *c)
+{
+    struct ingest_call q = {.front = c};
+    if (!front_verify(c, PLANE_INGEST) || !check_version(c) || !find_target(&q)) return;
+    const char *id = http_header(c->req, "x-ms-client-request-id");
+    if (id != NULL && strlen(id) < 128) http_set(c->res, "x-ms-client-request-id", id);
+    struct diag d = DIAG_INIT;
+    if (reader_take(c->api, &q.reader, &d) != OK) {
+        front_unavailable(c->res, "The server is out of memory.", RETRY_S);
+        return;
+    }
+    take(&q);
+    buf_release(&q.text);
+    reader_give(c->api, q.reader);
+}

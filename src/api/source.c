@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/source.c - storage's scans behind exec's interface: neither knows the other */
+#include "api/source.h"
+
+#include <stdlib.h>
+
+struct source_table { /* in the query's arena */
+    struct store *store;
+    struct table *table;
+};
+
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+static enum err find_table(void *ctx, const char *name, const struct schema **schema, void **table,
+                           struct diag *d)
+{
+    struct source_tables *t = ctx;
+    struct table *found = NULL;
+    TRY(store_table_find(t->store, &t->workspace, name, &found, d));
+    struct source_table *x = arena_new(t->a, struct source_table);
+    if (x == NULL) return arena_full(t->a, d);
+    *x = (struct source_table){t->store, found};
+    t->n_touched++;
+    *schema = store_table_schema(found);
+    *table = x;
+    return OK;
+}
+
+static const char *name_at(void *ctx, uint32_t i)
+{
+    struct source_tables *t = ctx;
+    struct table *x = store_table_at(t->store, &t->workspace, i);
+    return x != NULL ? store_table_name(x) : NULL;
+}
+
+struct kql_catalog source_catalog(struct source_tables *t)
+{
+    return (struct kql_catalog){.ctx = t, .table = find_table, .table_name = name_at};
+}
+
+/* --- scans --------------------------------------------------------------------------------------
+ */
+
+static bool hint_of(const struct scan_hint *h, struct store_hint *out)
+{
+    out->column = h->column;
+    out->value = h->value;
+    switch (h->op) {
+    case HINT_EQ: out->op = STORE_EQ; return true;
+    case HINT_LT: out->op = STORE_LT; return true;
+    case HINT_LE: out->op = STORE_LE; return true;
+    case HINT_GT: out->op = STORE_GT; return true;
+    case HINT_GE: out->op = STORE_GE; return true;
+    case HINT_HAS_TERM: out->op = STORE_HAS_TERM; return true;
+    }
+    return false; /* a hint that is not understood is left out: exec filters anyway */
+}
+
+static enum err open_scan(void *table, const uint32_t *columns, uint32_t n_columns,
+                          const struct scan_hint *hints, uint32_t n_hints, void **scan,
+                          uint32_t *n_units, struct diag *d)
+{
+    const struct source_table *t = table;
+    CLEANUP_FREE struct store_hint *mine = calloc(n_hints + 1, sizeof *mine);
+    if (mine == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_hints; i++)
+        n += hint_of(&hints[i], &mine[n]) ? 1 : 0;
+    struct store_scan *s = NULL;
+    TRY(store_scan_open(t->store, t->table, columns, n_columns, mine, n, &s, d));
+    *scan = s;
+    *n_units = store_scan_units(s);
+    return OK;
+}
+
+static enum err read_scan(void *scan, uint32_t unit, const uint32_t *places, uint32_t n_places,
+                          struct arena *a, struct batch *out, struct diag *d)
+{
+    return store_scan_read(scan, unit, places, n_places, a, out, d);
+}
+
+static uint64_t scan_rows(void *scan, uint32_t unit)
+{
+    return store_scan_rows(scan, unit);
+}
+
+static void close_scan(void *scan)
+{
+    store_scan_close(scan);
+}
+
+const struct source_ops source_ops_store = {
+    .open = open_scan,
+    .read = read_scan,
+    .rows = scan_rows,
+    .close = close_scan,
+};

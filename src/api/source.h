@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/source.h - the tables of a workspace, as the binder names them and exec reads them
+ */
+#pragma once
+
+#include "exec/source.h"
+#include "kql/kql.h"
+#include "storage/store.h"
+
+struct source_tables { /* one query's */
+    struct store *store;
+    struct guid workspace;
+    struct arena *a;
+    uint32_t n_touched; /* tables that the query has named */
+};
+
+struct kql_catalog source_catalog(struct source_tables *t); /* borrows t */
+extern const struct source_ops source_ops_store;
