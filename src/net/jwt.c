@@ -172,6 +172,10 @@ static enum err split(const char *token, struct parts *p, struct diag *d)
 static enum err read_object(const struct buf *text, json_t **out, struct diag *d)
 {
     CLEANUP_JSON json_t *j = NULL;
+    /* A zero byte within a string would end it for whoever compares: "ours\u0000theirs". */
+    if (text->len != 0 && memmem(text->p, text->len, "\\u0000", 6) != NULL) {
+        return malformed("a zero byte in a string", d);
+    }
     if (json_read(buf_view(text), &j, NULL) != OK || !json_is_object(j)) {
         return malformed("a part is not a JSON object", d);
     }

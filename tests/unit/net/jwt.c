@@ -255,6 +255,8 @@ TEST(jwt, audience_is_exact_but_for_one_slash)
     expect("Audience", with("aud", json_array()));
     expect("Audience", with("aud", json_object()));
     expect("Audience", with("aud", NULL));
+    expect("Malformed", with("aud", json_stringn("https://vault.azure.net\0.evil.example", 37)));
+    expect("Malformed", with("iss", json_stringn("https://localhost:8443/t/v2.0\0x", 31)));
 }
 
 TEST(jwt, what_is_no_token_is_malformed)

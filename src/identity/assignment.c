@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* identity/assignment.c - who has which role where, and what follows from it */
+#include "identity/state.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TABLE "assignment"
+#define ASSIGNMENTS_MAX \
+    20000 /* more than Azure's 4,000 per subscription; each call walks them all */
+
+/* --- rows
+ * ------------------------------------------------------------------------------------------- */
+
+static enum err store_one(struct identity *id, const struct assignment *a, struct diag *d)
+{
+    CLEANUP_JSON json_t *j = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "principalId", a->principal_id, "roleId",
+        a->role->id, "scope", a->scope, "principalType", a->principal_type, "description",
+        a->description, "createdBy", a->created_by, "updatedBy", a->updated_by, "createdUs",
+        (json_int_t)a->created_us, "updatedUs", (json_int_t)a->updated_us);
+    CLEANUP_BUF struct buf text = {0};
+    if (j == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    TRY(json_write(j, &text, d));
+    return kvstore_put(id->store, TABLE, a->name, buf_view(&text), d);
+}
+
+static bool copy_text(const json_t *j, const char *name, char *out, size_t size)
+{
+    const char *text = json_string_value(json_object_get(j, name));
+    return text != NULL && (size_t)snprintf(out, size, "%s", text) < size;
+}
+
+/* Under the lock. */
+static enum err index_copy(struct identity *id, const struct assignment *a, struct diag *d)
+{
+    struct assignment *own = malloc(sizeof *own);
+    void *old = NULL;
+    if (own == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    *own = *a;
+    enum err e = map_put(&id->assignments, bytes_str(own->name), own, &old, d);
+    if (e != OK) {
+        free(own);
+        return e;
+    }
+    free(old);
+    return OK;
+}
+
+static enum err load_one(void *ctx, const char *key, struct bytes value, struct diag *d)
+{
+    struct identity *id = ctx;
+    struct assignment a = {0};
+    CLEANUP_JSON json_t *j = NULL;
+    TRY(json_read(value, &j, d));
+    snprintf(a.name, sizeof a.name, "%s", key);
+    const char *role = json_string_value(json_object_get(j, "roleId"));
+    a.role = role != NULL ? role_find(role) : NULL;
+    a.created_us = json_integer_value(json_object_get(j, "createdUs"));
+    a.updated_us = json_integer_value(json_object_get(j, "updatedUs"));
+    bool good = a.role != NULL &&
+                copy_text(j, "principalId", a.principal_id, sizeof a.principal_id) &&
+                copy_text(j, "scope", a.scope, sizeof a.scope) &&
+                copy_text(j, "principalType", a.principal_type, sizeof a.principal_type) &&
+                copy_text(j, "description", a.description, sizeof a.description) &&
+                copy_text(j, "createdBy", a.created_by, sizeof a.created_by) &&
+                copy_text(j, "updatedBy", a.updated_by, sizeof a.updated_by);
+    if (!good) return FAIL(d, ERR_CORRUPT, "role assignment %s cannot be read", key);
+    return index_copy(id, &a, d);
+}
+
+enum err assignments_load(struct identity *id, struct diag *d)
+{
+    return kvstore_each(id->store, TABLE, "", load_one, id, d);
+}
+
+void assignments_release(struct identity *id)
+{
+    MAP_EACH (&id->assignments, e)
+        free(e->value);
+    map_release(&id->assignments);
+}
+
+/* --- changing
+ * --------------------------------------------------------------------------------------- */
+
+static bool same_grant(const struct assignment *a, const struct assignment *b)
+{
+    return a->role == b->role && str_eq_nocase(a->principal_id, b->principal_id) &&
+           str_eq_nocase(a->scope, b->scope);
+}
+
+/* Under the lock. */
+static enum err check_conflict(struct identity *id, const struct assignment *a,
+                               const struct assignment *old, struct diag *d)
+{
+    if (old != NULL && !same_grant(a, old)) {
+        return FAIL_TAG(
+            d, ERR_CONFLICT, "RoleAssignmentUpdateNotPermitted",
+            "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.");
+    }
+    MAP_EACH (&id->assignments, e) {
+        const struct assignment *other = e->value;
+        if (other == old || !same_grant(a, other)) continue;
+        return FAIL_TAG(d, ERR_CONFLICT, "RoleAssignmentExists",
+                        "The role assignment already exists.");
+    }
+    return OK;
+}
+
+enum err assignment_put(struct identity *id, const struct assignment *a, struct assignment *out,
+                        bool *created, struct diag *d)
+{
+    struct assignment mine = *a;
+    str_lower(mine.name);
+    LOCK_SCOPE(&id->lock);
+    const struct assignment *old = map_get(&id->assignments, bytes_str(mine.name));
+    TRY(check_conflict(id, &mine, old, d));
+    if (old == NULL && id->assignments.n_live >= ASSIGNMENTS_MAX) {
+        return FAIL_TAG(d, ERR_LIMIT, "RoleAssignmentLimitExceeded",
+                        "No more role assignments can be created (limit %d).", ASSIGNMENTS_MAX);
+    }
+    bool is_new = old == NULL;
+    if (!is_new) {
+        mine.created_us = old->created_us;
+        memcpy(mine.created_by, old->created_by, sizeof mine.created_by);
+    }
+    TRY(store_one(id, &mine, d)); /* first: what memory grants is on disk */
+    TRY(index_copy(id, &mine, d));
+    LOG(INFO, "identity.role_assigned", F_STR("role", mine.role->name),
+        F_STR("principal", mine.principal_id), F_STR("scope", mine.scope),
+        F_STR("by", mine.updated_by));
+    *created = is_new;
+    *out = mine;
+    return OK;
+}
+
+bool assignment_get(struct identity *id, const char *name, const char *scope,
+                    struct assignment *out)
+{
+    char folded[GUID_TEXT_MAX];
+    if ((size_t)snprintf(folded, sizeof folded, "%s", name) >= sizeof folded) return false;
+    str_lower(folded);
+    LOCK_SCOPE(&id->lock);
+    const struct assignment *a = map_get(&id->assignments, bytes_str(folded));
+    if (a == NULL || !str_eq_nocase(a->scope, scope)) return false;
+    *out = *a;
+    return true;
+}
+
+enum err assignment_delete(struct identity *id, const char *name, struct diag *d)
+{
+    LOCK_SCOPE(&id->lock);
+    struct assignment *a = map_get(&id->assignments, bytes_str(name));
+    if (a == NULL) return OK;
+    TRY(kvstore_delete(id->store, TABLE, a->name, d));
+    LOG(INFO, "identity.role_withdrawn", F_STR("role", a->role->name),
+        F_STR("principal", a->principal_id), F_STR("scope", a->scope));
+    map_remove(&id->assignments, bytes_str(name));
+    free(a);
+    return OK;
+}
+
+enum err assignment_list(struct identity *id, struct assignment **out, size_t *out_n,
+                         struct diag *d)
+{
+    LOCK_SCOPE(&id->lock);
+    size_t n = 0;
+    struct assignment *all = calloc(id->assignments.n_live + 1, sizeof *all);
+    if (all == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    MAP_EACH (&id->assignments, e)
+        all[n++] = *(const struct assignment *)e->value;
+    *out = all;
+    *out_n = n;
+    return OK;
+}
+
+/* --- deciding
+ * --------------------------------------------------------------------------------------- */
+
+static bool is_allowed(struct identity *id, const char *object_id, const char *action, bool is_data,
+                       const char *scope)
+{
+    LOCK_SCOPE(&id->lock);
+    MAP_EACH (&id->assignments, e) {
+        const struct assignment *a = e->value;
+        if (str_eq_nocase(a->principal_id, object_id) && scope_covers(a->scope, scope) &&
+            role_allows(a->role, action, is_data)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum err rbac_authorize(struct identity *id, const char *object_id, const char *action,
+                        bool is_data, const char *scope, struct diag *d)
+{
+    char canonical[RESOURCE_ID_MAX];
+    if (scope_canonical(scope, canonical, NULL) == OK &&
+        is_allowed(id, object_id, action, is_data, canonical)) {
+        return OK;
+    }
+    return FAIL_TAG(d, ERR_DENIED, "AuthorizationFailed", "%s may not %s at %.200s", object_id,
+                    action, scope);
+}

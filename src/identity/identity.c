@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * identity/identity.c - opening the store; what a data directory is born with
+ *
+ * The first start writes everything in one transaction: a crash leaves either nothing or all of it.
+ */
+#include "identity/state.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "base/time.h"
+#include "net/url.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PLATFORM_RESOURCE \
+    "/providers/Keystead/platform" /* no subscription: nobody can ensure or delete it */
+
+static enum err read_directory(struct identity *id, struct diag *d)
+{
+    CLEANUP_BUF struct buf text = {0};
+    CLEANUP_JSON json_t *j = NULL;
+    const struct {
+        const char *name;
+        char *out;
+    } fields[] = {
+        {"tenantId", id->tenant_id},
+        {"subscriptionId", id->subscription_id},
+        {"founderObjectId", id->founder_object_id},
+        {"founderClientId", id->founder_client_id},
+        {"platformObjectId", id->platform_object_id},
+    };
+    TRY(kvstore_get(id->store, "meta", "directory", &text, d));
+    TRY(json_read(buf_view(&text), &j, d));
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const char *value = json_string_value(json_object_get(j, fields[i].name));
+        struct guid g;
+        if (value == NULL || guid_parse(value, &g, NULL) != OK) {
+            return FAIL(d, ERR_CORRUPT, "identity: the directory has no %s", fields[i].name);
+        }
+        guid_format(&g, fields[i].out);
+    }
+    return OK;
+}
+
+static enum err write_directory(struct identity *id, struct diag *d)
+{
+    CLEANUP_JSON json_t *j =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "tenantId", id->tenant_id, "subscriptionId",
+                  id->subscription_id, "founderObjectId", id->founder_object_id, "founderClientId",
+                  id->founder_client_id, "platformObjectId", id->platform_object_id);
+    CLEANUP_BUF struct buf text = {0};
+    if (j == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    TRY(json_write(j, &text, d));
+    return kvstore_put(id->store, "meta", "directory", buf_view(&text), d);
+}
+
+static void random_guid(char out[GUID_TEXT_MAX])
+{
+    struct guid g;
+    guid_random(&g);
+    guid_format(&g, out);
+}
+
+static enum err grant_founder(struct identity *id, const char *role, struct diag *d)
+{
+    struct assignment a = {.role = role_find(role), .created_us = time_now_us()};
+    bool created = false;
+    a.updated_us = a.created_us;
+    random_guid(a.name);
+    memcpy(a.principal_id, id->founder_object_id, sizeof a.principal_id);
+    memcpy(a.created_by, id->founder_object_id, sizeof a.created_by);
+    memcpy(a.updated_by, id->founder_object_id, sizeof a.updated_by);
+    snprintf(a.principal_type, sizeof a.principal_type, "ServicePrincipal");
+    snprintf(a.scope, sizeof a.scope, "/subscriptions/%s", id->subscription_id);
+    return assignment_put(id, &a, &a, &created, d);
+}
+
+/* The founder owns the subscription, and may send to and read his own workspaces: Owner alone has
+ * no data action. He gets none on keys. */
+static enum err found(struct identity *id, char secret[65], struct diag *d)
+{
+    struct principal founder, platform;
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    TRY(kvstore_begin(id->store, &t, d));
+    random_guid(id->tenant_id);
+    random_guid(id->subscription_id);
+    TRY(principal_add_app(id, "founder", &founder, secret, d));
+    TRY(principal_ensure_managed(id, PLATFORM_RESOURCE, &platform, d));
+    memcpy(id->founder_object_id, founder.object_id, sizeof founder.object_id);
+    memcpy(id->founder_client_id, founder.client_id, sizeof founder.client_id);
+    memcpy(id->platform_object_id, platform.object_id, sizeof platform.object_id);
+    TRY(grant_founder(id, ROLE_OWNER, d));
+    TRY(grant_founder(id, ROLE_METRICS_PUBLISHER, d));
+    TRY(grant_founder(id, ROLE_LOG_DATA_READER, d));
+    TRY(signing_key_load(id, d));
+    TRY(write_directory(id, d));
+    TRY(kvstore_commit(&t, d));
+    LOG(INFO, "identity.founded", F_STR("tenant", id->tenant_id));
+    return OK;
+}
+
+static enum err load(struct identity *id, struct diag *d)
+{
+    TRY(principals_load(id, d));
+    TRY(assignments_load(id, d));
+    return signing_key_load(id, d);
+}
+
+static enum err open_store(struct identity *id, const char *dir, struct diag *d)
+{
+    CLEANUP_FREE char *path = os_path(dir, "identity.db"), *root = os_path(dir, "root.key");
+    if (path == NULL || root == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    TRY(os_mkdir(dir, d));
+    return kvstore_open(&id->store, path, root, d);
+}
+
+static enum err set_endpoint(struct identity *id, const char *endpoint, struct diag *d)
+{
+    struct url u;
+    TRY(url_parse(endpoint, &u, d));
+    size_t n = (size_t)((const char *)u.path.p - endpoint);
+    bool bare = u.path.len == 0 || bytes_eq(u.path, BYTES("/"));
+    if (!bare || u.query.p != NULL || u.has_userinfo || n >= sizeof id->endpoint) {
+        return FAIL(d, ERR_INVALID,
+                    "identity: the endpoint \"%.200s\" is more than a host and a port", endpoint);
+    }
+    memcpy(id->endpoint, endpoint, n);
+    return OK;
+}
+
+enum err identity_open(struct identity **out, const struct identity_config *c,
+                       struct identity_founder *founder, struct diag *d)
+{
+    CLEANUP(identity_close) struct identity *id = calloc(1, sizeof *id);
+    if (id == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    pthread_mutex_init(&id->lock, NULL);
+    struct identity_founder f = {0};
+    TRY(set_endpoint(id, c->endpoint, d));
+    TRY(open_store(id, c->dir, d));
+
+    struct diag why = DIAG_INIT;
+    enum err e = read_directory(id, &why);
+    if (e == OK) {
+        e = load(id, d);
+    } else if (e == ERR_NOT_FOUND) {
+        e = found(id, f.client_secret, d);
+    } else {
+        e = FAIL(d, e, "%s", why.text);
+    }
+    if (e == OK) {
+        memcpy(f.tenant_id, id->tenant_id, sizeof f.tenant_id);
+        memcpy(f.subscription_id, id->subscription_id, sizeof f.subscription_id);
+        memcpy(f.client_id, id->founder_client_id, sizeof f.client_id);
+        memcpy(f.object_id, id->founder_object_id, sizeof f.object_id);
+        memcpy(f.platform_object_id, id->platform_object_id, sizeof f.platform_object_id);
+        *founder = f;
+        *out = TAKE(id);
+    }
+    wipe(&f, sizeof f);
+    return e;
+}
+
+void identity_close(struct identity *id)
+{
+    if (id == NULL) return;
+    principals_release(id);
+    assignments_release(id);
+    jwt_keys_free(id->keys);
+    rsa_free(id->signing_key);
+    buf_release(&id->key_set);
+    kvstore_close(id->store);
+    pthread_mutex_destroy(&id->lock);
+    free(id);
+}

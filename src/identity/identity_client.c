@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * identity/identity_client.c - the other end of identity's channels
+ *
+ * (1) cache_lock guards the key set and the issuers: readers verify under it, so a set is never
+ * freed in use. (2) fetch_lock lets one thread ask for a new set, at most once a minute: tokens
+ * with invented key ids must not become traffic.
+ */
+#include "identity/identity_client.h"
+
+#include "base/str.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "identity/route.h"
+#include "identity/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CALL_TIMEOUT_MS 10000
+#define FETCH_EVERY_US  (60 * US_PER_S)
+#define ISSUERS_MAX     8
+
+struct identity_client {
+    struct chan *chan;
+    pthread_rwlock_t cache_lock; /* (1) */
+    struct jwt_keys *keys;       /* NULL = never fetched */
+    json_t *issuers;             /* keeps the texts */
+    const char *issuer_texts[ISSUERS_MAX + 1];
+    pthread_mutex_t fetch_lock; /* (2) */
+    int64_t fetched_us;         /* monotonic */
+};
+
+enum err identity_client_new(struct identity_client **out, struct chan *chan, struct diag *d)
+{
+    struct identity_client *c = calloc(1, sizeof *c);
+    if (c == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    c->chan = chan;
+    pthread_rwlock_init(&c->cache_lock, NULL);
+    pthread_mutex_init(&c->fetch_lock, NULL);
+    *out = c;
+    return OK;
+}
+
+void identity_client_free(struct identity_client *c)
+{
+    if (c == NULL) return;
+    jwt_keys_free(c->keys);
+    json_decref(c->issuers);
+    pthread_rwlock_destroy(&c->cache_lock);
+    pthread_mutex_destroy(&c->fetch_lock);
+    free(c);
+}
+
+static enum err call(struct identity_client *c, enum identity_method m, const struct buf *in,
+                     struct buf *out, struct diag *d)
+{
+    TRY(buf_check(in, d));
+    return chan_call(c->chan, (uint16_t)m, buf_view(in), out, CALL_TIMEOUT_MS, d);
+}
+
+/* --- tokens of callers
+ * -------------------------------------------------------------------------------- */
+
+/* Takes keys and issuers. */
+static void replace_cache(struct identity_client *c, struct jwt_keys *keys, json_t *issuers)
+{
+    pthread_rwlock_wrlock(&c->cache_lock);
+    jwt_keys_free(c->keys);
+    json_decref(c->issuers);
+    c->keys = keys;
+    c->issuers = issuers;
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(issuers) && n < ISSUERS_MAX; i++) {
+        const char *text = json_string_value(json_array_get(issuers, i));
+        if (text != NULL) c->issuer_texts[n++] = text;
+    }
+    c->issuer_texts[n] = NULL;
+    pthread_rwlock_unlock(&c->cache_lock);
+}
+
+static enum err fetch_keys(struct identity_client *c, struct diag *d)
+{
+    LOCK_SCOPE(&c->fetch_lock);
+    if (c->fetched_us != 0 && time_mono_us() - c->fetched_us < FETCH_EVERY_US) return OK;
+    CLEANUP_BUF struct buf none = {0}, text = {0};
+    CLEANUP_JSON json_t *set = NULL;
+    struct jwt_keys *keys = NULL;
+    TRY(call(c, ID_KEYS, &none, &text, d));
+    TRY(json_read(buf_view(&text), &set, d));
+    TRY(jwt_keys_new(&keys, set, d));
+    replace_cache(c, keys, json_incref(json_object_get(set, "issuers")));
+    c->fetched_us = time_mono_us();
+    return OK;
+}
+
+static enum err verify_cached(struct identity_client *c, const char *token,
+                              const char *const *audiences, json_t **claims, bool *want_keys,
+                              struct diag *d)
+{
+    enum err e = ERR_UNAVAILABLE;
+    pthread_rwlock_rdlock(&c->cache_lock);
+    *want_keys = c->keys == NULL;
+    if (c->keys != NULL) {
+        const struct jwt_expect want = {c->issuer_texts, audiences, time_now_us()};
+        e = jwt_verify(token, c->keys, &want, claims, d);
+        *want_keys = e == ERR_DENIED && str_eq(d->tag, "UnknownKey");
+    }
+    pthread_rwlock_unlock(&c->cache_lock);
+    return e;
+}
+
+static bool take_guid(const json_t *claims, const char *name, char out[37])
+{
+    const char *text = json_string_value(json_object_get(claims, name));
+    struct guid g;
+    if (text == NULL || guid_parse(text, &g, NULL) != OK) return false;
+    guid_format(&g, out);
+    return true;
+}
+
+static enum err read_caller(const json_t *claims, struct caller *out, struct diag *d)
+{
+    struct caller who = {0};
+    const char *issuer = json_string_value(json_object_get(claims, "iss"));
+    bool good = take_guid(claims, "oid", who.object_id) &&
+                take_guid(claims, "tid", who.tenant_id) &&
+                (take_guid(claims, "appid", who.app_id) || take_guid(claims, "azp", who.app_id)) &&
+                issuer != NULL &&
+                (size_t)snprintf(who.issuer, sizeof who.issuer, "%s", issuer) < sizeof who.issuer;
+    if (!good) return FAIL_TAG(d, ERR_DENIED, "Malformed", "the token does not say whose it is");
+    *out = who;
+    return OK;
+}
+
+enum err identity_verify(struct identity_client *c, const char *token, const char *const *audiences,
+                         struct caller *out, struct diag *d)
+{
+    CLEANUP_JSON json_t *claims = NULL;
+    struct diag why = DIAG_INIT;
+    bool want_keys = false;
+    enum err e = verify_cached(c, token, audiences, &claims, &want_keys, &why);
+    if (want_keys) {
+        TRY(fetch_keys(c, d));
+        diag_reset(&why);
+        e = verify_cached(c, token, audiences, &claims, &want_keys, &why);
+    }
+    if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    return read_caller(claims, out, d);
+}
+
+/* --- questions
+ * ------------------------------------------------------------------------------------------- */
+
+enum err identity_authorize(struct identity_client *c, const char *object_id, const char *action,
+                            bool is_data, const char *scope, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    wire_put_text(&in, object_id);
+    wire_put_text(&in, action);
+    buf_u8(&in, is_data);
+    wire_put_text(&in, scope);
+    return call(c, ID_AUTHORIZE, &in, NULL, d);
+}
+
+static bool read_guid(struct rd *r, char out[37])
+{
+    struct bytes text = rd_blob(r);
+    if (r->bad || text.len != 36) return false;
+    memcpy(out, text.p, 36);
+    out[36] = 0;
+    return true;
+}
+
+enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,
+                                 struct managed_identity *out, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, answer = {0};
+    struct managed_identity m;
+    wire_put_text(&in, arm_id);
+    TRY(call(c, ID_MANAGED_ENSURE, &in, &answer, d));
+    struct rd r = rd_from(buf_view(&answer));
+    if (!read_guid(&r, m.principal_id) || !read_guid(&r, m.client_id) ||
+        !read_guid(&r, m.tenant_id)) {
+        return FAIL(d, ERR_INTERNAL, "identity: an answer that cannot be read");
+    }
+    *out = m;
+    return OK;
+}
+
+enum err identity_managed_delete(struct identity_client *c, const char *arm_id, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    wire_put_text(&in, arm_id);
+    return call(c, ID_MANAGED_DELETE, &in, NULL, d);
+}
+
+enum err identity_token(struct identity_client *c, const char *principal_id, const char *resource,
+                        struct buf *token, int64_t *expires_us, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, answer = {0};
+    wire_put_text(&in, principal_id);
+    wire_put_text(&in, resource);
+    TRY(call(c, ID_TOKEN, &in, &answer, d));
+    struct rd r = rd_from(buf_view(&answer));
+    struct bytes text = rd_blob(&r);
+    int64_t until = (int64_t)rd_u64(&r);
+    if (!rd_done(&r)) return FAIL(d, ERR_INTERNAL, "identity: an answer that cannot be read");
+    buf_bytes(token, text);
+    TRY(buf_check(token, d));
+    *expires_us = until;
+    return OK;
+}
+
+/* --- requests passed on
+ * ------------------------------------------------------------------------------------ */
+
+enum err identity_forward(struct identity_client *c, const struct http_request *req,
+                          struct http_response *res, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, answer = {0};
+    wire_put_request(&in, req);
+    TRY(call(c, ID_FORWARD, &in, &answer, d));
+    struct rd r = rd_from(buf_view(&answer));
+    return wire_response(&r, res, d);
+}
+
+bool identity_owns_path(const char *path)
+{
+    struct route_match m;
+    return route_find(path, &m);
+}
