@@ -35,7 +35,7 @@ static json_t *find_doc(struct arm *a, const char *workspace, const char *scope)
     return NULL;
 }
 
-bool account_find(struct arm *a, const char *workspace, const char *scope, uint8_t out[16])
+bool arm_account_find(struct arm *a, const char *workspace, const char *scope, uint8_t out[16])
 {
     CLEANUP_JSON json_t *doc = find_doc(a, workspace, scope);
     return doc != NULL && json_is_true(json_object_get(doc, "ready")) && account_id(doc, out);
@@ -78,8 +78,8 @@ static enum err mark_ready(struct arm *a, const json_t *doc, struct diag *d)
     return docs_commit(a->docs, &c, d);
 }
 
-enum err account_ensure(struct arm *a, const char *workspace, const char *cluster_id,
-                        uint8_t out[16], struct diag *d)
+enum err arm_account_ensure(struct arm *a, const char *workspace, const char *cluster_id,
+                            uint8_t out[16], struct diag *d)
 {
     char scope[ARM_ID_MAX];
     snprintf(scope, sizeof scope, "%s", cluster_id[0] != '\0' ? cluster_id : SCOPE_PLATFORM);
@@ -99,7 +99,7 @@ enum err account_ensure(struct arm *a, const char *workspace, const char *cluste
 
 enum err arm_platform_account(struct arm *a, uint8_t out[16], struct diag *d)
 {
-    return account_ensure(a, "", "", out, d);
+    return arm_account_ensure(a, "", "", out, d);
 }
 
 /* --- keys come and go ---------------------------------------------------------------------------
@@ -110,7 +110,7 @@ static bool has_key(enum key_state s)
     return s == KEY_ACTIVE || s == KEY_STALE || s == KEY_RESTORING;
 }
 
-enum err accounts_open(struct arm *a, struct diag *d)
+enum err arm_accounts_open(struct arm *a, struct diag *d)
 {
     CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_ACCOUNT, NULL, NULL);
     size_t i;
@@ -133,7 +133,7 @@ enum err accounts_open(struct arm *a, struct diag *d)
 enum err arm_key_changed(struct arm *a, const uint8_t account[16], enum key_state now,
                          struct diag *d)
 {
-    if (a->store == NULL) return OK; /* accounts_open() will see the state */
+    if (a->store == NULL) return OK; /* arm_accounts_open() will see the state */
     if (now == KEY_REVOKED || now == KEY_SUSPENDED) store_account_lock(a->store, account);
     if (now == KEY_RESTORING) return store_account_open(a->store, account, d);
     return OK;
@@ -203,7 +203,7 @@ static void copy(char *to, size_t n, const json_t *doc, const char *name)
 /* (2) */
 static void choose_account(struct arm *a, struct workspace *w, const char *workspace_key)
 {
-    w->has_account = account_find(a, w->customer_id, SCOPE_PLATFORM, w->account);
+    w->has_account = arm_account_find(a, w->customer_id, SCOPE_PLATFORM, w->account);
     CLEANUP_FREE char *link_key = str_fmt("%s/linkedservices/cluster", workspace_key);
     CLEANUP_JSON json_t *link = link_key != NULL ? arm_doc(a, link_key) : NULL;
     if (link == NULL || !str_eq(json_string_value(json_object_get(link, "state")), "Succeeded")) {
@@ -216,7 +216,7 @@ static void choose_account(struct arm *a, struct workspace *w, const char *works
     CLEANUP_JSON json_t *cluster = arm_doc(a, scope);
     uint8_t id[16];
     if (!json_is_true(json_object_get(cluster, "keyed")) ||
-        !account_find(a, w->customer_id, scope, id)) {
+        !arm_account_find(a, w->customer_id, scope, id)) {
         return;
     }
     memcpy(w->account, id, sizeof id);

@@ -58,7 +58,7 @@ enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d)
 enum err arm_start(struct arm *a, struct store *store, struct diag *d)
 {
     a->store = store;
-    TRY(accounts_open(a, d));
+    TRY(arm_accounts_open(a, d));
     return operations_resume(a->operations, d);
 }
 

@@ -36,7 +36,7 @@ static enum err set_key(struct arm *a, const json_t *doc, const json_t *key, str
     json_t *link;
     json_array_foreach (links, i, link) { /* (1) */
         uint8_t account[16];
-        TRY(account_ensure(a, doc_str(link, "customerId"), doc_str(doc, "id"), account, d));
+        TRY(arm_account_ensure(a, doc_str(link, "customerId"), doc_str(doc, "id"), account, d));
     }
     return OK;
 }
@@ -68,7 +68,7 @@ static bool all_have_accounts(struct arm *a, const json_t *doc)
     json_t *link;
     uint8_t account[16];
     json_array_foreach (links, i, link) {
-        if (!account_find(a, doc_str(link, "customerId"), scope, account)) return false;
+        if (!arm_account_find(a, doc_str(link, "customerId"), scope, account)) return false;
     }
     return true;
 }

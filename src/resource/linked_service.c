@@ -236,7 +236,7 @@ static enum err link_work(struct arm *a, const json_t *op, struct diag *d)
     if (cluster == NULL) return FAIL_TAG(d, ERR_NOT_FOUND, "ResourceNotFound", NO_CLUSTER);
     if (!json_is_true(json_object_get(cluster, "keyed"))) return OK;
     uint8_t account[16];
-    return account_ensure(a, doc_str(link, "customerId"), doc_str(cluster, "id"), account, d);
+    return arm_account_ensure(a, doc_str(link, "customerId"), doc_str(cluster, "id"), account, d);
 }
 
 static enum err link_settle(struct arm *a, const json_t *op, const struct diag *failure,
@@ -255,7 +255,7 @@ static enum err link_settle(struct arm *a, const json_t *op, const struct diag *
     str_lower(scope);
     uint8_t account[16];
     if (json_is_true(json_object_get(cluster, "keyed")) &&
-        !account_find(a, doc_str(link, "customerId"), scope, account)) {
+        !arm_account_find(a, doc_str(link, "customerId"), scope, account)) {
         return FAIL(d, ERR_CONFLICT, "the cluster got its first key meanwhile");
     }
     json_t *done = json_deep_copy(link);

@@ -114,10 +114,10 @@ void arm_async_headers(struct arm_call *c, const char *location, const char *ope
 /* The account of (workspace, scope): found or made, wrapped by custody, open in the store. Calls
  * other processes: not under DOCS_WRITE(). workspace "" is the store's own. cluster "" is the
  * platform. */
-enum err account_ensure(struct arm *a, const char *workspace, const char *cluster_id,
-                        uint8_t out[16], struct diag *d);
-bool account_find(struct arm *a, const char *workspace, const char *scope, uint8_t out[16]);
-enum err accounts_open(struct arm *a, struct diag *d); /* at start: those whose key is there */
+enum err arm_account_ensure(struct arm *a, const char *workspace, const char *cluster_id,
+                            uint8_t out[16], struct diag *d);
+bool arm_account_find(struct arm *a, const char *workspace, const char *scope, uint8_t out[16]);
+enum err arm_accounts_open(struct arm *a, struct diag *d); /* at start: those whose key is there */
 /* Recomputes what arm_workspace() answers, from the documents. workspace_key: ARM id in lower case.
  */
 enum err index_refresh(struct arm *a, const char *workspace_key, struct diag *d);

@@ -348,7 +348,7 @@ static enum err create_work(struct arm *a, const json_t *op, struct diag *d)
     CLEANUP_JSON json_t *doc = workspace_of(a, op, key);
     if (doc == NULL) return FAIL(d, ERR_NOT_FOUND, "the workspace is gone");
     uint8_t account[16];
-    return account_ensure(a, doc_str(doc, "customerId"), "", account, d);
+    return arm_account_ensure(a, doc_str(doc, "customerId"), "", account, d);
 }
 
 static enum err create_settle(struct arm *a, const json_t *op, const struct diag *failure,
