@@ -6,7 +6,8 @@
 
 extern const struct fn_family *const fn_families[]; /* ends with NULL */
 
-extern const struct fn_family fn_arith, fn_compare, fn_logic, fn_strop, fn_list, fn_convert;
+extern const struct fn_family fn_arith, fn_compare, fn_logic, fn_strop, fn_list, fn_convert,
+    fn_string, fn_regex;
 
 static inline bool str_is_operator(const char *name)
 {

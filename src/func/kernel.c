@@ -125,6 +125,49 @@ uint64_t *out_nulls(struct fn_cx *cx, struct vec *out)
     return bits;
 }
 
+enum err rows_begin(struct fn_cx *cx, struct rows_out *r, enum type t, uint32_t n, struct vec *out)
+{
+    void *data;
+    *r = (struct rows_out){0};
+    TRY(out_flat(cx, t, n, out, &data));
+    r->rows = data;
+    return OK;
+}
+
+void row_end(struct rows_out *r)
+{
+    r->rows[r->n++].len = r->b.len - r->from;
+    r->from = r->b.len;
+}
+
+void rows_release(struct rows_out *r)
+{
+    buf_release(&r->b);
+}
+
+enum err rows_end(struct fn_cx *cx, struct rows_out *r, struct vec *out)
+{
+    TRY(buf_check(&r->b, cx->d));
+    struct bytes all = {0};
+    if (r->b.len != 0) {
+        all = arena_bytes(cx->a, buf_view(&r->b));
+        if (all.p == NULL) return out_full(cx);
+    }
+    for (uint32_t i = 0; i < r->n; i++) {
+        struct bytes *row = &r->rows[i];
+        size_t len = row->len;
+        if (len != 0) row->p = all.p;
+        if (out->type == T_DYNAMIC && (len == 0 || *row->p == 'n')) {
+            *row = (struct bytes){0};
+            if (out->nulls == NULL && out_nulls(cx, out) == NULL) return out_full(cx);
+            bit_set((uint64_t *)(uintptr_t)out->nulls, i);
+        }
+        if (len != 0) all.p += len;
+    }
+    buf_release(&r->b);
+    return OK;
+}
+
 bool const_str(const struct fn_call *c, uint32_t i, struct bytes *out)
 {
     if (i >= c->n_args || c->consts == NULL || c->consts[i] == NULL ||

@@ -44,6 +44,31 @@ struct fn_family {
 #define ARG_DYNAMIC  ARG(TM(T_DYNAMIC))
 #define ARG_ARRAY    ARG_DYNAMIC
 
+/* One row of a table; the arguments come last. */
+#define FN(name_, min, max, ret_, flags_, eval_, doc_, example_, expect_, ...)                   \
+    {                                                                                            \
+        .name = (name_), .arity_min = (min), .arity_max = (max), .args = {__VA_ARGS__},          \
+        .ret = (ret_), .flags = (flags_), .eval = (eval_), .doc = (doc_), .example = (example_), \
+        .expect = (expect_)                                                                      \
+    }
+#define STRICT FN_NULL_IN_NULL_OUT
+
+/* The head of a kernel. */
+#define EVAL(name)                                                     \
+    static enum err name(struct fn_cx *cx, const struct fn_call *call, \
+                         const struct vec *const *args, uint32_t n, struct vec *out)
+/* A kernel that computes one row after the other: `body` sees i and assigns to r[i]. */
+#define EVAL_ROWS(name, type_, ctype, body)         \
+    EVAL(name)                                      \
+    {                                               \
+        void *data_;                                \
+        (void)call, (void)args;                     \
+        TRY(out_flat(cx, (type_), n, out, &data_)); \
+        ctype *r = data_;                           \
+        for (uint32_t i = 0; i < n; i++)            \
+            body return OK;                         \
+    }
+
 /* --- operands ----------------------------------------------------------------------------------
  */
 
@@ -112,11 +137,20 @@ enum err out_flat(struct fn_cx *cx, enum type t, uint32_t n, struct vec *out, vo
 uint64_t *out_nulls(struct fn_cx *cx, struct vec *out);
 enum err out_full(struct fn_cx *cx); /* ERR_LIMIT */
 
-/* A row's argument as a value; a constant of the call for prepare(). */
-static inline struct value arg_value(const struct vec *v, uint32_t i)
-{
-    return vec_value(v, i);
-}
+/* Rows of text or of dynamic values, written one after the other into one buffer. What was added to
+ * b since the last row_end() is the row; a dynamic row of no bytes is null. */
+struct rows_out {
+    struct buf b;
+    struct bytes *rows; /* of the result; until the end only the lengths */
+    uint32_t n;
+    size_t from;
+};
+enum err rows_begin(struct fn_cx *cx, struct rows_out *r, enum type t, uint32_t n, struct vec *out);
+void row_end(struct rows_out *r);
+enum err rows_end(struct fn_cx *cx, struct rows_out *r, struct vec *out); /* releases the buffer */
+void rows_release(struct rows_out *r); /* on the way out of a failure */
+#define CLEANUP_ROWS __attribute__((cleanup(rows_release)))
+
 /* The constant text or number of argument i, when there is such an argument and it is one. */
 bool const_str(const struct fn_call *c, uint32_t i, struct bytes *out);
 bool const_i64(const struct fn_call *c, uint32_t i, int64_t *out);
