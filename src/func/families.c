@@ -4,5 +4,5 @@
 
 const struct fn_family *const fn_families[] = {
     &fn_arith,   &fn_compare, &fn_logic, &fn_strop, &fn_list,
-    &fn_convert, &fn_string,  &fn_regex, NULL,
+    &fn_convert, &fn_string,  &fn_regex, &fn_dynamic, NULL,
 };

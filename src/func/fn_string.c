@@ -12,11 +12,11 @@
 /* --- length and order --------------------------------------------------------------------------
  */
 
-EVAL_ROWS(eval_strlen, T_LONG, int64_t, r[i] = (int64_t)utf8_count(vec_str(args[0], i));)
-EVAL_ROWS(eval_string_size, T_LONG, int64_t, r[i] = (int64_t)vec_str(args[0], i).len;)
-EVAL_ROWS(eval_strcmp, T_LONG, int64_t, r[i] = bytes_cmp(vec_str(args[0], i), vec_str(args[1], i));)
-EVAL_ROWS(eval_isascii, T_BOOL, uint8_t, r[i] = text_ascii(vec_str(args[0], i));)
-EVAL_ROWS(eval_isutf8, T_BOOL, uint8_t, r[i] = utf8_valid(vec_str(args[0], i));)
+EVAL_ROWS(eval_strlen, T_LONG, int64_t, r[i] = (int64_t)utf8_count(vec_str(args[0], i)))
+EVAL_ROWS(eval_string_size, T_LONG, int64_t, r[i] = (int64_t)vec_str(args[0], i).len)
+EVAL_ROWS(eval_strcmp, T_LONG, int64_t, r[i] = bytes_cmp(vec_str(args[0], i), vec_str(args[1], i)))
+EVAL_ROWS(eval_isascii, T_BOOL, uint8_t, r[i] = text_ascii(vec_str(args[0], i)))
+EVAL_ROWS(eval_isutf8, T_BOOL, uint8_t, r[i] = utf8_valid(vec_str(args[0], i)))
 
 /* --- case and order of characters --------------------------------------------------------------
  */

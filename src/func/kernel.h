@@ -65,8 +65,10 @@ struct fn_family {
         (void)call, (void)args;                     \
         TRY(out_flat(cx, (type_), n, out, &data_)); \
         ctype *r = data_;                           \
-        for (uint32_t i = 0; i < n; i++)            \
-            body return OK;                         \
+        for (uint32_t i = 0; i < n; i++) {          \
+            body;                                   \
+        }                                           \
+        return OK;                                  \
     }
 
 /* --- operands ----------------------------------------------------------------------------------
