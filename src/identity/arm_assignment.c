@@ -161,7 +161,7 @@ static void get(struct endpoint *e, const char *scope)
     }
 }
 
-static void delete (struct endpoint *e, const char *scope)
+static void take_away(struct endpoint *e, const char *scope)
 {
     struct assignment a;
     if (!assignment_get(e->id, e->at.name, scope, &a)) {
@@ -231,6 +231,6 @@ void serve_assignments(struct endpoint *e)
     } else if (str_eq(e->req->method, "PUT")) {
         if (arm_enter(e, WRITE, scope)) put(e, scope);
     } else {
-        if (arm_enter(e, DELETE, scope)) delete (e, scope);
+        if (arm_enter(e, DELETE, scope)) take_away(e, scope);
     }
 }

@@ -44,17 +44,16 @@ static json_t *document(const struct identity *id, enum token_kind kind)
     };
     char issuer[ISSUER_MAX], rest[128];
     token_issuer(id, kind, issuer);
-    json_t *j =
-        json_pack("{s:s, s:[s, s, s], s:[s], s:[s], s:[s, s, s, s], s:[s], s:[s], s:[s, s, s, s, "
-                  "s, s, s, s, s, s], "
-                  "s:n, s:s}",
-                  "issuer", issuer, "token_endpoint_auth_methods_supported", "client_secret_post",
-                  "client_secret_basic", "private_key_jwt", "response_modes_supported", "query",
-                  "subject_types_supported", "pairwise", "response_types_supported", "code",
-                  "id_token", "code id_token", "token", "scopes_supported", "openid",
-                  "id_token_signing_alg_values_supported", "RS256", "claims_supported", "sub",
-                  "iss", "aud", "exp", "iat", "nbf", "oid", "tid", "appid", "ver",
-                  "tenant_region_scope", "cloud_instance_name", strstr(id->endpoint, "://") + 3);
+    json_t *j = json_pack(
+        "{s:s, s:[s, s], s:[s], s:[s], s:[s, s, s, s], s:[s], s:[s], s:[s, s, s, s, "
+        "s, s, s, s, s, s], "
+        "s:n, s:s}",
+        "issuer", issuer, "token_endpoint_auth_methods_supported", "client_secret_post",
+        "client_secret_basic", "response_modes_supported", "query", "subject_types_supported",
+        "pairwise", "response_types_supported", "code", "id_token", "code id_token", "token",
+        "scopes_supported", "openid", "id_token_signing_alg_values_supported", "RS256",
+        "claims_supported", "sub", "iss", "aud", "exp", "iat", "nbf", "oid", "tid", "appid", "ver",
+        "tenant_region_scope", "cloud_instance_name", strstr(id->endpoint, "://") + 3);
     bool good = j != NULL;
     for (size_t i = 0; good && i < sizeof urls / sizeof *urls; i++) {
         snprintf(rest, sizeof rest, "/%s%s", kind == TOKEN_ADFS ? "adfs" : id->tenant_id,

@@ -320,8 +320,8 @@ TEST(route, only_what_identity_answers_is_its_own)
         "/v1.0/me",
         "/providers/Microsoft.Authorization/roleDefinitions",
         "/subscriptions/s/providers/microsoft.authorization/roleassignments/x",
-        "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v/keys/k/providers/"
-        "Microsoft.Authorization/roleAssignments/x"};
+        ("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v/keys/k/providers/"
+         "Microsoft.Authorization/roleAssignments/x")};
     static const char *const not_ours[] = {
         "",
         "/",
@@ -334,8 +334,8 @@ TEST(route, only_what_identity_answers_is_its_own)
         "/subscriptions/s/providers/Microsoft.Authorization/",
         "/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/x/y",
         "/subscriptions/s/providers/Microsoft.Authorization/roleAssignmentsX/y",
-        "/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/x/providers/"
-        "Microsoft.KeyVault/vaults/v"};
+        ("/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/x/providers/"
+         "Microsoft.KeyVault/vaults/v")};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (!identity_owns_path(ours[i])) fail_msg("not taken: %s", ours[i]);
     }
