@@ -75,6 +75,20 @@ static void set_name(json_t *o, const char *name, const char *value)
     set(o, name, value[0] != '\0' ? json_string(value) : json_null());
 }
 
+/* custody names a version by its whole URI; people and scripts by its last part. */
+static void shorten_versions(json_t *row)
+{
+    size_t i;
+    json_t *wrap;
+    json_array_foreach (json_get(row, "wraps"), i, wrap) {
+        const char *id = json_get_str(wrap, "version"),
+                   *slash = id != NULL ? strrchr(id, '/') : NULL;
+        if (slash == NULL) continue;
+        set(wrap, "kek", json_string(id));
+        set(wrap, "version", json_string(slash + 1));
+    }
+}
+
 /* custody knows ids; people know names. */
 static void add_names(struct api *a, json_t *row)
 {
