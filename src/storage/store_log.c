@@ -256,6 +256,15 @@ static bool is_covered(const struct log_file *f, const struct account *a)
     return f->complete;
 }
 
+/* A file without rows yet is no burden: somebody is about to write to it. */
+static bool holds_any(const struct log_file *f)
+{
+    for (uint32_t i = 0; i < f->entry.n_tables; i++) {
+        if (f->entry.tables[i].last != 0) return true;
+    }
+    return false;
+}
+
 static enum err remove_entry(struct store *s, const uint8_t file_id[16], struct diag *d)
 {
     char id[33];
@@ -298,7 +307,7 @@ enum err log_drop_covered(struct account *a, struct diag *d)
 {
     pthread_mutex_lock(&a->log_lock);
     pthread_mutex_lock(&a->lock);
-    bool covered = a->log != NULL && is_covered(a->log, a);
+    bool covered = a->log != NULL && holds_any(a->log) && is_covered(a->log, a);
     pthread_mutex_unlock(&a->lock);
     /* An append that comes in between goes to this file still: then it is not covered below, and
      * stays. */
