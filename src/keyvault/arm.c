@@ -57,14 +57,14 @@ static enum err check_version(const struct http_request *req, struct diag *d)
         v);
 }
 
-enum err arm_handle_vaults(struct call *c, struct diag *d)
+enum err kv_arm_handle_vaults(struct call *c, struct diag *d)
 {
     const char *segments[SEGMENTS_MAX];
-    size_t n = split_path(c->req->a, c->req->path, segments, SEGMENTS_MAX);
+    size_t n = kv_split_path(c->req->a, c->req->path, segments, SEGMENTS_MAX);
     bool known = false;
     for (size_t i = 0; n <= SEGMENTS_MAX && i < sizeof routes / sizeof routes[0]; i++) {
         struct arm_args a = {0};
-        if (!path_matches(routes[i].path, segments, n, a.v)) continue;
+        if (!kv_path_matches(routes[i].path, segments, n, a.v)) continue;
         known = true;
         if (!str_eq(routes[i].method, c->req->method)) continue;
         TRY(check_version(c->req, d));
@@ -91,7 +91,7 @@ enum err arm_handle_vaults(struct call *c, struct diag *d)
 
 static enum err may(const struct call *c, const char *action, const char *scope, struct diag *d)
 {
-    if (scope == NULL) return out_of_memory(d);
+    if (scope == NULL) return kv_out_of_memory(d);
     struct diag why = DIAG_INIT;
     enum err e =
         c->kv->config.authorize(c->kv->config.ctx, c->who.object_id, action, false, scope, &why);
@@ -131,10 +131,10 @@ static enum err find_at(const struct call *c, const struct arm_args *a, json_t *
                         struct diag *d)
 {
     const char *path = vault_path(c, a);
-    if (path == NULL) return out_of_memory(d);
+    if (path == NULL) return kv_out_of_memory(d);
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(vault_find(c->kv, a->v[2], &vault, d));
-    if (vault == NULL || vault_is_deleted(vault) || !is_at(vault, path)) {
+    TRY(kv_vault_find(c->kv, a->v[2], &vault, d));
+    if (vault == NULL || kv_vault_is_deleted(vault) || !is_at(vault, path)) {
         return FAIL_TAG(
             d, ERR_NOT_FOUND, "ResourceNotFound",
             "The Resource 'Microsoft.KeyVault/vaults/%s' under resource group '%s' was not found. "
@@ -163,7 +163,7 @@ static json_t *shown(const json_t *vault)
 static void reply_vault(struct call *c, int status, const json_t *vault)
 {
     CLEANUP_JSON json_t *j = shown(vault);
-    reply_json(c->res, status, j);
+    kv_reply_json(c->res, status, j);
 }
 
 /* --- one vault --- */
@@ -213,12 +213,13 @@ static enum err next_vault(struct call *c, const struct arm_args *a, bool patch,
     if (patch) {
         TRY(find_at(c, a, &old, d));
     } else {
-        TRY(vault_find(c->kv, a->v[2], &old, d));
+        TRY(kv_vault_find(c->kv, a->v[2], &old, d));
     }
-    if (vault_is_deleted(old)) return recover_vault(c, a, old, out, d);
+    if (kv_vault_is_deleted(old)) return recover_vault(c, a, old, out, d);
     if (old != NULL && !is_at(old, vault_path(c, a))) return name_taken(a, d);
-    TRY(vault_apply(c->kv, &id, c->body, old, patch, out, d));
-    if (old == NULL) TRY(vault_remove(c->kv, a->v[2], d)); /* what may be left of an earlier one */
+    TRY(kv_vault_apply(c->kv, &id, c->body, old, patch, out, d));
+    if (old == NULL)
+        TRY(kv_vault_remove(c->kv, a->v[2], d)); /* what may be left of an earlier one */
     return OK;
 }
 
@@ -231,7 +232,7 @@ static enum err change_vault(struct call *c, const struct arm_args *a, bool patc
         CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
         TRY(kvstore_begin(c->kv->store, &t, d));
         TRY(next_vault(c, a, patch, &vault, d));
-        TRY(vault_save(c->kv, vault, d));
+        TRY(kv_vault_save(c->kv, vault, d));
         TRY(kvstore_commit(&t, d));
     }
     LOG(INFO, "vault.written", F_STR("vault", a->v[2]), F_STR("by", c->who.object_id));
@@ -262,9 +263,9 @@ static enum err delete_vault(struct call *c, const struct arm_args *a, struct di
         return OK;
     }
     if (e != OK) return FAIL(d, e, "%s", why.text);
-    TRY(vault_delete(c->kv, vault, d));
+    TRY(kv_vault_delete(c->kv, vault, d));
     TRY(kvstore_commit(&t, d));
-    tidy_wake(c->kv->tidy);
+    kv_tidy_wake(c->kv->tidy);
     c->res->status = 200;
     return OK;
 }
@@ -278,10 +279,10 @@ static enum err change_policies(struct call *c, const struct arm_args *a, struct
         TRY(kvstore_begin(c->kv->store, &t, d));
         TRY(find_at(c, a, &vault, d));
         json_t *p = json_get(vault, "properties");
-        TRY(policy_change(json_get(p, "accessPolicies"), a->v[3],
-                          json_at(c->body, "properties", "accessPolicies", NULL), &policies, d));
+        TRY(kv_policy_change(json_get(p, "accessPolicies"), a->v[3],
+                             json_at(c->body, "properties", "accessPolicies", NULL), &policies, d));
         TRY(json_put(p, "accessPolicies", json_incref(policies), d));
-        TRY(vault_save(c->kv, vault, d));
+        TRY(kv_vault_save(c->kv, vault, d));
         TRY(kvstore_commit(&t, d));
     }
     LOG(INFO, "vault.policies_changed", F_STR("vault", a->v[2]), F_STR("verb", a->v[3]),
@@ -291,7 +292,7 @@ static enum err change_policies(struct call *c, const struct arm_args *a, struct
                   arena_fmt(c->req->a, "%s/accessPolicies/", json_get_str(vault, "id")), "type",
                   "Microsoft.KeyVault/vaults/accessPolicies", "location",
                   json_get(vault, "location"), "properties", "accessPolicies", policies);
-    reply_json(c->res, 200, j);
+    kv_reply_json(c->res, 200, j);
     return OK;
 }
 
@@ -320,7 +321,7 @@ static json_t *shown_deleted(const json_t *vault)
                   name, "type", "Microsoft.KeyVault/deletedVaults", "properties", "vaultId", id,
                   "location", location, "deletionDate", on, "scheduledPurgeDate", purge);
     copy_member(json_get(j, "properties"), vault, "tags");
-    if (vault_purge_protected(vault)) {
+    if (kv_vault_purge_protected(vault)) {
         json_object_set_new(json_get(j, "properties"), "purgeProtectionEnabled", json_true());
     }
     return j;
@@ -331,7 +332,8 @@ static enum err list_one(void *ctx, const char *key, json_t *vault, struct diag 
     struct listing *l = ctx;
     (void)key, (void)d;
     const char *id = json_get_str(vault, "id");
-    if (is_due(vault) || vault_is_deleted(vault) != l->deleted || !str_starts_nocase(id, l->prefix))
+    if (kv_is_due(vault) || kv_vault_is_deleted(vault) != l->deleted ||
+        !str_starts_nocase(id, l->prefix))
         return OK;
     json_array_append_new(l->items, l->deleted ? shown_deleted(vault) : shown(vault));
     return OK;
@@ -339,12 +341,12 @@ static enum err list_one(void *ctx, const char *key, json_t *vault, struct diag 
 
 static enum err list(struct call *c, const char *prefix, bool deleted, struct diag *d)
 {
-    if (prefix == NULL) return out_of_memory(d);
+    if (prefix == NULL) return kv_out_of_memory(d);
     struct listing l = {prefix, deleted, json_array()};
-    enum err e = doc_each(c->kv, "vault", "", list_one, &l, d);
+    enum err e = kv_doc_each(c->kv, "vault", "", list_one, &l, d);
     CLEANUP_JSON json_t *j = json_pack("{s:o}", "value", l.items);
     TRY(e);
-    reply_json(c->res, 200, j);
+    kv_reply_json(c->res, 200, j);
     return OK;
 }
 
@@ -373,10 +375,10 @@ static enum err find_deleted(const struct call *c, const struct arm_args *a, jso
                              struct diag *d)
 {
     const char *prefix = arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]);
-    if (prefix == NULL) return out_of_memory(d);
+    if (prefix == NULL) return kv_out_of_memory(d);
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(vault_find(c->kv, a->v[2], &vault, d));
-    if (!vault_is_deleted(vault) || !str_starts_nocase(json_get_str(vault, "id"), prefix)) {
+    TRY(kv_vault_find(c->kv, a->v[2], &vault, d));
+    if (!kv_vault_is_deleted(vault) || !str_starts_nocase(json_get_str(vault, "id"), prefix)) {
         return FAIL_TAG(d, ERR_NOT_FOUND, "DeletedVaultNotFound",
                         "The specified deleted vault '%s' does not exist.", a->v[2]);
     }
@@ -390,7 +392,7 @@ static enum err get_deleted(struct call *c, const struct arm_args *a, struct dia
     CLEANUP_JSON json_t *vault = NULL;
     TRY(find_deleted(c, a, &vault, d));
     CLEANUP_JSON json_t *j = shown_deleted(vault);
-    reply_json(c->res, 200, j);
+    kv_reply_json(c->res, 200, j);
     return OK;
 }
 
@@ -401,12 +403,12 @@ static enum err purge_deleted(struct call *c, const struct arm_args *a, struct d
     TRY(kvstore_begin(c->kv->store, &t, d));
     CLEANUP_JSON json_t *vault = NULL;
     TRY(find_deleted(c, a, &vault, d));
-    if (vault_purge_protected(vault)) {
+    if (kv_vault_purge_protected(vault)) {
         return BAD(d,
                    "Operation 'DeletedVaultPurge' is not allowed: vault '%s' has purge protection.",
                    a->v[2]);
     }
-    TRY(vault_remove(c->kv, a->v[2], d));
+    TRY(kv_vault_remove(c->kv, a->v[2], d));
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "vault.purged", F_STR("vault", a->v[2]), F_STR("by", c->who.object_id));
     c->res->status = 200;
@@ -419,14 +421,14 @@ static enum err check_name(struct call *c, const struct arm_args *a, struct diag
     const char *name = json_get_str(c->body, "name");
     if (name == NULL) return BAD(d, "The request has no name.");
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(vault_find(c->kv, name, &vault, d));
+    TRY(kv_vault_find(c->kv, name, &vault, d));
     CLEANUP_JSON json_t *j =
-        !vault_name_valid(name)
+        !kv_vault_name_valid(name)
             ? json_pack("{s:b, s:s, s:s}", "nameAvailable", 0, "reason", "AccountNameInvalid",
                         "message", "The vault name is not valid.")
         : vault != NULL ? json_pack("{s:b, s:s, s:s}", "nameAvailable", 0, "reason",
                                     "AlreadyExists", "message", "The vault name is already in use.")
                         : json_pack("{s:b}", "nameAvailable", 1);
-    reply_json(c->res, 200, j);
+    kv_reply_json(c->res, 200, j);
     return OK;
 }

@@ -2,8 +2,8 @@
 /* keyvault/docs.c - JSON documents in the sealed store */
 #include "keyvault/service.h"
 
-enum err doc_get(struct keyvault *kv, const char *table, const char *key, json_t **out,
-                 struct diag *d)
+enum err kv_doc_get(struct keyvault *kv, const char *table, const char *key, json_t **out,
+                    struct diag *d)
 {
     CLEANUP_BUF struct buf b = {0};
     struct diag why = DIAG_INIT;
@@ -16,10 +16,10 @@ enum err doc_get(struct keyvault *kv, const char *table, const char *key, json_t
     return json_read(buf_view(&b), out, d);
 }
 
-enum err doc_put(struct keyvault *kv, const char *table, const char *key, const json_t *j,
-                 struct diag *d)
+enum err kv_doc_put(struct keyvault *kv, const char *table, const char *key, const json_t *j,
+                    struct diag *d)
 {
-    if (j == NULL) return out_of_memory(d);
+    if (j == NULL) return kv_out_of_memory(d);
     CLEANUP_BUF struct buf b = {0};
     TRY(json_write(j, &b, d));
     return kvstore_put(kv->store, table, key, buf_view(&b), d);
@@ -38,14 +38,14 @@ static enum err visit_row(void *ctx, const char *key, struct bytes value, struct
     return w->visit(w->ctx, key, j, d);
 }
 
-enum err doc_each(struct keyvault *kv, const char *table, const char *prefix, doc_visit *visit,
-                  void *ctx, struct diag *d)
+enum err kv_doc_each(struct keyvault *kv, const char *table, const char *prefix, doc_visit *visit,
+                     void *ctx, struct diag *d)
 {
     struct walk w = {visit, ctx};
     return kvstore_each(kv->store, table, prefix, visit_row, &w, d);
 }
 
-bool is_word(const char *s, size_t min, size_t max)
+bool kv_is_word(const char *s, size_t min, size_t max)
 {
     size_t n = strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
     return s[n] == 0 && n >= min && n <= max;

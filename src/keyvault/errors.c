@@ -47,7 +47,7 @@ static const struct api_error api_errors[] = {
     {"VaultAlreadyExists", 409, "VaultAlreadyExists", false},
 };
 
-enum err out_of_memory(struct diag *d)
+enum err kv_out_of_memory(struct diag *d)
 {
     return FAIL(d, ERR_LIMIT, "out of memory");
 }
@@ -60,7 +60,7 @@ static const struct api_error *find(const char *tag)
     return NULL;
 }
 
-void reply_json(struct http_response *res, int status, const json_t *j)
+void kv_reply_json(struct http_response *res, int status, const json_t *j)
 {
     res->status = status;
     buf_clear(&res->body);
@@ -73,7 +73,7 @@ void reply_json(struct http_response *res, int status, const json_t *j)
     http_set(res, "Content-Type", "application/json; charset=utf-8");
 }
 
-void reply_error(struct http_response *res, enum err e, const struct diag *d)
+void kv_reply_error(struct http_response *res, enum err e, const struct diag *d)
 {
     static const struct api_error unavailable = {"", 503, "ServiceUnavailable", false};
     static const struct api_error ours = {"", 500, "InternalServerError", false};
@@ -91,11 +91,11 @@ void reply_error(struct http_response *res, enum err e, const struct diag *d)
         json_object_set_new(json_object_get(j, "error"), "innererror",
                             json_pack("{s:s}", "code", a->tag));
     }
-    reply_json(res, a->status, j);
+    kv_reply_json(res, a->status, j);
     if (a->status == 503) http_set(res, "Retry-After", "1");
 }
 
-void reply_headers(const struct http_request *req, struct http_response *res)
+void kv_reply_headers(const struct http_request *req, struct http_response *res)
 {
     struct guid id;
     char text[GUID_TEXT_MAX];

@@ -121,8 +121,8 @@ static enum err run(const struct operation *o, const char *kty, const char *alg,
                kty);
 }
 
-enum err key_operate(struct keyvault *kv, const struct key_version *v, const struct key_ref *r,
-                     enum permission op, const json_t *body, struct buf *out, struct diag *d)
+enum err kv_key_operate(struct keyvault *kv, const struct key_version *v, const struct key_ref *r,
+                        enum permission op, const json_t *body, struct buf *out, struct diag *d)
 {
     const struct operation *o = find_operation(op);
     TRY(check_attributes(v->doc, o, d));
@@ -134,7 +134,7 @@ enum err key_operate(struct keyvault *kv, const struct key_version *v, const str
         return BAD(d, "Property value has invalid value");
     }
     CLEANUP_FREE char *place = str_fmt("%s/%s/%s", r->vault_name, r->name, v->version);
-    if (place == NULL) return out_of_memory(d);
+    if (place == NULL) return kv_out_of_memory(d);
     str_lower(place);
     TRY(kvstore_get(kv->store, "material", place, &material, d));
     return run(o, json_get_str(v->doc, "kty"), alg, buf_view(&material), buf_view(&value), out, d);

@@ -15,7 +15,7 @@
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadParameter", __VA_ARGS__)
 
-void key_version_release(struct key_version *v)
+void kv_key_version_release(struct key_version *v)
 {
     json_decref(v->key);
     json_decref(v->doc);
@@ -81,16 +81,16 @@ static enum err remove_below(struct keyvault *kv, const char *table, const char 
     return e == OK || e == ERR_CORRUPT ? OK : FAIL(d, e, "%s", why.text);
 }
 
-enum err keys_remove_all(struct keyvault *kv, const char *vault_name, struct diag *d)
+enum err kv_keys_remove_all(struct keyvault *kv, const char *vault_name, struct diag *d)
 {
     CLEANUP_FREE char *prefix = str_fmt("%s/", vault_name);
-    if (prefix == NULL) return out_of_memory(d);
+    if (prefix == NULL) return kv_out_of_memory(d);
     TRY(remove_below(kv, "material", prefix, d));
     TRY(remove_below(kv, "version", prefix, d));
     return remove_below(kv, "key", prefix, d);
 }
 
-enum err key_remove(struct keyvault *kv, const struct key_ref *r, struct diag *d)
+enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag *d)
 {
     struct place p;
     place_version(r, "", &p); /* ends in a slash: the prefix of its versions */
@@ -105,12 +105,12 @@ enum err key_remove(struct keyvault *kv, const struct key_ref *r, struct diag *d
 static enum err load_key(struct keyvault *kv, const struct key_ref *r, json_t **out, struct diag *d)
 {
     *out = NULL;
-    if (!is_word(r->name, 1, KEY_NAME_MAX - 1)) return OK;
+    if (!kv_is_word(r->name, 1, KEY_NAME_MAX - 1)) return OK;
     struct place p;
     place_key(r, &p);
     CLEANUP_JSON json_t *key = NULL;
-    TRY(doc_get(kv, "key", p.key, &key, d));
-    if (!is_due(key)) *out = TAKE(key);
+    TRY(kv_doc_get(kv, "key", p.key, &key, d));
+    if (!kv_is_due(key)) *out = TAKE(key);
     return OK;
 }
 
@@ -128,20 +128,20 @@ static enum err load_version(struct keyvault *kv, const struct key_ref *r, json_
 {
     CLEANUP_KEY_VERSION struct key_version v = {.key = key};
     const char *version = r->version[0] != 0 ? r->version : latest(key);
-    if (!is_word(version, KEY_VERSION_LEN, KEY_VERSION_LEN)) return not_found(r, d);
+    if (!kv_is_word(version, KEY_VERSION_LEN, KEY_VERSION_LEN)) return not_found(r, d);
     memcpy(v.version, version, sizeof v.version);
     str_lower(v.version);
     struct place p;
     place_version(r, v.version, &p);
-    TRY(doc_get(kv, "version", p.version, &v.doc, d));
+    TRY(kv_doc_get(kv, "version", p.version, &v.doc, d));
     if (v.doc == NULL) return not_found(r, d);
     *out = v;
     v = (struct key_version){0}; /* handed over */
     return OK;
 }
 
-enum err key_find(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                  struct diag *d)
+enum err kv_key_find(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                     struct diag *d)
 {
     json_t *key;
     TRY(load_key(kv, r, &key, d));
@@ -152,8 +152,8 @@ enum err key_find(struct keyvault *kv, const struct key_ref *r, struct key_versi
     return load_version(kv, r, key, out, d);
 }
 
-enum err key_find_deleted(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                          struct diag *d)
+enum err kv_key_find_deleted(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                             struct diag *d)
 {
     json_t *key;
     TRY(load_key(kv, r, &key, d));
@@ -313,7 +313,7 @@ static enum err new_doc(const char *kty, int64_t size, json_t **out, struct diag
     json_int_t now = (json_int_t)now_s();
     *out = json_pack("{s:s, s:I, s:o, s:b, s:I, s:I}", "kty", kty, "size", (json_int_t)size,
                      "key_ops", ops, "enabled", 1, "created", now, "updated", now);
-    return *out != NULL ? OK : out_of_memory(d);
+    return *out != NULL ? OK : kv_out_of_memory(d);
 }
 
 static void draw_version(char out[KEY_VERSION_LEN + 1])
@@ -327,8 +327,8 @@ static void draw_version(char out[KEY_VERSION_LEN + 1])
 static enum err check_vault(struct keyvault *kv, const struct key_ref *r, struct diag *d)
 {
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(doc_get(kv, "vault", r->vault_name, &vault, d));
-    if (vault != NULL && !vault_is_deleted(vault)) return OK;
+    TRY(kv_doc_get(kv, "vault", r->vault_name, &vault, d));
+    if (vault != NULL && !kv_vault_is_deleted(vault)) return OK;
     return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.",
                     r->vault_name);
 }
@@ -339,7 +339,7 @@ static enum err add_version(json_t *key, const struct fresh *f, struct diag *d)
     if (json_array_size(versions) >= VERSIONS_MAX) {
         return BAD(d, "The key has reached its limit of %d versions", VERSIONS_MAX);
     }
-    return json_array_append_new(versions, json_string(f->version)) == 0 ? OK : out_of_memory(d);
+    return json_array_append_new(versions, json_string(f->version)) == 0 ? OK : kv_out_of_memory(d);
 }
 
 /* Writes the version and its key. Called inside a transaction. */
@@ -350,8 +350,8 @@ static enum err write_fresh(struct keyvault *kv, const struct key_ref *r, const 
     place_version(r, f->version, &p);
     TRY(add_version(key, f, d));
     TRY(kvstore_put(kv->store, "material", p.version, secret_view(f->material), d));
-    TRY(doc_put(kv, "version", p.version, f->doc, d));
-    return doc_put(kv, "key", p.key, key, d);
+    TRY(kv_doc_put(kv, "version", p.version, f->doc, d));
+    return kv_doc_put(kv, "key", p.key, key, d);
 }
 
 static enum err deleted_conflict(const struct key_ref *r, struct diag *d)
@@ -376,9 +376,9 @@ static enum err store_fresh(struct keyvault *kv, const struct key_ref *r, struct
         return must_exist ? not_found(r, d) : deleted_conflict(r, d);
     if (key == NULL && must_exist) return not_found(r, d);
     if (key == NULL) {
-        TRY(key_remove(kv, r, d)); /* what may be left of an earlier one of this name */
+        TRY(kv_key_remove(kv, r, d)); /* what may be left of an earlier one of this name */
         key = json_pack("{s:s, s:[]}", "name", r->name, "versions");
-        if (key == NULL) return out_of_memory(d);
+        if (key == NULL) return kv_out_of_memory(d);
     }
     TRY(write_fresh(kv, r, f, key, d));
     TRY(kvstore_commit(&t, d));
@@ -389,10 +389,10 @@ static enum err store_fresh(struct keyvault *kv, const struct key_ref *r, struct
     return OK;
 }
 
-enum err key_create(struct keyvault *kv, const struct key_ref *r, const json_t *body,
-                    struct key_version *out, struct diag *d)
+enum err kv_key_create(struct keyvault *kv, const struct key_ref *r, const json_t *body,
+                       struct key_version *out, struct diag *d)
 {
-    if (!is_word(r->name, 1, KEY_NAME_MAX - 1)) {
+    if (!kv_is_word(r->name, 1, KEY_NAME_MAX - 1)) {
         return BAD(d, "The request URI contains an invalid name: %.130s", r->name);
     }
     CLEANUP_FRESH struct fresh f = {0};
@@ -406,11 +406,11 @@ enum err key_create(struct keyvault *kv, const struct key_ref *r, const json_t *
     return store_fresh(kv, r, &f, false, out, d);
 }
 
-enum err key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                    struct diag *d)
+enum err kv_key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                       struct diag *d)
 {
     CLEANUP_KEY_VERSION struct key_version old = {0};
-    TRY(key_find(kv, r, &old, d));
+    TRY(kv_key_find(kv, r, &old, d));
     CLEANUP_FRESH struct fresh f = {0};
     const char *kty = json_get_str(old.doc, "kty");
     int64_t size = json_get_int(old.doc, "size", 0);
@@ -424,18 +424,18 @@ enum err key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_ver
 
 /* --- change, deletion, recovery --- */
 
-enum err key_update(struct keyvault *kv, const struct key_ref *r, const json_t *body,
-                    struct key_version *out, struct diag *d)
+enum err kv_key_update(struct keyvault *kv, const struct key_ref *r, const json_t *body,
+                       struct key_version *out, struct diag *d)
 {
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(kv->store, &t, d));
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find(kv, r, &v, d));
+    TRY(kv_key_find(kv, r, &v, d));
     TRY(apply_body(body, v.doc, d));
     TRY(json_put(v.doc, "updated", json_integer((json_int_t)now_s()), d));
     struct place p;
     place_version(r, v.version, &p);
-    TRY(doc_put(kv, "version", p.version, v.doc, d));
+    TRY(kv_doc_put(kv, "version", p.version, v.doc, d));
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "key.updated", F_STR("vault", r->vault_name), F_STR("key", r->name),
         F_STR("version", v.version), F_BOOL("enabled", json_get_bool(v.doc, "enabled", true)));
@@ -448,25 +448,25 @@ static enum err mark_deleted(struct keyvault *kv, const struct key_ref *r, json_
                              struct diag *d)
 {
     json_int_t now = (json_int_t)now_s();
-    json_int_t purge = now + (json_int_t)vault_retention_days(r->vault) * DAY_S;
+    json_int_t purge = now + (json_int_t)kv_vault_retention_days(r->vault) * DAY_S;
     TRY(json_put(key, "deleted", json_pack("{s:I, s:I}", "on", now, "purge", purge), d));
     struct place p;
     place_key(r, &p);
-    return doc_put(kv, "key", p.key, key, d);
+    return kv_doc_put(kv, "key", p.key, key, d);
 }
 
-enum err key_delete(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                    struct diag *d)
+enum err kv_key_delete(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                       struct diag *d)
 {
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(kv->store, &t, d));
     TRY(check_vault(kv, r, d));
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find(kv, r, &v, d));
-    if (vault_soft_deletes(r->vault)) {
+    TRY(kv_key_find(kv, r, &v, d));
+    if (kv_vault_soft_deletes(r->vault)) {
         TRY(mark_deleted(kv, r, v.key, d));
     } else {
-        TRY(key_remove(kv, r, d));
+        TRY(kv_key_remove(kv, r, d));
     }
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "key.deleted", F_STR("vault", r->vault_name), F_STR("key", r->name));
@@ -475,17 +475,17 @@ enum err key_delete(struct keyvault *kv, const struct key_ref *r, struct key_ver
     return OK;
 }
 
-enum err key_recover(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                     struct diag *d)
+enum err kv_key_recover(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                        struct diag *d)
 {
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(kv->store, &t, d));
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find_deleted(kv, r, &v, d));
+    TRY(kv_key_find_deleted(kv, r, &v, d));
     json_object_del(v.key, "deleted");
     struct place p;
     place_key(r, &p);
-    TRY(doc_put(kv, "key", p.key, v.key, d));
+    TRY(kv_doc_put(kv, "key", p.key, v.key, d));
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "key.recovered", F_STR("vault", r->vault_name), F_STR("key", r->name));
     *out = v;
@@ -493,9 +493,9 @@ enum err key_recover(struct keyvault *kv, const struct key_ref *r, struct key_ve
     return OK;
 }
 
-enum err key_purge(struct keyvault *kv, const struct key_ref *r, struct diag *d)
+enum err kv_key_purge(struct keyvault *kv, const struct key_ref *r, struct diag *d)
 {
-    if (vault_purge_protected(r->vault)) {
+    if (kv_vault_purge_protected(r->vault)) {
         return FAIL_TAG(
             d, ERR_DENIED, "PurgeProtected",
             "Operation \"purge\" is not allowed because purge protection is enabled for this "
@@ -505,8 +505,8 @@ enum err key_purge(struct keyvault *kv, const struct key_ref *r, struct diag *d)
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(kv->store, &t, d));
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find_deleted(kv, r, &v, d));
-    TRY(key_remove(kv, r, d));
+    TRY(kv_key_find_deleted(kv, r, &v, d));
+    TRY(kv_key_remove(kv, r, d));
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "key.purged", F_STR("vault", r->vault_name), F_STR("key", r->name));
     return OK;

@@ -35,12 +35,12 @@ static bool copy_config(struct keyvault *kv, const struct keyvault_config *c)
 enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d)
 {
     CLEANUP(keyvault_close) struct keyvault *kv = calloc(1, sizeof *kv);
-    if (kv == NULL || !copy_config(kv, c)) return out_of_memory(d);
+    if (kv == NULL || !copy_config(kv, c)) return kv_out_of_memory(d);
     TRY(os_mkdir(c->dir, d));
     CLEANUP_FREE char *db = os_path(c->dir, "vault.db"), *key = os_path(c->dir, "root.key");
-    if (db == NULL || key == NULL) return out_of_memory(d);
+    if (db == NULL || key == NULL) return kv_out_of_memory(d);
     TRY(kvstore_open(&kv->store, db, key, d));
-    TRY(tidy_start(&kv->tidy, kv, d));
+    TRY(kv_tidy_start(&kv->tidy, kv, d));
     *out = TAKE(kv);
     return OK;
 }
@@ -48,7 +48,7 @@ enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, s
 void keyvault_close(struct keyvault *kv)
 {
     if (kv == NULL) return;
-    tidy_stop(kv->tidy);
+    kv_tidy_stop(kv->tidy);
     kvstore_close(kv->store);
     free(kv->suffix);
     free(kv->suffix_host);
@@ -64,7 +64,7 @@ static enum err platform_vault(struct keyvault *kv, const char *object_id, json_
                                struct diag *d)
 {
     CLEANUP_FREE char *uri = str_fmt("https://" KEYVAULT_PLATFORM ".%s/", kv->suffix);
-    if (uri == NULL) return out_of_memory(d);
+    if (uri == NULL) return kv_out_of_memory(d);
     json_t *policies =
         json_pack("[{s:s, s:s, s:{s:[s,s,s]}}]", "tenantId", kv->tenant_id, "objectId", object_id,
                   "permissions", "keys", "get", "wrapKey", "unwrapKey");
@@ -73,25 +73,25 @@ static enum err platform_vault(struct keyvault *kv, const char *object_id, json_
                      "location", "local", "properties", "tenantId", kv->tenant_id, "vaultUri", uri,
                      "accessPolicies", policies, "enableSoftDelete", 1, "softDeleteRetentionInDays",
                      90, "enablePurgeProtection", 1, "enableRbacAuthorization", 0);
-    return *out != NULL ? OK : out_of_memory(d);
+    return *out != NULL ? OK : kv_out_of_memory(d);
 }
 
 enum err keyvault_ensure_platform(struct keyvault *kv, const char *object_id, struct diag *d)
 {
     CLEANUP_JSON json_t *vault = NULL;
     TRY(platform_vault(kv, object_id, &vault, d));
-    TRY(vault_save(kv, vault, d));
+    TRY(kv_vault_save(kv, vault, d));
 
     struct key_ref r = {
         .vault = vault, .vault_name = KEYVAULT_PLATFORM, .name = KEYVAULT_PMK, .version = ""};
     CLEANUP_KEY_VERSION struct key_version v = {0};
     struct diag why = DIAG_INIT;
-    enum err e = key_find(kv, &r, &v, &why);
+    enum err e = kv_key_find(kv, &r, &v, &why);
     if (e == OK) return OK;
     if (e != ERR_NOT_FOUND) return FAIL(d, e, "%s", why.text);
     CLEANUP_JSON json_t *body = json_pack("{s:s, s:i}", "kty", "oct", "key_size", 256);
-    if (body == NULL) return out_of_memory(d);
-    return key_create(kv, &r, body, &v, d);
+    if (body == NULL) return kv_out_of_memory(d);
+    return kv_key_create(kv, &r, body, &v, d);
 }
 
 /* --- doors --- */
@@ -135,12 +135,12 @@ static enum err authenticate_data(struct call *c, struct diag *d)
 static enum err serve_data(struct call *c, const char *name, struct diag *d)
 {
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(vault_find(c->kv, name, &vault, d));
-    if (vault == NULL || vault_is_deleted(vault)) {
+    TRY(kv_vault_find(c->kv, name, &vault, d));
+    if (vault == NULL || kv_vault_is_deleted(vault)) {
         return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.", name);
     }
     TRY(authenticate_data(c, d));
-    return rest_handle(c, vault, d);
+    return kv_rest_handle(c, vault, d);
 }
 
 static enum err authenticate_arm(struct call *c, struct diag *d)
@@ -178,15 +178,15 @@ static enum err serve(struct call *c, struct diag *d)
         return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is no vault at this host.");
     }
     TRY(authenticate_arm(c, d));
-    return arm_handle_vaults(c, d);
+    return kv_arm_handle_vaults(c, d);
 }
 
 void keyvault_handle(void *ctx, const struct http_request *req, struct http_response *res)
 {
     struct call c = {.kv = ctx, .req = req, .res = res};
     struct diag d = DIAG_INIT;
-    reply_headers(req, res);
+    kv_reply_headers(req, res);
     enum err e = serve(&c, &d);
-    if (e != OK) reply_error(res, e, &d);
+    if (e != OK) kv_reply_error(res, e, &d);
     json_decref(c.body);
 }

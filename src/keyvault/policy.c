@@ -97,7 +97,7 @@ static enum err check_roles(const struct call *c, const json_t *vault, const cha
     const char *id = json_get_str(vault, "id");
     CLEANUP_FREE char *action = str_fmt("Microsoft.KeyVault/vaults/%s", permissions[p].action);
     CLEANUP_FREE char *scope = key != NULL ? str_fmt("%s/keys/%s", id, key) : str_dup(id);
-    if (action == NULL || scope == NULL) return out_of_memory(d);
+    if (action == NULL || scope == NULL) return kv_out_of_memory(d);
     struct diag why = DIAG_INIT;
     enum err e =
         c->kv->config.authorize(c->kv->config.ctx, c->who.object_id, action, true, scope, &why);
@@ -114,8 +114,8 @@ static enum err check_roles(const struct call *c, const json_t *vault, const cha
         json_get_str(vault, "location"));
 }
 
-enum err policy_check(const struct call *c, const json_t *vault, const char *key, enum permission p,
-                      struct diag *d)
+enum err kv_policy_check(const struct call *c, const json_t *vault, const char *key,
+                         enum permission p, struct diag *d)
 {
     if (json_get_bool(json_get(vault, "properties"), "enableRbacAuthorization", false)) {
         return check_roles(c, vault, key, p, d);
@@ -161,7 +161,7 @@ static enum err validate_one(const json_t *policy, struct diag *d)
     return OK;
 }
 
-enum err policy_validate(const json_t *policies, struct diag *d)
+enum err kv_policy_validate(const json_t *policies, struct diag *d)
 {
     if (!json_is_array(policies) || json_array_size(policies) > POLICIES_MAX) {
         return FAIL_TAG(d, ERR_INVALID, "BadRequest",
@@ -232,15 +232,15 @@ static bool remove_permissions(json_t *a, const json_t *b)
     return left == 0;
 }
 
-enum err policy_change(const json_t *old, const char *verb, const json_t *change, json_t **out,
-                       struct diag *d)
+enum err kv_policy_change(const json_t *old, const char *verb, const json_t *change, json_t **out,
+                          struct diag *d)
 {
     bool add = str_eq_nocase(verb, "add"), remove = str_eq_nocase(verb, "remove");
     if (!add && !remove && !str_eq_nocase(verb, "replace")) {
         return FAIL_TAG(d, ERR_INVALID, "BadRequest", "'%.50s' is not one of add, replace, remove.",
                         verb);
     }
-    TRY(policy_validate(change, d));
+    TRY(kv_policy_validate(change, d));
     CLEANUP_JSON json_t *list = json_is_array(old) ? json_deep_copy(old) : json_array();
     size_t i, at = 0;
     json_t *policy;
@@ -256,7 +256,7 @@ enum err policy_change(const json_t *old, const char *verb, const json_t *change
             json_array_remove(list, at);
         }
     }
-    if (list == NULL) return out_of_memory(d);
+    if (list == NULL) return kv_out_of_memory(d);
     if (json_array_size(list) > POLICIES_MAX) {
         return FAIL_TAG(d, ERR_INVALID, "BadRequest", "A vault has at most %d access policies.",
                         POLICIES_MAX);

@@ -73,11 +73,11 @@ static enum err find_route(const struct http_request *req, const struct route **
                            struct key_ref *r, struct diag *d)
 {
     const char *segments[SEGMENTS_MAX];
-    size_t n = split_path(req->a, req->path, segments, SEGMENTS_MAX);
+    size_t n = kv_split_path(req->a, req->path, segments, SEGMENTS_MAX);
     bool known = false;
     for (size_t i = 0; n != 0 && n <= SEGMENTS_MAX && i < sizeof routes / sizeof routes[0]; i++) {
         const char *args[2] = {NULL, ""};
-        if (!path_matches(routes[i].path, segments, n, args)) continue;
+        if (!kv_path_matches(routes[i].path, segments, n, args)) continue;
         r->name = args[0];
         r->version = args[1];
         known = true;
@@ -91,17 +91,17 @@ static enum err find_route(const struct http_request *req, const struct route **
     return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is nothing at this path.");
 }
 
-enum err rest_handle(struct call *c, json_t *vault, struct diag *d)
+enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
 {
     http_set(c->res, "x-ms-keyvault-region", json_get_str(vault, "location"));
     TRY(check_version(c->req, d));
     CLEANUP_FREE char *vault_name = str_dup(json_get_str(vault, "name"));
-    if (vault_name == NULL) return out_of_memory(d);
+    if (vault_name == NULL) return kv_out_of_memory(d);
     str_lower(vault_name);
     struct key_ref r = {.vault = vault, .vault_name = vault_name};
     const struct route *route;
     TRY(find_route(c->req, &route, &r, d));
-    TRY(policy_check(c, vault, r.name, route->permission, d));
+    TRY(kv_policy_check(c, vault, r.name, route->permission, d));
     if (c->req->body.len != 0) {
         struct diag why = DIAG_INIT;
         if (json_read(c->req->body, &c->body, &why) != OK || !json_is_object(c->body)) {
@@ -136,10 +136,10 @@ static json_t *attributes(const struct key_ref *r, const json_t *doc)
     copy_member(a, doc, "exp");
     copy_member(a, doc, "created");
     copy_member(a, doc, "updated");
-    json_object_set_new(a, "recoveryLevel", json_string(vault_recovery_level(r->vault)));
-    if (vault_soft_deletes(r->vault)) {
+    json_object_set_new(a, "recoveryLevel", json_string(kv_vault_recovery_level(r->vault)));
+    if (kv_vault_soft_deletes(r->vault)) {
         json_object_set_new(a, "recoverableDays",
-                            json_integer((json_int_t)vault_retention_days(r->vault)));
+                            json_integer((json_int_t)kv_vault_retention_days(r->vault)));
     }
     json_object_set_new(a, "exportable", json_false());
     return a;
@@ -179,7 +179,7 @@ static void reply_bundle(struct call *c, const struct key_ref *r, const struct k
 {
     CLEANUP_JSON json_t *j = bundle(c, r, v);
     add_deletion(c, v, shown_name(v), j);
-    reply_json(c->res, 200, j);
+    kv_reply_json(c->res, 200, j);
 }
 
 /* --- one key --- */
@@ -188,7 +188,7 @@ static enum err get_key(struct call *c, const struct key_ref *r, enum permission
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find(c->kv, r, &v, d));
+    TRY(kv_key_find(c->kv, r, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -198,7 +198,7 @@ static enum err create_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_create(c->kv, r, c->body, &v, d));
+    TRY(kv_key_create(c->kv, r, c->body, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -208,7 +208,7 @@ static enum err rotate_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_rotate(c->kv, r, &v, d));
+    TRY(kv_key_rotate(c->kv, r, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -218,7 +218,7 @@ static enum err update_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_update(c->kv, r, c->body, &v, d));
+    TRY(kv_key_update(c->kv, r, c->body, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -228,8 +228,8 @@ static enum err delete_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_delete(c->kv, r, &v, d));
-    tidy_wake(c->kv->tidy);
+    TRY(kv_key_delete(c->kv, r, &v, d));
+    kv_tidy_wake(c->kv->tidy);
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -239,7 +239,7 @@ static enum err get_deleted(struct call *c, const struct key_ref *r, enum permis
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find_deleted(c->kv, r, &v, d));
+    TRY(kv_key_find_deleted(c->kv, r, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -249,7 +249,7 @@ static enum err recover_key(struct call *c, const struct key_ref *r, enum permis
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_recover(c->kv, r, &v, d));
+    TRY(kv_key_recover(c->kv, r, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -258,7 +258,7 @@ static enum err purge_key(struct call *c, const struct key_ref *r, enum permissi
                           struct diag *d)
 {
     (void)p;
-    TRY(key_purge(c->kv, r, d));
+    TRY(kv_key_purge(c->kv, r, d));
     c->res->status = 204;
     return OK;
 }
@@ -267,11 +267,11 @@ static enum err purge_key(struct call *c, const struct key_ref *r, enum permissi
 static enum err operate(struct call *c, const struct key_ref *r, enum permission p, struct diag *d)
 {
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(key_find(c->kv, r, &v, d));
+    TRY(kv_key_find(c->kv, r, &v, d));
     CLEANUP_BUF struct buf result = {0};
-    TRY(key_operate(c->kv, &v, r, p, c->body, &result, d));
+    TRY(kv_key_operate(c->kv, &v, r, p, c->body, &result, d));
     CLEANUP_FREE char *kid = key_url(c, "keys", shown_name(&v), v.version);
-    if (kid == NULL) return out_of_memory(d);
+    if (kid == NULL) return kv_out_of_memory(d);
     c->res->status = 200;
     http_set(c->res, "Content-Type", "application/json; charset=utf-8");
     buf_fmt(&c->res->body, "{\"kid\":\"%s\",\"value\":\"", kid);
@@ -335,21 +335,21 @@ static void page_reply(struct page *g)
     }
     CLEANUP_JSON json_t *j = json_pack("{s:o, s:o}", "value", g->items, "nextLink", next);
     g->items = NULL;
-    reply_json(g->c->res, 200, j);
+    kv_reply_json(g->c->res, 200, j);
 }
 
 static enum err list_one(void *ctx, const char *place, json_t *key, struct diag *d)
 {
     struct page *g = ctx;
     (void)place;
-    if (is_due(key) || (json_get(key, "deleted") != NULL) != g->deleted || !page_takes(g))
+    if (kv_is_due(key) || (json_get(key, "deleted") != NULL) != g->deleted || !page_takes(g))
         return OK;
     struct key_ref r = {.vault = g->r->vault,
                         .vault_name = g->r->vault_name,
                         .name = json_get_str(key, "name"),
                         .version = ""};
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(g->deleted ? key_find_deleted(g->c->kv, &r, &v, d) : key_find(g->c->kv, &r, &v, d));
+    TRY(g->deleted ? kv_key_find_deleted(g->c->kv, &r, &v, d) : kv_key_find(g->c->kv, &r, &v, d));
     page_add(g, &v, "");
     return OK;
 }
@@ -360,7 +360,7 @@ static enum err list(struct call *c, const struct key_ref *r, bool deleted, stru
     TRY(page_start(&g, d));
     CLEANUP_FREE char *prefix = str_fmt("%s/", r->vault_name);
     enum err e =
-        prefix != NULL ? doc_each(c->kv, "key", prefix, list_one, &g, d) : out_of_memory(d);
+        prefix != NULL ? kv_doc_each(c->kv, "key", prefix, list_one, &g, d) : kv_out_of_memory(d);
     if (e == OK) page_reply(&g);
     json_decref(g.items);
     return e;
@@ -389,7 +389,7 @@ static enum err add_versions(struct page *g, const struct key_version *any, stru
         struct key_ref r = *g->r;
         r.version = json_string_value(version);
         CLEANUP_KEY_VERSION struct key_version v = {0};
-        TRY(key_find(g->c->kv, &r, &v, d));
+        TRY(kv_key_find(g->c->kv, &r, &v, d));
         page_add(g, &v, v.version);
     }
     return OK;
@@ -401,7 +401,7 @@ static enum err list_versions(struct call *c, const struct key_ref *r, enum perm
     (void)p;
     struct page g = {.c = c, .r = r};
     CLEANUP_KEY_VERSION struct key_version any = {0};
-    TRY(key_find(c->kv, r, &any, d));
+    TRY(kv_key_find(c->kv, r, &any, d));
     TRY(page_start(&g, d));
     enum err e = add_versions(&g, &any, d);
     if (e == OK) page_reply(&g);

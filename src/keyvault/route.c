@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-size_t split_path(struct arena *a, const char *path, const char **out, size_t max)
+size_t kv_split_path(struct arena *a, const char *path, const char **out, size_t max)
 {
     size_t n = 0;
     for (;;) {
@@ -19,7 +19,7 @@ size_t split_path(struct arena *a, const char *path, const char **out, size_t ma
     }
 }
 
-bool path_matches(const char *pattern, const char *const *segments, size_t n, const char **args)
+bool kv_path_matches(const char *pattern, const char *const *segments, size_t n, const char **args)
 {
     for (size_t i = 0; i < n; i++) {
         size_t len = strcspn(pattern, "/");

@@ -25,7 +25,7 @@ struct sweep {
 
 static bool is_due_or_note(struct sweep *s, const json_t *o)
 {
-    if (is_due(o)) return true;
+    if (kv_is_due(o)) return true;
     int64_t purge = json_get_int(json_get(o, "deleted"), "purge", INT64_MAX);
     if (purge < s->next) s->next = purge;
     return false;
@@ -36,7 +36,7 @@ static enum err sweep_vault(void *ctx, const char *name, json_t *vault, struct d
     struct sweep *s = ctx;
     if (!is_due_or_note(s, vault)) return OK;
     LOG(INFO, "vault.purged", F_STR("vault", name), F_STR("because", "retention"));
-    return vault_remove(s->kv, name, d);
+    return kv_vault_remove(s->kv, name, d);
 }
 
 static enum err sweep_key(void *ctx, const char *place, json_t *key, struct diag *d)
@@ -52,16 +52,16 @@ static enum err sweep_key(void *ctx, const char *place, json_t *key, struct diag
     struct key_ref r = {.vault_name = vault, .name = slash + 1, .version = ""};
     LOG(INFO, "key.purged", F_STR("vault", vault), F_STR("key", r.name),
         F_STR("because", "retention"));
-    return key_remove(s->kv, &r, d);
+    return kv_key_remove(s->kv, &r, d);
 }
 
-enum err tidy_once(struct keyvault *kv, int64_t *next, struct diag *d)
+enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d)
 {
     struct sweep s = {.kv = kv, .next = INT64_MAX};
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(kv->store, &t, d));
-    TRY(doc_each(kv, "vault", "", sweep_vault, &s, d));
-    TRY(doc_each(kv, "key", "", sweep_key, &s, d));
+    TRY(kv_doc_each(kv, "vault", "", sweep_vault, &s, d));
+    TRY(kv_doc_each(kv, "key", "", sweep_key, &s, d));
     TRY(kvstore_commit(&t, d));
     *next = s.next;
     return OK;
@@ -73,19 +73,19 @@ static void *run(void *arg)
     while (!atomic_load(&t->stop)) {
         struct diag d = DIAG_INIT;
         int64_t next = INT64_MAX, latest = now_s() + LONGEST_NAP_S;
-        if (tidy_once(t->kv, &next, &d) != OK) LOG(ERROR, "keyvault.tidy_failed", F_ERR(&d));
+        if (kv_tidy_once(t->kv, &next, &d) != OK) LOG(ERROR, "keyvault.tidy_failed", F_ERR(&d));
         (void)timer_wait(t->timer, (next < latest ? next : latest) * US_PER_S);
     }
     return NULL;
 }
 
-enum err tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d)
+enum err kv_tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d)
 {
     struct tidy *t = calloc(1, sizeof *t);
-    if (t == NULL) return out_of_memory(d);
+    if (t == NULL) return kv_out_of_memory(d);
     t->kv = kv;
     t->timer = timer_new();
-    enum err e = t->timer != NULL ? thread_start(&t->thread, run, t, d) : out_of_memory(d);
+    enum err e = t->timer != NULL ? thread_start(&t->thread, run, t, d) : kv_out_of_memory(d);
     if (e != OK) {
         timer_free(t->timer);
         free(t);
@@ -95,7 +95,7 @@ enum err tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d)
     return OK;
 }
 
-void tidy_stop(struct tidy *t)
+void kv_tidy_stop(struct tidy *t)
 {
     if (t == NULL) return;
     atomic_store(&t->stop, true);
@@ -105,7 +105,7 @@ void tidy_stop(struct tidy *t)
     free(t);
 }
 
-void tidy_wake(struct tidy *t)
+void kv_tidy_wake(struct tidy *t)
 {
     timer_wake(t->timer);
 }

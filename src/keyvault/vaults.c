@@ -18,43 +18,43 @@ static const json_t *props(const json_t *vault)
     return json_get(vault, "properties");
 }
 
-bool vault_is_deleted(const json_t *vault)
+bool kv_vault_is_deleted(const json_t *vault)
 {
     return json_get(vault, "deleted") != NULL;
 }
 
-bool vault_soft_deletes(const json_t *vault)
+bool kv_vault_soft_deletes(const json_t *vault)
 {
     return json_get_bool(props(vault), "enableSoftDelete", true);
 }
 
-bool vault_purge_protected(const json_t *vault)
+bool kv_vault_purge_protected(const json_t *vault)
 {
     return json_get_bool(props(vault), "enablePurgeProtection", false);
 }
 
-int64_t vault_retention_days(const json_t *vault)
+int64_t kv_vault_retention_days(const json_t *vault)
 {
     return json_get_int(props(vault), "softDeleteRetentionInDays", RETENTION_DEFAULT);
 }
 
-const char *vault_recovery_level(const json_t *vault)
+const char *kv_vault_recovery_level(const json_t *vault)
 {
-    if (!vault_soft_deletes(vault)) return "Purgeable";
-    bool custom = vault_retention_days(vault) != RETENTION_DEFAULT;
-    if (vault_purge_protected(vault)) return custom ? "CustomizedRecoverable" : "Recoverable";
+    if (!kv_vault_soft_deletes(vault)) return "Purgeable";
+    bool custom = kv_vault_retention_days(vault) != RETENTION_DEFAULT;
+    if (kv_vault_purge_protected(vault)) return custom ? "CustomizedRecoverable" : "Recoverable";
     return custom ? "CustomizedRecoverable+Purgeable" : "Recoverable+Purgeable";
 }
 
-bool vault_name_valid(const char *name)
+bool kv_vault_name_valid(const char *name)
 {
-    return is_word(name, 3, VAULT_NAME_MAX - 1) && isalpha((unsigned char)name[0]) &&
+    return kv_is_word(name, 3, VAULT_NAME_MAX - 1) && isalpha((unsigned char)name[0]) &&
            name[strlen(name) - 1] != '-' && strstr(name, "--") == NULL;
 }
 
 static enum err lower_name(const char *name, char out[VAULT_NAME_MAX], struct diag *d)
 {
-    if (!vault_name_valid(name)) {
+    if (!kv_vault_name_valid(name)) {
         return FAIL_TAG(
             d, ERR_INVALID, "VaultNameNotValid",
             "The vault name '%.100s' is invalid. A vault's name must be between 3-24 alphanumeric "
@@ -67,51 +67,51 @@ static enum err lower_name(const char *name, char out[VAULT_NAME_MAX], struct di
     return OK;
 }
 
-bool is_due(const json_t *o)
+bool kv_is_due(const json_t *o)
 {
     const json_t *deleted = json_get(o, "deleted");
     return deleted != NULL && now_s() >= json_get_int(deleted, "purge", INT64_MAX);
 }
 
-enum err vault_find(struct keyvault *kv, const char *name, json_t **out, struct diag *d)
+enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, struct diag *d)
 {
     char key[VAULT_NAME_MAX];
     *out = NULL;
     if (lower_name(name, key, NULL) != OK) return OK; /* no vault can have that name */
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(doc_get(kv, "vault", key, &vault, d));
-    if (!is_due(vault)) *out = TAKE(vault);
+    TRY(kv_doc_get(kv, "vault", key, &vault, d));
+    if (!kv_is_due(vault)) *out = TAKE(vault);
     return OK;
 }
 
-enum err vault_save(struct keyvault *kv, const json_t *vault, struct diag *d)
+enum err kv_vault_save(struct keyvault *kv, const json_t *vault, struct diag *d)
 {
     CLEANUP_FREE char *key = str_dup(json_get_str(vault, "name"));
-    if (key == NULL) return out_of_memory(d);
+    if (key == NULL) return kv_out_of_memory(d);
     str_lower(key);
-    return doc_put(kv, "vault", key, vault, d);
+    return kv_doc_put(kv, "vault", key, vault, d);
 }
 
-enum err vault_delete(struct keyvault *kv, json_t *vault, struct diag *d)
+enum err kv_vault_delete(struct keyvault *kv, json_t *vault, struct diag *d)
 {
     const char *name = json_get_str(vault, "name");
     LOG(INFO, "vault.deleted", F_STR("vault", name),
-        F_BOOL("recoverable", vault_soft_deletes(vault)));
-    if (!vault_soft_deletes(vault)) return vault_remove(kv, name, d);
+        F_BOOL("recoverable", kv_vault_soft_deletes(vault)));
+    if (!kv_vault_soft_deletes(vault)) return kv_vault_remove(kv, name, d);
     int64_t now = now_s();
     TRY(json_put(vault, "deleted",
                  json_pack("{s:I, s:I}", "on", (json_int_t)now, "purge",
-                           (json_int_t)(now + vault_retention_days(vault) * DAY_S)),
+                           (json_int_t)(now + kv_vault_retention_days(vault) * DAY_S)),
                  d));
-    return vault_save(kv, vault, d);
+    return kv_vault_save(kv, vault, d);
 }
 
-enum err vault_remove(struct keyvault *kv, const char *name, struct diag *d)
+enum err kv_vault_remove(struct keyvault *kv, const char *name, struct diag *d)
 {
     CLEANUP_FREE char *key = str_dup(name);
-    if (key == NULL) return out_of_memory(d);
+    if (key == NULL) return kv_out_of_memory(d);
     str_lower(key);
-    TRY(keys_remove_all(kv, key, d));
+    TRY(kv_keys_remove_all(kv, key, d));
     return kvstore_delete(kv->store, "vault", key, d);
 }
 
@@ -178,7 +178,7 @@ static enum err set_policies(json_t *p, const json_t *in, struct diag *d)
         return BAD(d, "The parameter accessPolicies is not specified.");
     }
     if (v == NULL) return json_put(p, "accessPolicies", json_array(), d);
-    TRY(policy_validate(v, d));
+    TRY(kv_policy_validate(v, d));
     return json_put(p, "accessPolicies", json_deep_copy(v), d);
 }
 
@@ -322,15 +322,15 @@ static enum err new_vault(struct keyvault *kv, const struct vault_id *id, json_t
         str_fmt("/subscriptions/%s/resourceGroups/%s/providers/Microsoft.KeyVault/vaults/%s",
                 id->subscription, id->group, id->name);
     CLEANUP_FREE char *uri = str_fmt("https://%s.%s/", lower, kv->suffix);
-    if (path == NULL || uri == NULL) return out_of_memory(d);
+    if (path == NULL || uri == NULL) return kv_out_of_memory(d);
     *out = json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "id", path, "name", id->name, "type",
                      "Microsoft.KeyVault/vaults", "properties", "vaultUri", uri,
                      "provisioningState", "Succeeded");
-    return *out != NULL ? OK : out_of_memory(d);
+    return *out != NULL ? OK : kv_out_of_memory(d);
 }
 
-enum err vault_apply(struct keyvault *kv, const struct vault_id *id, const json_t *body,
-                     const json_t *old, bool patch, json_t **out, struct diag *d)
+enum err kv_vault_apply(struct keyvault *kv, const struct vault_id *id, const json_t *body,
+                        const json_t *old, bool patch, json_t **out, struct diag *d)
 {
     CLEANUP_JSON json_t *vault = old != NULL ? json_deep_copy(old) : NULL;
     if (old == NULL) TRY(new_vault(kv, id, &vault, d));

@@ -55,7 +55,7 @@ static enum err test_authorize(void *ctx, const char *oid, const char *action, b
 /* --- conversations
  * ------------------------------------------------------------------------------------ */
 
-static struct keyvault *vault_open(const char *name)
+__attribute__((unused)) static struct keyvault *vault_open(const char *name)
 {
     struct diag d = DIAG_INIT;
     log_set_level(LOG_ERROR + 1); /* refusals are expected */
@@ -181,7 +181,7 @@ static const char *text_at(const struct answer *a, const char *one, const char *
 
 #define POLICY(oid, perms)                                                                         \
     "{\"tenantId\":\"" TENANT "\",\"objectId\":\"" oid "\",\"permissions\":{\"keys\":[" perms "]}" \
-                                                                                              "}"
+    "}"
 #define VAULT_BODY(policies, more)                                                               \
     "{\"location\":\"West Europe\",\"properties\":{\"tenantId\":\"" TENANT                       \
     "\",\"sku\":{\"family\":\"A\",\"name\":\"standard\"},\"accessPolicies\":[" policies "]" more \
