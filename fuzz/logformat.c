@@ -10,15 +10,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const formats[] = {"auto", "dpkg", "apt", "syslog", "text"};
     if (size == 0) return 0;
-    CLEANUP_ROWS struct rows r = {0};
+    CLEANUP_LOG_ROWS struct log_rows r = {0};
     struct diag d = DIAG_INIT;
-    if (rows_parse(bytes_of(data + 1, size - 1), formats[data[0] % 5], &r, &d) != OK) {
+    if (log_rows_parse(bytes_of(data + 1, size - 1), formats[data[0] % 5], &r, &d) != OK) {
         assert(d.text[0] != 0);
         return 0;
     }
-    for (size_t i = 0; i < rows_count(&r); i++) {
+    for (size_t i = 0; i < log_rows_count(&r); i++) {
         CLEANUP_JSON json_t *o = NULL;
-        assert(json_read(rows_at(&r, i), &o, NULL) == OK && json_is_object(o));
+        assert(json_read(log_rows_at(&r, i), &o, NULL) == OK && json_is_object(o));
     }
     return 0;
 }

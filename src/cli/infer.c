@@ -56,10 +56,10 @@ static enum err add_column(json_t *list, const char *name, const char *type, str
     return OK;
 }
 
-enum err infer_columns(const struct rows *r, json_t **out, struct diag *d)
+enum err infer_columns(const struct log_rows *r, json_t **out, struct diag *d)
 {
     CLEANUP_JSON json_t *kinds = json_object(), *list = json_array();
-    for (size_t i = 0; i < rows_count(r); i++) TRY(add_row(kinds, rows_at(r, i), d));
+    for (size_t i = 0; i < log_rows_count(r); i++) TRY(add_row(kinds, log_rows_at(r, i), d));
     TRY(add_column(list, "TimeGenerated", "datetime", d));
     const char *name;
     json_t *k;

@@ -13,4 +13,4 @@
 #define INFER_COLUMNS_MAX 500 /* as a table may have */
 
 /* *out: [{"name","type"}...] in the order in which names first appear; TimeGenerated is always among them. */
-enum err infer_columns(const struct rows *r, json_t **out, struct diag *d);
+enum err infer_columns(const struct log_rows *r, json_t **out, struct diag *d);

@@ -25,10 +25,10 @@ struct ingest {
 static enum err run(struct ingest *in, struct diag *d)
 {
     CLEANUP_BUF struct buf input = {.max = INPUT_MAX + 1};
-    CLEANUP_ROWS struct rows rows = {0};
+    CLEANUP_LOG_ROWS struct log_rows rows = {0};
     TRY(read_input(in->path, &input, d));
-    TRY(rows_parse(buf_view(&input), in->format, &rows, d));
-    in->result.rows = rows_count(&rows);
+    TRY(log_rows_parse(buf_view(&input), in->format, &rows, d));
+    in->result.rows = log_rows_count(&rows);
     CLEANUP(session_close) struct session *s = NULL;
     TRY(session_open(&s, in->data, d));
     struct workspace w;

@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "cli/logformat.h"
 
-struct bytes rows_at(const struct rows *r, size_t i)
+struct bytes log_rows_at(const struct log_rows *r, size_t i)
 {
     uint64_t from, to;
     memcpy(&from, r->starts.p + 8 * i, 8);
@@ -13,18 +13,18 @@ struct bytes rows_at(const struct rows *r, size_t i)
     return bytes_of(r->text.p + from, to - from);
 }
 
-void rows_release(struct rows *r)
+void log_rows_release(struct log_rows *r)
 {
     buf_release(&r->text);
     buf_release(&r->starts);
 }
 
-static void row_end(struct rows *r)
+static void row_end(struct log_rows *r)
 {
     buf_u64(&r->starts, r->text.len);
 }
 
-static enum err add_object(struct rows *r, const json_t *o, size_t number, struct diag *d)
+static enum err add_object(struct log_rows *r, const json_t *o, size_t number, struct diag *d)
 {
     if (!json_is_object(o)) return FAIL(d, ERR_INVALID, "row %zu is not an object", number);
     TRY(json_write(o, &r->text, d));
@@ -32,7 +32,7 @@ static enum err add_object(struct rows *r, const json_t *o, size_t number, struc
     return OK;
 }
 
-static enum err parse_array(struct bytes input, struct rows *r, struct diag *d)
+static enum err parse_array(struct bytes input, struct log_rows *r, struct diag *d)
 {
     CLEANUP_JSON json_t *j = NULL;
     TRY(json_read(input, &j, d));
@@ -56,7 +56,7 @@ static bool next_line(struct rd *r, struct bytes *line)
     return true;
 }
 
-static enum err parse_ndjson(struct bytes input, struct rows *r, struct diag *d)
+static enum err parse_ndjson(struct bytes input, struct log_rows *r, struct diag *d)
 {
     struct rd in = rd_from(input);
     struct bytes line;
@@ -74,7 +74,7 @@ static enum err parse_ndjson(struct bytes input, struct rows *r, struct diag *d)
     return OK;
 }
 
-static enum err parse_lines(struct bytes input, const struct logformat *f, struct rows *r, struct diag *d)
+static enum err parse_lines(struct bytes input, const struct logformat *f, struct log_rows *r, struct diag *d)
 {
     struct rd in = rd_from(input);
     struct bytes line;
@@ -106,9 +106,9 @@ static const char *guess(struct bytes input)
     return logformat_guess(line);
 }
 
-enum err rows_parse(struct bytes input, const char *format, struct rows *out, struct diag *d)
+enum err log_rows_parse(struct bytes input, const char *format, struct log_rows *out, struct diag *d)
 {
-    CLEANUP_ROWS struct rows r = {0};
+    CLEANUP_LOG_ROWS struct log_rows r = {0};
     row_end(&r);
     if (str_eq(format, "auto")) format = guess(input);
     if (str_eq(format, "json")) {
@@ -123,6 +123,6 @@ enum err rows_parse(struct bytes input, const char *format, struct rows *out, st
     TRY(buf_check(&r.text, d));
     TRY(buf_check(&r.starts, d));
     *out = r;
-    r = (struct rows){0};
+    r = (struct log_rows){0};
     return OK;
 }

@@ -10,20 +10,20 @@
 
 #include "base/bytes.h"
 
-struct rows {
+struct log_rows {
     struct buf text;   /* the objects, one after another */
     struct buf starts; /* uint64_t offsets of each, and the end of the last */
 };
 
-static inline size_t rows_count(const struct rows *r)
+static inline size_t log_rows_count(const struct log_rows *r)
 {
     return r->starts.len < 16 ? 0 : r->starts.len / 8 - 1;
 }
-struct bytes rows_at(const struct rows *r, size_t i);
-void rows_release(struct rows *r);
+struct bytes log_rows_at(const struct log_rows *r, size_t i);
+void log_rows_release(struct log_rows *r);
 
 /* format: a name above. Lines that do not parse are ERR_INVALID with their number (json, ndjson), or become rows with
  * only a Message (the other formats: a log may hold anything). */
-enum err rows_parse(struct bytes input, const char *format, struct rows *out, struct diag *d);
+enum err log_rows_parse(struct bytes input, const char *format, struct log_rows *out, struct diag *d);
 
-#define CLEANUP_ROWS __attribute__((cleanup(rows_release)))
+#define CLEANUP_LOG_ROWS __attribute__((cleanup(log_rows_release)))

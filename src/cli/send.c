@@ -25,7 +25,7 @@
 
 struct sending {
     struct session *session;
-    const struct rows *rows;
+    const struct log_rows *rows;
     const struct send_options *o;
     char *url;
     pthread_mutex_t lock; /* guards what follows */
@@ -40,12 +40,12 @@ struct sending {
 static bool take_batch(struct sending *s, struct buf *body, size_t *from, size_t *to)
 {
     LOCK_SCOPE(&s->lock);
-    size_t n = rows_count(s->rows);
+    size_t n = log_rows_count(s->rows);
     if (s->failed || s->next == n) return false;
     *from = s->next;
     buf_u8(body, '[');
     while (s->next < n) {
-        struct bytes row = rows_at(s->rows, s->next);
+        struct bytes row = log_rows_at(s->rows, s->next);
         if (s->next != *from && body->len + row.len + 2 > BATCH_MAX) break;
         if (s->next != *from) buf_u8(body, ',');
         buf_bytes(body, row);
@@ -139,12 +139,12 @@ static char *ingest_url(const struct workspace *w, const char *table)
     return str_fmt("/dataCollectionRules/dcr-%s/streams/Custom-%s?api-version=" API_INGEST, plain, table);
 }
 
-enum err send_rows(struct session *session, const struct rows *r, const struct send_options *o,
+enum err send_rows(struct session *session, const struct log_rows *r, const struct send_options *o,
                    struct send_result *out, struct diag *d)
 {
     unsigned connections = o->connections != 0 ? o->connections : 4;
     struct sending s = {.session = session, .rows = r, .o = o, .lock = PTHREAD_MUTEX_INITIALIZER,
-                        .result = {.rows = rows_count(r)}};
+                        .result = {.rows = log_rows_count(r)}};
     s.url = ingest_url(o->workspace, o->table);
     struct pool *pool = NULL;
     enum err e = pool_new(&pool, connections, connections, d);
@@ -158,7 +158,7 @@ enum err send_rows(struct session *session, const struct rows *r, const struct s
     return e;
 }
 
-enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table, const struct rows *r,
+enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table, const struct log_rows *r,
                            uint32_t retention_days, bool *created, struct diag *d)
 {
     CLEANUP_FREE char *url = str_fmt("%s/tables/%s?api-version=" API_TABLES, w->arm_id, table);

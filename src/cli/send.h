@@ -21,9 +21,9 @@ struct send_result {
 
 /* Sends all rows. Counts what was acknowledged even when it fails. Dropped rows are acknowledged ones that the server says it
  * did not keep, since the key is revoked. */
-enum err send_rows(struct session *s, const struct rows *r, const struct send_options *o,
+enum err send_rows(struct session *s, const struct log_rows *r, const struct send_options *o,
                    struct send_result *out, struct diag *d);
 
 /* Makes the table with the columns that the rows need, where there is none. retention_days 0 = the workspace's. */
-enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table, const struct rows *r,
+enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table, const struct log_rows *r,
                            uint32_t retention_days, bool *created, struct diag *d);

@@ -51,11 +51,11 @@ static enum err wait_for(struct walk *w, bool refused, int64_t *rows, char *said
 static enum err send_some(struct walk *w, uint64_t n, struct send_result *out, struct diag *d)
 {
     CLEANUP_BUF struct buf text = {0};
-    CLEANUP_ROWS struct rows r = {0};
+    CLEANUP_LOG_ROWS struct log_rows r = {0};
     const struct gen_options g = {.rows = n, .seed = rand_u64(), .start_us = time_now_us(), .span_us = US_PER_S};
     gen_rows(&g, &text);
     TRY(buf_check(&text, d));
-    TRY(rows_parse(buf_view(&text), "ndjson", &r, d));
+    TRY(log_rows_parse(buf_view(&text), "ndjson", &r, d));
     const struct send_options o = {.workspace = &w->workspace, .table = WALK_TABLE};
     return send_rows(w->s, &r, &o, out, d);
 }

@@ -37,12 +37,12 @@ static enum err read_journal(struct buf *out, struct diag *d)
 }
 
 /* A few texts of the rows, to be looked for on the disk later: long values that are not numbers. */
-static void remember_words(struct walk *w, const struct rows *r)
+static void remember_words(struct walk *w, const struct log_rows *r)
 {
     static const char *const fields[] = {"Package", "Commandline", "ProcessName", "Message"};
-    for (size_t i = 0; i < rows_count(r) && i < 200; i++) {
+    for (size_t i = 0; i < log_rows_count(r) && i < 200; i++) {
         CLEANUP_JSON json_t *o = NULL;
-        if (json_read(rows_at(r, rows_count(r) - 1 - i), &o, NULL) != OK) return;
+        if (json_read(log_rows_at(r, log_rows_count(r) - 1 - i), &o, NULL) != OK) return;
         for (size_t k = 0; k < 4; k++) {
             const char *v = json_get_str(o, fields[k]);
             if (v == NULL || strlen(v) < 10) continue;
@@ -52,7 +52,7 @@ static void remember_words(struct walk *w, const struct rows *r)
     }
 }
 
-static enum err send(struct walk *w, const char *table, const char *origin, const struct rows *r, uint32_t days,
+static enum err send(struct walk *w, const char *table, const char *origin, const struct log_rows *r, uint32_t days,
                      struct diag *d)
 {
     bool created;
@@ -81,13 +81,13 @@ static enum err send_real(struct walk *w, size_t i, size_t *most, struct diag *d
         if (e == ERR_LIMIT) walk_note(w, "%s", why.text);
         if (e != OK) return OK; /* not on this machine, or not for us */
     }
-    CLEANUP_ROWS struct rows r = {0};
-    TRY(rows_parse(buf_view(&text), sources[i].format, &r, d));
-    if (rows_count(&r) == 0) return OK;
+    CLEANUP_LOG_ROWS struct log_rows r = {0};
+    TRY(log_rows_parse(buf_view(&text), sources[i].format, &r, d));
+    if (log_rows_count(&r) == 0) return OK;
     TRY(send(w, sources[i].table, path != NULL ? path : "the journal", &r, REAL_RETENTION_DAYS, d));
     remember_words(w, &r);
-    if (rows_count(&r) > *most) {
-        *most = rows_count(&r);
+    if (log_rows_count(&r) > *most) {
+        *most = log_rows_count(&r);
         w->real_table = sources[i].table;
     }
     return OK;
@@ -96,12 +96,12 @@ static enum err send_real(struct walk *w, size_t i, size_t *most, struct diag *d
 static enum err send_generated(struct walk *w, struct diag *d)
 {
     CLEANUP_BUF struct buf text = {0};
-    CLEANUP_ROWS struct rows r = {0};
+    CLEANUP_LOG_ROWS struct log_rows r = {0};
     const int64_t day_us = 86400 * US_PER_S;
     const struct gen_options g = {.rows = GENERATED_ROWS, .seed = 42, .start_us = time_now_us() - day_us, .span_us = day_us};
     gen_rows(&g, &text);
     TRY(buf_check(&text, d));
-    TRY(rows_parse(buf_view(&text), "ndjson", &r, d));
+    TRY(log_rows_parse(buf_view(&text), "ndjson", &r, d));
     walk_add_word(w, BYTES(GEN_NEEDLE));
     walk_add_word(w, BYTES("completed with status"));
     walk_add_word(w, BYTES("DurationMs"));

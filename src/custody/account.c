@@ -27,7 +27,7 @@ static void wipe_keys(struct account *a)
         secret_free(TAKE(a->aeks[i].key));
 }
 
-void account_free(struct account *a)
+void key_account_free(struct account *a)
 {
     if (a == NULL) return;
     wipe_keys(a);
@@ -35,7 +35,7 @@ void account_free(struct account *a)
     free(a);
 }
 
-DEFINE_CLEANUP(account_free, struct account)
+DEFINE_CLEANUP(key_account_free, struct account)
 
 static bool text_set(char *to, size_t cap, const char *from)
 {
@@ -48,7 +48,7 @@ static bool text_set(char *to, size_t cap, const char *from)
 enum err account_insert(struct keyd *k, struct scope *s, const struct state_record *rec,
                         struct account **out, struct diag *d)
 {
-    CLEANUP(account_free) struct account *a = calloc(1, sizeof *a);
+    CLEANUP(key_account_free) struct account *a = calloc(1, sizeof *a);
     struct account **grown = realloc(s->accounts, (s->n_accounts + 1) * sizeof *grown);
     if (grown != NULL) s->accounts = grown;
     if (a == NULL || grown == NULL) return FAIL(d, ERR_LIMIT, "out of memory");

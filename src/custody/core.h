@@ -162,7 +162,7 @@ enum err account_insert(struct keyd *k, struct scope *s, const struct state_reco
                         struct account **out, struct diag *d); /* under lock */
 enum err account_adopt_wrap(struct account *a, const struct wrap *w,
                             struct diag *d); /* under lock */
-void account_free(struct account *a);
+void key_account_free(struct account *a);
 enum err account_add(struct keyd *k, const char *scope, const uint8_t id[16], const char *workspace,
                      struct news *out, struct diag *d);
 /* Applies one event: state, wipe, audit, news, in this order. Scope busy. */

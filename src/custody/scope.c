@@ -111,7 +111,7 @@ void scope_free(struct scope *s)
 {
     if (s == NULL) return;
     for (size_t i = 0; i < s->n_accounts; i++)
-        account_free(s->accounts[i]);
+        key_account_free(s->accounts[i]);
     free(s->accounts);
     free(s);
 }

@@ -40,30 +40,41 @@ static bool counted_before(const struct account *a, size_t i)
     return false;
 }
 
-static json_t *version_json(const struct scope *s, const char *kek_id, uint64_t count)
+/* No wrap of the whole scope needs it any more. */
+static bool is_safe(const struct scope *s, const char *kek_id)
 {
+    for (size_t i = 0; i < s->n_accounts; i++) {
+        if (!s->accounts[i]->removed && wraps_of(s->accounts[i], kek_id) != 0) return false;
+    }
+    return true;
+}
+
+static json_t *version_json(const struct keyd *k, const struct scope *s, const char *kek_id,
+                            uint64_t count)
+{
+    bool needed_by_mk = s->platform && str_eq(k->mk_record.w.kek_id, kek_id);
     json_t *o = json_object();
     json_object_set_new(o, "version", json_string(kek_id));
     json_object_set_new(o, "count", json_integer((json_int_t)count));
     json_object_set_new(o, "lastUsed", time_or_null(last_used(s, kek_id)));
-    json_object_set_new(o, "safeToDisable", json_boolean(count == 0));
+    json_object_set_new(o, "safeToDisable", json_boolean(is_safe(s, kek_id) && !needed_by_mk));
     return o;
 }
 
 /* The versions that wrap something of this account, then those its scope has used and that wrap
  * nothing of it now. */
-static json_t *wraps_json(const struct account *a)
+static json_t *wraps_json(const struct keyd *k, const struct account *a)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < a->n_aeks; i++) {
         const char *kek_id = a->aeks[i].wrap.w.kek_id;
         if (counted_before(a, i)) continue;
-        json_array_append_new(list, version_json(a->scope, kek_id, wraps_of(a, kek_id)));
+        json_array_append_new(list, version_json(k, a->scope, kek_id, wraps_of(a, kek_id)));
     }
     for (size_t i = 0; i < a->scope->n_versions; i++) {
         const char *kek_id = a->scope->versions[i].kek_id;
         if (wraps_of(a, kek_id) == 0)
-            json_array_append_new(list, version_json(a->scope, kek_id, 0));
+            json_array_append_new(list, version_json(k, a->scope, kek_id, 0));
     }
     return list;
 }
@@ -90,7 +101,7 @@ static json_t *account_json(struct keyd *k, const struct account *a)
     json_object_set_new(o, "bound", json_string(bound_text(k, a, bound)));
     json_object_set_new(o, "rotationOverdue", json_boolean(a->scope->rotation_overdue));
     json_object_set_new(o, "damaged", json_boolean(a->damaged));
-    json_object_set_new(o, "wraps", wraps_json(a));
+    json_object_set_new(o, "wraps", wraps_json(k, a));
     return o;
 }
 
