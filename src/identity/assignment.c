@@ -16,21 +16,13 @@
 
 static enum err store_one(struct identity *id, const struct assignment *a, struct diag *d)
 {
-    CLEANUP_JSON json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "principalId", a->principal_id, "roleId",
-        a->role->id, "scope", a->scope, "principalType", a->principal_type, "description",
-        a->description, "createdBy", a->created_by, "updatedBy", a->updated_by, "createdUs",
-        (json_int_t)a->created_us, "updatedUs", (json_int_t)a->updated_us);
-    CLEANUP_BUF struct buf text = {0};
-    if (j == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(json_write(j, &text, d));
-    return kvstore_put(id->store, TABLE, a->name, buf_view(&text), d);
-}
-
-static bool copy_text(const json_t *j, const char *name, char *out, size_t size)
-{
-    const char *text = json_string_value(json_object_get(j, name));
-    return text != NULL && (size_t)snprintf(out, size, "%s", text) < size;
+    return row_put(id, TABLE, a->name,
+                   json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "principalId",
+                             a->principal_id, "roleId", a->role->id, "scope", a->scope,
+                             "principalType", a->principal_type, "description", a->description,
+                             "createdBy", a->created_by, "updatedBy", a->updated_by, "createdUs",
+                             (json_int_t)a->created_us, "updatedUs", (json_int_t)a->updated_us),
+                   d);
 }
 
 /* Under the lock. */
@@ -61,12 +53,12 @@ static enum err load_one(void *ctx, const char *key, struct bytes value, struct 
     a.created_us = json_integer_value(json_object_get(j, "createdUs"));
     a.updated_us = json_integer_value(json_object_get(j, "updatedUs"));
     bool good = a.role != NULL &&
-                copy_text(j, "principalId", a.principal_id, sizeof a.principal_id) &&
-                copy_text(j, "scope", a.scope, sizeof a.scope) &&
-                copy_text(j, "principalType", a.principal_type, sizeof a.principal_type) &&
-                copy_text(j, "description", a.description, sizeof a.description) &&
-                copy_text(j, "createdBy", a.created_by, sizeof a.created_by) &&
-                copy_text(j, "updatedBy", a.updated_by, sizeof a.updated_by);
+                row_text(j, "principalId", a.principal_id, sizeof a.principal_id) &&
+                row_text(j, "scope", a.scope, sizeof a.scope) &&
+                row_text(j, "principalType", a.principal_type, sizeof a.principal_type) &&
+                row_text(j, "description", a.description, sizeof a.description) &&
+                row_text(j, "createdBy", a.created_by, sizeof a.created_by) &&
+                row_text(j, "updatedBy", a.updated_by, sizeof a.updated_by);
     if (!good) return FAIL(d, ERR_CORRUPT, "role assignment %s cannot be read", key);
     return index_copy(id, &a, d);
 }

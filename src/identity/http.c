@@ -98,10 +98,8 @@ static bool is_listed(const char *methods, const char *method)
 void identity_http(struct identity *id, const struct http_request *req, struct http_response *res)
 {
     struct endpoint e = {.id = id, .req = req, .res = res};
-    struct guid trace;
     char text[GUID_TEXT_MAX];
-    guid_random(&trace);
-    guid_format(&trace, text);
+    new_id(text);
     http_set(res, "x-ms-request-id", text);
     if (!route_find(req->path, &e.at)) {
         answer_error(&e, 404, "NotFound", "There is nothing at %.200s.", req->path);

@@ -46,21 +46,12 @@ static enum err read_directory(struct identity *id, struct diag *d)
 
 static enum err write_directory(struct identity *id, struct diag *d)
 {
-    CLEANUP_JSON json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "tenantId", id->tenant_id, "subscriptionId",
-                  id->subscription_id, "founderObjectId", id->founder_object_id, "founderClientId",
-                  id->founder_client_id, "platformObjectId", id->platform_object_id);
-    CLEANUP_BUF struct buf text = {0};
-    if (j == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(json_write(j, &text, d));
-    return kvstore_put(id->store, "meta", "directory", buf_view(&text), d);
-}
-
-static void random_guid(char out[GUID_TEXT_MAX])
-{
-    struct guid g;
-    guid_random(&g);
-    guid_format(&g, out);
+    return row_put(id, "meta", "directory",
+                   json_pack("{s:s, s:s, s:s, s:s, s:s}", "tenantId", id->tenant_id,
+                             "subscriptionId", id->subscription_id, "founderObjectId",
+                             id->founder_object_id, "founderClientId", id->founder_client_id,
+                             "platformObjectId", id->platform_object_id),
+                   d);
 }
 
 static enum err grant_founder(struct identity *id, const char *role, struct diag *d)
@@ -68,7 +59,7 @@ static enum err grant_founder(struct identity *id, const char *role, struct diag
     struct assignment a = {.role = role_find(role), .created_us = time_now_us()};
     bool created = false;
     a.updated_us = a.created_us;
-    random_guid(a.name);
+    new_id(a.name);
     memcpy(a.principal_id, id->founder_object_id, sizeof a.principal_id);
     memcpy(a.created_by, id->founder_object_id, sizeof a.created_by);
     memcpy(a.updated_by, id->founder_object_id, sizeof a.updated_by);
@@ -82,10 +73,11 @@ static enum err grant_founder(struct identity *id, const char *role, struct diag
 static enum err found(struct identity *id, char secret[65], struct diag *d)
 {
     struct principal founder, platform;
+    LOCK_SCOPE(&id->lock); /* before the store's, here as everywhere */
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(id->store, &t, d));
-    random_guid(id->tenant_id);
-    random_guid(id->subscription_id);
+    new_id(id->tenant_id);
+    new_id(id->subscription_id);
     TRY(principal_add_app(id, "founder", &founder, secret, d));
     TRY(principal_ensure_managed(id, PLATFORM_RESOURCE, &platform, d));
     memcpy(id->founder_object_id, founder.object_id, sizeof founder.object_id);
@@ -130,12 +122,21 @@ static enum err set_endpoint(struct identity *id, const char *endpoint, struct d
     return OK;
 }
 
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &a);
+    pthread_mutexattr_destroy(&a);
+}
+
 enum err identity_open(struct identity **out, const struct identity_config *c,
                        struct identity_founder *founder, struct diag *d)
 {
     CLEANUP(identity_close) struct identity *id = calloc(1, sizeof *id);
     if (id == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    pthread_mutex_init(&id->lock, NULL);
+    init_lock(&id->lock);
     struct identity_founder f = {0};
     TRY(set_endpoint(id, c->endpoint, d));
     TRY(open_store(id, c->dir, d));

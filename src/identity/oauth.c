@@ -27,13 +27,6 @@ static void timestamp(char out[TIME_TEXT_MAX])
     snprintf(out + 19, 2, "Z");
 }
 
-static void new_guid(char out[GUID_TEXT_MAX])
-{
-    struct guid g;
-    guid_random(&g);
-    guid_format(&g, out);
-}
-
 /* The client's own id where it sent one, so that both logs can be laid side by side. */
 static void correlation(const struct http_request *q, char out[GUID_TEXT_MAX])
 {
@@ -43,7 +36,7 @@ static void correlation(const struct http_request *q, char out[GUID_TEXT_MAX])
     if (sent != NULL && guid_parse(sent, &g, NULL) == OK) {
         guid_format(&g, out);
     } else {
-        new_guid(out);
+        new_id(out);
     }
 }
 
@@ -57,7 +50,7 @@ void answer_oauth_error(struct endpoint *e, int status, const char *error, int c
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     timestamp(when);
-    new_guid(trace);
+    new_id(trace);
     correlation(e->req, correlated);
     snprintf(line, sizeof line, "AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", code,
              text, trace, correlated, when);

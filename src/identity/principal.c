@@ -59,23 +59,18 @@ static enum err index_copy(struct identity *id, const struct principal *p, struc
 static enum err store_one(struct identity *id, const struct principal *p, struct diag *d)
 {
     char salt[2 * sizeof p->salt + 1], hash[2 * sizeof p->secret_hash + 1];
+    if (p->resource[0] != 0) {
+        return row_put(id, TABLE, p->object_id,
+                       json_pack("{s:s, s:s, s:s}", "clientId", p->client_id, "name", p->name,
+                                 "resource", p->resource),
+                       d);
+    }
     hex_encode(BYTES_OF(p->salt), salt);
     hex_encode(BYTES_OF(p->secret_hash), hash);
-    CLEANUP_JSON json_t *j = p->resource[0] != 0
-                                 ? json_pack("{s:s, s:s, s:s}", "clientId", p->client_id, "name",
-                                             p->name, "resource", p->resource)
-                                 : json_pack("{s:s, s:s, s:s, s:s}", "clientId", p->client_id,
-                                             "name", p->name, "salt", salt, "hash", hash);
-    CLEANUP_BUF struct buf text = {0};
-    if (j == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(json_write(j, &text, d));
-    return kvstore_put(id->store, TABLE, p->object_id, buf_view(&text), d);
-}
-
-static bool copy_text(const json_t *j, const char *name, char *out, size_t size)
-{
-    const char *text = json_string_value(json_object_get(j, name));
-    return text != NULL && (size_t)snprintf(out, size, "%s", text) < size;
+    return row_put(id, TABLE, p->object_id,
+                   json_pack("{s:s, s:s, s:s, s:s}", "clientId", p->client_id, "name", p->name,
+                             "salt", salt, "hash", hash),
+                   d);
 }
 
 static bool read_hex(const json_t *j, const char *name, uint8_t *out, size_t len)
@@ -91,10 +86,10 @@ static enum err load_one(void *ctx, const char *key, struct bytes value, struct 
     CLEANUP_JSON json_t *j = NULL;
     TRY(json_read(value, &j, d));
     snprintf(p.object_id, sizeof p.object_id, "%s", key);
-    bool good = copy_text(j, "clientId", p.client_id, sizeof p.client_id) &&
-                copy_text(j, "name", p.name, sizeof p.name);
+    bool good = row_text(j, "clientId", p.client_id, sizeof p.client_id) &&
+                row_text(j, "name", p.name, sizeof p.name);
     if (json_object_get(j, "resource") != NULL) {
-        good = good && copy_text(j, "resource", p.resource, sizeof p.resource);
+        good = good && row_text(j, "resource", p.resource, sizeof p.resource);
     } else {
         good = good && read_hex(j, "salt", p.salt, sizeof p.salt) &&
                read_hex(j, "hash", p.secret_hash, sizeof p.secret_hash);
@@ -122,13 +117,6 @@ void principals_release(struct identity *id)
 /* --- making and removing
  * --------------------------------------------------------------------------- */
 
-static void random_guid(char out[GUID_TEXT_MAX])
-{
-    struct guid g;
-    guid_random(&g);
-    guid_format(&g, out);
-}
-
 static void hash_secret(const struct principal *p, const char *secret, uint8_t out[32])
 {
     hmac_sha256(BYTES_OF(p->salt), bytes_str(secret), out);
@@ -145,8 +133,8 @@ enum err principal_add_app(struct identity *id, const char *name, struct princip
 {
     struct principal p = {0};
     uint8_t random[SECRET_LEN];
-    random_guid(p.object_id);
-    random_guid(p.client_id);
+    new_id(p.object_id);
+    new_id(p.client_id);
     snprintf(p.name, sizeof p.name, "%s", name);
     rand_bytes(random, sizeof random);
     rand_bytes(p.salt, sizeof p.salt);
@@ -175,8 +163,8 @@ enum err principal_ensure_managed(struct identity *id, const char *resource, str
         *out = *there;
         return OK;
     }
-    random_guid(p.object_id);
-    random_guid(p.client_id);
+    new_id(p.object_id);
+    new_id(p.client_id);
     snprintf(p.name, sizeof p.name, "%s", last_segment(resource));
     if ((size_t)snprintf(p.resource, sizeof p.resource, "%s", resource) >= sizeof p.resource) {
         return FAIL(d, ERR_LIMIT, "a resource id of more than %zu bytes", sizeof p.resource - 1);

@@ -50,7 +50,8 @@ struct identity {
     struct jwt_keys *keys;
     struct buf key_set; /* {"keys":[...]} */
 
-    pthread_mutex_t lock;
+    pthread_mutex_t
+        lock; /* recursive: held around the founding transaction; before the store's own */
     struct map by_object, by_client, by_resource; /* to struct principal; keys lower case */
     struct map assignments;                       /* name to struct assignment */
 };
@@ -102,6 +103,16 @@ enum err rbac_authorize(struct identity *id, const char *object_id, const char *
 /* "/" or "/subscriptions/..." with the casing of ARM's own words. ERR_INVALID, ERR_LIMIT. */
 enum err scope_canonical(const char *scope, char out[RESOURCE_ID_MAX], struct diag *d);
 bool scope_covers(const char *above, const char *below); /* equal or above, without case */
+
+/* --- row.c --------------------------------------------------------------------------------------
+ */
+
+void new_id(char out[GUID_TEXT_MAX]);
+bool row_text(const json_t *row, const char *name, char *out,
+              size_t size); /* false: absent or too long */
+/* Writes one row; takes j, NULL is "out of memory". */
+enum err row_put(struct identity *id, const char *table, const char *key, json_t *j,
+                 struct diag *d);
 
 /* --- token.c ------------------------------------------------------------------------------------
  */
