@@ -20,6 +20,14 @@ enum err bind_deeper(struct binder *b, uint32_t pos)
                     "the query is nested more than %d deep", KQL_DEPTH_MAX);
 }
 
+static enum err check_size(struct binder *b, const struct op *op)
+{
+    if (op->weight <= PLAN_OPS_MAX && op->levels <= PLAN_LEVELS_MAX) return OK;
+    return FAIL_TAG(diag_at(b->d, op->pos), ERR_LIMIT, "SEM0001",
+                    "the query has more than %d operators, or %d in a row", PLAN_OPS_MAX,
+                    PLAN_LEVELS_MAX);
+}
+
 enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
                 struct op **out)
 {
@@ -31,13 +39,16 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
         op->weight += input->weight;
         op->levels += input->levels;
     }
-    if (op->weight > PLAN_OPS_MAX || op->levels > PLAN_LEVELS_MAX) {
-        return FAIL_TAG(diag_at(b->d, pos), ERR_LIMIT, "SEM0001",
-                        "the query has more than %d operators, or %d in a row", PLAN_OPS_MAX,
-                        PLAN_LEVELS_MAX);
-    }
+    TRY(check_size(b, op));
     *out = op;
     return OK;
+}
+
+enum err op_second_input(struct binder *b, struct op *op, const struct op *second)
+{
+    op->weight += second->weight;
+    if (second->levels >= op->levels) op->levels = second->levels + 1;
+    return check_size(b, op);
 }
 
 /* --- names
@@ -548,6 +559,13 @@ static bind_op_fn *const op_binders[] = {
     [OPER_PRINT] = bind_print,
     [OPER_RANGE] = bind_range,
     [OPER_RENDER] = bind_render,
+    [OPER_JOIN] = bind_join,
+    [OPER_LOOKUP] = bind_join,
+    [OPER_MV_EXPAND] = bind_mv_expand,
+    [OPER_PARSE] = bind_parse,
+    [OPER_PARSE_WHERE] = bind_parse,
+    [OPER_MAKE_SERIES] = bind_make_series,
+    [OPER_INVOKE] = bind_invoke,
 };
 
 static bool begins_query(enum ast_op op)

@@ -145,9 +145,26 @@ struct scope scope_of(struct op_cx *cx);
 
 bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_rename, bind_reorder,
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
-    bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range;
+    bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
+    bind_mv_expand, bind_parse, bind_make_series, bind_invoke;
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out);
+/* Input's columns, of which some are replaced in their places, and others follow: what mv-expand
+ * and parse give. Each call adds or replaces one column; *place is its index. */
+struct column_list {
+    struct binder *b;
+    uint32_t n, cap;
+    struct column *cols;
+};
+enum err columns_from(struct column_list *l, struct binder *b, const struct schema *in);
+enum err columns_set(struct column_list *l, const char *name, enum type type, uint32_t *place);
+enum err columns_append(struct column_list *l, const char *name, enum type type, uint32_t *place);
+/* The weight and levels of a second input. */
+enum err op_second_input(struct binder *b, struct op *op, const struct op *second);
+/* kind=leftouter: the word of a parameter, NULL when it is not given. */
+const char *param_word(const struct ast *n, const char *name);
+/* Only these parameters, and hint.*, may be given. NULL ends the list. */
+enum err check_params(struct op_cx *cx, const char *const *allowed);
 /* A projection to some of the input's columns under new names. */
 enum err op_columns(struct binder *b, struct op *in, uint32_t pos, const uint32_t *cols,
                     const char *const *names, uint32_t n, struct op **out);

@@ -338,13 +338,7 @@ static enum err make_union(struct legs *l, struct op **out)
             map[c] = has ? (uint32_t)schema_find(&l->ops[i]->schema, cols[c].name) : UINT32_MAX;
         }
         op->unions.columns[i] = map;
-        op->weight += l->ops[i]->weight;
-        if (l->ops[i]->levels >= op->levels) op->levels = l->ops[i]->levels + 1;
-    }
-    if (op->weight > PLAN_OPS_MAX || op->levels > PLAN_LEVELS_MAX) {
-        return FAIL_TAG(diag_at(b->d, op->pos), ERR_LIMIT, "SEM0001",
-                        "the query has more than %d operators, or %d in a row", PLAN_OPS_MAX,
-                        PLAN_LEVELS_MAX);
+        TRY(op_second_input(b, op, l->ops[i]));
     }
     op->schema = (struct schema){.n = n, .cols = schema};
     op->unions.n = l->n;

@@ -476,3 +476,94 @@ enum err bind_distinct(struct op_cx *cx, struct op **out)
     TRY(all ? distinct_all(&r) : bind_by(&r, &cx->ast->args));
     return make_op(&r, cx->in, cx->ast->pos, out);
 }
+
+/* --- make-series
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+/* The default of a series: a constant of the aggregate's type. */
+static enum err series_default(struct result *r, const struct ast *series, uint32_t place,
+                               struct expr **out)
+{
+    struct scope s = r->rows;
+    s.row = NULL;
+    *out = NULL;
+    if (series->right == NULL) return OK;
+    TRY(bind_const(&s, series->right, out));
+    return expr_cast(&s, series->right->pos, *out, r->aggs.uses[place].call.ret, true, out);
+}
+
+static enum err series_bound(struct result *r, const struct ast *n, enum type type,
+                             struct expr **out)
+{
+    *out = NULL;
+    if (n == NULL) return OK;
+    struct scope s = r->rows;
+    s.row = NULL;
+    TRY(bind_expr(&s, n, out));
+    return expr_cast(&s, n->pos, *out, type, true, out);
+}
+
+static enum err series_axis(struct result *r, struct op_cx *cx, struct op *op, const char **name)
+{
+    const struct ast *on = cx->ast->left;
+    struct scope s = r->rows;
+    *name = given_name(on, 0);
+    if ((*name)[0] == '\0') *name = auto_name(r->rows.b, on);
+    if ((*name)[0] == '\0') TRY(names_unnamed(&r->names, name));
+    TRY(bind_expr(&s, value_of(on), &op->make_series.axis));
+    enum type type = op->make_series.axis->type;
+    bool numbers = (TM(type) & TM_NUMERIC) != 0;
+    if (!numbers && type != T_DATETIME && type != T_TIMESPAN) {
+        return FAIL_TAG(diag_at(r->rows.b->d, on->pos), ERR_INVALID, "SEM0138",
+                        "'make-series' runs over numbers, datetimes or timespans, not a %s",
+                        type_name(type));
+    }
+    struct ast *const *range = cx->ast->extra->args.at;
+    op->make_series.inclusive = cx->ast->extra->is_open;
+    TRY(series_bound(r, range[0], type, &op->make_series.from));
+    TRY(series_bound(r, range[1], type, &op->make_series.to));
+    return series_bound(r, range[2], type == T_DATETIME ? T_TIMESPAN : type, &op->make_series.step);
+}
+
+enum err bind_make_series(struct op_cx *cx, struct op **out)
+{
+    static const char *const allowed[] = {"kind", NULL};
+    struct binder *b = cx->b;
+    struct result r;
+    struct op *op;
+    const char *axis_name;
+    result_init(&r, cx);
+    TRY(check_params(cx, allowed));
+    TRY(op_new(b, OP_MAKE_SERIES, cx->in, cx->ast->pos, &op));
+    TRY(bind_by(&r, &cx->ast->by));
+    uint32_t n = cx->ast->args.n;
+    op->make_series.defaults = arena_array(b->a, struct expr *, n + 1);
+    struct column *cols = arena_array(b->a, struct column, (size_t)r.n + n + 2);
+    if (op->make_series.defaults == NULL || cols == NULL) return bind_full(b);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ast *series = cx->ast->args.at[i], *value = value_of(series->left);
+        if (value->kind != AST_CALL || agg_find(value->name) == NULL) {
+            return FAIL(diag_at(b->d, value->pos), ERR_UNSUPPORTED,
+                        "'make-series' of anything but one aggregate is not supported");
+        }
+        TRY(add_aggregate(&r, series->left, value));
+        TRY(series_default(&r, series, i, &op->make_series.defaults[i]));
+    }
+    TRY(series_axis(&r, cx, op, &axis_name));
+    for (uint32_t i = 0; i < r.n; i++) {
+        bool key = i < r.aggs.n_keys;
+        cols[i] =
+            (struct column){.name = r.cols[i].name, .type = key ? r.aggs.keys[i]->type : T_DYNAMIC};
+        if (!key) r.aggs.uses[i - r.aggs.n_keys].name = cols[i].name;
+    }
+    TRY(names_add(&r.names, axis_name, false, cx->ast->pos, &cols[r.n].name));
+    cols[r.n].type = T_DYNAMIC;
+    op->schema = (struct schema){.n = r.n + 1, .cols = cols};
+    op->make_series.n_keys = r.aggs.n_keys;
+    op->make_series.keys = r.aggs.keys;
+    op->make_series.n_aggs = r.aggs.n;
+    op->make_series.aggs = r.aggs.uses;
+    *out = op;
+    return OK;
+}

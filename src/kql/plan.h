@@ -50,7 +50,34 @@ enum op_kind {
     OP_TAKE,
     OP_UNION,
     OP_COUNT,
-    /* further operators (join, mv-expand, parse, make-series ...) are added here as they are built */
+    OP_JOIN, /* lookup too */
+    OP_MV_EXPAND,
+    OP_PARSE, /* parse-where too */
+    OP_MAKE_SERIES,
+    /* further operators (mv-apply, top-nested, scan ...) are added here as they are built */
+};
+
+enum join_kind {
+    JOIN_INNERUNIQUE, /* the default: one row of the left per key */
+    JOIN_INNER,
+    JOIN_LEFT_OUTER,
+    JOIN_RIGHT_OUTER,
+    JOIN_FULL_OUTER,
+    JOIN_LEFT_SEMI,
+    JOIN_LEFT_ANTI,
+    JOIN_RIGHT_SEMI,
+    JOIN_RIGHT_ANTI,
+};
+
+struct expanded { /* one column of mv-expand */
+    struct expr *expr; /* dynamic, over the input */
+    uint32_t column;   /* of the result; its type there is what the elements are converted to */
+};
+
+struct parse_item {
+    enum parse_kind { PARSE_STAR, PARSE_TEXT, PARSE_COLUMN } kind;
+    struct bytes text; /* TEXT: literal, or with OP_PARSE's regex a pattern */
+    uint32_t column;   /* COLUMN: of the result, with its type */
 };
 
 struct op {
@@ -83,6 +110,41 @@ struct op {
             struct op **inputs;
             uint32_t **columns; /* columns[k][i]: column of input k for result column i, UINT32_MAX = none */
         } unions;
+        struct { /* JOIN: nulls and NaNs match each other; a string without a match is "", all else null */
+            enum join_kind kind;
+            struct op *right;
+            uint32_t n_keys;
+            struct expr **left_keys;  /* over the input */
+            struct expr **right_keys; /* over right; of the same types */
+            /* Result columns: all of the input's, then these of right's. A semi or anti join has one side. */
+            uint32_t n_right;
+            uint32_t *right_columns;
+        } join;
+        struct { /* MV_EXPAND: result columns are the input's in their places, replaced or followed by items */
+            uint32_t n;
+            struct expanded *items;
+            uint32_t index_column; /* with_itemindex, UINT32_MAX = none; from 0 */
+            bool bags_as_arrays;   /* kind=array: {"a":1} gives ["a", 1], not {"a":1} */
+            struct expr *limit;    /* rows out of one row, a constant; NULL = none */
+        } mv_expand;
+        struct { /* PARSE: result columns are the input's, replaced or followed by those parsed */
+            enum { PARSE_SIMPLE, PARSE_RELAXED, PARSE_REGEX } mode;
+            bool where;        /* parse-where: a row that does not match goes */
+            const char *flags; /* of regex: "i", "U" ... */
+            struct expr *source; /* string */
+            uint32_t n;
+            struct parse_item *items;
+        } parse;
+        struct { /* MAKE_SERIES: result columns are keys, arrays of the aggregates, array of the axis */
+            uint32_t n_keys;
+            struct expr **keys;
+            uint32_t n_aggs;
+            struct agg_use *aggs;
+            struct expr **defaults; /* per aggregate, a constant of its type; NULL: 0, or null if it has none */
+            struct expr *axis;
+            struct expr *from, *to, *step; /* from and to NULL: of the data. Constants, or scalar queries */
+            bool inclusive;                /* in range(): `to` belongs to it */
+        } make_series;
     };
 };
 
