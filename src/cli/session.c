@@ -136,23 +136,33 @@ enum err session_do(struct session *s, const struct session_call *c, struct http
     return http_do(s->http, &call, answer, d);
 }
 
+/* The innermost error that says something: it knows best. */
+static const json_t *innermost(const json_t *error)
+{
+    for (const json_t *inner; (inner = json_get(error, "innererror")) != NULL;) {
+        if (json_get_str(inner, "code") == NULL) break;
+        error = inner;
+    }
+    return error;
+}
+
+static enum err class_of(int status)
+{
+    if (status == 404) return ERR_NOT_FOUND;
+    if (status == 409) return ERR_CONFLICT;
+    if (status == 403) return ERR_DENIED;
+    return status >= 500 || status == 429 ? ERR_UNAVAILABLE : ERR_INVALID;
+}
+
 enum err session_failure(struct http_answer *a, struct diag *d)
 {
     CLEANUP_JSON json_t *j = NULL;
     if (json_read(buf_view(&a->body), &j, NULL) != OK) j = NULL;
-    const json_t *error = json_get(j, "error");
-    const char *code = json_get_str(error, "code"), *text = json_get_str(error, "message");
-    const char *inner = json_get_str(json_get(error, "innererror"), "code");
-    const char *inner_text = json_get_str(json_get(error, "innererror"), "message");
-    enum err e = a->status == 404   ? ERR_NOT_FOUND
-                 : a->status == 409 ? ERR_CONFLICT
-                 : a->status == 403 ? ERR_DENIED
-                 : a->status >= 500 || a->status == 429 ? ERR_UNAVAILABLE
-                                                        : ERR_INVALID;
-    return FAIL_TAG(d, e, inner != NULL ? inner : code != NULL ? code : "", "%d %s%s%s: %s%s%s", a->status,
-                    code != NULL ? code : "error", inner != NULL ? "/" : "", inner != NULL ? inner : "",
-                    text != NULL ? text : "the server gave no reason", inner_text != NULL ? ": " : "",
-                    inner_text != NULL ? inner_text : "");
+    const json_t *outer = json_get(j, "error"), *inner = innermost(outer);
+    const char *code = json_get_str(inner, "code"), *text = json_get_str(inner, "message");
+    if (text == NULL) text = json_get_str(outer, "message");
+    return FAIL_TAG(d, class_of(a->status), code != NULL ? code : "", "%d %s: %s", a->status,
+                    code != NULL ? code : "error", text != NULL ? text : "the server gave no reason");
 }
 
 enum err session_json(struct session *s, const struct session_call *c, int *status, json_t **out,
