@@ -66,7 +66,10 @@ static enum err corrupt(const struct segment_reader *r, const char *what, struct
 static enum err read_header(struct segment_reader *r, struct diag *d)
 {
     CLEANUP_BUF struct buf header = {0};
-    TRY(r->blobs->ops->read(r->blobs, r->entry.file_id, 0, FILE_HEADER_LEN, &header, d));
+    struct diag why = DIAG_INIT;
+    enum err e = r->blobs->ops->read(r->blobs, r->entry.file_id, 0, FILE_HEADER_LEN, &header, &why);
+    if (e == ERR_NOT_FOUND) return corrupt(r, "the file is missing", d);
+    if (e != OK) return FAIL(d, e, "%s", why.text);
     TRY(file_header_decode(buf_view(&header), &r->ident, d));
     if (r->ident.otype != OTYPE_SEGMENT ||
         memcmp(r->ident.account, r->entry.account, sizeof r->ident.account) != 0 ||
