@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/custody/rotate.c - new versions of a key: counted, followed, refused, cut short */
+#include "house.h"
+
+#include "base/rand.h"
+
+static const uint8_t account[16] = "account-one.....";
+static const uint8_t other[16] = "account-two.....";
+
+struct old_data {
+    struct file_ident ident;
+    struct buf block;
+};
+
+static struct old_data write_data(struct house *h)
+{
+    struct diag d = DIAG_INIT;
+    struct old_data o = {0};
+    struct file_key *k;
+    uint8_t file_id[16];
+    rand_bytes(file_id, sizeof file_id);
+    REQUIRE_OK(custody_file_create(h->custody, account, OTYPE_SEGMENT, file_id, &k, &d));
+    o.ident = *file_key_ident(k);
+    REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("old row"), &o.block, &d));
+    custody_file_release(h->custody, k);
+    return o;
+}
+
+static bool opens(struct house *h, const struct old_data *o)
+{
+    struct diag d = DIAG_INIT;
+    struct file_key *k;
+    CLEANUP_BUF struct buf out = {0};
+    REQUIRE_OK(custody_file_open(h->custody, account, &o->ident, 1, &k, &d));
+    enum err e = block_open(k, BTYPE_DATA, 1, buf_view(&o->block), &out, &d);
+    custody_file_release(h->custody, k);
+    return e == OK;
+}
+
+static bool wrapped_by(struct house *h, const uint8_t id[16], const char *version)
+{
+    LOCK_SCOPE(&h->keyd->lock);
+    const struct account *a = account_find(h->keyd, id);
+    return str_ends(a->aeks[0].wrap.w.kek_id, version);
+}
+
+TEST(rotation, an_explicit_version_rewraps_every_account_and_no_data)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    REQUIRE_OK(custody_account_add(h.custody, CLUSTER, other, "w", &d));
+    struct old_data o = write_data(&h);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    uint64_t wraps = 0;
+    const struct custody_kek kek = house_kek("v2");
+    unsigned before = h.vault.n_wrap;
+    REQUIRE_OK(custody_scope_set(h.custody, CLUSTER, &kek, &wraps, &d));
+    EXPECT_EQ(wraps, 2);
+    EXPECT_EQ(h.vault.n_wrap - before, 3);   /* one of them is the check of the key itself */
+    EXPECT_EQ(house_records(&h, "wrap"), 2); /* the old ones are dropped */
+    REQUIRE(wrapped_by(&h, account, "/v2") && wrapped_by(&h, other, "/v2"));
+    REQUIRE(opens(&h, &o));
+
+    tv_enable(&h.vault, "kek", "v1", false); /* safe now */
+    house_restart_keyd(&h);
+    house_advance(40);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE(opens(&h, &o));
+    buf_release(&o.block);
+    house_close(&h);
+}
+
+TEST(rotation, without_a_version_the_latest_is_followed)
+{
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    struct old_data o = write_data(&h);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    house_advance(34);
+    REQUIRE(wrapped_by(&h, account, "/v2"));
+    EXPECT_EQ(house_records(&h, "wrap"), 1);
+    REQUIRE(opens(&h, &o));
+    buf_release(&o.block);
+    house_close(&h);
+}
+
+TEST(rotation, an_explicit_version_is_kept)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    const struct custody_kek kek = house_kek("v1");
+    REQUIRE_OK(custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
+    REQUIRE_OK(custody_account_add(h.custody, CLUSTER, account, "w", &d));
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    house_advance(100);
+    REQUIRE(wrapped_by(&h, account, "/v1"));
+    house_close(&h);
+}
+
+TEST(rotation, the_platforms_own_key_rotates_with_the_key_of_all_macs)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    REQUIRE_OK(custody_account_add(h.custody, "platform", account, "-", &d));
+    struct old_data o = write_data(&h);
+    tv_add(&h.vault, PLATFORM_URI, "pmk", "p2", true);
+    house_advance(34);
+    REQUIRE(wrapped_by(&h, account, "/p2"));
+    tv_enable(&h.vault, "pmk", "p1", false); /* nothing hangs on it any more */
+    house_restart_keyd(&h);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE(opens(&h, &o));
+    buf_release(&o.block);
+    house_close(&h);
+}
+
+TEST(rotation, a_key_that_may_not_be_used_changes_nothing)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    tv_add(&h.vault, CUSTOMER_URI, "bad", "b1", false);
+    char version[64];
+    struct custody_kek kek = house_kek("");
+    kek.key_name = "bad";
+    h.vault.keys[2].purgeable = true;
+    REQUIRE_ERR(ERR_INVALID, custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
+    EXPECT_STR(d.tag, "KeyNotRecoverable");
+    h.vault.keys[2].purgeable = false;
+    tv_enable(&h.vault, "bad", NULL, false);
+    REQUIRE_ERR(ERR_INVALID, custody_kek_check(h.custody, &kek, version, &d));
+    EXPECT_STR(d.tag, "KeyDisabled");
+    kek.key_name = "no such key";
+    REQUIRE_ERR(ERR_DENIED, custody_kek_check(h.custody, &kek, version, &d));
+    EXPECT_STR(d.tag, "KeyNotFound");
+    kek = house_kek("");
+    REQUIRE_OK(custody_kek_check(h.custody, &kek, version, &d));
+    EXPECT_STR(version, "v1");
+    REQUIRE(wrapped_by(&h, account, "/v1"));
+    EXPECT_EQ(house_records(&h, "wrap"), 1);
+    house_close(&h);
+}
+
+TEST(rotation, wrap_refused_and_unwrap_good_is_overdue_and_no_revocation)
+{
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    tv_mood(&h.vault, CUSTOMER_URI, MOOD_NO_WRAP);
+    house_advance(120);
+    EXPECT_EQ(custody_account_state(h.custody, account), KEY_ACTIVE);
+    REQUIRE(wrapped_by(&h, account, "/v1"));
+    struct diag d = DIAG_INIT;
+    CLEANUP_JSON json_t *status = NULL;
+    REQUIRE_OK(custody_status(h.custody, &status, &d));
+    REQUIRE(
+        json_get_bool(json_array_get(json_get(status, "accounts"), 0), "rotationOverdue", false));
+    tv_mood(&h.vault, CUSTOMER_URI, MOOD_GOOD);
+    house_advance(34);
+    REQUIRE(wrapped_by(&h, account, "/v2"));
+    house_close(&h);
+}
+
+TEST(rotation, a_catalogue_that_cannot_be_written_leaves_the_old_version_in_force)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    struct old_data o = write_data(&h);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    time_sleep_us(200000);
+    h.disk_full = true;
+    const struct custody_kek kek = house_kek("v2");
+    REQUIRE_ERR(ERR_IO, custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
+    REQUIRE(wrapped_by(&h, account, "/v1"));
+    REQUIRE(opens(&h, &o));
+    h.disk_full = false;
+    REQUIRE_OK(custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
+    REQUIRE(wrapped_by(&h, account, "/v2"));
+    buf_release(&o.block);
+    house_close(&h);
+}
+
+/* keyd dies between "write both" and "flip": the new wrap lies there as pending, and the old one
+ * counts. */
+TEST(rotation, what_a_crash_left_half_done_is_swept_and_done_again)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    struct old_data o = write_data(&h);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+
+    pthread_mutex_lock(&h.keyd->lock);
+    struct wrap pending = account_find(h.keyd, account)->aeks[0].wrap;
+    pthread_mutex_unlock(&h.keyd->lock);
+    pending.serial++;
+    pending.state = WRAP_PENDING;
+    struct ledger l;
+    REQUIRE_OK(ledger_begin(&l, h.keyd, &d));
+    REQUIRE_OK(ledger_wrap(&l, &pending, &d));
+    REQUIRE_OK(ledger_commit(&l, &d));
+    ledger_release(&l);
+    EXPECT_EQ(house_records(&h, "wrap"), 2);
+
+    house_restart_keyd(&h);
+    EXPECT_EQ(house_records(&h, "wrap"), 1);
+    house_advance(40);
+    house_advance(34);
+    REQUIRE(wrapped_by(&h, account, "/v2"));
+    EXPECT_EQ(house_records(&h, "wrap"), 1);
+    REQUIRE(opens(&h, &o));
+    buf_release(&o.block);
+    house_close(&h);
+}
+
+TEST(rotation, status_names_versions_and_says_which_is_safe_to_disable)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    house_advance(34);
+    CLEANUP_JSON json_t *status = NULL;
+    REQUIRE_OK(custody_status(h.custody, &status, &d));
+    const json_t *a = json_array_get(json_get(status, "accounts"), 0);
+    EXPECT_STR(json_get_str(a, "state"), "ACTIVE");
+    EXPECT_STR(json_get_str(a, "cluster"), CLUSTER);
+    EXPECT_EQ(json_array_size(json_get(a, "wraps")), 2);
+    const json_t *now = json_array_get(json_get(a, "wraps"), 0),
+                 *old = json_array_get(json_get(a, "wraps"), 1);
+    REQUIRE(str_ends(json_get_str(now, "version"), "/v2") && json_get_int(now, "count", 0) == 1);
+    REQUIRE(!json_get_bool(now, "safeToDisable", true));
+    REQUIRE(str_ends(json_get_str(old, "version"), "/v1") && json_get_int(old, "count", 9) == 0);
+    REQUIRE(json_get_bool(old, "safeToDisable", false));
+    house_close(&h);
+}
