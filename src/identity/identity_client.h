@@ -2,8 +2,8 @@
 /*
  * identity/identity_client.h - what the other processes ask of identity, over their channel to it
  *
- * All calls block up to 10 s; ERR_UNAVAILABLE when identity is away. Tokens are verified locally against
- * the cached key set.
+ * All calls block up to 10 s; ERR_UNAVAILABLE when identity is away. Tokens are verified locally
+ * against the cached key set.
  */
 #pragma once
 
@@ -22,14 +22,14 @@ struct caller { /* who a verified token speaks for */
     char issuer[256];
 };
 
-/* Verifies signature, issuer, audience (any of the list), expiry. Fetches the key set when it has none or the
- * kid is new (at most once a minute). ERR_DENIED with the tags of jwt_verify(). */
+/* Verifies signature, issuer, audience (any of the list), expiry. Fetches the key set when it has
+ * none or the kid is new (at most once a minute). ERR_DENIED with the tags of jwt_verify(). */
 enum err identity_verify(struct identity_client *c, const char *token, const char *const *audiences,
                          struct caller *out, struct diag *d);
 
-/* May this principal do the action ("Microsoft.OperationalInsights/clusters/write") at the ARM scope? Data
- * actions ("Microsoft.KeyVault/vaults/keys/wrap/action", "Microsoft.Insights/Telemetry/Write") with is_data.
- * ERR_DENIED if not. */
+/* May this principal do the action ("Microsoft.OperationalInsights/clusters/write") at the ARM
+ * scope? Data actions ("Microsoft.KeyVault/vaults/keys/wrap/action",
+ * "Microsoft.Insights/Telemetry/Write") with is_data. ERR_DENIED if not. */
 enum err identity_authorize(struct identity_client *c, const char *object_id, const char *action,
                             bool is_data, const char *scope, struct diag *d);
 
@@ -41,13 +41,14 @@ enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,
                                  struct managed_identity *out, struct diag *d);
 enum err identity_managed_delete(struct identity_client *c, const char *arm_id, struct diag *d);
 
-/* A token for a managed identity (by principal id): keyd's channel only. ERR_DENIED tag "IdentityGone" when the
- * principal does not exist (any more): that is the customer speaking. Caches nothing. */
+/* A token for a managed identity (by principal id): keyd's channel only. ERR_DENIED tag
+ * "IdentityGone" when the principal does not exist (any more): that is the customer speaking.
+ * Caches nothing. */
 enum err identity_token(struct identity_client *c, const char *principal_id, const char *resource,
                         struct buf *token, int64_t *expires_us, struct diag *d);
 
-/* Passes an HTTP request of the front door on: token, discovery and JWKS endpoints, role assignments and
- * role definitions (ARM), instance discovery. */
+/* Passes an HTTP request of the front door on: token, discovery and JWKS endpoints, role
+ * assignments and role definitions (ARM), instance discovery. */
 enum err identity_forward(struct identity_client *c, const struct http_request *req,
                           struct http_response *res, struct diag *d);
 bool identity_owns_path(const char *path); /* true: forward it */

@@ -30,9 +30,9 @@ static json_t *base_claims(const struct identity *id, enum token_kind kind,
     snprintf(uti, sizeof uti, "%s", buf_cstr(&text));
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "aud",
                      audience, "iss", issuer, "iat", (json_int_t)now_s, "nbf", (json_int_t)now_s,
-                     "exp", (json_int_t)(now_s + TOKEN_LIFE_S), "appid", p->client_id, "idtyp",
-                     "app", "oid", p->object_id, "sub", p->object_id, "tid", id->tenant_id, "uti",
-                     uti, "ver", kind == TOKEN_V2 ? "2.0" : "1.0");
+                     "exp", (json_int_t)now_s + TOKEN_LIFE_S, "appid", p->client_id, "idtyp", "app",
+                     "oid", p->object_id, "sub", p->object_id, "tid", id->tenant_id, "uti", uti,
+                     "ver", kind == TOKEN_V2 ? "2.0" : "1.0");
 }
 
 enum err token_issue(struct identity *id, enum token_kind kind, const struct principal *p,

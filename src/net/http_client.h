@@ -2,7 +2,8 @@
 /*
  * net/http_client.h - HTTP calls with keep-alive; never follows a redirect
  *
- * Any number of threads may call at once. Certificates are always checked, against ca_file alone. Names that end in
+ * Any number of threads may call at once. Certificates are always checked, against ca_file alone.
+ * Names that end in
  * ".localhost" are loopback without asking a resolver. Answer bodies are limited and wiped.
  */
 #pragma once
@@ -17,13 +18,13 @@ void http_client_free(struct http_client *c);
 
 struct http_call {
     const char *method, *url;
-    const char *bearer;          /* token, NULL = none */
-    const char *const *headers;  /* "Name: value" ..., NULL-terminated; may be NULL */
+    const char *bearer;         /* token, NULL = none */
+    const char *const *headers; /* "Name: value" ..., NULL-terminated; may be NULL */
     struct bytes body;
-    const char *content_type;    /* NULL = application/json when there is a body */
-    uint64_t timeout_ms;         /* connect and answer together; 0 = 30,000 */
-    bool fresh_connection;       /* not one that is open already */
-    size_t answer_max;           /* bytes; 0 = 64 MiB */
+    const char *content_type; /* NULL = application/json when there is a body */
+    uint64_t timeout_ms;      /* connect and answer together; 0 = 30,000 */
+    bool fresh_connection;    /* not one that is open already */
+    size_t answer_max;        /* bytes; 0 = 64 MiB */
 };
 
 struct http_answer {
@@ -32,12 +33,13 @@ struct http_answer {
     struct buf headers; /* lines as received, lower-case names: use http_answer_header() */
 };
 
-/* OK for any HTTP status. ERR_UNAVAILABLE: no whole answer in time (refused, reset, TLS, DNS, timeout);
- * the sentence says which. ERR_LIMIT: the answer is longer than answer_max. */
+/* OK for any HTTP status. ERR_UNAVAILABLE: no whole answer in time (refused, reset, TLS, DNS,
+ * timeout); the sentence says which. ERR_LIMIT: the answer is longer than answer_max. */
 enum err http_do(struct http_client *c, const struct http_call *call, struct http_answer *out,
                  struct diag *d);
 void http_answer_release(struct http_answer *a);
-const char *http_answer_header(struct http_answer *a, const char *name); /* NULL; valid until release */
+const char *http_answer_header(struct http_answer *a,
+                               const char *name); /* NULL; valid until release */
 
 DEFINE_CLEANUP(http_client_free, struct http_client)
 #define CLEANUP_ANSWER __attribute__((cleanup(http_answer_release)))

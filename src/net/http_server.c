@@ -451,11 +451,14 @@ static enum err listen_on(const char *address, int *out, struct diag *d)
 
 static unsigned bound_port(int fd)
 {
-    struct sockaddr_storage sa = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } sa = {0};
     socklen_t len = sizeof sa;
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0) return 0;
-    if (sa.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&sa)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&sa)->sin_port);
+    if (getsockname(fd, &sa.any, &len) != 0) return 0;
+    return ntohs(sa.any.sa_family == AF_INET6 ? sa.v6.sin6_port : sa.v4.sin_port);
 }
 
 static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_server_config *c,
@@ -498,27 +501,25 @@ static void server_free(struct http_server *s)
 }
 DEFINE_CLEANUP(server_free, struct http_server)
 
-static enum err server_new(struct http_server **out, const struct http_server_config *c,
-                           struct diag *d)
+static struct http_server *server_new(const struct http_server_config *c)
 {
     struct http_server *s = calloc(1, sizeof *s);
-    if (s == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (s == NULL) return NULL;
     s->handler = c->handler;
     s->ctx = c->ctx;
     s->body_max = c->body_max != 0 ? c->body_max : BODY_MAX_DEFAULT;
     s->connections_max = c->connections_max != 0 ? c->connections_max : CONNECTIONS_MAX_DEFAULT;
     pthread_mutex_init(&s->lock, NULL);
     cond_init(&s->change);
-    *out = s;
-    return OK;
+    return s;
 }
 
 enum err http_server_start(struct http_server **out, const struct http_server_config *c,
                            struct diag *d)
 {
-    CLEANUP(server_free) struct http_server *s = NULL;
+    CLEANUP(server_free) struct http_server *s = server_new(c);
     CLEANUP_BUF struct buf cert = {0}, key = {0};
-    TRY(server_new(&s, c, d));
+    if (s == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     if (c->cert_file != NULL) {
         TRY(os_read_file(c->cert_file, PEM_MAX, &cert, d));
         TRY(os_read_file(c->key_file, PEM_MAX, &key, d));

@@ -2,12 +2,12 @@
 /*
  * net/http_server.h - HTTPS on one address; a request in, a response out
  *
- * One thread per connection, so a handler may block. Requests are whole before the handler sees them:
- * path percent-decoded with repeated slashes collapsed (a trailing one kept), query names and values
- * decoded (clients send "api%2Dversion"), all in the request's arena, which wipes.
+ * One thread per connection, so a handler may block. Requests are whole before the handler sees
+ * them: path percent-decoded with repeated slashes collapsed (a trailing one kept), query names and
+ * values decoded (clients send "api%2Dversion"), all in the request's arena, which wipes.
  *
- * What is malformed never reaches the handler: 400 bad escapes or non-UTF-8 paths, 413 bodies over the
- * limit, 414/431 long lines, 503 over connections_max.
+ * What is malformed never reaches the handler: 400 bad escapes or non-UTF-8 paths, 413 bodies over
+ * the limit, 414/431 long lines, 503 over connections_max.
  */
 #pragma once
 
@@ -19,12 +19,12 @@ struct http_field {
 
 struct http_request {
     struct arena *a;
-    const char *method; /* "GET" */
-    const char *path;   /* "/subscriptions/..." */
-    const char *target; /* as sent, with the query: to pass a request on */
-    const char *host;   /* lower case, without port; "" when absent */
+    const char *method;    /* "GET" */
+    const char *path;      /* "/subscriptions/..." */
+    const char *target;    /* as sent, with the query: to pass a request on */
+    const char *host;      /* lower case, without port; "" when absent */
     const char *authority; /* Host header as sent: kids and status URLs are built on it */
-    const char *peer;   /* "127.0.0.1" */
+    const char *peer;      /* "127.0.0.1" */
     struct bytes body;
     uint32_t n_query, n_headers;
     const struct http_field *query, *headers;
@@ -35,8 +35,8 @@ const char *http_header(const struct http_request *r, const char *name); /* with
 const char *http_bearer(const struct http_request *r); /* the token after "Bearer ", NULL */
 
 #define HTTP_FORM_MAX 256 /* parameters, of a query too */
-/* Reads "a=b&c=d", a query or the body of a form, in order, repeats included. ERR_INVALID for bad escapes, zero
- * bytes and what is not UTF-8. */
+/* Reads "a=b&c=d", a query or the body of a form, in order, repeats included. ERR_INVALID for bad
+ * escapes, zero bytes and what is not UTF-8. */
 enum err http_read_form(struct arena *a, struct bytes text, const struct http_field **out,
                         uint32_t *out_n, struct diag *d);
 
@@ -58,8 +58,9 @@ typedef void http_handler(void *ctx, const struct http_request *req, struct http
 
 struct http_server_config {
     const char *address; /* "127.0.0.1:8443"; port 0 = any free one */
-    const char *cert_file, *key_file; /* PEM chain and key; NULL = plain HTTP (managed identity endpoint) */
-    size_t body_max;         /* bytes; 0 = 64 MiB */
+    const char *cert_file,
+        *key_file;            /* PEM chain and key; NULL = plain HTTP (managed identity endpoint) */
+    size_t body_max;          /* bytes; 0 = 64 MiB */
     unsigned connections_max; /* 0 = 512 */
     unsigned idle_timeout_s;  /* 0 = 120 */
     http_handler *handler;
@@ -68,6 +69,8 @@ struct http_server_config {
 
 struct http_server;
 /* Listens at once (SO_REUSEADDR: the port can be bound again right after a stop). */
-enum err http_server_start(struct http_server **out, const struct http_server_config *c, struct diag *d);
-void http_server_stop(struct http_server *s); /* finishes running requests, then frees; NULL is fine */
+enum err http_server_start(struct http_server **out, const struct http_server_config *c,
+                           struct diag *d);
+void http_server_stop(
+    struct http_server *s); /* finishes running requests, then frees; NULL is fine */
 unsigned http_server_port(const struct http_server *s);

@@ -107,7 +107,7 @@ enum err jwt_keys_new(struct jwt_keys **out, const json_t *jwks, struct diag *d)
     if (keys == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *jwk = json_array_get(list, i);
-        if (is_ours(jwk)) TRY(add_key(keys, jwk, d));
+        if (is_ours(jwk)) TRY(add_key(keys, jwk, d)); // NOLINT: the cleanup frees keys
     }
     *out = TAKE(keys);
     return OK;

@@ -89,7 +89,7 @@ static enum err check_name(struct url *u, struct diag *d)
 {
     size_t n = strlen(u->host);
     if (n > 1 && u->host[n - 1] == '.') u->host[n - 1] = 0;
-    const char *last = u->host;
+    const char *last;
     for (const char *label = u->host;;) {
         size_t len = strcspn(label, ".");
         TRY(check_label(label, len, d));
