@@ -80,7 +80,7 @@ static bool seal(EVP_CIPHER_CTX *ctx, const struct aead *a, struct bytes plain, 
 enum err aead_seal(const struct aead *a, struct bytes plain, uint8_t *out, struct diag *d)
 {
     assert(plain.len != 0 && plain.len <= INT_MAX && a->aad.len <= INT_MAX);
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER_CTX *ctx = NULL;
     TRY(context(a->alg, &ctx, d));
     bool ok = seal(ctx, a, plain, out);
     forget_key(ctx);
@@ -104,7 +104,7 @@ static bool open_sealed(EVP_CIPHER_CTX *ctx, const struct aead *a, struct bytes 
 enum err aead_open(const struct aead *a, struct bytes sealed, uint8_t *out, struct diag *d)
 {
     assert(sealed.len > AEAD_TAG_LEN && sealed.len <= INT_MAX && a->aad.len <= INT_MAX);
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER_CTX *ctx = NULL;
     TRY(context(a->alg, &ctx, d));
     bool ok = open_sealed(ctx, a, sealed, out);
     forget_key(ctx);

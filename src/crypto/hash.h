@@ -17,11 +17,13 @@ void sha256_free(struct sha256_ctx *c);                 /* without a result; NUL
 void hmac_sha256(struct bytes key, struct bytes in, uint8_t out[32]);
 void hmac_sha512(struct bytes key, struct bytes in, uint8_t out[64]);
 
-/* X(key, info, n) of keys.md: HKDF-Expand (RFC 5869 2.3) with SHA-512, no Extract; n <= 255 * 64. */
+/* X(key, info, n) of keys.md: HKDF-Expand (RFC 5869 2.3) with SHA-512, no Extract; n <= 255 * 64.
+ */
 void hkdf_expand(struct bytes key, struct bytes info, uint8_t *out, size_t n);
 
-/* HMAC-SHA-512 with its key schedule kept: deriving a DEK per block must not cost a new context. Any
- * number of threads may expand with it at once; the state lies on a locked page and is wiped on free. */
+/* HMAC-SHA-512 with its key schedule kept: deriving a DEK per block must not cost a new context.
+ * Any number of threads may expand with it at once; the state lies on a locked page and is wiped on
+ * free. */
 struct hmac_key;
 enum err hmac_key_new(struct hmac_key **out, struct bytes key, struct diag *d);
 void hmac_key_free(struct hmac_key *k);

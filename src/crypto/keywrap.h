@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crypto/keywrap.h - RSA keys and wrapping: RSA-OAEP-256 (RFC 8017, MGF1-SHA-256), AES-KW (RFC 3394), RS256
+ * crypto/keywrap.h - RSA keys and wrapping: RSA-OAEP-256 (RFC 8017, MGF1-SHA-256), AES-KW (RFC
+ * 3394), RS256
  *
  * Private keys live in OpenSSL objects whose memory is wiped on free; they leave only as secrets.
  */
@@ -11,7 +12,8 @@
 struct rsa_key; /* a private key, or a public one */
 
 enum err rsa_generate(struct rsa_key **out, unsigned bits, struct diag *d); /* 2048, 3072, 4096 */
-/* Public key from big-endian modulus and exponent (JWK n, e). Exponent odd and >= 3, 2048..4096 bits. */
+/* Public key from big-endian modulus and exponent (JWK n, e). Exponent odd and >= 3, 2048..4096
+ * bits. */
 enum err rsa_public(struct rsa_key **out, struct bytes n, struct bytes e, struct diag *d);
 enum err rsa_from_der(struct rsa_key **out, struct bytes pkcs8, struct diag *d);
 enum err rsa_to_der(const struct rsa_key *k, struct secret **pkcs8, struct diag *d);
@@ -21,8 +23,8 @@ enum err rsa_public_parts(const struct rsa_key *k, struct buf *n, struct buf *e,
 void *rsa_evp(const struct rsa_key *k); /* EVP_PKEY *, borrowed: for net/tls.c only */
 
 enum rsa_padding { RSA_OAEP_SHA1, RSA_OAEP_SHA256, RSA_PKCS1_V15 };
-enum err rsa_encrypt(const struct rsa_key *k, enum rsa_padding p, struct bytes plain, struct buf *out,
-                     struct diag *d);
+enum err rsa_encrypt(const struct rsa_key *k, enum rsa_padding p, struct bytes plain,
+                     struct buf *out, struct diag *d);
 /* ERR_INVALID for a ciphertext that does not open; says nothing about why. */
 enum err rsa_decrypt(const struct rsa_key *k, enum rsa_padding p, struct bytes cipher,
                      struct secret **out, struct diag *d);

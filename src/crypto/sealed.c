@@ -197,8 +197,9 @@ static enum err begin_use(struct file_key *k, struct diag *d)
     enum err why = k->wiped;
     if (why == OK) return OK;
     pthread_rwlock_unlock(&k->use);
-    return FAIL(d, why, why == ERR_KEY_LOCKED ? "the customer has withdrawn the key of this data"
-                                              : "the key of this data is not available now");
+    return FAIL(d, why,
+                why == ERR_KEY_LOCKED ? "the customer has withdrawn the key of this data"
+                                      : "the key of this data is not available now");
 }
 
 static void end_use(struct file_key *k)

@@ -2,13 +2,18 @@
 /*
  * crypto/sealed.h - sealed blocks and files, suite 0x0001, byte by byte as in keys.md
  *
- *   file header, 128 bytes, plain:
- *      0 "KSTF"   4 version=1   5 otype   6 suite16   8 account[16]   24 aek_id[16]   40 file_id[16]
- *     56 file_salt[32]   88 file_commit[32]   120 zero[8]
- *   block: 96-byte header (all of it additional data), ciphertext of AES-256-GCM, 16-byte tag:
- *      0 "KSTB"   4 version=1   5 btype   6 suite16   8 account[16]   24 aek_id[16]   40 file_id[16]
- *     56 block_no64   64 len32 (1..16 MiB)   68 zero32   72 block_salt[24]
- *   outer frame of the second layer: 80-byte header "KSTO", ciphertext of ChaCha20-Poly1305, 16-byte tag
+ * File header, 128 bytes, plain:
+ *
+ *      0 "KSTF"   4 version=1   5 otype   6 suite16   8 account[16]   24 aek_id[16]
+ *     40 file_id[16]   56 file_salt[32]   88 file_commit[32]   120 zero[8]
+ *
+ * Block: 96-byte header (all of it additional data), ciphertext of AES-256-GCM, 16-byte tag:
+ *
+ *      0 "KSTB"   4 version=1   5 btype   6 suite16   8 account[16]   24 aek_id[16]
+ *     40 file_id[16]   56 block_no64   64 len32 (1..16 MiB)   68 zero32   72 block_salt[24]
+ *
+ * Outer frame of the second layer: 80-byte header "KSTO", ciphertext of ChaCha20-Poly1305, 16-byte
+ * tag.
  *
  * Known answers: tests/data/suite0001.json. Numbers of types: docs/formats/sealed.md; never reused.
  */
@@ -16,18 +21,19 @@
 
 #include "crypto/hash.h"
 
-#define SUITE_0001        0x0001
-#define SUITE_OUTER_0101  0x0101
-#define FILE_HEADER_LEN   128
-#define BLOCK_HEADER_LEN  96
-#define BLOCK_TAG_LEN     16
-#define BLOCK_OVERHEAD    (BLOCK_HEADER_LEN + BLOCK_TAG_LEN)
-#define BLOCK_LEN_MAX     ((uint32_t)16 << 20) /* bytes of plaintext */
-#define OUTER_HEADER_LEN  80
-#define AEK_LEN           32
-#define FILE_KEY_LEN      64
+#define SUITE_0001       0x0001
+#define SUITE_OUTER_0101 0x0101
+#define FILE_HEADER_LEN  128
+#define BLOCK_HEADER_LEN 96
+#define BLOCK_TAG_LEN    16
+#define BLOCK_OVERHEAD   (BLOCK_HEADER_LEN + BLOCK_TAG_LEN)
+#define BLOCK_LEN_MAX    ((uint32_t)16 << 20) /* bytes of plaintext */
+#define OUTER_HEADER_LEN 80
+#define AEK_LEN          32
+#define FILE_KEY_LEN     64
 
-enum otype { /* what a file is */
+/* What a file is. */
+enum otype {
     OTYPE_SEGMENT = 1,
     OTYPE_WAL = 2,
     OTYPE_SPOOL = 3,
@@ -35,7 +41,8 @@ enum otype { /* what a file is */
     OTYPE_STATE = 5, /* rows of the sealed key-value store: identity, vault */
 };
 
-enum btype { /* what a block is */
+/* What a block is. */
+enum btype {
     BTYPE_DATA = 1,
     BTYPE_WAL = 2,
     BTYPE_META = 3,   /* a segment's schema, row groups and statistics */
@@ -53,26 +60,28 @@ struct file_ident { /* what a file header says */
 void file_header_encode(const struct file_ident *f, uint8_t out[FILE_HEADER_LEN]);
 enum err file_header_decode(struct bytes in, struct file_ident *out, struct diag *d);
 
-/* aek_commit of keys.md. ERR_INVALID when the AEK is not exactly 32 bytes: HMAC would pad it silently. */
+/* aek_commit of keys.md. ERR_INVALID when the AEK is not exactly 32 bytes: HMAC would pad it
+ * silently. */
 enum err aek_commitment(const struct secret *aek, uint16_t suite, const uint8_t account[16],
                         const uint8_t aek_id[16], uint32_t gen, uint8_t out[32], struct diag *d);
 
 /*
- * keyd's side: derives the file key from the AEK. For a new file (is_new) it fills f->file_commit; for an
- * old one it compares in constant time: ERR_CORRUPT, and no key, when this AEK did not make this file.
+ * keyd's side: derives the file key from the AEK. For a new file (is_new) it fills f->file_commit;
+ * for an old one it compares in constant time: ERR_CORRUPT, and no key, when this AEK did not make
+ * this file.
  */
 enum err file_key_derive(const struct secret *aek, struct file_ident *f, bool is_new,
                          struct secret **out, struct diag *d);
 
-/* The holder's side: a file key ready for use, with its HMAC state and cipher contexts kept. Any number of
- * threads may seal and open with it at once. */
+/* The holder's side: a file key ready for use, with its HMAC state and cipher contexts kept. Any
+ * number of threads may seal and open with it at once. */
 struct file_key;
 enum err file_key_new(struct file_key **out, const struct file_ident *f, struct bytes key,
                       struct diag *d);
 void file_key_free(struct file_key *k); /* wipes */
-/* Takes the key away from those who hold it: returns when no call is using it any more and its bytes are wiped; from
- * then on every block_seal() and block_open() with it fails with `why`. The first reason stays. Any thread, any time
- * before file_key_free(). */
+/* Takes the key away from those who hold it: returns when no call is using it any more and its
+ * bytes are wiped; from then on every block_seal() and block_open() with it fails with `why`. The
+ * first reason stays. Any thread, any time before file_key_free(). */
 void file_key_wipe(struct file_key *k, enum err why);
 const struct file_ident *file_key_ident(const struct file_key *k);
 
@@ -81,8 +90,9 @@ enum err block_seal(struct file_key *k, enum btype btype, uint64_t block_no, str
                     struct buf *out, struct diag *d);
 
 /*
- * Opens exactly one block that fills `sealed`; appends the plaintext to out only after the tag is good.
- * All failures read the same to users (ERR_CORRUPT "block cannot be opened"); the exact reason is logged.
+ * Opens exactly one block that fills `sealed`; appends the plaintext to out only after the tag is
+ * good. All failures read the same to users (ERR_CORRUPT "block cannot be opened"); the exact
+ * reason is logged.
  */
 enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes sealed,
                     struct buf *out, struct diag *d);

@@ -223,7 +223,7 @@ void secret_free(struct secret *s)
 
 enum err secret_of(struct secret **out, struct bytes b, struct diag *d)
 {
-    struct secret *s;
+    struct secret *s = NULL;
     TRY(secret_new(&s, b.len, d));
     if (b.len != 0) memcpy(s->p, b.p, b.len);
     *out = s;
@@ -232,7 +232,7 @@ enum err secret_of(struct secret **out, struct bytes b, struct diag *d)
 
 enum err secret_random(struct secret **out, size_t len, struct diag *d)
 {
-    struct secret *s;
+    struct secret *s = NULL;
     TRY(secret_new(&s, len, d));
     rand_bytes(s->p, len);
     *out = s;

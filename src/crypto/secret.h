@@ -2,8 +2,8 @@
 /*
  * crypto/secret.h - a secret is opaque, and the type wipes it, not the author's memory
  *
- * Bytes lie on locked pages that are left out of core dumps and of forked children: memfd_secret where the
- * kernel has it, else mlock through libsodium.
+ * Bytes lie on locked pages that are left out of core dumps and of forked children: memfd_secret
+ * where the kernel has it, else mlock through libsodium.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ struct secret;
 
 /* len zero bytes. ERR_UNAVAILABLE when no more memory can be locked. The caller owns *out. */
 enum err secret_new(struct secret **out, size_t len, struct diag *d);
-enum err secret_of(struct secret **out, struct bytes b, struct diag *d);       /* a copy */
+enum err secret_of(struct secret **out, struct bytes b, struct diag *d); /* a copy */
 enum err secret_random(struct secret **out, size_t len, struct diag *d);
 void secret_free(struct secret *s); /* wipes, then frees; NULL is fine */
 size_t secret_len(const struct secret *s);
@@ -24,7 +24,8 @@ static inline struct bytes secret_view(const struct secret *s)
 {
     return (struct bytes){secret_peek(s), secret_len(s)};
 }
-bool secret_eq(struct bytes a, struct bytes b); /* constant time in the content; lengths are public */
+bool secret_eq(struct bytes a,
+               struct bytes b); /* constant time in the content; lengths are public */
 void wipe(void *p, size_t n);
 
 DEFINE_CLEANUP(secret_free, struct secret)

@@ -396,8 +396,8 @@ enum err kv_key_create(struct keyvault *kv, const struct key_ref *r, const json_
         return BAD(d, "The request URI contains an invalid name: %.130s", r->name);
     }
     CLEANUP_FRESH struct fresh f = {0};
-    const char *kty;
-    int64_t size;
+    const char *kty = "";
+    int64_t size = 0;
     TRY(read_type(body, &kty, &size, d));
     TRY(new_doc(kty, size, &f.doc, d));
     TRY(apply_body(body, f.doc, d));

@@ -99,7 +99,7 @@ enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
     if (vault_name == NULL) return kv_out_of_memory(d);
     str_lower(vault_name);
     struct key_ref r = {.vault = vault, .vault_name = vault_name};
-    const struct route *route;
+    const struct route *route = NULL;
     TRY(find_route(c->req, &route, &r, d));
     TRY(kv_policy_check(c, vault, r.name, route->permission, d));
     if (c->req->body.len != 0) {

@@ -281,7 +281,7 @@ static enum err fill_key(const json_t *j, const struct azure_key_uri *asked, str
 {
     const json_t *key = json_get(j, "key"), *attr = json_get(j, "attributes");
     const char *kid = json_get_str(key, "kid");
-    struct azure_key_uri u;
+    struct azure_key_uri u = {0};
     if (!kid_fits(kid, asked, &u)) return BAD_ANSWER(d, "is about another key");
     snprintf(k->kid, sizeof k->kid, "%s", kid);
     snprintf(k->version, sizeof k->version, "%s", u.version);
@@ -317,7 +317,7 @@ enum err azure_read_result(struct bytes body, const struct azure_key_uri *asked,
     if (json_read(body, &j, NULL) != OK) return BAD_ANSWER(d, "is not JSON");
     CLEANUP_VAULT_WRAPPED struct vault_wrapped w = {0};
     const char *kid = json_get_str(j, "kid");
-    struct azure_key_uri u;
+    struct azure_key_uri u = {0};
     if (!kid_fits(kid, asked, &u)) return BAD_ANSWER(d, "is about another key");
     snprintf(w.kid, sizeof w.kid, "%s", kid);
     snprintf(w.version, sizeof w.version, "%s", u.version);

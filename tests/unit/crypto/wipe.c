@@ -65,7 +65,8 @@ TEST(sealed, a_key_is_taken_back_while_threads_use_it)
         REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("row"), &h[i].sealed, &d));
         REQUIRE_OK(thread_start(&t[i], open_until_refused, &h[i], &d));
     }
-    while (h[0].opened == 0 || h[1].opened == 0 || h[2].opened == 0) sched_yield();
+    while (h[0].opened == 0 || h[1].opened == 0 || h[2].opened == 0)
+        sched_yield();
     file_key_wipe(k, ERR_UNAVAILABLE);
     for (int i = 0; i < 3; i++) {
         pthread_join(t[i], NULL);
