@@ -33,7 +33,8 @@ static const struct refusal {
     const char *tag; /* of jwt_verify(); NULL = any other */
     const char *arm_code, *query_code, *message;
 } refusals[] = {
-    {"Expired", "ExpiredAuthenticationToken", "InvalidTokenError", "The access token has expired."},
+    {"Expired", "ExpiredAuthenticationToken", "ExpiredAuthenticationToken",
+     "The access token has expired."},
     {"Issuer", "InvalidAuthenticationTokenTenant", "InvalidAuthenticationToken",
      "The access token is from the wrong issuer."},
     {"Audience", "InvalidAuthenticationTokenAudience", "InvalidAuthenticationTokenAudience",
@@ -63,7 +64,9 @@ static void challenge(struct front_call *c, const char *description)
 static void refuse(struct front_call *c, enum plane plane, const char *tag)
 {
     const struct refusal *r = refusal_of(tag);
-    if (plane == PLANE_QUERY) { /* the query API answers 403 to a token that is there but no good */
+    /* The query API answers 403 to a token that is there but no good; one that is only old is
+     * renewed on 401. */
+    if (plane == PLANE_QUERY && !str_eq(tag, "Expired")) {
         front_error(c->res, 403, r->query_code, r->message,
                     str_eq(tag, "Signature") ? "SignatureVerificationFailed" : NULL, NULL);
         return;
