@@ -113,6 +113,47 @@ enum err segment_entry_decode(struct bytes in, struct segment_entry *out, struct
     return OK;
 }
 
+enum err segment_value_seal(struct manifest *m, const char *id, const struct segment_entry *e,
+                            struct buf *out, struct diag *d)
+{
+    CLEANUP_BUF struct buf body = {0};
+    TRY(segment_entry_encode(e, &body, d));
+    TRY(manifest_seal(m, "segment", id, buf_view(&body), out, d));
+    buf_u64(out, e->length);
+    buf_bytes(out, BYTES_OF(e->sha256));
+    return buf_check(out, d);
+}
+
+enum err segment_value_plain(struct bytes value, uint64_t *length, uint8_t sha256[32],
+                             struct diag *d)
+{
+    if (value.len < SEGMENT_PLAIN_LEN)
+        return FAIL(d, ERR_CORRUPT, "catalogue: segment entry too short");
+    struct rd r = rd_from(bytes_of(value.p + value.len - SEGMENT_PLAIN_LEN, SEGMENT_PLAIN_LEN));
+    *length = rd_u64(&r);
+    rd_copy(&r, sha256, 32);
+    return OK;
+}
+
+enum err segment_value_unseal(struct manifest *m, const char *id, struct bytes value,
+                              struct segment_entry *out, struct diag *d)
+{
+    CLEANUP_BUF struct buf body = {0};
+    uint64_t length = 0;
+    uint8_t sha256[32];
+    struct segment_entry e;
+    TRY(segment_value_plain(value, &length, sha256, d));
+    struct bytes sealed = bytes_of(value.p, value.len - SEGMENT_PLAIN_LEN);
+    TRY(manifest_unseal(m, "segment", id, sealed, &body, d));
+    TRY(segment_entry_decode(buf_view(&body), &e, d));
+    if (length != e.length || memcmp(sha256, e.sha256, sizeof sha256) != 0) {
+        return FAIL(d, ERR_CORRUPT,
+                    "catalogue: segment %s: length or hash in plain is not the sealed one", id);
+    }
+    *out = e;
+    return OK;
+}
+
 enum err log_entry_encode(const struct log_entry *e, struct buf *out, struct diag *d)
 {
     buf_u8(out, ENTRY_VERSION);

@@ -144,7 +144,7 @@ static enum err make_ident(struct manifest *m, struct diag *d)
 }
 
 enum err manifest_open(struct manifest **out, struct catalog *c, const struct keys *keys,
-                       const uint8_t platform_account[16], struct diag *d)
+                       const uint8_t platform_account[16], bool create, struct diag *d)
 {
     CLEANUP(manifest_close) struct manifest *m = calloc(1, sizeof *m);
     if (m == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -153,6 +153,9 @@ enum err manifest_open(struct manifest **out, struct catalog *c, const struct ke
     memcpy(m->account, platform_account, sizeof m->account);
     pthread_mutex_init(&m->lock, NULL);
     TRY(c->ops->list(c, NULL, "ident", "catalog", NULL, visit_ident, m, d));
+    if (m->n_idents == 0 && !create) {
+        return FAIL(d, ERR_NOT_FOUND, "catalogue: it holds no sealed entries");
+    }
     TRY(m->n_idents == 0 ? make_ident(m, d) : open_keys(m, d));
     *out = TAKE(m);
     return OK;

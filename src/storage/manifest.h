@@ -22,10 +22,10 @@
 
 struct manifest;
 
-/* Makes the identity at first use. ERR_UNAVAILABLE, ERR_KEY_LOCKED: the platform account's key is
- * away. */
+/* create: makes the identity at first use; else it must be there, and nothing is written.
+ * ERR_UNAVAILABLE, ERR_KEY_LOCKED: the platform account's key is away. */
 enum err manifest_open(struct manifest **out, struct catalog *c, const struct keys *keys,
-                       const uint8_t platform_account[16], struct diag *d);
+                       const uint8_t platform_account[16], bool create, struct diag *d);
 void manifest_close(struct manifest *m); /* NULL is fine */
 
 enum err manifest_seal(struct manifest *m, const char *kind, const char *id, struct bytes body,
@@ -63,6 +63,17 @@ struct segment_entry {
 };
 enum err segment_entry_encode(const struct segment_entry *e, struct buf *out, struct diag *d);
 enum err segment_entry_decode(struct bytes in, struct segment_entry *out, struct diag *d);
+
+/* The row's value: the sealed entry, then length and SHA-256 of the file in plain, so that files
+ * can be checked where no key is at hand. Whoever has the key believes the sealed ones; unseal
+ * compares. */
+#define SEGMENT_PLAIN_LEN 40 /* u64 length, SHA-256 */
+enum err segment_value_seal(struct manifest *m, const char *id, const struct segment_entry *e,
+                            struct buf *out, struct diag *d);
+enum err segment_value_unseal(struct manifest *m, const char *id, struct bytes value,
+                              struct segment_entry *out, struct diag *d);
+enum err segment_value_plain(struct bytes value, uint64_t *length, uint8_t sha256[32],
+                             struct diag *d);
 
 /* --- kind "log": id = file id, parent = account
  * --------------------------------------------------- */

@@ -342,10 +342,8 @@ static enum err load_table(void *ctx, const struct catalog_row *row, struct diag
 static enum err load_segment(void *ctx, const struct catalog_row *row, struct diag *d)
 {
     struct store *s = ctx;
-    CLEANUP_BUF struct buf body = {0};
     struct segment_entry e;
-    TRY(manifest_unseal(s->manifest, "segment", row->id, row->value, &body, d));
-    TRY(segment_entry_decode(buf_view(&body), &e, d));
+    TRY(segment_value_unseal(s->manifest, row->id, row->value, &e, d));
     struct table *t = store_table_by_id(s, &e.table);
     if (t == NULL) return FAIL(d, ERR_CORRUPT, "segment %s belongs to no table", row->id);
     struct account *a = NULL;
@@ -447,7 +445,7 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     if (blob_dir == NULL || s->wal_dir == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(os_mkdir(s->wal_dir, d));
     TRY(blobs_open_dir(&s->blobs, blob_dir, true, d));
-    TRY(manifest_open(&s->manifest, c->catalog, &c->keys, c->platform_account, d));
+    TRY(manifest_open(&s->manifest, c->catalog, &c->keys, c->platform_account, true, d));
     TRY(load(s, d));
     TRY(flusher_start(s, d));
     *out = TAKE(s);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#define ATTEMPTS     5 /* files that end between two calls */
 #define ROOM_WAIT_US (10 * US_PER_S)
 
 /* As much waits for the disk at most: then appends wait for the flusher. */
@@ -76,28 +77,41 @@ static void committed(void *arg, uint64_t number)
     if (kick) flusher_kick(a->store);
 }
 
+/* Nothing was written, and another file will do if the key is there: a lease may have ended and
+ * come back. */
+static bool file_has_ended(enum err e)
+{
+    return e == ERR_CONFLICT || e == ERR_UNAVAILABLE || e == ERR_KEY_LOCKED;
+}
+
+static enum err check_key(struct account *a)
+{
+    struct keys *k = &a->store->c.keys;
+    return k->ops->check(k->self, a->id, NULL);
+}
+
+static enum err append_once(struct pending *x, struct buf *record, struct diag *d)
+{
+    CLEANUP(wal_unref) struct wal *w = NULL;
+    TRY(log_acquire(x, &w, d));
+    return wal_append(w, record, committed, x, d);
+}
+
 static enum err append_record(struct part *p, struct buf *record, struct piece *piece,
                               struct diag *d)
 {
     struct pending x = {.part = p, .piece = piece};
     piece_ref(piece);
     pending_begin(&x);
-    enum err e;
-    for (;;) {
-        struct wal *w = NULL;
-        e = log_acquire(&x, &w, d);
-        if (e != OK) break;
-        struct diag why = DIAG_INIT;
-        e = wal_append(w, record, committed, &x, &why);
-        wal_unref(w);
-        if (e == OK) break;
-        if (e != ERR_CONFLICT) { /* conflict: that file ended between the two calls */
-            e = FAIL(d, e, "%s", why.text);
-            break;
-        }
+    struct diag why = DIAG_INIT;
+    enum err e = append_once(&x, record, &why);
+    for (int again = 0; again < ATTEMPTS && file_has_ended(e) && check_key(p->account) == OK;
+         again++) {
+        diag_reset(&why);
+        e = append_once(&x, record, &why);
     }
     pending_end(&x);
-    return e;
+    return e == OK ? OK : FAIL(d, e, "%s", why.text);
 }
 
 static enum err encode_record(const struct table *t, const struct schema *s,

@@ -118,9 +118,7 @@ static enum err commit(struct flush *f, struct diag *d)
     id_hex(f->entry.table.b, table_id);
     id_hex(f->entry.account, account_id);
     covered_id(&f->entry.table, f->entry.account, covered);
-    TRY(segment_entry_encode(&f->entry, &body, d));
-    TRY(manifest_seal(s->manifest, "segment", segment_id, buf_view(&body), &segment, d));
-    buf_clear(&body);
+    TRY(segment_value_seal(s->manifest, segment_id, &f->entry, &segment, d));
     TRY(covered_encode(f->last, &body, d));
     TRY(manifest_seal(s->manifest, "covered", covered, buf_view(&body), &mark, d));
 

@@ -56,6 +56,11 @@ void wal_record_begin(struct buf *record, enum wal_kind kind)
     buf_u8(record, (uint8_t)kind);
 }
 
+static void end_locked(struct wal *w)
+{
+    w->keys.ops->release(w->keys.self, TAKE(w->key));
+}
+
 /* Under the lock. */
 static enum err seal(struct wal *w, struct buf *record, uint64_t *number, struct diag *d)
 {
@@ -65,7 +70,11 @@ static enum err seal(struct wal *w, struct buf *record, uint64_t *number, struct
     TRY(buf_check(record, d));
     uint64_t durable = htole64(w->durable);
     memcpy(record->p, &durable, sizeof durable);
-    TRY(block_seal(w->key, BTYPE_WAL, w->next, buf_view(record), &w->sealed, d));
+    enum err e = block_seal(w->key, BTYPE_WAL, w->next, buf_view(record), &w->sealed, d);
+    /* A lease that ended took this key for good: when it comes back, another file gets another key.
+     */
+    if (e == ERR_UNAVAILABLE || e == ERR_KEY_LOCKED) end_locked(w);
+    if (e != OK) return e;
     *number = w->next++;
     buf_clear(record); /* the wait for the disk may be long, and a lock must not find rows here */
     return OK;
@@ -85,11 +94,6 @@ static void give_up(struct wal *w, const struct diag *d)
 {
     LOG(ERROR, "wal.failed", F_ERR(d), F_U64("durable", w->durable));
     if (ftruncate(w->fd, (off_t)w->length) == 0) (void)!fdatasync(w->fd);
-}
-
-static void end_locked(struct wal *w)
-{
-    w->keys.ops->release(w->keys.self, TAKE(w->key));
 }
 
 static void finish(struct waiter *group, bool failed)

@@ -70,7 +70,7 @@ void wal_record_begin(struct buf *record, enum wal_kind kind);
  * for one fdatasync(), shared with others.
  *
  * ERR_CONFLICT    the file has ended; nothing was written, another file will do
- * ERR_KEY_LOCKED, ERR_UNAVAILABLE  the key is gone; nothing was written
+ * ERR_KEY_LOCKED, ERR_UNAVAILABLE  the key is gone; nothing was written, and the file has ended
  * ERR_IO          the disk refused: the file has ended, this record counts for nothing (3)
  */
 typedef void wal_committed(void *arg, uint64_t number);

@@ -64,6 +64,29 @@ TEST(lock, rows_in_log_and_segments_come_back_after_a_restore)
     bench_release(&b);
 }
 
+/* The account is not locked: a lease was only late. Every key handed out is dead all the same. */
+TEST(lock, a_lease_that_ended_and_came_back_needs_no_restore)
+{
+    struct diag d = DIAG_INIT;
+    struct bench b = {0};
+    REQUIRE_OK(bench_open(&b, "lease", &d));
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    REQUIRE_OK(append_ids(&b, customer, 0, 10, &d));
+    test_keys_set(&b.keys, customer, ERR_UNAVAILABLE);
+    REQUIRE_ERR(ERR_UNAVAILABLE, append_ids(&b, customer, 10, 10, &d));
+    expect_scan_fails(&b, ERR_UNAVAILABLE);
+    test_keys_set(&b.keys, customer, OK);
+    REQUIRE_OK(append_ids(&b, customer, 10, 10, &d));
+    expect_ids(&b, 20);
+    test_keys_set(&b.keys, platform, ERR_UNAVAILABLE);
+    REQUIRE_ERR(ERR_UNAVAILABLE, store_flush(b.store, customer, &d));
+    test_keys_set(&b.keys, platform, OK);
+    REQUIRE_OK(store_flush(b.store, customer, &d));
+    expect_ids(&b, 20);
+    bench_release(&b);
+    EXPECT_EQ(b.keys.n_out, 0);
+}
+
 TEST(lock, a_query_that_touches_a_locked_account_fails_whole)
 {
     struct diag d = DIAG_INIT;
