@@ -2,6 +2,13 @@
 /* exec/build.c - cuts a plan into pipelines and finds out which columns anybody reads */
 #include "exec/run.h"
 
+const struct op *op_source(const struct op *op, uint32_t i)
+{
+    if (op->kind == OP_UNION) return i < op->unions.n ? op->unions.inputs[i] : NULL;
+    if (op->kind == OP_JOIN && i == 1) return op->join.right;
+    return i == 0 ? op->input : NULL;
+}
+
 bool op_is_ordered(const struct op *op)
 {
     while (op->kind == OP_FILTER || op->kind == OP_PROJECT || op->kind == OP_TAKE)
@@ -14,8 +21,7 @@ static bool *columns_new(struct query *q, const struct op *op)
     return arena_array(&q->mem.a, bool, op->schema.n);
 }
 
-/* --- which columns of its input an operator reads
- * ------------------------------------------------- */
+/* --- which columns of its input an operator reads -------------------------------------------- */
 
 static void keys_columns(const struct sort_key *keys, uint32_t n, bool *in)
 {
@@ -36,6 +42,27 @@ static void summarize_columns(const struct op *op, const bool *needed, bool *in)
     }
 }
 
+static void series_columns(const struct op *op, const bool *needed, bool *in)
+{
+    uint32_t n_keys = op->make_series.n_keys;
+    expr_columns(op->make_series.axis, in);
+    for (uint32_t i = 0; i < n_keys; i++)
+        expr_columns(op->make_series.keys[i], in);
+    for (uint32_t i = 0; i < op->make_series.n_aggs; i++) {
+        const struct agg_use *use = &op->make_series.aggs[i];
+        for (uint32_t k = 0; needed[n_keys + i] && k < use->call.n_args; k++) {
+            expr_columns(use->args[k], in);
+        }
+    }
+}
+
+/* Operators that hand their input's columns on, in their places, with more columns behind them. */
+static void copied_columns(const struct op *op, const bool *needed, bool *in)
+{
+    for (uint32_t i = 0; i < op->input->schema.n; i++)
+        in[i] |= needed[i];
+}
+
 static enum err input_columns(struct query *q, const struct op *op, const bool *needed, bool **out,
                               struct diag *d)
 {
@@ -50,17 +77,21 @@ static enum err input_columns(struct query *q, const struct op *op, const bool *
             if (needed[i]) expr_columns(op->project.exprs[i], in);
         }
         return OK;
+    case OP_MAKE_SERIES: series_columns(op, needed, in); return OK;
+    case OP_MV_EXPAND:
+        for (uint32_t i = 0; i < op->mv_expand.n; i++)
+            expr_columns(op->mv_expand.items[i].expr, in);
+        break;
+    case OP_PARSE: expr_columns(op->parse.source, in); break;
     case OP_SORT: keys_columns(op->sort.keys, op->sort.n_keys, in); break;
     case OP_TOP: keys_columns(op->top.keys, op->top.n_keys, in); break;
     default: break;
     }
-    for (uint32_t i = 0; i < op->schema.n; i++)
-        in[i] |= needed[i];
+    copied_columns(op, needed, in);
     return OK;
 }
 
-/* --- building
- * ---------------------------------------------------------------------------------------- */
+/* --- building -------------------------------------------------------------------------------- */
 
 static enum err build_filter(struct pipeline *p, const struct op *op, const bool *needed,
                              const struct stage *next, struct diag *d)
@@ -81,14 +112,20 @@ static enum err build_filter(struct pipeline *p, const struct op *op, const bool
     return build_input(p, below, in, filter, d);
 }
 
-static enum err build_project(struct pipeline *p, const struct op *op, const bool *needed,
-                              const struct stage *next, struct diag *d)
+/* Operators that turn each batch into others as it passes. */
+static enum err build_stage(struct pipeline *p, const struct op *op, const bool *needed,
+                            const struct stage *next, struct diag *d)
 {
     bool *in;
-    const struct stage *project;
+    const struct stage *stage;
     TRY(input_columns(p->q, op, needed, &in, d));
-    TRY(project_stage(p->q, op, needed, next, &project, d));
-    return build_input(p, op->input, in, project, d);
+    if (op->kind == OP_PROJECT)
+        TRY(project_stage(p->q, op, needed, next, &stage, d));
+    else if (op->kind == OP_PARSE)
+        TRY(parse_stage(p, op, needed, next, &stage, d));
+    else
+        TRY(mv_expand_stage(p->q, op, needed, next, &stage, d));
+    return build_input(p, op->input, in, stage, d);
 }
 
 static enum err build_union(struct pipeline *p, const struct op *op, const bool *needed,
@@ -117,8 +154,11 @@ enum err build_input(struct pipeline *p, const struct op *op, const bool *needed
     case OP_ROWS: return rows_leg(p, op, next, d);
     case OP_RANGE: return range_leg(p, op, next, d);
     case OP_FILTER: return build_filter(p, op, needed, next, d);
-    case OP_PROJECT: return build_project(p, op, needed, next, d);
+    case OP_PROJECT:
+    case OP_PARSE:
+    case OP_MV_EXPAND: return build_stage(p, op, needed, next, d);
     case OP_UNION: return build_union(p, op, needed, next, d);
+    case OP_JOIN: return build_join(p, op, needed, next, d);
     default: break;
     }
     struct relation r;
@@ -131,6 +171,10 @@ static enum err sink_of(struct query *q, const struct op *op, const bool *needed
                         const struct op **input, bool **in, struct diag *d)
 {
     *input = op->input;
+    if (op->kind == OP_MAKE_SERIES) {
+        TRY(input_columns(q, op, needed, in, d));
+        return make_series_sink(q, op, needed, *in, out, d);
+    }
     if (op->kind == OP_TAKE && op->input->kind == OP_SORT) { /* sort | take is top */
         const struct op *sort = op->input;
         *input = sort->input;

@@ -37,8 +37,7 @@ static enum err eval_in(struct worker *w, struct arena *a, const struct expr *e,
     return FAIL(&w->d, ERR_INTERNAL, "unknown kind of expression");
 }
 
-/* --- calls
- * ----------------------------------------------------------------------------------------- */
+/* --- calls ----------------------------------------------------------------------------------- */
 
 static enum err call_fn(struct worker *w, struct arena *a, const struct expr *e,
                         const struct vec *const *args, uint32_t n, struct vec *out)
@@ -131,8 +130,7 @@ enum err eval(struct worker *w, const struct expr *e, const struct batch *in, st
     return eval_in(w, &w->scratch.a, e, in, out);
 }
 
-/* --- constants of operators
- * ---------------------------------------------------------------------------- */
+/* --- constants of operators ------------------------------------------------------------------ */
 
 /* On the calling thread, between pipelines: worker 0 is free then. */
 enum err eval_const(struct query *q, const struct expr *e, struct value *out, struct diag *d)

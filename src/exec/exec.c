@@ -52,13 +52,14 @@ static void query_close(struct query *q)
 /* A plan deeper than the stack should have to bear is refused before anything recurses into it. */
 static enum err check_depth(const struct op *op, unsigned depth, struct diag *d)
 {
-    for (; op != NULL; op = op->input, depth++) {
+    for (; op != NULL; op = op_source(op, 0), depth++) {
         if (depth > OP_DEPTH_MAX) {
             return FAIL(d, ERR_LIMIT, "the query has more than %d operators in a row",
                         OP_DEPTH_MAX);
         }
-        for (uint32_t k = 1; op->kind == OP_UNION && k < op->unions.n; k++) {
-            TRY(check_depth(op->unions.inputs[k], depth + 1, d));
+        const struct op *more;
+        for (uint32_t i = 1; (more = op_source(op, i)) != NULL; i++) {
+            TRY(check_depth(more, depth + 1, d));
         }
     }
     return OK;

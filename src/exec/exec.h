@@ -2,8 +2,9 @@
 /*
  * exec/exec.h - runs a plan: vectors of VEC_ROWS through operators, one pipeline per core
  *
- * Results are handed out batch by batch; the receiver may stop the query by returning a failure. Limits
- * are errors with Kusto's names (E_QUERY_RESULT_SET_TOO_LARGE, E_RUNAWAY_QUERY), never a crash.
+ * Results are handed out batch by batch; the receiver may stop the query by returning a failure.
+ * Limits are errors with Kusto's names (E_QUERY_RESULT_SET_TOO_LARGE, E_RUNAWAY_QUERY), never a
+ * crash.
  */
 #pragma once
 
@@ -11,10 +12,10 @@
 #include "kql/plan.h"
 
 struct exec_limits {
-    uint64_t rows_max;    /* of the result; 0 = 500,000 as the original */
-    uint64_t bytes_max;   /* of the result; 0 = 64 MiB */
-    size_t memory_max;    /* bytes of the query's arenas; 0 = 1 GiB */
-    int64_t deadline_us;  /* monotonic; 0 = none */
+    uint64_t rows_max;   /* of the result; 0 = 500,000 as the original */
+    uint64_t bytes_max;  /* of the result; 0 = 64 MiB */
+    size_t memory_max;   /* bytes of the query's arenas; 0 = 1 GiB */
+    int64_t deadline_us; /* monotonic; 0 = none */
 };
 
 struct exec_stats {
@@ -28,12 +29,12 @@ struct exec_request {
     const struct source_ops *source;
     struct exec_limits limits;
     int64_t now_ticks;
-    struct pool *pool;           /* NULL: this thread only */
-    const _Atomic bool *cancel;  /* looked at before each morsel; may be NULL */
+    struct pool *pool;          /* NULL: this thread only */
+    const _Atomic bool *cancel; /* looked at before each morsel; may be NULL */
 };
 
 /* Called on the calling thread, batches in result order. */
 typedef enum err exec_sink(void *ctx, const struct batch *b, struct diag *d);
 
-enum err exec_run(const struct exec_request *r, exec_sink *sink, void *ctx, struct exec_stats *stats,
-                  struct diag *d);
+enum err exec_run(const struct exec_request *r, exec_sink *sink, void *ctx,
+                  struct exec_stats *stats, struct diag *d);

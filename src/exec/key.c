@@ -80,8 +80,7 @@ static void decimal_order(struct u128 v, uint8_t out[DECIMAL_KEY_LEN])
     }
 }
 
-/* --- sort keys
- * -------------------------------------------------------------------------------------- */
+/* --- sort keys ------------------------------------------------------------------------------- */
 
 enum rank { RANK_NULL, RANK_NAN, RANK_VALUE };
 
@@ -199,8 +198,7 @@ enum err sort_keys(struct arena *a, const struct vec *parts, const struct key_or
     return OK;
 }
 
-/* --- group keys
- * --------------------------------------------------------------------------------------- */
+/* --- group keys ------------------------------------------------------------------------------ */
 
 static size_t group_len(const struct vec *v, uint32_t row)
 {

@@ -9,27 +9,38 @@ void pipeline_add(struct pipeline *p, struct leg *l)
     p->legs_end = &l->next;
 }
 
-static enum err run_unit(struct pipeline *p, struct worker *w, uint32_t unit)
+uint32_t pipeline_phases(const struct pipeline *p)
 {
-    struct leg *l = p->legs;
-    w->unit_no = unit;
-    w->unit_rows = 0;
-    w->unit_batch = NULL;
-    w->unit_done = false;
-    while (unit >= l->n_units) {
-        unit -= l->n_units;
-        l = l->next;
+    uint32_t n = 0;
+    for (const struct leg *l = p->legs; l != NULL; l = l->next) {
+        if (l->phase >= n) n = l->phase + 1;
     }
-    TRY(query_check(w->q, &w->d));
-    return l->run(l, w, unit);
+    return n;
 }
 
 static uint32_t n_units(const struct pipeline *p)
 {
     uint32_t n = 0;
     for (const struct leg *l = p->legs; l != NULL; l = l->next)
-        n += l->n_units;
+        n += l->phase == p->phase ? l->n_units : 0;
     return n;
+}
+
+static enum err run_unit(struct pipeline *p, struct worker *w, uint32_t unit)
+{
+    struct leg *l = p->legs;
+    uint32_t before = 0; /* units of all legs before this one: they number the unit */
+    while (l->phase != p->phase || unit >= l->n_units) {
+        if (l->phase == p->phase) unit -= l->n_units;
+        before += l->n_units;
+        l = l->next;
+    }
+    w->unit_no = before + unit;
+    w->unit_rows = 0;
+    w->unit_batch = NULL;
+    w->unit_done = false;
+    TRY(query_check(w->q, &w->d));
+    return l->run(l, w, unit);
 }
 
 /* Units are handed out in their order, so those begun are always a prefix (3). */

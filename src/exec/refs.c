@@ -76,12 +76,13 @@ void refs_sort(struct row_ref *refs, struct row_ref *tmp, uint64_t n)
     do {                                                                   \
         type *to = data;                                                   \
         for (uint32_t i = 0; i < n; i++) {                                 \
+            if (refs[i].chunk == NULL) continue;                           \
             to[i] = ((const type *)refs[i].chunk->data[col])[refs[i].row]; \
         }                                                                  \
     } while (0)
 
-static bool gather(enum type t, uint32_t col, const struct row_ref *refs, uint32_t n,
-                   struct arena *a, struct vec *out)
+bool refs_gather(enum type t, uint32_t col, const struct row_ref *refs, uint32_t n, struct arena *a,
+                 struct vec *out)
 {
     void *data = arena_calloc(a, n, type_width(t));
     uint64_t *nulls = NULL;
@@ -95,7 +96,8 @@ static bool gather(enum type t, uint32_t col, const struct row_ref *refs, uint32
     default: GATHER_AS(uint64_t); break;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (!bit_get(refs[i].chunk->nulls[col], refs[i].row)) continue;
+        const struct chunk *c = refs[i].chunk;
+        if (c != NULL ? !bit_get(c->nulls[col], refs[i].row) : t == T_STRING) continue;
         if (nulls == NULL) nulls = arena_array(a, uint64_t, BIT_WORDS(n));
         if (nulls == NULL) return false;
         bit_set(nulls, i);
@@ -113,7 +115,7 @@ static enum err gather_batch(const struct rowbuf *rb, const struct row_ref *refs
     for (uint32_t c = 0; c < n_cols; c++) {
         enum type t = rb->schema->cols[c].type;
         cols[c] = vec_absent(t, n);
-        if (rb->needed[c] && !gather(t, c, refs, n, a, &cols[c])) return query_full(rb->q, d);
+        if (rb->needed[c] && !refs_gather(t, c, refs, n, a, &cols[c])) return query_full(rb->q, d);
     }
     *out = (struct batch){.n_rows = n, .n_cols = n_cols, .cols = cols};
     return OK;

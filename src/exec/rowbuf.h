@@ -61,6 +61,10 @@ void refs_sort(struct row_ref *refs, struct row_ref *tmp, uint64_t n);
 /* a and b are sorted; out gets both. */
 void refs_merge(const struct row_ref *a, uint64_t n_a, const struct row_ref *b, uint64_t n_b,
                 struct row_ref *out);
+/* One column of the rows, flat; a reference without a chunk is a null (""). False: the arena is
+ * full. */
+bool refs_gather(enum type t, uint32_t col, const struct row_ref *refs, uint32_t n, struct arena *a,
+                 struct vec *out);
 /* Copies the rows with their keys, in the order of refs, as rows of one unit. */
 enum err refs_copy(struct rowbuf *to, const struct row_ref *refs, uint64_t n, struct diag *d);
 /* The rows in the order of refs as batches in arena a; strings stay where they are. */

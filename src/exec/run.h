@@ -120,20 +120,23 @@ struct leg {
     void (*close)(struct leg *l, struct query *q); /* may be NULL */
     const struct stage *first;
     uint32_t n_units;
+    uint32_t phase; /* begins when all units of lower phases are done */
     struct leg *next;
 };
 
 struct pipeline {
     struct query *q;
     struct leg *legs, **legs_end;
-    bool ordered;        /* some leg reads a sorted relation */
-    _Atomic bool enough; /* the sink needs no unit beyond those begun */
-    _Atomic uint32_t next_unit;
-    _Atomic int err; /* enum err of the first failure */
-    unsigned failed; /* the worker whose it is */
+    bool ordered;               /* some leg reads a sorted relation */
+    _Atomic bool enough;        /* the sink needs no unit beyond those begun */
+    uint32_t phase;             /* under way */
+    _Atomic uint32_t next_unit; /* of the phase */
+    _Atomic int err;            /* enum err of the first failure */
+    unsigned failed;            /* the worker whose it is */
 };
 
 void pipeline_add(struct pipeline *p, struct leg *l);
+uint32_t pipeline_phases(const struct pipeline *p); /* one more than the highest so far */
 /* Runs all units, on one worker in their order where in_order is set, else on all. Closes the legs.
  */
 enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d);
@@ -148,10 +151,11 @@ struct sink {
     void (*close)(struct sink *s); /* also after a failure; may be NULL */
 };
 
-/* --- the parts
- * ------------------------------------------------------------------------------------- */
+/* --- the parts ------------------------------------------------------------------------------- */
 
-/* build.c: adds to p the legs whose rows, op's result, go to `next`. needed[i]: column i is read by
+/* build.c: all operators that an operator reads from, NULL after the last */
+const struct op *op_source(const struct op *op, uint32_t i);
+/* adds to p the legs whose rows, op's result, go to `next`. needed[i]: column i is read by
  * someone; the others arrive as constant nulls. */
 enum err build_input(struct pipeline *p, const struct op *op, const bool *needed,
                      const struct stage *next, struct diag *d);
@@ -191,6 +195,11 @@ enum err conditions_of(struct query *q, const struct op **op, struct conditions 
 enum err conditions_apply(struct worker *w, const struct conditions *c, const struct batch *in,
                           uint32_t *rows, uint32_t *n_rows);
 
+/* join.c: as build_input(), for a join: its table is filled now, the other side becomes legs of p.
+ */
+enum err build_join(struct pipeline *p, const struct op *op, const bool *needed,
+                    const struct stage *next, struct diag *d);
+
 /* one per operator */
 enum err scan_leg(struct pipeline *p, const struct op *table, const struct conditions *c,
                   const bool *needed, const struct stage *next, struct diag *d);
@@ -208,6 +217,11 @@ enum err project_stage(struct query *q, const struct op *op, const bool *needed,
 enum err union_stage(struct query *q, const struct op *op, uint32_t input, const bool *needed,
                      const struct stage *next, const struct stage **out, struct diag *d);
 
+enum err mv_expand_stage(struct query *q, const struct op *op, const bool *needed,
+                         const struct stage *next, const struct stage **out, struct diag *d);
+enum err parse_stage(struct pipeline *p, const struct op *op, const bool *needed,
+                     const struct stage *next, const struct stage **out, struct diag *d);
+
 /* limited: the query's limits on results hold for what is collected. */
 enum err collect_sink(struct query *q, const struct op *op, const bool *needed, bool limited,
                       struct sink **out, struct diag *d);
@@ -221,3 +235,5 @@ enum err top_sink(struct query *q, const struct op *op, const struct sort_key *k
                   struct diag *d);
 enum err summarize_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
                         struct diag *d);
+enum err make_series_sink(struct query *q, const struct op *op, const bool *needed,
+                          const bool *in_needed, struct sink **out, struct diag *d);

@@ -49,6 +49,27 @@ static enum err expr_run(struct query *q, const struct expr *e, struct diag *d)
     return OK;
 }
 
+static enum err aggs_run(struct query *q, const struct agg_use *aggs, uint32_t n, struct diag *d)
+{
+    for (uint32_t i = 0; i < n; i++)
+        TRY(exprs_run(q, aggs[i].args, aggs[i].call.n_args, d));
+    return OK;
+}
+
+static enum err series_run(struct query *q, const struct op *op, struct diag *d)
+{
+    struct expr *const own[] = {op->make_series.axis, op->make_series.from, op->make_series.to,
+                                op->make_series.step};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (own[i] != NULL) TRY(expr_run(q, own[i], d));
+    }
+    for (uint32_t i = 0; i < op->make_series.n_aggs; i++) {
+        if (op->make_series.defaults[i] != NULL) TRY(expr_run(q, op->make_series.defaults[i], d));
+    }
+    TRY(exprs_run(q, op->make_series.keys, op->make_series.n_keys, d));
+    return aggs_run(q, op->make_series.aggs, op->make_series.n_aggs, d);
+}
+
 static enum err op_run(struct query *q, const struct op *op, struct diag *d)
 {
     switch (op->kind) {
@@ -63,11 +84,7 @@ static enum err op_run(struct query *q, const struct op *op, struct diag *d)
     case OP_PROJECT: return exprs_run(q, op->project.exprs, op->project.n, d);
     case OP_SUMMARIZE:
         TRY(exprs_run(q, op->summarize.keys, op->summarize.n_keys, d));
-        for (uint32_t i = 0; i < op->summarize.n_aggs; i++) {
-            const struct agg_use *use = &op->summarize.aggs[i];
-            TRY(exprs_run(q, use->args, use->call.n_args, d));
-        }
-        return OK;
+        return aggs_run(q, op->summarize.aggs, op->summarize.n_aggs, d);
     case OP_SORT:
         for (uint32_t i = 0; i < op->sort.n_keys; i++)
             TRY(expr_run(q, op->sort.keys[i].expr, d));
@@ -77,17 +94,27 @@ static enum err op_run(struct query *q, const struct op *op, struct diag *d)
             TRY(expr_run(q, op->top.keys[i].expr, d));
         return expr_run(q, op->top.count, d);
     case OP_TAKE: return expr_run(q, op->take.count, d);
-    case OP_UNION:
-        for (uint32_t k = 1; k < op->unions.n; k++)
-            TRY(scalars_run(q, op->unions.inputs[k], d));
-        return OK;
+    case OP_UNION: return OK;
+    case OP_JOIN:
+        TRY(exprs_run(q, op->join.left_keys, op->join.n_keys, d));
+        return exprs_run(q, op->join.right_keys, op->join.n_keys, d);
+    case OP_MV_EXPAND:
+        for (uint32_t i = 0; i < op->mv_expand.n; i++) {
+            TRY(expr_run(q, op->mv_expand.items[i].expr, d));
+        }
+        return op->mv_expand.limit != NULL ? expr_run(q, op->mv_expand.limit, d) : OK;
+    case OP_PARSE: return expr_run(q, op->parse.source, d);
+    case OP_MAKE_SERIES: return series_run(q, op, d);
     }
     return FAIL(d, ERR_INTERNAL, "unknown operator in a plan");
 }
 
 enum err scalars_run(struct query *q, const struct op *op, struct diag *d)
 {
-    for (; op != NULL; op = op->input)
+    for (; op != NULL; op = op_source(op, 0)) {
+        const struct op *more;
+        for (uint32_t i = 1; (more = op_source(op, i)) != NULL; i++) TRY(scalars_run(q, more, d));
         TRY(op_run(q, op, d));
+    }
     return OK;
 }

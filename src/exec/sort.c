@@ -110,8 +110,7 @@ static enum err top_push(const struct stage *stage, struct worker *w, const stru
     return shrink(s, r, &w->d);
 }
 
-/* --- finish: each run sorted by a worker, then merged two by two
- * ------------------------------------ */
+/* --- finish: each run sorted by a worker, then merged two by two ----------------------------- */
 
 static void sort_run(void *arg, unsigned i)
 {

@@ -2,9 +2,9 @@
 /*
  * exec/source.h - what exec reads from: one table, as of one moment, in row groups
  *
- * storage/ implements it (through api/), tests do with arrays. The void *table that the catalogue gave to
- * the binder is opened here. Units are row groups of at most UNIT_ROWS_MAX rows; any thread may read any
- * unit at any time until close.
+ * storage/ implements it (through api/), tests do with arrays. The void *table that the catalogue
+ * gave to the binder is opened here. Units are row groups of at most UNIT_ROWS_MAX rows; any thread
+ * may read any unit at any time until close.
  */
 #pragma once
 
@@ -22,12 +22,14 @@ struct scan_hint {
 struct source_ops {
     /* Opens a scan of these columns. *n_units counts what is left after skipping. */
     enum err (*open)(void *table, const uint32_t *columns, uint32_t n_columns,
-                     const struct scan_hint *hints, uint32_t n_hints, void **scan, uint32_t *n_units,
-                     struct diag *d);
+                     const struct scan_hint *hints, uint32_t n_hints, void **scan,
+                     uint32_t *n_units, struct diag *d);
     /* Reads some of the columns opened (given by their place in that list) of one unit, each as a
-     * vector of the unit's rows, in arena a. Checks the lease first: ERR_KEY_LOCKED, ERR_UNAVAILABLE. */
+     * vector of the unit's rows, in arena a. Checks the lease first: ERR_KEY_LOCKED,
+     * ERR_UNAVAILABLE. */
     enum err (*read)(void *scan, uint32_t unit, const uint32_t *places, uint32_t n_places,
                      struct arena *a, struct batch *out, struct diag *d);
-    uint64_t (*rows)(void *scan, uint32_t unit); /* how many rows the unit has, without reading it */
+    uint64_t (*rows)(void *scan,
+                     uint32_t unit); /* how many rows the unit has, without reading it */
     void (*close)(void *scan);
 };

@@ -28,8 +28,7 @@ __attribute__((destructor, unused)) static void hand_close(void)
     arena_release(&hand);
 }
 
-/* --- a table of arrays
- * ----------------------------------------------------------------------------- */
+/* --- a table of arrays ----------------------------------------------------------------------- */
 
 struct array_table {
     struct schema schema;
@@ -156,8 +155,7 @@ __attribute__((unused)) static void table_encode(struct array_table *t, uint32_t
     }
 }
 
-/* --- values and expressions
- * ------------------------------------------------------------------------- */
+/* --- values and expressions ------------------------------------------------------------------ */
 
 __attribute__((unused)) static struct value v_long(int64_t i)
 {
@@ -219,8 +217,7 @@ __attribute__((unused)) static struct expr *x_call(const char *name, enum type r
     return x_call_fn(fn, ret, a, b);
 }
 
-/* --- operators
- * ---------------------------------------------------------------------------------------- */
+/* --- operators ------------------------------------------------------------------------------- */
 
 static struct op *op_new(enum op_kind kind, struct op *input)
 {
@@ -311,8 +308,7 @@ __attribute__((unused)) static struct op *o_distinct(struct op *in, const char *
     return o;
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------- */
 
 static enum err print_batch(void *ctx, const struct batch *b, struct diag *dd)
 {

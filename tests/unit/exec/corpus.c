@@ -96,8 +96,7 @@ static bool same_value(const json_t *want, const struct value *v)
     return (double)v->i == json_number_value(want);
 }
 
-/* --- tables
- * ----------------------------------------------------------------------------------------- */
+/* --- tables ---------------------------------------------------------------------------------- */
 
 static bool type_listed(const char *types, const char *name) /* "real|decimal" */
 {
@@ -155,8 +154,7 @@ static bool same_rows(const json_t *rows, const struct result *r, bool ordered, 
     return true;
 }
 
-/* --- cases
- * --------------------------------------------------------------------------------------------- */
+/* --- cases ----------------------------------------------------------------------------------- */
 
 static void print_failure(const json_t *c, const char *kind, const char *why,
                           const struct result *r)

@@ -102,8 +102,7 @@ static void put_row(const struct result *r, uint32_t row, struct buf *out)
     buf_u8(out, '\n');
 }
 
-/* --- one case
- * -------------------------------------------------------------------------------------- */
+/* --- one case -------------------------------------------------------------------------------- */
 
 static struct bytes trim(struct bytes s)
 {
@@ -224,8 +223,7 @@ static void run_case(const char *file, struct bytes title, struct bytes query, s
     result_release(&r);
 }
 
-/* --- files
- * -------------------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static bool is_title(struct bytes line)
 {

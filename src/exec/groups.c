@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec/groups.c - a hash table from group keys to the states of aggregates */
+#include "exec/groups.h"
+
+#include "exec/key.h"
+
+#include <xxhash.h>
+
+#define STATES_AT ((sizeof(struct group) + 15) & ~(size_t)15)
+#define SLOTS_MIN 1024
+
+enum err groups_plan_init(struct groups_plan *p, struct query *q, uint32_t n_keys,
+                          const struct agg_use *aggs, uint32_t n_aggs, const bool *wanted,
+                          struct diag *d)
+{
+    *p = (struct groups_plan){.q = q,
+                              .n_keys = n_keys,
+                              .n_aggs = n_aggs,
+                              .aggs = aggs,
+                              .wanted = wanted,
+                              .group_size = STATES_AT};
+    p->state_at = arena_array(&q->mem.a, size_t, n_aggs);
+    if (p->state_at == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < n_aggs; i++) {
+        p->state_at[i] = p->group_size;
+        p->group_size += (aggs[i].call.agg->state_size + 15) & ~(size_t)15;
+    }
+    return OK;
+}
+
+enum err groups_new(const struct groups_plan *p, struct groups **out, struct diag *d)
+{
+    struct query *q = p->q;
+    struct groups *t = arena_array(&q->mem.a, struct groups, q->n_workers);
+    if (t == NULL) return query_full(q, d);
+    for (unsigned i = 0; i < q->n_workers; i++) {
+        mem_open(q, &t[i].mem);
+        t[i].end = &t[i].first;
+    }
+    *out = t;
+    return OK;
+}
+
+static void *state_of(const struct groups_plan *p, struct group *g, uint32_t agg)
+{
+    return (uint8_t *)g + p->state_at[agg];
+}
+
+static uint64_t hash_of(const struct groups_plan *p, struct bytes key)
+{
+    return XXH3_64bits_withSeed(key.p, key.len, p->q->hash_seed);
+}
+
+static bool grow(struct groups *t)
+{
+    uint64_t n = t->n_slots != 0 ? t->n_slots * 2 : SLOTS_MIN;
+    struct group_slot *slots = arena_array(&t->mem.a, struct group_slot, n);
+    if (slots == NULL) return false;
+    for (struct group *g = t->first; g != NULL; g = g->next) {
+        uint64_t i = g->hash & (n - 1);
+        while (slots[i].group != NULL)
+            i = (i + 1) & (n - 1);
+        slots[i] = (struct group_slot){g->hash, g};
+    }
+    t->slots = slots;
+    t->n_slots = n;
+    return true;
+}
+
+static struct group *add_group(const struct groups_plan *p, struct groups *t, struct bytes key,
+                               uint64_t hash)
+{
+    struct group *g = arena_alloc(&t->mem.a, p->group_size + key.len);
+    if (g == NULL) return NULL;
+    uint8_t *copy = (uint8_t *)g + p->group_size;
+    if (key.len != 0) memcpy(copy, key.p, key.len);
+    g->hash = hash;
+    g->key = (struct bytes){copy, key.len};
+    *t->end = g;
+    t->end = &g->next;
+    t->n_groups++;
+    return g;
+}
+
+/* The group of that key, made if it is new; NULL when memory is out. */
+static struct group *find(const struct groups_plan *p, struct groups *t, struct bytes key,
+                          uint64_t hash)
+{
+    if (t->n_groups * 2 >= t->n_slots && !grow(t)) return NULL;
+    uint64_t i = hash & (t->n_slots - 1);
+    for (; t->slots[i].group != NULL; i = (i + 1) & (t->n_slots - 1)) {
+        if (t->slots[i].hash == hash && bytes_eq(t->slots[i].group->key, key)) {
+            return t->slots[i].group;
+        }
+    }
+    struct group *g = add_group(p, t, key, hash);
+    if (g != NULL) t->slots[i] = (struct group_slot){hash, g};
+    return g;
+}
+
+/* --- from rows to groups --------------------------------------------------------------------- */
+
+static enum err find_by_key(const struct groups_plan *p, struct groups *t, struct worker *w,
+                            const struct vec *parts, uint32_t n, struct group **out)
+{
+    struct bytes *keys = arena_array(&w->scratch.a, struct bytes, n);
+    if (keys == NULL) return query_full(w->q, &w->d);
+    TRY(group_keys(&w->scratch.a, parts, p->n_keys, n, keys, &w->d));
+    for (uint32_t i = 0; i < n; i++) {
+        out[i] = find(p, t, keys[i], hash_of(p, keys[i]));
+        if (out[i] == NULL) return query_full(w->q, &w->d);
+    }
+    return OK;
+}
+
+static enum err find_by_code(const struct groups_plan *p, struct groups *t, struct worker *w,
+                             const struct vec *part, struct group **out)
+{
+    if (t->dict != part->dict || t->dict_unit != w->unit_no) {
+        t->by_code = arena_array(&w->unit.a, struct group *, part->dict->n);
+        if (t->by_code == NULL) return query_full(w->q, &w->d);
+        t->dict = part->dict;
+        t->dict_unit = w->unit_no;
+    }
+    for (uint32_t i = 0; i < part->n; i++) {
+        struct group **g = &t->by_code[part->codes[i]];
+        if (*g == NULL) {
+            struct vec one = {.type = part->type,
+                              .shape = VEC_DICT,
+                              .n = 1,
+                              .codes = &part->codes[i],
+                              .dict = part->dict};
+            TRY(find_by_key(p, t, w, &one, 1, g));
+        }
+        out[i] = *g;
+    }
+    return OK;
+}
+
+static enum err find_groups(const struct groups_plan *p, struct groups *t, struct worker *w,
+                            const struct vec *parts, uint32_t n, struct group **out)
+{
+    bool constant = true;
+    for (uint32_t i = 0; i < p->n_keys; i++)
+        constant &= parts[i].shape == VEC_CONST;
+    if (constant) {
+        TRY(find_by_key(p, t, w, parts, 1, out));
+        for (uint32_t i = 1; i < n; i++)
+            out[i] = out[0];
+        return OK;
+    }
+    if (p->n_keys == 1 && parts[0].shape == VEC_DICT && parts[0].nulls == NULL &&
+        dict_of_unit(w, parts[0].dict)) { /* (6) */
+        return find_by_code(p, t, w, &parts[0], out);
+    }
+    return find_by_key(p, t, w, parts, n, out);
+}
+
+static enum err update(const struct groups_plan *p, struct groups *t, struct worker *w,
+                       uint32_t agg, const struct batch *in, struct group *const *groups,
+                       void **states)
+{
+    const struct agg_use *use = &p->aggs[agg];
+    struct arena *a = &w->scratch.a;
+    uint32_t n_args = use->call.n_args;
+    struct vec *args = arena_array(a, struct vec, n_args);
+    const struct vec **ptrs = arena_array(a, const struct vec *, n_args);
+    if (args == NULL || ptrs == NULL) return query_full(w->q, &w->d);
+    for (uint32_t i = 0; i < n_args; i++) {
+        TRY(eval(w, use->args[i], in, &args[i]));
+        ptrs[i] = &args[i];
+    }
+    for (uint32_t i = 0; i < in->n_rows; i++)
+        states[i] = state_of(p, groups[i], agg);
+    struct agg_cx cx = {.a = &t->mem.a, .d = &w->d};
+    return use->call.agg->update(&cx, &use->call, states, ptrs, in->n_rows);
+}
+
+enum err groups_add(const struct groups_plan *p, struct groups *t, struct worker *w,
+                    const struct vec *parts, const struct batch *in)
+{
+    struct group **groups = arena_array(&w->scratch.a, struct group *, in->n_rows);
+    void **states = arena_array(&w->scratch.a, void *, in->n_rows);
+    if (groups == NULL || states == NULL) return query_full(w->q, &w->d);
+    TRY(find_groups(p, t, w, parts, in->n_rows, groups));
+    for (uint32_t i = 0; i < p->n_aggs; i++) {
+        if (p->wanted[i]) TRY(update(p, t, w, i, in, groups, states));
+    }
+    mem_settle(w->q, &t->mem);
+    return OK;
+}
+
+/* --- after the last row ---------------------------------------------------------------------- */
+
+static enum err merge_one(const struct groups_plan *p, struct groups *into, struct groups *from,
+                          struct diag *d)
+{
+    struct agg_cx cx = {.a = &into->mem.a, .d = d};
+    for (struct group *g = from->first; g != NULL; g = g->next) {
+        struct group *mine = find(p, into, g->key, g->hash);
+        if (mine == NULL) return query_full(p->q, d);
+        for (uint32_t i = 0; i < p->n_aggs; i++) {
+            const struct agg_call *c = &p->aggs[i].call;
+            if (p->wanted[i]) TRY(c->agg->merge(&cx, c, state_of(p, mine, i), state_of(p, g, i)));
+        }
+    }
+    return OK;
+}
+
+enum err groups_merge(const struct groups_plan *p, struct groups *all, struct diag *d)
+{
+    mem_settle(p->q, &all[0].mem);
+    for (unsigned i = 1; i < p->q->n_workers; i++) {
+        TRY(merge_one(p, &all[0], &all[i], d));
+        mem_settle(p->q, &all[0].mem);
+    }
+    return OK;
+}
+
+enum err groups_add_empty(const struct groups_plan *p, struct groups *t, struct diag *d)
+{
+    struct bytes none = {0};
+    return find(p, t, none, hash_of(p, none)) != NULL ? OK : query_full(p->q, d);
+}
+
+enum err group_result(const struct groups_plan *p, struct groups *t, struct group *g, uint32_t agg,
+                      struct value *out, struct diag *d)
+{
+    const struct agg_call *c = &p->aggs[agg].call;
+    struct agg_cx cx = {.a = &t->mem.a, .d = d};
+    *out = (struct value){.type = c->ret, .is_null = c->ret != T_STRING};
+    return p->wanted[agg] ? c->agg->finish(&cx, c, state_of(p, g, agg), out) : OK;
+}
