@@ -195,8 +195,11 @@ static enum err adopt_new(struct keyd *k, struct scope *s, struct state_record *
 static enum err add_under_scope(struct keyd *k, struct scope *s, const uint8_t id[16],
                                 const char *workspace, struct account **out, struct diag *d)
 {
-    if (s->removed) return FAIL(d, ERR_NOT_FOUND, "scope %s is gone", s->rec.name);
-    if (s->rec.cleared) return FAIL(d, ERR_KEY_LOCKED, "scope %s has no key", s->rec.name);
+    pthread_mutex_lock(&k->lock);
+    bool removed = s->removed, cleared = s->rec.cleared;
+    pthread_mutex_unlock(&k->lock);
+    if (removed) return FAIL(d, ERR_NOT_FOUND, "scope %s is gone", s->rec.name);
+    if (cleared) return FAIL(d, ERR_KEY_LOCKED, "scope %s has no key", s->rec.name);
     struct wrap w;
     CLEANUP(secret_free) struct secret *aek = NULL;
     int64_t asked = time_boot_us();

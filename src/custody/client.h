@@ -2,12 +2,14 @@
 /*
  * custody/client.h - the log service's side of keyd: scopes, accounts, states, leases
  *
- * A scope is what has one KEK: "platform", or a cluster (its ARM id in lower case). Accounts belong to a scope
- * for ever. keyd decides; this side writes what keyd asks it to write (records, MACed by keyd, opaque here), keeps the
- * file keys that hang on a lease, and wipes them when the lease ends or keyd says so.
+ * A scope is what has one KEK: "platform", or a cluster (its ARM id in lower case). Accounts belong
+ * to a scope for ever. keyd decides; this side writes what keyd asks it to write (records, MACed by
+ * keyd, opaque here), keeps the file keys that hang on a lease, and wipes them when the lease ends
+ * or keyd says so.
  *
- * Lease: one per account, min(60 s, revocation bound), by CLOCK_BOOTTIME and CLOCK_REALTIME of the kernel,
- * whichever ends first. Renewed by a thread of this module. Without keyd everything here locks itself.
+ * Lease: one per account, min(60 s, revocation bound), by CLOCK_BOOTTIME and CLOCK_REALTIME of the
+ * kernel, whichever ends first. Renewed by a thread of this module. Without keyd everything here
+ * locks itself.
  */
 #pragma once
 
@@ -17,7 +19,8 @@
 
 /* First enumerator: a forgotten cell locks and drops nothing. The states of keys.md. */
 enum key_state {
-    KEY_SUSPENDED, /* no key in memory: reads answer 503, new rows 503 (spooled once the spool is there) */
+    KEY_SUSPENDED, /* no key in memory: reads answer 503, new rows 503 (spooled once the spool is
+                      there) */
     KEY_REVOKED,   /* no key in memory: reads answer 403, new rows are dropped and counted */
     KEY_DOUBT,     /* one denial: no lease given or renewed, new queries wait */
     KEY_RESTORING, /* the key is back; logs are being replayed */
@@ -38,45 +41,52 @@ struct custody_config {
     enum err (*persist)(void *ctx, const struct custody_record *records, size_t n, struct diag *d);
     /* Calls visit for every record of the kind, in order of id. */
     enum err (*load)(void *ctx, const char *kind,
-                     enum err (*visit)(void *visit_ctx, const struct custody_record *r, struct diag *d),
+                     enum err (*visit)(void *visit_ctx, const struct custody_record *r,
+                                       struct diag *d),
                      void *visit_ctx, struct diag *d);
-    /* A state changed. On REVOKED, SUSPENDED: wipe at once (keys here are wiped already) and return; keyd waits
-     * for it, 1 s at most. On RESTORING: replay, then return OK: the account becomes ACTIVE. */
-    enum err (*changed)(void *ctx, const uint8_t account[16], enum key_state was, enum key_state now,
-                        struct diag *d);
+    /* A state changed. On REVOKED, SUSPENDED: wipe at once (keys here are wiped already) and
+     * return; keyd waits for it, 1 s at most. On RESTORING: replay, then return OK: the account
+     * becomes ACTIVE. */
+    enum err (*changed)(void *ctx, const uint8_t account[16], enum key_state was,
+                        enum key_state now, struct diag *d);
 };
 
 struct custody;
 enum err custody_new(struct custody **out, const struct custody_config *c, struct diag *d);
-void custody_free(struct custody *c); /* wipes all leased keys */
+void custody_free(struct custody *c);         /* wipes all leased keys */
 struct chan *custody_chan(struct custody *c); /* to attach keyd's socket to */
 /* keyd has MK and the platform's scope is ACTIVE. */
 enum err custody_wait_ready(struct custody *c, uint64_t timeout_ms, struct diag *d);
 
 struct custody_kek {
-    const char *vault_uri;    /* https://demo-kv.vault.localhost:8444 */
+    const char *vault_uri; /* https://demo-kv.vault.localhost:8444 */
     const char *key_name;
-    const char *key_version;  /* "" = the latest, followed automatically */
-    const char *principal_id; /* managed identity that may wrap and unwrap */
+    const char *key_version;              /* "" = the latest, followed automatically */
+    const char *principal_id;             /* managed identity that may wrap and unwrap */
     uint32_t probe_s, revocation_bound_s; /* 0 = the server's default */
 };
 
-/* Describe, wrap, unwrap, compare; no change. ERR_DENIED, ERR_NOT_FOUND, ERR_UNAVAILABLE, or ERR_INVALID tag
- * "KeyNotRecoverable", "KeyDisabled", "KeyExpired", "KeyType". *version gets the version found (33+ bytes). */
+/* Describe, wrap, unwrap, compare; no change. ERR_DENIED, ERR_NOT_FOUND, ERR_UNAVAILABLE, or
+ * ERR_INVALID tag "KeyNotRecoverable", "KeyDisabled", "KeyExpired", "KeyType". *version gets the
+ * version found (33+ bytes). */
 enum err custody_kek_check(struct custody *c, const struct custody_kek *k, char version[64],
                            struct diag *d);
-/* Sets or changes a scope's KEK: rewraps every account's AEK in the order of keys.md "Rotation", returns when all
- * are. Setting a key on a cleared scope first unwraps with the wraps' own kek_id. */
+/* Sets or changes a scope's KEK: rewraps every account's AEK in the order of keys.md "Rotation",
+ * returns when all are. Setting a key on a cleared scope first unwraps with the wraps' own kek_id.
+ */
 enum err custody_scope_set(struct custody *c, const char *scope, const struct custody_kek *k,
                            uint64_t *wraps_rewritten, struct diag *d);
-enum err custody_scope_clear(struct custody *c, const char *scope, struct diag *d);  /* REVOKED at once */
-enum err custody_scope_remove(struct custody *c, const char *scope, struct diag *d); /* destroys the wraps */
+enum err custody_scope_clear(struct custody *c, const char *scope,
+                             struct diag *d); /* REVOKED at once */
+enum err custody_scope_remove(struct custody *c, const char *scope,
+                              struct diag *d); /* destroys the wraps */
 /* A new AEK for a new account, wrapped by the scope's KEK, persisted. There already: OK. */
 enum err custody_account_add(struct custody *c, const char *scope, const uint8_t account[16],
                              const char *workspace, struct diag *d);
 /* As last heard; SUSPENDED when unknown or keyd is away. */
 enum key_state custody_account_state(struct custody *c, const uint8_t account[16]);
-/* The array "accounts" and "anchor" of `keystead keys status` (without "dropped": the caller adds it). */
+/* The array "accounts" and "anchor" of `keystead keys status` (without "dropped": the caller adds
+ * it). */
 enum err custody_status(struct custody *c, json_t **out, struct diag *d);
 
 /* The functions of storage/keys.h; self is the struct custody. */

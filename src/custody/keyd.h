@@ -2,8 +2,8 @@
 /*
  * custody/keyd.h - the key daemon: the only process that ever holds an AEK
  *
- * No listening socket: one channel to the log service, one to identity, both from the supervisor. Reaches vaults by
- * HTTPS with the tokens of the clusters' identities.
+ * No listening socket: one channel to the log service, one to identity, both from the supervisor.
+ * Reaches vaults by HTTPS with the tokens of the clusters' identities.
  */
 #pragma once
 
@@ -13,14 +13,16 @@ struct keyd;
 
 struct keyd_config {
     const char *ca_file;
-    const char *audit_file;                /* DIR/keyd/audit.log */
-    const char *const *vault_hosts;        /* allow-listed host suffixes with port, NULL-terminated */
-    const char *platform_vault_uri;        /* https://keystead-platform.vault.localhost:8444 */
-    const char *platform_key;              /* "pmk" */
+    const char *audit_file;         /* DIR/keyd/audit.log */
+    const char *const *vault_hosts; /* allow-listed host suffixes with port, NULL-terminated */
+    const char *platform_vault_uri; /* https://keystead-platform.vault.localhost:8444 */
+    const char *platform_key;       /* "pmk" */
     const char *platform_principal_id;
-    uint32_t probe_s;                      /* 6..60 */
-    uint32_t revocation_bound_s;           /* 0 = 60; refused unless probe + jitter + timeouts + 3 s fit */
-    /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be NULL. */
+    uint32_t probe_s;            /* 6..60 */
+    uint32_t revocation_bound_s; /* 10..3600, refused unless probe + jitter + two calls + 3 s fit;
+                                    0 = 60, or the least that fits */
+    /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be
+     * NULL. */
     void (*holder_failed)(void *ctx);
     void *ctx;
 };
@@ -29,7 +31,8 @@ enum err keyd_new(struct keyd **out, const struct keyd_config *c, struct diag *d
 void keyd_free(struct keyd *k); /* wipes everything */
 struct chan *keyd_chan_logs(struct keyd *k);
 struct chan *keyd_chan_identity(struct keyd *k);
-/* Locks memory, drops privileges, installs seccomp: after the channels are attached, before keyd_start(). */
+/* Locks memory, drops privileges, installs seccomp: after the channels are attached, before
+ * keyd_start(). */
 enum err keyd_harden(struct diag *d);
 enum err keyd_start(struct keyd *k, struct diag *d); /* threads: load records, probe, serve */
 

@@ -12,8 +12,9 @@
 /* --- times ---------------------------------------------------------------------------------------
  */
 
-#define WIPE_AND_PROBE_MS (3 * 1000) /* the second look of DOUBT after 2 s, and the holder's 1 s \
-                                      */
+#define WIPE_AND_PROBE_MS                                                  \
+    (3 * 1000) /* the second look of DOUBT after 2 s, and the holder's 1 s \
+                */
 #define CALL_MS_DEFAULT 5000
 
 static uint64_t probe_and_jitter_ms(uint32_t probe_s)

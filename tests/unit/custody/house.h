@@ -37,7 +37,7 @@ struct house {
     struct test_vault vault;
     pthread_mutex_t lock; /* guards the catalogue and what changed() noted */
     struct map catalogue; /* "kind\nid" -> struct stored */
-    bool disk_full;
+    _Atomic bool disk_full;
     struct change changes[256];
     size_t n_changes;
     _Atomic int refuse_changes; /* this many calls of changed(RESTORING) fail */
