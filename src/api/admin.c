@@ -127,7 +127,9 @@ void admin_keys(struct front_call *c)
     }
     size_t i;
     json_t *row;
-    json_array_foreach (json_get(status, "accounts"), i, row)
+    json_array_foreach (json_get(status, "accounts"), i, row) {
+        shorten_versions(row);
         add_names(c->api, row);
+    }
     front_json(c->res, 200, status);
 }
