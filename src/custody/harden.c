@@ -203,11 +203,11 @@ static int add_conditions(scmp_filter_ctx f)
                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
     /* Its flags lie in memory where no filter can look; without it the C library uses clone. */
     bad |= seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    bad |= seccomp_rule_add(f, allow, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
-    bad |=
-        seccomp_rule_add(f, allow, SCMP_SYS(kill), 1, SCMP_A1(SCMP_CMP_EQ, 0)); /* is it alive? */
-    bad |=
-        seccomp_rule_add(f, allow, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0)); /* reading */
+    bad |= seccomp_rule_add(f, allow, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
+    bad |= seccomp_rule_add(f, allow, SCMP_SYS(kill), 1,
+                            SCMP_A1(SCMP_CMP_EQ, 0, 0)); /* is it alive? */
+    bad |= seccomp_rule_add(f, allow, SCMP_SYS(prlimit64), 1,
+                            SCMP_A2(SCMP_CMP_EQ, 0, 0)); /* reading */
     return bad;
 }
 
