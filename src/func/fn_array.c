@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* func/fn_array.c - dynamic arrays: measuring, cutting, sorting, making. What is no array gives
+ * null. */
+#include "column/dyn.h"
+#include "func/families.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* The elements of an array, to be freed; NULL with *n 0 when it is none. */
+static enum err elements(struct bytes array, struct bytes **out, uint32_t *n, bool *is_array,
+                         struct diag *d)
+{
+    struct dyn_iter it;
+    struct bytes name;
+    *is_array = dyn_kind(array) == DYN_ARRAY && dyn_iter_init(&it, array);
+    *n = *is_array ? it.left : 0;
+    *out = calloc(*n + 1, sizeof **out);
+    if (*out == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (uint32_t i = 0; i < *n && dyn_iter_next(&it, &name, &(*out)[i]); i++) {
+    }
+    return OK;
+}
+
+static void put_range(const struct bytes *e, int64_t from, int64_t to, struct buf *out)
+{
+    size_t at = dyn_array_begin(out);
+    for (int64_t i = from; i < to; i++)
+        buf_bytes(out, e[i]);
+    dyn_array_end(out, at, to > from ? (uint32_t)(to - from) : 0);
+}
+
+static void put_value(const struct value *v, struct buf *out)
+{
+    if (dyn_from_value(v, out, NULL) != OK) out->bad = true;
+}
+
+/* --- measuring ---------------------------------------------------------------------------------
+ */
+
+EVAL(eval_length)
+{
+    (void)call;
+    struct vecb b;
+    vecb_init(&b, cx->a, T_LONG, n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct bytes a = vec_str(args[0], i);
+        if (dyn_kind(a) == DYN_ARRAY) {
+            vecb_i64(&b, dyn_count(a));
+        } else {
+            vecb_null(&b);
+        }
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+/* Of no numbers: null. */
+EVAL(eval_sum)
+{
+    (void)call;
+    struct vecb b;
+    vecb_init(&b, cx->a, T_REAL, n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct dyn_iter it;
+        struct bytes name, e, a = vec_str(args[0], i);
+        double sum = 0;
+        bool any = false;
+        if (dyn_kind(a) == DYN_ARRAY && dyn_iter_init(&it, a)) {
+            while (dyn_iter_next(&it, &name, &e)) {
+                struct value v = {.type = T_DYNAMIC, .s = e}, r;
+                enum dyn_kind k = dyn_kind(e);
+                if ((k != DYN_LONG && k != DYN_REAL && k != DYN_BOOL) ||
+                    !value_cast(&v, T_REAL, NULL, &r))
+                    continue;
+                sum += r.r;
+                any = true;
+            }
+        }
+        if (any) {
+            vecb_r64(&b, sum);
+        } else {
+            vecb_null(&b);
+        }
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+/* Numbers are equal by value: 15 and 15.0. */
+static bool same(struct bytes a, struct bytes b)
+{
+    if (bytes_eq(a, b)) return true;
+    struct value x = {.type = T_DYNAMIC, .s = a}, y = {.type = T_DYNAMIC, .s = b};
+    enum dyn_kind ka = dyn_kind(a), kb = dyn_kind(b);
+    bool numbers = (ka == DYN_LONG || ka == DYN_REAL) && (kb == DYN_LONG || kb == DYN_REAL);
+    return numbers && value_cmp(&x, &y) == 0;
+}
+
+/* array_index_of(array, value [, start [, length [, occurrence]]]) */
+EVAL(eval_index_of)
+{
+    struct vecb b;
+    CLEANUP_BUF struct buf want = {0};
+    vecb_init(&b, cx->a, T_LONG, n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct dyn_iter it;
+        struct bytes name, e, a = vec_str(args[0], i);
+        struct value v = vec_value(args[1], i);
+        int64_t opt[3] = {0, -1, 1}, found = -1;
+        bool bad = dyn_kind(a) != DYN_ARRAY || !dyn_iter_init(&it, a);
+        for (uint32_t k = 2; k < call->n_args; k++) {
+            bad |= vec_null(args[k], i);
+            opt[k - 2] = vec_i64(args[k], i);
+        }
+        if (bad || opt[1] < -1 || opt[2] < 1) {
+            vecb_null(&b);
+            continue;
+        }
+        if (opt[0] < 0) opt[0] += it.left;
+        buf_clear(&want);
+        put_value(&v, &want);
+        for (int64_t at = 0; found < 0 && dyn_iter_next(&it, &name, &e); at++) {
+            bool inside = at >= opt[0] && (opt[1] < 0 || at < opt[0] + opt[1]);
+            if (inside && same(e, buf_view(&want)) && --opt[2] == 0) found = at;
+        }
+        vecb_i64(&b, found);
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+/* --- cutting and turning -----------------------------------------------------------------------
+ */
+
+/* Where element k of the result comes from; -1: it is the default. */
+typedef int64_t mover(int64_t k, int64_t n, int64_t by);
+
+static int64_t move_reverse(int64_t k, int64_t n, int64_t by)
+{
+    (void)by;
+    return n - 1 - k;
+}
+static int64_t move_rotate(int64_t k, int64_t n, int64_t by)
+{
+    return ((k + by) % n + n) % n;
+}
+static int64_t move_shift(int64_t k, int64_t n, int64_t by)
+{
+    return k + by >= 0 && k + by < n ? k + by : -1;
+}
+
+/* array_reverse(a), array_rotate_left(a, n), array_shift_right(a, n, default) ... */
+EVAL(eval_move)
+{
+    CLEANUP_ROWS struct rows_out r;
+    const char *name = call->fn->name + strlen("array_");
+    mover *move = strncmp(name, "rev", 3) == 0   ? move_reverse
+                  : strncmp(name, "rot", 3) == 0 ? move_rotate
+                                                 : move_shift;
+    bool right = strstr(name, "right") != NULL;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        CLEANUP_FREE struct bytes *e = NULL;
+        uint32_t count;
+        bool is_array;
+        TRY(elements(vec_str(args[0], i), &e, &count, &is_array, cx->d));
+        int64_t by = call->n_args > 1 ? vec_i64(args[1], i) : 0;
+        if (by > INT32_MAX || by < -INT32_MAX) by = INT32_MAX;
+        if (is_array) {
+            size_t at = dyn_array_begin(&r.b);
+            for (int64_t k = 0; k < count; k++) {
+                int64_t from = move(k, count, right ? -by : by);
+                struct value other = {.type = T_DYNAMIC, .is_null = true};
+                if (from < 0 && call->n_args > 2) other = vec_value(args[2], i);
+                if (from >= 0) {
+                    buf_bytes(&r.b, e[from]);
+                } else {
+                    put_value(&other, &r.b);
+                }
+            }
+            dyn_array_end(&r.b, at, count);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+/* From start to end, both taken; negative ones count from behind. */
+EVAL(eval_slice)
+{
+    (void)call;
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        CLEANUP_FREE struct bytes *e = NULL;
+        uint32_t count;
+        bool is_array;
+        TRY(elements(vec_str(args[0], i), &e, &count, &is_array, cx->d));
+        int64_t from = vec_i64(args[1], i), to = vec_i64(args[2], i);
+        if (from < 0) from += count;
+        if (to < 0) to += count;
+        if (from < 0) from = 0;
+        if (to >= count) to = (int64_t)count - 1;
+        if (is_array && !vec_null(args[1], i) && !vec_null(args[2], i))
+            put_range(e, from, to + 1, &r.b);
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+EVAL(eval_split_array)
+{
+    (void)call;
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        CLEANUP_FREE struct bytes *e = NULL, *cuts = NULL;
+        uint32_t count, n_cuts = 0;
+        bool is_array, listed = false;
+        struct value where = vec_value(args[1], i);
+        TRY(elements(vec_str(args[0], i), &e, &count, &is_array, cx->d));
+        if (where.type == T_DYNAMIC) TRY(elements(where.s, &cuts, &n_cuts, &listed, cx->d));
+        if (is_array && !where.is_null) {
+            size_t at = dyn_array_begin(&r.b);
+            int64_t from = 0;
+            uint32_t total = listed ? n_cuts : 1;
+            for (uint32_t k = 0; k < total; k++) {
+                struct value cut = where, c;
+                if (listed) cut = (struct value){.type = T_DYNAMIC, .s = cuts[k]};
+                int64_t to = value_cast(&cut, T_LONG, NULL, &c) && !c.is_null ? c.i : from;
+                if (to < 0) to += count;
+                if (to < from) to = from;
+                if (to > count) to = count;
+                put_range(e, from, to, &r.b);
+                from = to;
+            }
+            put_range(e, from, count, &r.b);
+            dyn_array_end(&r.b, at, total + 1);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+EVAL(eval_concat)
+{
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        size_t start = r.b.len, at = dyn_array_begin(&r.b);
+        uint32_t count = 0, arrays = 0;
+        for (uint32_t k = 0; k < call->n_args; k++) {
+            struct dyn_iter it;
+            struct bytes name, e, a = vec_str(args[k], i);
+            if (dyn_kind(a) != DYN_ARRAY || !dyn_iter_init(&it, a)) continue;
+            arrays++;
+            for (; dyn_iter_next(&it, &name, &e); count++)
+                buf_bytes(&r.b, e);
+        }
+        dyn_array_end(&r.b, at, count);
+        if (arrays == 0) buf_shrink(&r.b, start);
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+/* array_iff(conditions, then, else): then and else are arrays or one value for all. */
+EVAL(eval_iff)
+{
+    (void)call;
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        struct dyn_iter it;
+        struct bytes name, e, conditions = vec_str(args[0], i);
+        if (dyn_kind(conditions) == DYN_ARRAY && dyn_iter_init(&it, conditions)) {
+            size_t at = dyn_array_begin(&r.b);
+            uint32_t count = it.left;
+            for (int64_t k = 0; dyn_iter_next(&it, &name, &e); k++) {
+                struct value c = {.type = T_DYNAMIC, .s = e}, yes;
+                struct value v = {.type = T_DYNAMIC, .is_null = true};
+                if (value_cast(&c, T_BOOL, NULL, &yes) && !yes.is_null) {
+                    v = vec_value(args[yes.b ? 1 : 2], i);
+                    if (v.type == T_DYNAMIC && dyn_kind(v.s) == DYN_ARRAY) v.s = dyn_index(v.s, k);
+                }
+                put_value(&v, &r.b);
+            }
+            dyn_array_end(&r.b, at, count);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+/* --- sorting -----------------------------------------------------------------------------------
+ */
+
+static int sort_asc(const void *a, const void *b)
+{
+    struct value x = {.type = T_DYNAMIC, .s = *(const struct bytes *)a},
+                 y = {.type = T_DYNAMIC, .s = *(const struct bytes *)b};
+    int c = value_cmp(&x, &y);
+    if (c != 0) return c;
+    /* Equal ones stay in the order of the text they lie in. */
+    return x.s.p < y.s.p ? -1 : x.s.p > y.s.p;
+}
+
+static int sort_desc(const void *a, const void *b)
+{
+    struct value x = {.type = T_DYNAMIC, .s = *(const struct bytes *)a},
+                 y = {.type = T_DYNAMIC, .s = *(const struct bytes *)b};
+    int c = value_cmp(&y, &x);
+    return c != 0 ? c : x.s.p < y.s.p ? -1 : x.s.p > y.s.p;
+}
+
+EVAL(eval_sort)
+{
+    CLEANUP_ROWS struct rows_out r;
+    bool desc = strstr(call->fn->name, "desc") != NULL;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        CLEANUP_FREE struct bytes *e = NULL;
+        uint32_t count, known = 0;
+        bool is_array,
+            nulls_last = call->n_args < 2 || vec_null(args[1], i) || vec_bool(args[1], i);
+        TRY(elements(vec_str(args[0], i), &e, &count, &is_array, cx->d));
+        for (uint32_t k = 0; k < count; k++) {
+            if (dyn_kind(e[k]) != DYN_NULL) e[known++] = e[k];
+        }
+        qsort(e, known, sizeof *e, desc ? sort_desc : sort_asc);
+        if (is_array) {
+            size_t at = dyn_array_begin(&r.b);
+            for (uint32_t k = known; !nulls_last && k < count; k++)
+                buf_u8(&r.b, 'n');
+            for (uint32_t k = 0; k < known; k++)
+                buf_bytes(&r.b, e[k]);
+            for (uint32_t k = known; nulls_last && k < count; k++)
+                buf_u8(&r.b, 'n');
+            dyn_array_end(&r.b, at, count);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+/* --- making ------------------------------------------------------------------------------------
+ */
+
+#define RANGE_MAX 1048576 /* elements, as the original */
+
+static enum type ret_range(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts;
+    bool moments =
+        args[0] == T_DATETIME && args[1] == T_DATETIME && (n == 2 || args[2] == T_TIMESPAN);
+    bool spans =
+        args[0] == T_TIMESPAN && args[1] == T_TIMESPAN && (n == 2 || args[2] == T_TIMESPAN);
+    bool numbers = true;
+    for (uint32_t k = 0; k < n; k++)
+        numbers &= (TM(args[k]) & (TM_INTS | TM(T_REAL) | TM(T_DYNAMIC))) != 0;
+    return moments || spans || numbers ? T_DYNAMIC : T_NONE;
+}
+
+static uint32_t put_reals(double from, double to, double step, struct buf *out)
+{
+    uint32_t count = 0;
+    if (step == 0 || !isfinite(from) || !isfinite(to) || !isfinite(step)) return 0;
+    for (; count < RANGE_MAX; count++) {
+        struct value v = {.type = T_REAL, .r = from + (double)count * step};
+        if (step > 0 ? v.r > to : v.r < to) break;
+        put_value(&v, out);
+    }
+    return count;
+}
+
+static uint32_t put_wholes(enum type t, int64_t from, int64_t to, int64_t step, struct buf *out)
+{
+    uint32_t count = 0;
+    struct value v = {.type = t, .i = from};
+    if (step == 0) return 0;
+    for (; count < RANGE_MAX && (step > 0 ? v.i <= to : v.i >= to); count++) {
+        put_value(&v, out);
+        if (__builtin_add_overflow(v.i, step, &v.i)) return count + 1;
+    }
+    return count;
+}
+
+EVAL(eval_range)
+{
+    CLEANUP_ROWS struct rows_out r;
+    enum type t = args[0]->type;
+    bool moments = t == T_DATETIME || t == T_TIMESPAN;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        struct value from = vec_value(args[0], i), to = vec_value(args[1], i);
+        struct value step = {.type = T_LONG, .i = moments ? 3600 * TICKS_PER_S : 1}, x[3];
+        if (call->n_args > 2) step = vec_value(args[2], i);
+        bool real = from.type == T_REAL || step.type == T_REAL ||
+                    (from.type == T_DYNAMIC && !from.is_null && dyn_kind(from.s) == DYN_REAL);
+        enum type as = real ? T_REAL : T_LONG;
+        const struct value *in[3] = {&from, &to, &step};
+        bool ok = true;
+        for (int k = 0; k < 3; k++)
+            ok &= value_cast(in[k], as, NULL, &x[k]) && !x[k].is_null;
+        if (ok) {
+            size_t at = dyn_array_begin(&r.b);
+            uint32_t count = real ? put_reals(x[0].r, x[1].r, x[2].r, &r.b)
+                                  : put_wholes(moments ? t : T_LONG, x[0].i, x[1].i, x[2].i, &r.b);
+            dyn_array_end(&r.b, at, count);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+EVAL(eval_repeat)
+{
+    (void)call;
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        struct value v = vec_value(args[0], i);
+        int64_t times = vec_i64(args[1], i);
+        if (times > RANGE_MAX) times = RANGE_MAX;
+        if (!vec_null(args[1], i) && times >= 0) {
+            size_t at = dyn_array_begin(&r.b);
+            for (int64_t k = 0; k < times; k++)
+                put_value(&v, &r.b);
+            dyn_array_end(&r.b, at, (uint32_t)times);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+EVAL(eval_zip)
+{
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        struct dyn_iter its[FN_ARITY_ANY];
+        uint32_t longest = 0;
+        bool arrays = true;
+        for (uint32_t k = 0; k < call->n_args; k++) {
+            arrays &= dyn_iter_init(&its[k], vec_str(args[k], i)) && !its[k].is_bag;
+            if (its[k].left > longest) longest = its[k].left;
+        }
+        if (arrays) {
+            size_t at = dyn_array_begin(&r.b);
+            for (uint32_t j = 0; j < longest; j++) {
+                size_t inner = dyn_array_begin(&r.b);
+                for (uint32_t k = 0; k < call->n_args; k++) {
+                    struct bytes name, e = BYTES("n");
+                    (void)dyn_iter_next(&its[k], &name, &e);
+                    buf_bytes(&r.b, e);
+                }
+                dyn_array_end(&r.b, inner, call->n_args);
+            }
+            dyn_array_end(&r.b, at, longest);
+        }
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}
+
+#define ARRAY(name_, min, max, eval_, doc_, example_, expect_, ...) \
+    FN(name_, min, max, T_DYNAMIC, 0, eval_, doc_, example_, expect_, __VA_ARGS__)
+#define A12345 "dynamic([1,2,3,4,5])"
+
+static const struct fn rows[] = {
+    ARRAY("array_concat", 1, FN_ARITY_ANY, eval_concat, "One array of the elements of all.",
+          "array_concat(dynamic([1]), dynamic([2,3]))", "[1,2,3]", ARG_ARRAY),
+    ARRAY("array_iff", 3, 3, eval_iff, "Elements of one of two arrays by an array of conditions.",
+          "array_iff(dynamic([true,false]), dynamic([1,2]), 9)", "[1,9]", ARG_ARRAY, ARG(TM_ANY),
+          ARG(TM_ANY)),
+    FN("array_index_of", 2, 5, T_LONG, 0, eval_index_of,
+       "Where an array has a value, from 0; -1 when it has not.",
+       "array_index_of(dynamic([5,15]), 15.0)", "1", ARG_ARRAY, ARG(TM_ANY), ARG_LONG, ARG_LONG,
+       ARG_LONG),
+    FN("array_length", 1, 1, T_LONG, 0, eval_length, "How many elements an array has.",
+       "array_length(dynamic([1,null]))", "2", ARG_ARRAY),
+    FN("arraylength", 1, 1, T_LONG, 0, eval_length, "The same as array_length().",
+       "arraylength(" A12345 ")", "5", ARG_ARRAY),
+    ARRAY("array_reverse", 1, 1, eval_move, "The elements in opposite order.",
+          "array_reverse(" A12345 ")", "[5,4,3,2,1]", ARG_ARRAY),
+    ARRAY("array_rotate_left", 2, 2, eval_move,
+          "Elements moved to the front, those that leave it come in behind.",
+          "array_rotate_left(" A12345 ", 2)", "[3,4,5,1,2]", ARG_ARRAY, ARG_LONG),
+    ARRAY("array_rotate_right", 2, 2, eval_move,
+          "Elements moved to the back, those that leave it come in before.",
+          "array_rotate_right(" A12345 ", 2)", "[4,5,1,2,3]", ARG_ARRAY, ARG_LONG),
+    ARRAY("array_shift_left", 2, 3, eval_move,
+          "Elements moved to the front; what becomes free is null or a default.",
+          "array_shift_left(" A12345 ", 2, -1)", "[3,4,5,-1,-1]", ARG_ARRAY, ARG_LONG, ARG(TM_ANY)),
+    ARRAY("array_shift_right", 2, 3, eval_move,
+          "Elements moved to the back; what becomes free is null or a default.",
+          "array_shift_right(" A12345 ", 2)", "[null,null,1,2,3]", ARG_ARRAY, ARG_LONG,
+          ARG(TM_ANY)),
+    ARRAY("array_slice", 3, 3, eval_slice, "The elements from one place to another, both taken.",
+          "array_slice(" A12345 ", -3, -2)", "[3,4]", ARG_ARRAY, ARG_LONG, ARG_LONG),
+    ARRAY("array_sort_asc", 1, 2, eval_sort, "Sorted upwards, nulls last unless told.",
+          "array_sort_asc(dynamic([3,null,1]))", "[1,3,null]", ARG_ARRAY, ARG_BOOL),
+    ARRAY("array_sort_desc", 1, 2, eval_sort, "Sorted downwards, nulls last unless told.",
+          "array_sort_desc(dynamic([1,null,3]), false)", "[null,3,1]", ARG_ARRAY, ARG_BOOL),
+    ARRAY("array_split", 2, 2, eval_split_array, "Cut into arrays at one place or at several.",
+          "array_split(" A12345 ", dynamic([1,3]))", "[[1],[2,3],[4,5]]", ARG_ARRAY, ARG(INTLIKE)),
+    FN("array_sum", 1, 1, T_REAL, 0, eval_sum, "The sum of an array's numbers.",
+       "array_sum(dynamic([1,null,3]))", "4.0", ARG_ARRAY),
+    {.name = "range",
+     .arity_min = 2,
+     .arity_max = 3,
+     .args = {ARG(ANY_SCALAR), ARG(ANY_SCALAR), ARG(ANY_SCALAR)},
+     .ret_of = ret_range,
+     .eval = eval_range,
+     .doc = "An array of equal steps, its end taken.",
+     .example = "range(1, 8, 3)",
+     .expect = "[1,4,7]"},
+    ARRAY("repeat", 2, 2, eval_repeat, "An array of one value so many times.", "repeat('x', 3)",
+          "[\"x\",\"x\",\"x\"]", ARG(TM_ANY), ARG_LONG),
+    ARRAY("zip", 2, FN_ARITY_ANY, eval_zip,
+          "An array of the first elements, of the second ones ...",
+          "zip(dynamic([1,3]), dynamic([2]))", "[[1,2],[3,null]]", ARG_ARRAY),
+};
+const struct fn_family fn_array = FAMILY(rows);
