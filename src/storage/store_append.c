@@ -111,6 +111,7 @@ static enum err append_record(struct part *p, struct buf *record, struct piece *
         e = append_once(&x, record, &why);
     }
     pending_end(&x);
+    if (e == ERR_CONFLICT) e = ERR_UNAVAILABLE; /* "conflict" means something else to our caller */
     return e == OK ? OK : FAIL(d, e, "%s", why.text);
 }
 
