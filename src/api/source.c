@@ -57,18 +57,26 @@ static bool hint_of(const struct scan_hint *h, struct store_hint *out)
     return false; /* a hint that is not understood is left out: exec filters anyway */
 }
 
+static enum err open_with(const struct source_table *t, const uint32_t *columns, uint32_t n_columns,
+                          const struct scan_hint *hints, uint32_t n_hints, struct store_hint *mine,
+                          struct store_scan **out, struct diag *d)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_hints; i++)
+        n += hint_of(&hints[i], &mine[n]) ? 1 : 0;
+    return store_scan_open(t->store, t->table, columns, n_columns, mine, n, out, d);
+}
+
 static enum err open_scan(void *table, const uint32_t *columns, uint32_t n_columns,
                           const struct scan_hint *hints, uint32_t n_hints, void **scan,
                           uint32_t *n_units, struct diag *d)
 {
-    const struct source_table *t = table;
-    CLEANUP_FREE struct store_hint *mine = calloc(n_hints + 1, sizeof *mine);
+    struct store_hint *mine = calloc((size_t)n_hints + 1, sizeof *mine);
     if (mine == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < n_hints; i++)
-        n += hint_of(&hints[i], &mine[n]) ? 1 : 0;
     struct store_scan *s = NULL;
-    TRY(store_scan_open(t->store, t->table, columns, n_columns, mine, n, &s, d));
+    enum err e = open_with(table, columns, n_columns, hints, n_hints, mine, &s, d);
+    free(mine);
+    if (e != OK) return e;
     *scan = s;
     *n_units = store_scan_units(s);
     return OK;

@@ -231,34 +231,47 @@ static void index_drop(struct arm *a, const char *workspace_key)
     free(old);
 }
 
+/* What the documents say of a workspace; false: it is gone. */
+static enum err describe(struct arm *a, const char *workspace_key, struct workspace *w,
+                         bool *is_there, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = arm_doc(a, workspace_key);
+    *is_there = doc != NULL;
+    if (doc == NULL) return OK;
+    copy(w->customer_id, sizeof w->customer_id, doc, "customerId");
+    copy(w->name, sizeof w->name, doc, "name");
+    copy(w->arm_id, sizeof w->arm_id, doc, "id");
+    copy(w->rule_id, sizeof w->rule_id, doc, "rule");
+    w->retention_days = (uint32_t)json_get_int(doc, "retention", 30);
+    TRY(guid_parse(w->customer_id, &w->id, d));
+    choose_account(a, w, workspace_key);
+    return OK;
+}
+
+/* Under the index's lock. Takes w when it returns OK. */
+static enum err index_add(struct arm *a, const char *workspace_key, struct workspace *w,
+                          struct diag *d)
+{
+    TRY(map_put(&a->by_id, bytes_str(workspace_key), w, NULL, d));
+    enum err e = map_put(&a->workspaces, BYTES_OF(w->id), w, NULL, d);
+    if (e != OK) (void)map_remove(&a->by_id, bytes_str(workspace_key));
+    return e;
+}
+
 enum err index_refresh(struct arm *a, const char *workspace_key, struct diag *d)
 {
     LOCK_SCOPE(&a->index_writers);
-    CLEANUP_JSON json_t *doc = arm_doc(a, workspace_key);
-    CLEANUP_FREE struct workspace *w = calloc(1, sizeof *w);
+    struct workspace *w = calloc(1, sizeof *w);
     if (w == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    if (doc != NULL) {
-        copy(w->customer_id, sizeof w->customer_id, doc, "customerId");
-        copy(w->name, sizeof w->name, doc, "name");
-        copy(w->arm_id, sizeof w->arm_id, doc, "id");
-        copy(w->rule_id, sizeof w->rule_id, doc, "rule");
-        w->retention_days = (uint32_t)json_get_int(doc, "retention", 30);
-        TRY(guid_parse(w->customer_id, &w->id, d));
-        choose_account(a, w, workspace_key);
+    bool is_there = false;
+    enum err e = describe(a, workspace_key, w, &is_there, d);
+    if (e == OK) {
+        pthread_rwlock_wrlock(&a->index_lock);
+        index_drop(a, workspace_key);
+        if (is_there) e = index_add(a, workspace_key, w, d);
+        pthread_rwlock_unlock(&a->index_lock);
     }
-    pthread_rwlock_wrlock(&a->index_lock);
-    index_drop(a, workspace_key);
-    enum err e = OK;
-    if (doc != NULL) {
-        e = map_put(&a->by_id, bytes_str(workspace_key), w, NULL, d);
-        if (e == OK) e = map_put(&a->workspaces, BYTES_OF(w->id), w, NULL, d);
-        if (e == OK) {
-            w = NULL;
-        } else {
-            (void)map_remove(&a->by_id, bytes_str(workspace_key));
-        }
-    }
-    pthread_rwlock_unlock(&a->index_lock);
+    if (e != OK || !is_there) free(w);
     return e;
 }
 

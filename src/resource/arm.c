@@ -431,7 +431,7 @@ static arm_op *find_action(const struct arm_type *t, const char *name)
 
 /* What is to be run, and the right that it takes. POST .../{name}/{action} belongs to the parent's
  * type. */
-static arm_op *find_op(struct arm_call *c, struct arm_id *action_id, const char **right)
+static arm_op *find_op(struct arm_call *c, const char **right)
 {
     const char *method = c->req->method;
     if (str_eq(method, "POST")) {
@@ -440,8 +440,7 @@ static arm_op *find_op(struct arm_call *c, struct arm_id *action_id, const char 
         if (owner == NULL || !arm_id_is_collection(c->id)) return NULL;
         c->type = arm_type_find(owner->type);
         if (c->type == NULL) return NULL;
-        *action_id = *owner;
-        c->id = action_id;
+        c->id = owner;
         *right = arena_fmt(c->a, "%s/action", name);
         return find_action(c->type, name);
     }
@@ -498,15 +497,16 @@ static enum err authorize(struct arm_call *c, const char *right, struct diag *d)
 
 static enum err call(struct arm_call *c, const char *path, struct diag *d)
 {
-    struct arm_id id, action_id;
+    struct arm_id *id = arena_new(c->a, struct arm_id);
+    if (id == NULL) return arena_full(c->a, d);
     struct diag why = DIAG_INIT;
-    if (arm_id_parse(c->a, path, &id, &why) != OK) {
+    if (arm_id_parse(c->a, path, id, &why) != OK) {
         return ARM_FAIL(c, d, 400, "InvalidResourceId", "The resource id is invalid: %s.",
                         why.text);
     }
-    c->id = &id;
+    c->id = id;
     const char *right = "read";
-    arm_op *op = find_op(c, &action_id, &right);
+    arm_op *op = find_op(c, &right);
     if (op == NULL) return no_such_op(c, d);
     c->id_text = arm_id_format(c->a, c->id, c->type->type);
     c->key = arm_id_key(c->a, c->id);
@@ -521,7 +521,6 @@ static enum err call(struct arm_call *c, const char *path, struct diag *d)
     c->body = body;
     enum err e = op(c, d);
     c->body = NULL;
-    c->id = NULL;
     return e;
 }
 

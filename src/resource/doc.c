@@ -265,24 +265,35 @@ static bool wanted(const struct doc *x, const char *kind, const char *prefix)
     return str_eq(x->kind, kind) && (prefix == NULL || str_starts(x->id, prefix));
 }
 
+/* Under the lock: those that are wanted, in v, which has room. g NULL: of all groups. */
+static size_t collect(struct docs *s, const char *kind, const struct group *g, const char *prefix,
+                      struct doc **v)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; g != NULL && i < g->n; i++) {
+        if (wanted(g->v[i], kind, prefix)) v[n++] = g->v[i];
+    }
+    if (g != NULL) return n;
+    MAP_EACH (&s->by_id, e) {
+        if (wanted(e->value, kind, prefix)) v[n++] = e->value;
+    }
+    return n;
+}
+
 json_t *docs_list(struct docs *s, const char *kind, const char *parent, const char *prefix)
 {
+    static const struct group none;
     CLEANUP_BUF struct buf key = {0};
-    struct bytes k = key_of(&key, kind, parent != NULL ? parent : "");
+    json_t *list = NULL;
     pthread_rwlock_rdlock(&s->lock);
-    struct group *g = parent != NULL ? map_get(&s->groups, k) : NULL;
-    size_t n = 0, cap = parent == NULL ? s->by_id.n_entries : g != NULL ? g->n : 0;
-    CLEANUP_FREE struct doc **v = calloc(cap + 1, sizeof(struct doc *));
-    if (v != NULL && g != NULL) {
-        for (uint32_t i = 0; i < g->n; i++) {
-            if (wanted(g->v[i], kind, prefix)) v[n++] = g->v[i];
-        }
-    } else if (v != NULL && parent == NULL) {
-        MAP_EACH (&s->by_id, e) {
-            if (wanted(e->value, kind, prefix)) v[n++] = e->value;
-        }
+    const struct group *g = NULL;
+    if (parent != NULL) {
+        g = map_get(&s->groups, key_of(&key, kind, parent));
+        if (g == NULL) g = &none;
     }
-    json_t *list = v != NULL ? sorted(v, n) : NULL;
+    struct doc **v = calloc((g != NULL ? (size_t)g->n : s->by_id.n_entries) + 1, sizeof *v);
+    if (v != NULL) list = sorted(v, collect(s, kind, g, prefix, v));
+    free(v);
     pthread_rwlock_unlock(&s->lock);
     return list;
 }

@@ -138,7 +138,7 @@ static enum err reply(struct arm_call *c, const struct target *t, struct diag *d
 
 enum err table_get(struct arm_call *c, struct diag *d)
 {
-    struct target t;
+    struct target t = {0};
     TRY(find_target(c, &t, d));
     if (t.table == NULL) return arm_not_found(c, d);
     return reply(c, &t, d);
@@ -146,7 +146,7 @@ enum err table_get(struct arm_call *c, struct diag *d)
 
 enum err table_list(struct arm_call *c, struct diag *d)
 {
-    struct target t;
+    struct target t = {0};
     TRY(find_target(c, &t, d));
     json_t *values = json_array();
     for (uint32_t i = 0;; i++) {
@@ -230,7 +230,7 @@ static enum err read_schema(struct arm_call *c, bool is_new, struct schema *out,
     size_t i;
     json_t *j;
     json_array_foreach (list, i, j) {
-        struct column col;
+        struct column col = {0};
         TRY(read_column(c, j, &col, d));
         for (uint32_t k = 0; k < s.n; k++) {
             if (str_eq_nocase(cols[k].name, col.name)) {
@@ -360,7 +360,7 @@ static enum err grow(struct arm_call *c, struct target *t, struct diag *d)
 static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
 {
     TRY(arm_need_body(c, d));
-    struct target t;
+    struct target t = {0};
     TRY(find_target(c, &t, d));
     if (t.table == NULL && !may_create) return arm_not_found(c, d);
     CLEANUP_JSON json_t *old = t.table != NULL ? doc_of(c->arm, t.table) : NULL;
