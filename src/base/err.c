@@ -29,36 +29,19 @@ const char *err_name(enum err e)
     return (size_t)e < sizeof names / sizeof names[0] ? names[e] : "unknown";
 }
 
-static enum err fail(struct diag *d, enum err code, const char *tag, const char *file, int line,
-                     const char *fmt, va_list ap)
+void diag_fail(struct diag *d, enum err code, const char *tag, const char *file, int line, const char *fmt,
+               ...)
 {
-    if (d == NULL || d->code != OK) return code;
+    if (d == NULL || d->code != OK) return;
 
     d->code = code;
     d->file = file;
     d->line = line;
     snprintf(d->tag, sizeof d->tag, "%s", tag);
+    va_list ap;
+    va_start(ap, fmt);
     vsnprintf(d->text, sizeof d->text, fmt, ap);
-    return code;
-}
-
-enum err diag_fail(struct diag *d, enum err code, const char *file, int line, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    enum err e = fail(d, code, "", file, line, fmt, ap);
     va_end(ap);
-    return e;
-}
-
-enum err diag_fail_tag(struct diag *d, enum err code, const char *tag, const char *file, int line,
-                       const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    enum err e = fail(d, code, tag, file, line, fmt, ap);
-    va_end(ap);
-    return e;
 }
 
 void diag_reset(struct diag *d)

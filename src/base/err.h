@@ -43,16 +43,22 @@ struct diag {
 
 #define DIAG_INIT {.pos = -1}
 
-/* Fails with a message. The first failure wins: a message already in d is kept. d may be NULL. */
-#define FAIL(d, code, ...) diag_fail((d), (code), __FILE__, __LINE__, __VA_ARGS__)
+/*
+ * Fails with a message. The first failure wins: a message already in d is kept. d may be NULL. The value is the
+ * code itself and not a function's result, so that compilers and analyzers see that it is not OK.
+ */
+#define FAIL(d, code, ...) FAIL_TAG((d), (code), "", __VA_ARGS__)
 
 /* As FAIL, with the machine code that an API documents for this failure. */
-#define FAIL_TAG(d, code, tag, ...) diag_fail_tag((d), (code), (tag), __FILE__, __LINE__, __VA_ARGS__)
+#define FAIL_TAG(d, code, tag, ...)                                                                \
+    ({                                                                                             \
+        const enum err fail_code_ = (code);                                                        \
+        diag_fail((d), fail_code_, (tag), __FILE__, __LINE__, __VA_ARGS__);                        \
+        fail_code_;                                                                                \
+    })
 
-enum err diag_fail(struct diag *d, enum err code, const char *file, int line, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
-enum err diag_fail_tag(struct diag *d, enum err code, const char *tag, const char *file, int line,
-                       const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+void diag_fail(struct diag *d, enum err code, const char *tag, const char *file, int line, const char *fmt,
+               ...) __attribute__((format(printf, 6, 7)));
 void diag_reset(struct diag *d);
 
 /* Returns the callee's failure. The only macro in the tree that hides a return. */
