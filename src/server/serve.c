@@ -13,7 +13,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "data", .value = "DIR", .text = &o.data},
         {.name = "endpoint", .value = "URL", .text = &o.endpoint},
         {.name = "listen", .value = "ADDRESS:PORT", .text = &o.listen},
-        {.name = "vault-listen", .value = "ADDRESS:PORT", .text = &o.vault_listen},
+        {.name = "vault-socket", .value = "PATH", .text = &o.vault_socket},
         {.name = "vault-suffix", .value = "HOST", .text = &o.vault_suffix},
         {.name = "ca-file", .value = "FILE", .text = &o.ca_file},
         {.name = "tenant", .value = "GUID", .text = &o.tenant},

@@ -5,7 +5,7 @@
 #include "base/err.h"
 
 struct serve_options {
-    const char *data, *endpoint, *listen, *vault_listen, *vault_suffix, *ca_file, *tenant, *subscription, *object_id,
+    const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant, *subscription, *object_id,
         *platform_principal;
     bool virtual_clock, allow_swap;
     uint64_t probe_s, revocation_bound_s;

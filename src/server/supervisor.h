@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/supervisor.h - `keystead up`: starts the processes in order, joins them by sockets, restarts the dead
+ * server/supervisor.h - `keystead up`: prepares the data directory, runs its processes, answers those who verify it
  *
- * Start: identity (needs nobody), vault, keyd, logs. Stop: logs first, while keyd can still give it keys to flush with,
- * then keyd, vault, identity. Children stay in the process group and die with the supervisor.
+ * DIR/run.sock (0600) is there while it runs: who connects is handed a socket to keyd, for reading only
+ * (custody/reader.h).
  */
 #pragma once
 
-#include "base/err.h"
-
-struct up_options {
-    const char *data, *listen, *vault_listen, *domain;
-    bool virtual_clock, allow_swap;
-    uint64_t probe_s, revocation_bound_s;
-};
+#include "server/children.h"
 
 /* Runs until SIGTERM or SIGINT. Prints one line on standard output when all serve. */
 enum err supervisor_run(const struct up_options *o, struct diag *d);
+
+/* Where DIR/run.sock is. false: the path is longer than a socket's name may be. */
+struct sockaddr_un;
+bool supervisor_socket(const char *data, struct sockaddr_un *out);

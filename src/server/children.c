@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server/children.c - processes, their control sockets, and the loop around them */
+#include "server/children.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "server/control.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const names[N_CHILDREN] = {"identity", "vault", "keyd", "logs"};
+static const enum child_id pairs[][2] = {{CHILD_LOGS, CHILD_KEYD},
+                                         {CHILD_LOGS, CHILD_IDENTITY},
+                                         {CHILD_KEYD, CHILD_IDENTITY},
+                                         {CHILD_VAULT, CHILD_IDENTITY}};
+#define N_PAIRS (sizeof pairs / sizeof pairs[0])
+
+#define BACKOFF_MIN_US (200 * 1000LL)
+#define BACKOFF_MAX_US (5 * US_PER_S)
+#define STEADY_US      (30 * US_PER_S) /* up for so long: the next failure starts from the smallest backoff */
+#define STOP_US        (20 * US_PER_S) /* per process, then SIGKILL */
+#define ARGS_MAX       32
+
+/* --- starting one process ---------------------------------------------------------------------- */
+
+struct arg_list {
+    char *v[ARGS_MAX];
+    unsigned n;
+};
+
+static void arg_list_release(struct arg_list *a)
+{
+    for (unsigned i = 0; i < a->n; i++) free(a->v[i]);
+}
+
+static void arg(struct arg_list *a, const char *name, const char *value)
+{
+    if (a->n + 2 >= ARGS_MAX) abort(); /* our own mistake: the lists below are fixed */
+    a->v[a->n++] = str_fmt("--%s", name);
+    if (value != NULL) a->v[a->n++] = str_dup(value);
+}
+
+static void arg_number(struct arg_list *a, const char *name, uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, v);
+    arg(a, name, text);
+}
+
+static void child_args(const struct children *c, enum child_id which, struct arg_list *a)
+{
+    const struct credentials *k = c->credentials;
+    a->v[a->n++] = str_dup("keystead");
+    a->v[a->n++] = str_fmt("serve-%s", names[which]);
+    arg(a, "data", c->dir->path);
+    if (c->o->virtual_clock) arg(a, "virtual-clock", NULL);
+    if (which != CHILD_KEYD) arg(a, "endpoint", k->endpoint);
+    if (which != CHILD_IDENTITY) {
+        arg(a, "vault-suffix", k->vault_suffix);
+        arg(a, "ca-file", k->ca_file);
+        arg(a, "tenant", k->tenant_id);
+    }
+    switch (which) {
+    case CHILD_VAULT:
+        arg(a, "listen", c->o->vault_listen);
+        arg(a, "platform-principal", k->platform_object_id);
+        break;
+    case CHILD_KEYD:
+        arg(a, "platform-principal", k->platform_object_id);
+        arg_number(a, "probe-seconds", c->o->probe_s);
+        arg_number(a, "revocation-bound", c->o->revocation_bound_s);
+        if (c->o->vault_socket != NULL) arg(a, "vault-socket", c->o->vault_socket);
+        break;
+    case CHILD_LOGS:
+        arg(a, "listen", c->o->listen);
+        arg(a, "subscription", k->subscription_id);
+        arg(a, "object-id", k->object_id);
+        if (c->o->allow_swap) arg(a, "allow-swap", NULL);
+        break;
+    default: break;
+    }
+    a->v[a->n] = NULL;
+}
+
+/* In the new process: nothing but async-signal-safe calls. */
+static void become_child(int control, int lock_fd, char *const *argv)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (control != CONTROL_FD && dup2(control, CONTROL_FD) < 0) _exit(127);
+    fcntl(CONTROL_FD, F_SETFD, 0);
+    fcntl(lock_fd, F_SETFD, 0); /* (3) */
+    /* Standard output belongs to the one line of the supervisor. */
+    if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0) _exit(127);
+    execv("/proc/self/exe", argv);
+    _exit(127);
+}
+
+void children_give(struct children *c, enum child_id which, const char *peer, int fd)
+{
+    /* A process that died meanwhile gets its sockets at its next start. */
+    if (c->children[which].control >= 0) {
+        (void)control_send(c->children[which].control, 'P', peer, fd, NULL);
+    }
+    close(fd);
+}
+
+static enum err connect_pair(struct children *c, enum child_id a, enum child_id b, struct diag *d)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+        return FAIL(d, ERR_IO, "socket pair: %s", strerror(errno));
+    }
+    children_give(c, a, names[b], fds[0]);
+    children_give(c, b, names[a], fds[1]);
+    return OK;
+}
+
+enum err children_start(struct children *c, enum child_id which, struct diag *d)
+{
+    struct child *child = &c->children[which];
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
+        return FAIL(d, ERR_IO, "socket pair: %s", strerror(errno));
+    }
+    struct arg_list args = {0};
+    child_args(c, which, &args);
+    pid_t pid = fork();
+    if (pid == 0) become_child(fds[1], c->dir->lock_fd, args.v);
+    arg_list_release(&args);
+    close(fds[1]);
+    if (pid < 0) {
+        close(fds[0]);
+        return FAIL(d, ERR_IO, "fork: %s", strerror(errno));
+    }
+    child->pid = pid;
+    child->control = fds[0];
+    child->wanted = true;
+    child->ready = false;
+    child->started_us = time_mono_us();
+    LOG(INFO, "process.started", F_STR("process", names[which]), F_I64("pid", pid));
+    for (size_t i = 0; i < N_PAIRS; i++) { /* (1) */
+        enum child_id a = pairs[i][0], b = pairs[i][1];
+        if ((a == which || b == which) && c->children[a].pid != 0 && c->children[b].pid != 0) {
+            TRY(connect_pair(c, a, b, d));
+        }
+    }
+    if (c->started != NULL) c->started(c->ctx, which);
+    return OK;
+}
+
+/* --- what a process says, and how it ends ----------------------------------------------------------- */
+
+static enum err on_ready(struct children *c, enum child_id which, const char *text, struct diag *d)
+{
+    CLEANUP_JSON json_t *info = NULL;
+    TRY(json_read(bytes_str(text), &info, d));
+    c->children[which].ready = true;
+    LOG(INFO, "process.ready", F_STR("process", names[which]),
+        F_I64("took_us", time_mono_us() - c->children[which].started_us));
+    return c->ready(c->ctx, which, info, d);
+}
+
+static void kill_named(struct children *c, const char *name)
+{
+    for (int i = 0; i < N_CHILDREN; i++) {
+        if (!str_eq(names[i], name) || c->children[i].pid == 0) continue;
+        LOG(ERROR, "process.killed", F_STR("process", name),
+            F_STR("reason", "did not acknowledge that its keys are wiped"));
+        kill(c->children[i].pid, SIGKILL);
+    }
+}
+
+static enum err on_control(struct children *c, enum child_id which, struct diag *d)
+{
+    struct control_message m;
+    struct child *child = &c->children[which];
+    if (control_receive(child->control, &m, NULL) != OK) {
+        close(child->control); /* its SIGCHLD follows */
+        child->control = -1;
+        return OK;
+    }
+    if (m.fd >= 0) close(m.fd);
+    if (m.kind == 'K' && which == CHILD_KEYD) kill_named(c, m.text);
+    return m.kind == 'R' ? on_ready(c, which, m.text, d) : OK;
+}
+
+static void describe_end(int status, char *out, size_t size)
+{
+    if (WIFSIGNALED(status)) {
+        snprintf(out, size, "killed by signal %d", WTERMSIG(status));
+    } else {
+        snprintf(out, size, "exited with %d", WEXITSTATUS(status));
+    }
+}
+
+static void on_child_end(struct children *c, pid_t pid, int status)
+{
+    for (int i = 0; i < N_CHILDREN; i++) {
+        struct child *child = &c->children[i];
+        if (child->pid != pid) continue;
+        char how[64];
+        describe_end(status, how, sizeof how);
+        int64_t now = time_mono_us(), lived = now - child->started_us;
+        if (child->control >= 0) close(child->control);
+        child->pid = 0;
+        child->control = -1;
+        child->ready = false;
+        if (!child->wanted) {
+            LOG(INFO, "process.stopped", F_STR("process", names[i]), F_STR("how", how));
+            return;
+        }
+        bool steady = lived > STEADY_US || child->backoff_us == 0;
+        child->backoff_us = steady ? BACKOFF_MIN_US : child->backoff_us * 2;
+        if (child->backoff_us > BACKOFF_MAX_US) child->backoff_us = BACKOFF_MAX_US;
+        child->restart_at_us = now + child->backoff_us;
+        LOG(ERROR, "process.died", F_STR("process", names[i]), F_STR("how", how),
+            F_I64("restart_in_us", child->backoff_us));
+    }
+}
+
+static void on_signal(struct children *c)
+{
+    struct signalfd_siginfo info;
+    if (read(c->signals, &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo != SIGCHLD) {
+        c->stopping = true;
+        return;
+    }
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) on_child_end(c, pid, status);
+}
+
+/* --- the loop ------------------------------------------------------------------------------------ */
+
+enum { SIGNALS = N_CHILDREN, WATCH };
+
+/* One round: waits for an event until the monotonic time, handles it. */
+static enum err step(struct children *c, int64_t until_us, struct diag *d)
+{
+    struct pollfd fds[N_CHILDREN + 2];
+    for (int i = 0; i < N_CHILDREN; i++) {
+        fds[i] = (struct pollfd){.fd = c->children[i].control, .events = POLLIN}; /* -1 is passed over */
+    }
+    fds[SIGNALS] = (struct pollfd){.fd = c->signals, .events = POLLIN};
+    fds[WATCH] = (struct pollfd){.fd = c->watch, .events = POLLIN};
+    int64_t left_ms = (until_us - time_mono_us()) / 1000 + 1;
+    int timeout = left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms;
+    if (poll(fds, N_CHILDREN + 2, timeout) < 0 && errno != EINTR) {
+        return FAIL(d, ERR_IO, "poll: %s", strerror(errno));
+    }
+    for (int i = 0; i < N_CHILDREN; i++) {
+        if (fds[i].revents != 0) TRY(on_control(c, (enum child_id)i, d));
+    }
+    if (fds[SIGNALS].revents != 0) on_signal(c);
+    if (fds[WATCH].revents != 0) c->watched(c->ctx);
+    return OK;
+}
+
+/* Starts what is due; returns when the next start is. */
+static enum err restart_due(struct children *c, int64_t *next_us, struct diag *d)
+{
+    int64_t now = time_mono_us();
+    *next_us = now + 60 * US_PER_S;
+    for (int i = 0; i < N_CHILDREN; i++) {
+        struct child *child = &c->children[i];
+        if (!child->wanted || child->pid != 0) continue;
+        if (child->restart_at_us <= now) {
+            TRY(children_start(c, (enum child_id)i, d));
+        } else if (child->restart_at_us < *next_us) {
+            *next_us = child->restart_at_us;
+        }
+    }
+    return OK;
+}
+
+enum err children_until_ready(struct children *c, enum child_id which, int64_t give_up_us, struct diag *d)
+{
+    while (!c->stopping && !c->children[which].ready) {
+        int64_t next;
+        TRY(restart_due(c, &next, d));
+        TRY(step(c, next < give_up_us ? next : give_up_us, d));
+        if (time_mono_us() > give_up_us) {
+            return FAIL(d, ERR_UNAVAILABLE, "%s did not start in time: its log says why", names[which]);
+        }
+    }
+    return OK;
+}
+
+enum err children_run(struct children *c, struct diag *d)
+{
+    while (!c->stopping) {
+        int64_t next;
+        TRY(restart_due(c, &next, d));
+        TRY(step(c, next, d));
+    }
+    return OK;
+}
+
+static void stop_one(struct children *c, enum child_id which)
+{
+    struct child *child = &c->children[which];
+    child->wanted = false;
+    if (child->pid == 0) return;
+    if (child->control >= 0) (void)control_send(child->control, 'Q', "", -1, NULL);
+    int64_t until = time_mono_us() + STOP_US;
+    while (child->pid != 0 && time_mono_us() < until) {
+        if (step(c, until, NULL) != OK) break;
+    }
+    if (child->pid == 0) return;
+    LOG(ERROR, "process.killed", F_STR("process", names[which]), F_STR("reason", "did not stop in time"));
+    kill(child->pid, SIGKILL);
+    waitpid(child->pid, NULL, 0);
+    child->pid = 0;
+}
+
+void children_stop(struct children *c)
+{
+    for (int i = 0; i < N_CHILDREN; i++) c->children[i].wanted = false;
+    for (int i = N_CHILDREN - 1; i >= 0; i--) stop_one(c, (enum child_id)i);
+    if (c->signals >= 0) close(c->signals);
+    c->signals = -1;
+}
+
+enum err children_init(struct children *c, struct diag *d)
+{
+    for (int i = 0; i < N_CHILDREN; i++) c->children[i] = (struct child){.control = -1};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    c->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    return c->signals >= 0 ? OK : FAIL(d, ERR_IO, "signalfd: %s", strerror(errno));
+}
