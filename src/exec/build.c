@@ -11,8 +11,10 @@ const struct op *op_source(const struct op *op, uint32_t i)
 
 bool op_is_ordered(const struct op *op)
 {
-    while (op->kind == OP_FILTER || op->kind == OP_PROJECT || op->kind == OP_TAKE)
+    while (op->kind == OP_FILTER || op->kind == OP_PROJECT || op->kind == OP_TAKE ||
+           op->kind == OP_MV_EXPAND || op->kind == OP_PARSE) {
         op = op->input;
+    }
     return op->kind == OP_SORT || op->kind == OP_TOP;
 }
 
@@ -93,121 +95,101 @@ static enum err input_columns(struct query *q, const struct op *op, const bool *
 
 /* --- building -------------------------------------------------------------------------------- */
 
-static enum err build_filter(struct pipeline *p, const struct op *op, const bool *needed,
-                             const struct stage *next, struct diag *d)
-{
-    struct query *q = p->q;
-    const struct op *below = op;
-    struct conditions *c = arena_new(&q->mem.a, struct conditions);
-    if (c == NULL) return query_full(q, d);
-    TRY(conditions_of(q, &below, c, d));
-    if (below->kind == OP_TABLE) return scan_leg(p, below, c, needed, next, d);
+/* One operator as it is to be built: what is above it, and the conditions that moved below it. */
+struct site {
+    struct pipeline *p;
+    const struct op *op;
+    const struct conditions *below; /* per source; NULL: none */
+    const bool *needed;             /* of its result */
+    const struct stage *next;
+};
 
-    bool *in = columns_new(q, below);
-    if (in == NULL) return query_full(q, d);
-    for (uint32_t i = 0; i < below->schema.n; i++)
-        in[i] = needed[i] || c->columns[i];
-    const struct stage *filter;
-    TRY(filter_stage(q, c, needed, next, &filter, d));
-    return build_input(p, below, in, filter, d);
+static const struct conditions *below_at(const struct site *s, uint32_t source)
+{
+    return s->below != NULL ? &s->below[source] : NULL;
 }
 
 /* Operators that turn each batch into others as it passes. */
-static enum err build_stage(struct pipeline *p, const struct op *op, const bool *needed,
-                            const struct stage *next, struct diag *d)
+static enum err build_stage(const struct site *s, struct diag *d)
 {
     bool *in;
     const struct stage *stage;
-    TRY(input_columns(p->q, op, needed, &in, d));
-    if (op->kind == OP_PROJECT)
-        TRY(project_stage(p->q, op, needed, next, &stage, d));
-    else if (op->kind == OP_PARSE)
-        TRY(parse_stage(p, op, needed, next, &stage, d));
+    struct query *q = s->p->q;
+    TRY(input_columns(q, s->op, s->needed, &in, d));
+    if (s->op->kind == OP_PROJECT)
+        TRY(project_stage(q, s->op, s->needed, s->next, &stage, d));
+    else if (s->op->kind == OP_PARSE)
+        TRY(parse_stage(s->p, s->op, s->needed, s->next, &stage, d));
     else
-        TRY(mv_expand_stage(p->q, op, needed, next, &stage, d));
-    return build_input(p, op->input, in, stage, d);
+        TRY(mv_expand_stage(q, s->op, s->needed, s->next, &stage, d));
+    return build_input(s->p, s->op->input, below_at(s, 0), in, stage, d);
 }
 
-static enum err build_union(struct pipeline *p, const struct op *op, const bool *needed,
-                            const struct stage *next, struct diag *d)
+static enum err build_union(const struct site *s, struct diag *d)
 {
+    const struct op *op = s->op;
     for (uint32_t k = 0; k < op->unions.n; k++) {
         const struct op *input = op->unions.inputs[k];
-        bool *in = columns_new(p->q, input);
-        if (in == NULL) return query_full(p->q, d);
+        bool *in = columns_new(s->p->q, input);
+        if (in == NULL) return query_full(s->p->q, d);
         for (uint32_t i = 0; i < op->schema.n; i++) {
             uint32_t from = op->unions.columns[k][i];
-            if (needed[i] && from != UINT32_MAX) in[from] = true;
+            if (s->needed[i] && from != UINT32_MAX) in[from] = true;
         }
         const struct stage *mapping;
-        TRY(union_stage(p->q, op, k, needed, next, &mapping, d));
-        TRY(build_input(p, input, in, mapping, d));
+        TRY(union_stage(s->p->q, op, k, s->needed, s->next, &mapping, d));
+        TRY(build_input(s->p, input, below_at(s, k), in, mapping, d));
     }
     return OK;
 }
 
-enum err build_input(struct pipeline *p, const struct op *op, const bool *needed,
-                     const struct stage *next, struct diag *d)
+/* The sink that the site's operator is, and the operator whose rows go into it. */
+static enum err sink_of(const struct site *s, struct sink **out, const struct op **input, bool **in,
+                        struct diag *d)
 {
-    switch (op->kind) {
-    case OP_TABLE: return scan_leg(p, op, NULL, needed, next, d);
-    case OP_ROWS: return rows_leg(p, op, next, d);
-    case OP_RANGE: return range_leg(p, op, next, d);
-    case OP_FILTER: return build_filter(p, op, needed, next, d);
-    case OP_PROJECT:
-    case OP_PARSE:
-    case OP_MV_EXPAND: return build_stage(p, op, needed, next, d);
-    case OP_UNION: return build_union(p, op, needed, next, d);
-    case OP_JOIN: return build_join(p, op, needed, next, d);
-    default: break;
-    }
-    struct relation r;
-    TRY(run_relation(p->q, op, needed, &r, d));
-    return relation_leg(p, &r, next, d);
-}
-
-/* The sink that op is, and the operator whose rows go into it. */
-static enum err sink_of(struct query *q, const struct op *op, const bool *needed, struct sink **out,
-                        const struct op **input, bool **in, struct diag *d)
-{
+    struct query *q = s->p->q;
+    const struct op *op = s->op;
+    const bool *needed = s->needed;
     *input = op->input;
-    if (op->kind == OP_MAKE_SERIES) {
-        TRY(input_columns(q, op, needed, in, d));
-        return make_series_sink(q, op, needed, *in, out, d);
-    }
     if (op->kind == OP_TAKE && op->input->kind == OP_SORT) { /* sort | take is top */
-        const struct op *sort = op->input;
-        *input = sort->input;
-        TRY(input_columns(q, sort, needed, in, d));
-        return top_sink(q, op, sort->sort.keys, sort->sort.n_keys, op->take.count, needed, out, d);
+        op = op->input;
+        *input = op->input;
+        TRY(input_columns(q, op, needed, in, d));
+        return top_sink(q, s->op, op->sort.keys, op->sort.n_keys, s->op->take.count, needed, out,
+                        d);
     }
     switch (op->kind) {
-    case OP_TAKE: TRY(take_sink(q, op, needed, out, d)); break;
-    case OP_COUNT: TRY(count_sink(q, op, out, d)); break;
-    case OP_SORT: TRY(sort_sink(q, op, needed, out, d)); break;
+    case OP_TAKE:
+    case OP_COUNT:
+    case OP_SORT:
     case OP_TOP:
-        TRY(top_sink(q, op, op->top.keys, op->top.n_keys, op->top.count, needed, out, d));
-        break;
-    case OP_SUMMARIZE: TRY(summarize_sink(q, op, needed, out, d)); break;
-    default: /* a stage or a source stands at the top: its rows are collected */
-        *input = op;
-        *in = (bool *)needed;
-        return collect_sink(q, op, needed, true, out, d);
+    case OP_SUMMARIZE:
+    case OP_MAKE_SERIES: TRY(input_columns(q, op, needed, in, d)); break;
+    default: *input = op; *in = (bool *)needed;
     }
-    return input_columns(q, op, needed, in, d);
+    switch (op->kind) {
+    case OP_TAKE: return take_sink(q, op, needed, out, d);
+    case OP_COUNT: return count_sink(q, op, out, d);
+    case OP_SORT: return sort_sink(q, op, needed, out, d);
+    case OP_TOP:
+        return top_sink(q, op, op->top.keys, op->top.n_keys, op->top.count, needed, out, d);
+    case OP_SUMMARIZE: return summarize_sink(q, op, needed, out, d);
+    case OP_MAKE_SERIES: return make_series_sink(q, op, needed, *in, out, d);
+    default:
+        return collect_sink(q, op, needed, true, out, d); /* a stage or source at the very top */
+    }
 }
 
-enum err run_relation(struct query *q, const struct op *op, const bool *needed,
-                      struct relation *out, struct diag *d)
+static enum err run_site(struct site *s, struct relation *out, struct diag *d)
 {
+    struct pipeline p = {.q = s->p->q};
+    p.legs_end = &p.legs;
     const struct op *input;
     bool *in;
     struct sink *sink;
-    TRY(sink_of(q, op, needed, &sink, &input, &in, d));
-    struct pipeline p = {.q = q};
-    p.legs_end = &p.legs;
+    TRY(sink_of(s, &sink, &input, &in, d));
     sink->pipeline = &p;
-    enum err e = build_input(&p, input, in, &sink->stage, d);
+    enum err e = build_input(&p, input, below_at(s, 0), in, &sink->stage, d);
     if (e == OK)
         e = pipeline_run(&p, sink->in_order, d);
     else
@@ -215,4 +197,65 @@ enum err run_relation(struct query *q, const struct op *op, const bool *needed,
     if (e == OK) e = sink->finish(sink, out, d);
     if (sink->close != NULL) sink->close(sink);
     return e;
+}
+
+static enum err build_site(struct site *s, struct diag *d)
+{
+    switch (s->op->kind) {
+    case OP_ROWS: return rows_leg(s->p, s->op, s->next, d);
+    case OP_RANGE: return range_leg(s->p, s->op, s->next, d);
+    case OP_PROJECT:
+    case OP_PARSE:
+    case OP_MV_EXPAND: return build_stage(s, d);
+    case OP_UNION: return build_union(s, d);
+    case OP_JOIN: return build_join(s->p, s->op, s->below, s->needed, s->next, d);
+    default: break;
+    }
+    struct relation r;
+    TRY(run_site(s, &r, d));
+    return relation_leg(s->p, &r, s->next, d);
+}
+
+/* Moves conditions below the operator, and puts a filter above it for those that cannot. */
+static enum err push_conditions(struct site *s, const struct conditions *c, struct diag *d)
+{
+    struct query *q = s->p->q;
+    uint32_t n = 0;
+    while (op_source(s->op, n) != NULL)
+        n++;
+    struct conditions *below = arena_array(&q->mem.a, struct conditions, n);
+    struct conditions *stay = arena_new(&q->mem.a, struct conditions);
+    bool *needed = columns_new(q, s->op);
+    if (below == NULL || stay == NULL || needed == NULL) return query_full(q, d);
+    TRY(conditions_push(q, s->op, c, stay, below, d));
+    s->below = below;
+    if (stay->n == 0) return OK;
+    for (uint32_t i = 0; i < s->op->schema.n; i++)
+        needed[i] = s->needed[i] || stay->columns[i];
+    TRY(filter_stage(q, stay, s->needed, s->next, &s->next, d));
+    s->needed = needed;
+    return OK;
+}
+
+enum err build_input(struct pipeline *p, const struct op *op, const struct conditions *c,
+                     const bool *needed, const struct stage *next, struct diag *d)
+{
+    for (; op->kind == OP_FILTER; op = op->input) {
+        struct conditions *more;
+        TRY(conditions_add(p->q, op, c, &more, d));
+        c = more;
+    }
+    if (c != NULL && c->n == 0) c = NULL;
+    if (op->kind == OP_TABLE) return scan_leg(p, op, c, needed, next, d);
+    struct site s = {.p = p, .op = op, .needed = needed, .next = next};
+    if (c != NULL) TRY(push_conditions(&s, c, d));
+    return build_site(&s, d);
+}
+
+enum err run_relation(struct query *q, const struct op *op, const bool *needed,
+                      struct relation *out, struct diag *d)
+{
+    struct pipeline none = {.q = q};
+    struct site s = {.p = &none, .op = op, .needed = needed};
+    return run_site(&s, out, d);
 }

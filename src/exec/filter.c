@@ -5,26 +5,9 @@
 
 #include "base/str.h"
 
-#include <stdlib.h>
-
 static bool is_and(const struct expr *e)
 {
     return e->kind == EXPR_CALL && str_eq(e->call.fn->name, "op and");
-}
-
-static uint32_t count_parts(const struct expr *e)
-{
-    return is_and(e) ? count_parts(e->args[0]) + count_parts(e->args[1]) : 1;
-}
-
-static void add_parts(const struct expr *e, struct conditions *c)
-{
-    if (is_and(e)) {
-        add_parts(e->args[0], c);
-        add_parts(e->args[1], c);
-    } else {
-        c->exprs[c->n++] = e;
-    }
 }
 
 /* Only an order: one per call, more where text is looked at, much more for a regex. */
@@ -39,36 +22,44 @@ static uint32_t cost(const struct expr *e)
     return strstr(e->call.fn->name, "regex") != NULL ? sum + 50 : sum;
 }
 
-static void sort_by_cost(struct conditions *c)
+static uint32_t count_parts(const struct expr *e)
 {
-    for (uint32_t i = 1; i < c->n; i++) {
-        const struct expr *x = c->exprs[i];
-        uint32_t k = i;
-        for (; k > 0 && cost(x) < cost(c->exprs[k - 1]); k--)
-            c->exprs[k] = c->exprs[k - 1];
-        c->exprs[k] = x;
-    }
+    return is_and(e) ? count_parts(e->args[0]) + count_parts(e->args[1]) : 1;
 }
 
-enum err conditions_of(struct query *q, const struct op **op, struct conditions *out,
-                       struct diag *d)
+/* Behind those that cost no more: conditions of one cost keep their order. */
+static void insert(struct conditions *c, struct expr *e)
 {
-    uint32_t n = 0;
-    const struct op *last = *op, *below = *op;
-    for (; below->kind == OP_FILTER; below = below->input) {
-        n += count_parts(below->filter.condition);
-        last = below;
+    uint32_t k = c->n++;
+    for (; k > 0 && cost(e) < cost(c->exprs[k - 1]); k--)
+        c->exprs[k] = c->exprs[k - 1];
+    c->exprs[k] = e;
+    expr_columns(e, c->columns);
+}
+
+static void insert_parts(struct conditions *c, struct expr *e)
+{
+    if (!is_and(e)) {
+        insert(c, e);
+        return;
     }
-    struct conditions c = {0};
-    c.exprs = arena_array(&q->mem.a, const struct expr *, n);
-    c.columns = arena_array(&q->mem.a, bool, last->schema.n);
-    if (c.exprs == NULL || c.columns == NULL) return query_full(q, d);
-    for (const struct op *f = *op; f != below; f = f->input)
-        add_parts(f->filter.condition, &c);
-    for (uint32_t i = 0; i < c.n; i++)
-        expr_columns(c.exprs[i], c.columns);
-    if (c.n < 100) sort_by_cost(&c);
-    *op = below;
+    insert_parts(c, e->args[0]);
+    insert_parts(c, e->args[1]);
+}
+
+enum err conditions_add(struct query *q, const struct op *filter, const struct conditions *more,
+                        struct conditions **out, struct diag *d)
+{
+    struct arena *a = &q->mem.a;
+    uint32_t n = count_parts(filter->filter.condition) + (more != NULL ? more->n : 0);
+    struct conditions *c = arena_new(a, struct conditions);
+    if (c == NULL) return query_full(q, d);
+    c->exprs = arena_array(a, struct expr *, n);
+    c->columns = arena_array(a, bool, filter->schema.n);
+    if (c->exprs == NULL || c->columns == NULL) return query_full(q, d);
+    insert_parts(c, filter->filter.condition);
+    for (uint32_t i = 0; more != NULL && i < more->n; i++)
+        insert(c, more->exprs[i]);
     *out = c;
     return OK;
 }

@@ -163,7 +163,7 @@ static enum err table_column(const struct join *j, struct arena *a, enum type t,
 }
 
 /* Where result column i comes from: the left side's column, or the right's. */
-static bool from_left(const struct op *op, uint32_t i, uint32_t *col)
+bool join_from_left(const struct op *op, uint32_t i, uint32_t *col)
 {
     bool right_only = op->join.kind == JOIN_RIGHT_SEMI || op->join.kind == JOIN_RIGHT_ANTI;
     uint32_t n_left = right_only ? 0 : op->input->schema.n;
@@ -184,7 +184,7 @@ static enum err emit(const struct join *j, struct worker *w, const struct batch 
     for (uint32_t i = 0; i < n_cols; i++) {
         enum type t = j->op->schema.cols[i].type;
         uint32_t col;
-        bool of_table = from_left(j->op, i, &col) == j->left_is_table;
+        bool of_table = join_from_left(j->op, i, &col) == j->left_is_table;
         cols[i] = vec_absent(t, p->n);
         if (!j->needed[i] || (!of_table && in == NULL)) continue;
         enum err e = of_table ? table_column(j, a, t, col, p->hits, p->n, &cols[i])
@@ -307,7 +307,7 @@ static enum err side_columns(struct join *j, bool left, bool **for_result, bool 
     if (*for_result == NULL || *in == NULL) return query_full(j->q, d);
     for (uint32_t i = 0; i < j->op->schema.n; i++) {
         uint32_t col;
-        if (from_left(j->op, i, &col) == left) (*for_result)[col] |= j->needed[i];
+        if (join_from_left(j->op, i, &col) == left) (*for_result)[col] |= j->needed[i];
     }
     memcpy(*in, *for_result, side->schema.n);
     struct expr **keys = left ? j->op->join.left_keys : j->op->join.right_keys;
@@ -316,14 +316,15 @@ static enum err side_columns(struct join *j, bool left, bool **for_result, bool 
     return OK;
 }
 
-static enum err fill_table(struct join *j, const struct op *side, const bool *in, struct diag *d)
+static enum err fill_table(struct join *j, const struct op *side, const struct conditions *c,
+                           const bool *in, struct diag *d)
 {
     struct query *q = j->q;
     struct table_sink sink = {.sink = {.stage = {table_push, NULL}}, .join = j};
     struct pipeline p = {.q = q};
     p.legs_end = &p.legs;
     sink.sink.pipeline = &p;
-    enum err e = build_input(&p, side, in, &sink.sink.stage, d);
+    enum err e = build_input(&p, side, c, in, &sink.sink.stage, d);
     if (e == OK)
         e = pipeline_run(&p, false, d);
     else
@@ -344,8 +345,8 @@ static enum err table_new(struct join *j, const struct op *side, struct diag *d)
     return OK;
 }
 
-enum err build_join(struct pipeline *p, const struct op *op, const bool *needed,
-                    const struct stage *next, struct diag *d)
+enum err build_join(struct pipeline *p, const struct op *op, const struct conditions *below,
+                    const bool *needed, const struct stage *next, struct diag *d)
 {
     struct query *q = p->q;
     struct join *j = arena_new(&q->mem.a, struct join);
@@ -359,17 +360,22 @@ enum err build_join(struct pipeline *p, const struct op *op, const bool *needed,
     j->table_keys = j->left_is_table ? op->join.left_keys : op->join.right_keys;
     j->keys = j->left_is_table ? op->join.right_keys : op->join.left_keys;
 
+    const struct conditions *table_c = NULL, *other_c = NULL;
+    if (below != NULL) {
+        table_c = &below[j->left_is_table ? 0 : 1];
+        other_c = &below[j->left_is_table ? 1 : 0];
+    }
     bool *table_needed, *table_in, *other_needed, *other_in;
     TRY(side_columns(j, j->left_is_table, &table_needed, &table_in, d));
     TRY(side_columns(j, !j->left_is_table, &other_needed, &other_in, d));
     j->table_needed = table_needed;
     TRY(table_new(j, table, d));
-    enum err e = fill_table(j, table, table_in, d);
+    enum err e = fill_table(j, table, table_c, table_in, d);
     if (e == OK && kind == JOIN_FULL_OUTER) {
         j->matched = arena_calloc(&j->mems[0].a, j->n_entries, sizeof *j->matched);
         if (j->matched == NULL) e = query_full(q, d);
     }
-    if (e == OK) e = build_input(p, other, other_in, &j->stage, d);
+    if (e == OK) e = build_input(p, other, other_c, other_in, &j->stage, d);
     if (e != OK) {
         table_close(j);
         return e;

@@ -78,13 +78,16 @@ static void close_legs(struct pipeline *p)
 enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d)
 {
     struct query *q = p->q;
-    unsigned n = n_units(p) < q->n_workers ? n_units(p) : q->n_workers;
     for (unsigned i = 0; i < q->n_workers; i++)
         diag_reset(&q->workers[i].d);
-    if (in_order || n <= 1 || q->r->pool == NULL)
-        work(p, 0);
-    else
-        pool_each(q->r->pool, n, work, p);
+    for (p->phase = 0; p->phase < pipeline_phases(p); p->phase++) {
+        unsigned n = n_units(p) < q->n_workers ? n_units(p) : q->n_workers;
+        atomic_store(&p->next_unit, 0);
+        if (in_order || n <= 1 || q->r->pool == NULL)
+            work(p, 0);
+        else
+            pool_each(q->r->pool, n, work, p);
+    }
     close_legs(p);
 
     enum err e = (enum err)atomic_load(&p->err);

@@ -101,6 +101,7 @@ enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY with th
  */
 
 struct stage;
+struct conditions;
 typedef enum err stage_push_fn(const struct stage *s, struct worker *w, const struct batch *in);
 
 struct stage { /* the first member of each operator's own struct; read-only while the pipeline runs
@@ -153,12 +154,15 @@ struct sink {
 
 /* --- the parts ------------------------------------------------------------------------------- */
 
+/* join.c: where column i of a join's result comes from: the left side's column, or the right's */
+bool join_from_left(const struct op *op, uint32_t i, uint32_t *col);
+
 /* build.c: all operators that an operator reads from, NULL after the last */
 const struct op *op_source(const struct op *op, uint32_t i);
 /* adds to p the legs whose rows, op's result, go to `next`. needed[i]: column i is read by
  * someone; the others arrive as constant nulls. */
-enum err build_input(struct pipeline *p, const struct op *op, const bool *needed,
-                     const struct stage *next, struct diag *d);
+enum err build_input(struct pipeline *p, const struct op *op, const struct conditions *c,
+                     const bool *needed, const struct stage *next, struct diag *d);
 /* Runs op into a relation; its rows are in order where op is ordered. */
 enum err run_relation(struct query *q, const struct op *op, const bool *needed,
                       struct relation *out, struct diag *d);
@@ -183,22 +187,26 @@ enum err batch_select(struct arena *a, const struct batch *b, const bool *needed
 /* The rows of v (bool) that are true and not null; returns how many. */
 uint32_t rows_true(const struct vec *v, uint32_t *rows);
 
-/* filter.c: the conditions of a run of filters, cheapest first */
+/* filter.c: conditions that must all hold, cheapest first */
 struct conditions {
     uint32_t n;
-    const struct expr **exprs;
+    struct expr **exprs;
     bool *columns; /* read by any of them */
 };
-enum err conditions_of(struct query *q, const struct op **op, struct conditions *out,
-                       struct diag *d); /* *op moves to the first that is no filter */
+/* A filter's condition, taken apart, and more. */
+enum err conditions_add(struct query *q, const struct op *filter, const struct conditions *more,
+                        struct conditions **out, struct diag *d);
+/* push.c: those that op's sources can decide go to below[source], the others stay above op. */
+enum err conditions_push(struct query *q, const struct op *op, const struct conditions *c,
+                         struct conditions *stay, struct conditions *below, struct diag *d);
 /* rows gets the survivors' indexes, ascending; at most in->n_rows. */
 enum err conditions_apply(struct worker *w, const struct conditions *c, const struct batch *in,
                           uint32_t *rows, uint32_t *n_rows);
 
 /* join.c: as build_input(), for a join: its table is filled now, the other side becomes legs of p.
  */
-enum err build_join(struct pipeline *p, const struct op *op, const bool *needed,
-                    const struct stage *next, struct diag *d);
+enum err build_join(struct pipeline *p, const struct op *op, const struct conditions *below,
+                    const bool *needed, const struct stage *next, struct diag *d);
 
 /* one per operator */
 enum err scan_leg(struct pipeline *p, const struct op *table, const struct conditions *c,

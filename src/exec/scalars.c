@@ -113,7 +113,8 @@ enum err scalars_run(struct query *q, const struct op *op, struct diag *d)
 {
     for (; op != NULL; op = op_source(op, 0)) {
         const struct op *more;
-        for (uint32_t i = 1; (more = op_source(op, i)) != NULL; i++) TRY(scalars_run(q, more, d));
+        for (uint32_t i = 1; (more = op_source(op, i)) != NULL; i++)
+            TRY(scalars_run(q, more, d));
         TRY(op_run(q, op, d));
     }
     return OK;
