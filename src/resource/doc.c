@@ -291,7 +291,8 @@ json_t *docs_list(struct docs *s, const char *kind, const char *parent, const ch
         g = map_get(&s->groups, key_of(&key, kind, parent));
         if (g == NULL) g = &none;
     }
-    struct doc **v = calloc((g != NULL ? (size_t)g->n : s->by_id.n_entries) + 1, sizeof *v);
+    struct doc **v =
+        calloc((g != NULL ? (size_t)g->n : s->by_id.n_entries) + 1, sizeof(struct doc *));
     if (v != NULL) list = sorted(v, collect(s, kind, g, prefix, v));
     free(v);
     pthread_rwlock_unlock(&s->lock);
