@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* func/fn_dynamic.c - paths into dynamic values, their kinds, packing and bags */
+#include "base/map.h"
 #include "column/dyn.h"
 #include "func/families.h"
 
@@ -207,27 +208,36 @@ EVAL(eval_bag_has_key)
     return OK;
 }
 
+/* The leftmost member of a name stays. */
+static enum err put_merged(struct map *seen, struct bytes dyn, uint32_t *count, struct buf *out,
+                           struct diag *d)
+{
+    struct dyn_iter it;
+    struct bytes name, value;
+    (void)dyn_iter_init(&it, dyn);
+    while (dyn_iter_next(&it, &name, &value)) {
+        if (map_get(seen, name) != NULL) continue;
+        TRY(map_put(seen, name, seen, NULL, d)); /* any pointer says that it is there */
+        dyn_bag_name(out, name);
+        buf_bytes(out, value);
+        ++*count;
+    }
+    return OK;
+}
+
 EVAL(eval_bag_merge)
 {
     CLEANUP_ROWS struct rows_out r;
     TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
     for (uint32_t i = 0; i < n; i++) {
-        size_t at = dyn_bag_begin(&r.b), start = at - 1;
+        CLEANUP_LOCAL(map_release) struct map seen = {0};
+        size_t start = r.b.len, at = dyn_bag_begin(&r.b);
         uint32_t count = 0, bags = 0;
         for (uint32_t k = 0; k < call->n_args; k++) {
-            struct dyn_iter it;
-            struct bytes name, value, dyn = vec_str(args[k], i);
-            if (dyn_kind(dyn) != DYN_BAG || !dyn_iter_init(&it, dyn)) continue;
+            struct bytes dyn = vec_str(args[k], i);
+            if (dyn_kind(dyn) != DYN_BAG) continue;
             bags++;
-            while (dyn_iter_next(&it, &name, &value)) {
-                bool there = false; /* the leftmost of a name stays */
-                for (uint32_t j = 0; j < k && !there; j++)
-                    there = dyn_member(vec_str(args[j], i), name).len != 0;
-                if (there) continue;
-                dyn_bag_name(&r.b, name);
-                buf_bytes(&r.b, value);
-                count++;
-            }
+            TRY(put_merged(&seen, dyn, &count, &r.b, cx->d));
         }
         dyn_bag_end(&r.b, at, count);
         if (bags == 0) buf_shrink(&r.b, start);

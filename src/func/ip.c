@@ -55,7 +55,10 @@ bool ip_parse(struct bytes s, struct ip *out)
     if (inet_pton(AF_INET6, text, out->b) != 1) return false;
     out->v4 = false;
     struct rd r = rd_from(bytes_of(s.p + n, s.len - n));
-    return scan_prefix(&r, 128, &out->prefix);
+    if (!scan_prefix(&r, 128, &out->prefix)) return false;
+    /* ::192.168.0.0/16 counts the bits of its dotted part. */
+    if (n < s.len && out->prefix <= 32 && memchr(s.p, '.', n) != NULL) out->prefix += 96;
+    return true;
 }
 
 static uint8_t mask_byte(unsigned prefix, unsigned k)
