@@ -200,6 +200,12 @@ enum err log_entry_decode(struct bytes in, struct log_entry *out, struct diag *d
     return OK;
 }
 
+void log_entry_release(struct log_entry *e)
+{
+    free(e->tables);
+    *e = (struct log_entry){0};
+}
+
 void covered_id(const struct guid *table, const uint8_t account[16], char out[66])
 {
     id_hex(table->b, out);

@@ -92,8 +92,8 @@ struct log_entry {
     uint32_t n_tables;
 };
 enum err log_entry_encode(const struct log_entry *e, struct buf *out, struct diag *d);
-enum err log_entry_decode(struct bytes in, struct log_entry *out,
-                          struct diag *d); /* free(tables) */
+enum err log_entry_decode(struct bytes in, struct log_entry *out, struct diag *d);
+void log_entry_release(struct log_entry *e);
 
 /* --- kind "covered": id = table/account, parent = account: rows up to this log number are in
  * segments */

@@ -384,12 +384,11 @@ static enum err load_log(void *ctx, const struct catalog_row *row, struct diag *
 {
     struct store *s = ctx;
     CLEANUP_BUF struct buf body = {0};
-    struct log_entry e;
+    CLEANUP_LOCAL(log_entry_release) struct log_entry e = {0};
     struct account *a = NULL;
     struct log_file *f = NULL;
     TRY(manifest_unseal(s->manifest, "log", row->id, row->value, &body, d));
     TRY(log_entry_decode(buf_view(&body), &e, d));
-    CLEANUP_FREE struct log_table *tables = e.tables;
     TRY(store_account_get(s, e.account, &a, d));
     LOCK_SCOPE(&a->lock);
     TRY(log_file_add(a, &e, &f, d));

@@ -224,13 +224,12 @@ static struct log_file *find_file(struct account *a, const uint8_t file_id[16])
 enum err log_finish_entries(struct account *a, struct diag *d)
 {
     for (;;) {
-        struct log_entry e = {0};
+        CLEANUP_LOCAL(log_entry_release) struct log_entry e = {0};
         bool found = false;
         pthread_mutex_lock(&a->lock);
         enum err err = next_unfinished(a, &e, &found, d);
         pthread_mutex_unlock(&a->lock);
         if (err != OK || !found) return err;
-        CLEANUP_FREE struct log_table *tables = e.tables;
         TRY(put_log(a->store, &e, d));
         LOCK_SCOPE(&a->lock);
         struct log_file *f = find_file(a, e.file_id);

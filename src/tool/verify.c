@@ -151,10 +151,8 @@ static enum err open_entry(struct entries *x, const struct catalog_row *row, str
         return table_entry_decode(buf_view(&body), &a, &e, d);
     }
     if (str_eq(x->kind, "log")) {
-        struct log_entry e;
-        TRY(log_entry_decode(buf_view(&body), &e, d));
-        free(e.tables);
-        return OK;
+        CLEANUP_LOCAL(log_entry_release) struct log_entry e = {0};
+        return log_entry_decode(buf_view(&body), &e, d);
     }
     uint64_t number;
     return covered_decode(buf_view(&body), &number, d);
