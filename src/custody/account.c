@@ -107,7 +107,9 @@ static bool take_event(struct keyd *k, struct account *a, enum key_event event)
     /* An answer that was on its way when the customer removed the key comes too late. */
     if (a->scope->rec.cleared && event != KEY_WITHDRAWN) event = KEY_WITHDRAWN;
     struct key_position to = key_next(a->at, event);
-    bool changed = to.state != a->at.state;
+    /* After a restart of keyd the holder may still serve under its lease: a verdict is news for it
+     * even where the state of the start stays. */
+    bool changed = to.state != a->at.state || (a->fresh && event != KEY_NO_ANSWER);
     a->at = to;
     if (key_state_locked(to.state)) wipe_keys(a);
     if (!changed) return false;

@@ -84,7 +84,7 @@ struct keyd {
     uint32_t probe_s, bound_s;
     void (*holder_failed)(void *ctx);
     void *ctx;
-    struct chan *logs, *identity;
+    struct chan *logs, *identity, *reader;
     struct kek_port port;
     struct audit *audit;
     struct map past_states; /* account hex -> enum key_state + 1: last state in the audit log */

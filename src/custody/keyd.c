@@ -112,6 +112,15 @@ static enum err serve(void *ctx, uint16_t method, struct bytes in, struct buf *o
     return FAIL(d, ERR_UNSUPPORTED, "keyd: no method %u", method);
 }
 
+/* Who verifies the store: keys of files that exist, under the account's lease, with their audit line; no other word. */
+static enum err serve_reader(void *ctx, uint16_t method, struct bytes in, struct buf *out, struct diag *d)
+{
+    if (method == KEYD_READY || method == KEYD_STATUS || method == KEYD_FILE_OPEN) {
+        return serve(ctx, method, in, out, d);
+    }
+    return FAIL_TAG(d, ERR_DENIED, "Peer", "keyd: a reader may not call method %u", method);
+}
+
 /* --- life
  * ------------------------------------------------------------------------------------------ */
 
@@ -183,6 +192,7 @@ enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const str
     TRY(chan_new(&k->identity, "identity", IDENTITY_THREADS, NULL, NULL, d));
     TRY(chan_new(&k->logs, "logs", LOGS_THREADS, serve, k, d));
     chan_on_state(k->logs, holder_changed, k);
+    TRY(chan_new(&k->reader, "reader", READER_THREADS, serve_reader, k, d));
     if (port != NULL) k->port = *port;
     *out = TAKE(k);
     return OK;
@@ -196,6 +206,11 @@ struct chan *keyd_chan_logs(struct keyd *k)
 struct chan *keyd_chan_identity(struct keyd *k)
 {
     return k->identity;
+}
+
+struct chan *keyd_chan_reader(struct keyd *k)
+{
+    return k->reader;
 }
 
 static bool is_stopping(struct keyd *k)
@@ -259,6 +274,7 @@ void keyd_free(struct keyd *k)
     if (k == NULL) return;
     stop_threads(k);
     chan_free(k->logs); /* waits for handlers */
+    chan_free(k->reader);
     if (k->port.close != NULL) k->port.close(k->port.ctx);
     chan_free(k->identity);
     forget_scopes(k);

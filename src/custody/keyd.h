@@ -2,7 +2,7 @@
 /*
  * custody/keyd.h - the key daemon: the only process that ever holds an AEK
  *
- * No listening socket: one channel to the log service, one to identity, both from the supervisor.
+ * No listening socket: channels to the log service, to identity, and to who verifies the store, all from the supervisor.
  * Reaches vaults by HTTPS with the tokens of the clusters' identities.
  */
 #pragma once
@@ -31,6 +31,7 @@ enum err keyd_new(struct keyd **out, const struct keyd_config *c, struct diag *d
 void keyd_free(struct keyd *k); /* wipes everything */
 struct chan *keyd_chan_logs(struct keyd *k);
 struct chan *keyd_chan_identity(struct keyd *k);
+struct chan *keyd_chan_reader(struct keyd *k); /* who may only open files that exist: custody/reader.h */
 /* Locks memory, drops privileges, installs seccomp: after the channels are attached, before
  * keyd_start(). */
 enum err keyd_harden(struct diag *d);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/custody/schedule.c - random weather over the vault, through keyd, channel and client,
+ * in virtual time */
+#include "house.h"
+
+#include "base/rand.h"
+
+#define SEEDS 8 /* SCHEDULE_SEEDS in the environment asks for more */
+#define STEPS 20
+
+static const uint8_t account[16] = "account-one.....";
+
+struct weather {
+    enum mood mood;
+    double for_s;     /* so long already */
+    bool restarted;   /* keyd: the holder serves on under its lease, in real time */
+    bool ever_denied; /* the customer has spoken at least once since the last good answer */
+};
+
+static enum mood next_mood(void)
+{
+    static const enum mood moods[] = {MOOD_GOOD, MOOD_GOOD,   MOOD_DENIED, MOOD_SILENT,
+                                      MOOD_LIES, MOOD_BARRED, MOOD_NO_WRAP};
+    return moods[rand_below(sizeof moods / sizeof moods[0])];
+}
+
+static bool unwraps(enum mood m)
+{
+    return m == MOOD_GOOD || m == MOOD_NO_WRAP;
+}
+
+static bool house_locks(struct house *h)
+{
+    return key_state_locked(custody_account_state(h->custody, account));
+}
+
+/* What must hold when a weather has lasted longer than a probe with its jitter and a doubt. */
+static void check_settled(struct house *h, const struct weather *w)
+{
+    if (w->for_s < 33 + 12) return;
+    enum key_state s = custody_account_state(h->custody, account);
+    if (unwraps(w->mood)) REQUIRE(house_reaches(h, account, KEY_ACTIVE));
+    if (w->mood == MOOD_DENIED) REQUIRE(house_reaches(h, account, KEY_REVOKED));
+    if (w->mood == MOOD_BARRED) REQUIRE(house_locks(h));
+    if (w->restarted) return;
+    if (w->mood == MOOD_SILENT || w->mood == MOOD_LIES)
+        REQUIRE(s == KEY_STALE || key_state_locked(s));
+}
+
+static void check_always(struct house *h, const struct weather *w)
+{
+    enum key_state s = custody_account_state(h->custody, account);
+    if (s == KEY_REVOKED) REQUIRE(w->ever_denied); /* no outage, mismatch or firewall revokes */
+    enum err lease = custody_lease_check(h->custody, account, NULL);
+    if (s == KEY_REVOKED) REQUIRE(lease == ERR_KEY_LOCKED);
+    if (s == KEY_SUSPENDED) REQUIRE(lease == ERR_UNAVAILABLE);
+    EXPECT_EQ(atomic_load(&h->n_holder_failed), 0);
+}
+
+static void run(uint64_t seed)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    struct weather w = {.mood = MOOD_GOOD};
+    house_open(&h);
+    log_set_level(LOG_ERROR + 1);
+    house_cluster(&h, CLUSTER, account);
+    struct file_key *k;
+    uint8_t file_id[16] = {9};
+    CLEANUP_BUF struct buf sealed = {0}, out = {0};
+    REQUIRE_OK(custody_file_create(h.custody, account, OTYPE_SEGMENT, file_id, &k, &d));
+    struct file_ident f = *file_key_ident(k);
+    REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("row"), &sealed, &d));
+    custody_file_release(h.custody, k);
+
+    for (int i = 0; i < STEPS; i++) {
+        if (rand_below(3) == 0 || i == 0) {
+            w = (struct weather){.mood = next_mood(),
+                                 .ever_denied = w.ever_denied,
+                                 .restarted = w.restarted && !unwraps(w.mood)};
+        }
+        tv_mood(&h.vault, CUSTOMER_URI, w.mood);
+        if (w.mood == MOOD_DENIED) w.ever_denied = true;
+        if (rand_below(12) == 0) {
+            house_restart_keyd(&h);
+            w.restarted = true;
+        }
+        double step = 1 + (double)rand_below(60);
+        house_advance(step);
+        w.for_s += step;
+        check_always(&h, &w);
+        check_settled(&h, &w);
+        if (unwraps(w.mood) && w.for_s > 45) w.ever_denied = false;
+    }
+    tv_mood(&h.vault, CUSTOMER_URI, MOOD_GOOD);
+    house_advance(50);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE_OK(custody_file_open(h.custody, account, &f, 1, &k, &d));
+    REQUIRE_OK(block_open(k, BTYPE_DATA, 1, buf_view(&sealed), &out, &d));
+    custody_file_release(h.custody, k);
+    fprintf(stderr, seed % 10 == 0 ? "seed %llu is good\n" : "", (unsigned long long)seed);
+    house_close(&h);
+}
+
+TEST(custody, no_weather_over_the_vault_breaks_what_must_hold)
+{
+    const char *more = getenv("SCHEDULE_SEEDS");
+    uint64_t seeds = more != NULL ? strtoull(more, NULL, 10) : SEEDS;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        rand_fix_seed(seed);
+        run(seed);
+    }
+}
+
+TEST(custody, no_lease_ends_later_than_one_bound_after_the_last_good_unwrap)
+{
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    LOCK_SCOPE(&h.keyd->lock);
+    struct account *a = account_find(h.keyd, account);
+    REQUIRE(lease_us(h.keyd, a) <= 60 * US_PER_S);
+    a->good_boot_us = time_boot_us() - 45 * US_PER_S;
+    REQUIRE(lease_us(h.keyd, a) <= 15 * US_PER_S);
+    a->good_boot_us = time_boot_us() - 61 * US_PER_S;
+    EXPECT_EQ(lease_us(h.keyd, a), 0);
+    a->at.state = KEY_STALE; /* the vault is silent: the outage policy is the bound */
+    EXPECT_EQ(lease_us(h.keyd, a), 60 * US_PER_S);
+    static const enum key_state none[] = {KEY_SUSPENDED, KEY_REVOKED, KEY_DOUBT};
+    for (int i = 0; i < 3; i++) {
+        a->at.state = none[i];
+        EXPECT_EQ(lease_us(h.keyd, a), 0);
+    }
+    a->at.state = KEY_ACTIVE;
+}
