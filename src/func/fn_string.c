@@ -284,8 +284,8 @@ EVAL(eval_replace_strings)
         struct bytes name, lookup, rewrite;
         buf_clear(&text);
         buf_bytes(&text, vec_str(args[0], i));
-        bool lists = dyn_iter_init(&lookups, vec_str(args[1], i)) &
-                     dyn_iter_init(&rewrites, vec_str(args[2], i));
+        bool lists = dyn_iter_init(&lookups, vec_str(args[1], i));
+        lists = dyn_iter_init(&rewrites, vec_str(args[2], i)) && lists;
         while (lists && dyn_iter_next(&lookups, &name, &lookup) &&
                dyn_iter_next(&rewrites, &name, &rewrite)) {
             buf_clear(&what);

@@ -36,7 +36,7 @@ static void open_bench(struct bench *b)
             vecb_null(&l), vecb_null(&r), vecb_null(&s);
         } else {
             vecb_i64(&l, i), vecb_r64(&r, i / 2.0),
-                vecb_str(&s, bytes_of("abcdefghijkl" + i % 5, 2));
+                vecb_str(&s, bytes_of(&"abcdefghijkl"[i % 5], 2));
         }
         if (i == 6) {
             vecb_null(&f);
