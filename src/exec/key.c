@@ -74,10 +74,10 @@ static void decimal_order(struct u128 v, uint8_t out[DECIMAL_KEY_LEN])
     out[2] = (uint8_t)biased;
     for (int i = 0; i < 16; i++)
         out[3 + i] = (uint8_t)(digits >> (120 - 8 * i));
-    if (p.negative) {
-        for (int i = 0; i < DECIMAL_KEY_LEN; i++)
-            out[i] = (uint8_t)~out[i];
-    }
+    if (!p.negative) return;
+    out[0] = 0;
+    for (int i = 1; i < DECIMAL_KEY_LEN; i++)
+        out[i] = (uint8_t)~out[i];
 }
 
 /* --- sort keys ------------------------------------------------------------------------------- */
