@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define LOGS_THREADS     16
+#define READER_THREADS   1
 #define IDENTITY_THREADS 1
 #define BOOT_RETRY_US    US_PER_S
 #define CHECK_MS         CALL_MS_MAX

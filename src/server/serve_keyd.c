@@ -41,6 +41,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(keyd_new(&k, &config, d));
     TRY(process_peer("logs", keyd_chan_logs(k), d));
     TRY(process_peer("identity", keyd_chan_identity(k), d));
+    TRY(process_peer("reader", keyd_chan_reader(k), d));
     TRY(keyd_harden(d));
     TRY(keyd_start(k, d));
     TRY(process_ready(NULL, d));

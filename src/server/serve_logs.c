@@ -91,7 +91,8 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     return http_server_start(&l->server, &http, d);
 }
 
-#define READY_MS 2000 /* per try; the supervisor's stop is noticed in between */
+#define MEMTABLE_ROWS 65536 /* the log holds them uncompressed, and a restart replays them */
+#define READY_MS      2000 /* per try; the supervisor's stop is noticed in between */
 
 static enum err open_store(struct logs *l, const struct serve_options *o, struct diag *d)
 {
@@ -108,7 +109,7 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
         diag_reset(&why);
     }
     struct store_config config = {
-        .dir = o->data, .catalog = l->catalog, .keys = {.ops = &key_ops, .self = l->custody}};
+        .dir = o->data, .catalog = l->catalog, .keys = {.ops = &key_ops, .self = l->custody}, .memtable_rows_max = MEMTABLE_ROWS};
     struct api *a = atomic_load(&l->api);
     TRY(api_platform_account(a, config.platform_account, d));
     TRY(store_open(&l->store, &config, d));
