@@ -32,9 +32,15 @@ enum codec {
 
 #define CODEC_ROWS_MAX ((uint32_t)1 << 24)
 
+/* The dictionary form of strings or dynamics, where at most a quarter of the rows (and 65,536)
+ * differ; false: they differ more, or memory is out. Values borrow from v, the rest lies in the
+ * arena. */
+bool codec_to_dictionary(const struct vec *v, struct arena *a, struct vec *out);
+
 enum codec_effort {
     CODEC_FAST,  /* the log: one look at the values, no dictionaries */
-    CODEC_SMALL, /* segments: the smallest form that is still quick to read */
+    CODEC_SMALL, /* segments: the smallest form that is still quick to read; VEC_DICT stays a
+                    dictionary */
 };
 
 /* Appends. The vector may have any shape. */

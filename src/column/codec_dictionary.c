@@ -16,16 +16,8 @@
 struct builder {
     struct bytes *values;
     uint32_t *slots; /* index + 1; 0 = free */
-    int64_t *codes;
     uint32_t n, max, mask;
 };
-
-static void builder_release(struct builder *b)
-{
-    free(b->values);
-    free(b->slots);
-    free(b->codes);
-}
 
 static bool builder_init(struct builder *b, uint32_t rows)
 {
@@ -36,12 +28,11 @@ static bool builder_init(struct builder *b, uint32_t rows)
     b->mask = cap - 1;
     b->values = malloc((b->max + 1) * sizeof *b->values);
     b->slots = calloc(cap, sizeof *b->slots);
-    b->codes = malloc((rows != 0 ? rows : 1) * sizeof *b->codes);
-    return b->values != NULL && b->slots != NULL && b->codes != NULL;
+    return b->values != NULL && b->slots != NULL;
 }
 
 /* False: too many distinct values for a dictionary to be worth it. */
-static bool builder_add(struct builder *b, struct bytes v, int64_t *code)
+static bool builder_add(struct builder *b, struct bytes v, uint32_t *code)
 {
     uint32_t s = (uint32_t)hash_bytes(v, 0) & b->mask;
     for (; b->slots[s] != 0; s = (s + 1) & b->mask) {
@@ -55,19 +46,44 @@ static bool builder_add(struct builder *b, struct bytes v, int64_t *code)
     return true;
 }
 
-bool dictionary_try(const struct vec *v, struct buf *out)
+static bool builder_finish(const struct builder *b, struct arena *a, struct vec *out)
+{
+    struct bytes *values = arena_array(a, struct bytes, b->n);
+    struct vec *dict = arena_new(a, struct vec);
+    if (values == NULL || dict == NULL) return false;
+    if (b->n != 0) memcpy(values, b->values, b->n * sizeof *values);
+    *dict = (struct vec){.type = out->type, .shape = VEC_FLAT, .n = b->n, .data = values};
+    out->dict = dict;
+    return true;
+}
+
+bool codec_to_dictionary(const struct vec *v, struct arena *a, struct vec *out)
 {
     struct builder b = {0};
-    bool good = builder_init(&b, v->n);
+    struct vec x = {.type = v->type, .shape = VEC_DICT, .n = v->n, .nulls = v->nulls};
+    uint32_t *codes = arena_array(a, uint32_t, v->n);
+    bool good = v->shape == VEC_FLAT && codes != NULL && builder_init(&b, v->n);
     for (uint32_t i = 0; good && i < v->n; i++)
-        good = builder_add(&b, vec_str(v, i), &b.codes[i]);
-    if (good) {
-        buf_u32(out, b.n);
-        text_put(b.values, b.n, out);
-        ints_put(b.codes, v->n, out);
-    }
-    builder_release(&b);
+        good = builder_add(&b, vec_str(v, i), &codes[i]);
+    x.codes = codes;
+    good = good && builder_finish(&b, a, &x);
+    free(b.values);
+    free(b.slots);
+    if (good) *out = x;
     return good;
+}
+
+void dictionary_put(const struct vec *v, struct buf *out)
+{
+    buf_u32(out, v->dict->n);
+    text_put(v->dict->data, v->dict->n, out);
+    int64_t part[256]; /* a block of integers at a time: the same bytes as all at once */
+    for (uint32_t at = 0; at < v->n; at += 256) {
+        uint32_t k = v->n - at < 256 ? v->n - at : 256;
+        for (uint32_t i = 0; i < k; i++)
+            part[i] = v->codes[at + i];
+        ints_put(part, k, out);
+    }
 }
 
 static enum err read_codes(struct codec_in *in, uint32_t distinct, struct diag *d)

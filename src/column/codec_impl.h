@@ -35,7 +35,7 @@ enum err strings_encode(const struct vec *v, enum codec_effort effort, struct bu
                         uint8_t *codec, struct diag *d);
 enum err text_decode(struct codec_in *in, struct diag *d);
 
-bool dictionary_try(const struct vec *v, struct buf *out);
+void dictionary_put(const struct vec *v, struct buf *out); /* of a VEC_DICT */
 enum err dictionary_decode(struct codec_in *in, struct diag *d);
 
 bool hex_try(const struct vec *v, struct buf *out);

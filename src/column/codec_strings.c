@@ -37,13 +37,20 @@ enum err text_get(struct rd *r, uint32_t n, struct arena *a, struct bytes **out,
     return OK;
 }
 
+/* A dictionary with more values than rows is a slice of something larger: not worth keeping. */
+static bool keeps_dictionary(const struct vec *v)
+{
+    return v->shape == VEC_DICT && v->dict->n <= v->n && v->dict->nulls == NULL;
+}
+
 enum err strings_encode(const struct vec *v, enum codec_effort effort, struct buf *out,
                         uint8_t *codec, struct diag *d)
 {
-    if (effort == CODEC_SMALL && v->type == T_STRING && hex_try(v, out)) {
-        *codec = CODEC_HEX;
-    } else if (effort == CODEC_SMALL && dictionary_try(v, out)) {
+    if (effort == CODEC_SMALL && keeps_dictionary(v)) {
         *codec = CODEC_DICTIONARY;
+        dictionary_put(v, out);
+    } else if (effort == CODEC_SMALL && v->type == T_STRING && hex_try(v, out)) {
+        *codec = CODEC_HEX;
     } else if (v->shape == VEC_FLAT) {
         *codec = CODEC_TEXT;
         text_put(v->data, v->n, out);

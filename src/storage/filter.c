@@ -11,24 +11,32 @@
 #define WORD_MAX    64 /* bytes that are hashed; longer words count by their beginning */
 #define HASH_SEED   0x6b73u
 
-static bool is_word(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
+/* What a byte counts as in a word: its lower case; 0 separates. */
+static const uint8_t folded[256] = {
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',
+    ['7'] = '7', ['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd',
+    ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',
+    ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r',
+    ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y',
+    ['z'] = 'z', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f',
+    ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm',
+    ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't',
+    ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z',
+};
 
 /* The next word of the text as a hash, never 0; false: no more. */
 static bool next_word(struct bytes *text, uint64_t *hash)
 {
-    size_t i = 0, n = 0;
+    const uint8_t *p = text->p, *end = text->p + text->len;
     uint8_t word[WORD_MAX];
-    while (i < text->len && !is_word(text->p[i]))
-        i++;
-    if (i == text->len) return false;
-    for (; i < text->len && is_word(text->p[i]); i++) {
-        uint8_t c = text->p[i];
-        if (n < WORD_MAX) word[n++] = c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+    size_t n = 0;
+    while (p < end && folded[*p] == 0)
+        p++;
+    if (p == end) return false;
+    for (uint8_t c; p < end && (c = folded[*p]) != 0; p++) {
+        if (n < WORD_MAX) word[n++] = c;
     }
-    *text = bytes_of(text->p + i, text->len - i);
+    *text = bytes_of(p, (size_t)(end - p));
     *hash = hash_bytes(bytes_of(word, n), HASH_SEED) | 1;
     return true;
 }

@@ -239,6 +239,7 @@ static struct bytes prefix(struct bytes s)
     return bytes_of(s.p, s.len < SEGMENT_PREFIX_MAX ? s.len : SEGMENT_PREFIX_MAX);
 }
 
+/* v holds every value of the rows at least once: of a dictionary, its values. */
 static void put_range(const struct vec *v, struct buf *meta, uint8_t *flags)
 {
     uint64_t lo, hi;
@@ -265,11 +266,8 @@ static enum err put_filter(struct segment_writer *w, const struct vec *v, uint8_
 {
     if (v->type != T_STRING) return OK;
     struct filter_words words = {0};
-    for (uint32_t i = 0; i < v->n; i++) {
-        struct bytes s = vec_str(v, i);
-        /* Neighbours are often the same: a cheap look saves most of the hashing. */
-        if (i == 0 || !bytes_eq(s, vec_str(v, i - 1))) filter_words_add(&words, s);
-    }
+    for (uint32_t i = 0; i < v->n; i++)
+        filter_words_add(&words, vec_str(v, i));
     buf_clear(&w->filter);
     filter_build(&words, &w->filter);
     filter_words_release(&words);
@@ -308,12 +306,15 @@ static enum err write_chunk(struct segment_writer *w, const struct chunk *c, str
     struct vec v;
     uint8_t flags = 0;
     TRY(gather(w, c, &v, d));
+    if (c->type == T_STRING || c->type == T_DYNAMIC)
+        (void)!codec_to_dictionary(&v, &w->scratch, &v);
+    const struct vec *values = v.shape == VEC_DICT ? v.dict : &v;
     size_t at = w->meta.len;
     buf_u8(&w->meta, 0);
     TRY(put_data(w, &v, &flags, d));
-    put_range(&v, &w->meta, &flags);
+    put_range(values, &w->meta, &flags);
     /* A constant chunk is its own filter: min and max say it all. */
-    if ((flags & CHUNK_INLINE) == 0) TRY(put_filter(w, &v, &flags, d));
+    if ((flags & CHUNK_INLINE) == 0) TRY(put_filter(w, values, &flags, d));
     TRY(buf_check(&w->meta, d));
     w->meta.p[at] = flags;
     return OK;

@@ -253,14 +253,15 @@ static int64_t next_due(struct store *s)
     return due;
 }
 
-static void flush_due(struct account *a)
+static bool flush_due(struct account *a)
 {
     struct diag d = DIAG_INIT;
     enum err e = flush_account(a, false, &d);
-    if (e == OK) return;
+    if (e == OK) return true;
     char hex[33];
     id_hex(a->id, hex);
     LOG(WARN, "store.flush_failed", F_STR("account", hex), F_ERR(&d));
+    return false;
 }
 
 static void *flusher(void *arg)
