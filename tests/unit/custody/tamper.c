@@ -144,7 +144,7 @@ static bool becomes_ready(struct house *h)
     struct diag d = DIAG_INIT;
     house_start_keyd(h);
     house_connect(h);
-    return custody_wait_ready(h->custody, 2500, &d) == OK;
+    return custody_wait_ready(h->custody, 1200, &d) == OK;
 }
 
 TEST(tamper, without_the_platform_keys_record_nothing_starts_and_no_new_key_is_made)
