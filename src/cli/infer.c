@@ -1,23 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/infer.c - one pass over all rows, so that no row is a surprise */
+/* cli/infer.c - names from the first rows, kinds from all of them, so that no row is a surprise */
 #include "cli/infer.h"
 
 #include "base/str.h"
+#include "json/rows.h"
+
+#include <stdlib.h>
+
+#define SAMPLE_ROWS 200 /* rows of one source look alike: these nearly always have all names */
 
 enum kind { UNKNOWN, BOOLEAN, WHOLE, REAL, NESTED, TEXT };
 static const char *const kind_types[] = {"string", "boolean", "long", "real", "dynamic", "string"};
 
-static enum kind kind_of(const json_t *v)
+struct columns {
+    json_t *order; /* name -> true, in order of first appearance: owns the names */
+    const char **names;
+    enum kind *kinds;
+    uint32_t n;
+};
+
+static void columns_release(struct columns *c)
 {
-    switch (json_typeof(v)) {
-    case JSON_OBJECT:
-    case JSON_ARRAY: return NESTED;
-    case JSON_STRING: return TEXT;
-    case JSON_INTEGER: return WHOLE;
-    case JSON_REAL: return REAL;
-    case JSON_TRUE:
-    case JSON_FALSE: return BOOLEAN;
-    case JSON_NULL: break;
+    json_decref(c->order);
+    free(c->names);
+    free(c->kinds);
+}
+
+static enum kind kind_of(const struct json_cell *c)
+{
+    switch (c->kind) {
+    case CELL_BOOL: return BOOLEAN;
+    case CELL_LONG: return WHOLE;
+    case CELL_REAL: return REAL;
+    case CELL_STRING: return TEXT;
+    case CELL_COMPOUND: return NESTED;
+    case CELL_ABSENT:
+    case CELL_NULL: break;
     }
     return UNKNOWN;
 }
@@ -30,23 +48,57 @@ static enum kind both(enum kind a, enum kind b)
     return TEXT;
 }
 
-/* kinds: name -> kind, in order of first appearance. */
-static enum err add_row(json_t *kinds, struct bytes row, struct diag *d)
+/* The names of rows [0, n), in order. */
+static enum err take_names(const struct log_rows *r, size_t n, struct columns *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *o = NULL;
-    TRY(json_read(row, &o, d));
+    for (size_t i = 0; i < n; i++) {
+        CLEANUP_JSON json_t *o = NULL;
+        TRY(json_read(log_rows_at(r, i), &o, d));
+        const char *name;
+        json_t *v;
+        json_object_foreach(o, name, v) {
+            if (json_object_get(c->order, name) != NULL) continue;
+            if (json_object_size(c->order) == INFER_COLUMNS_MAX) {
+                return FAIL(d, ERR_LIMIT, "the rows have more than %d columns", INFER_COLUMNS_MAX);
+            }
+            if (json_object_set_new(c->order, name, json_true()) != 0) return FAIL(d, ERR_LIMIT, "out of memory");
+        }
+    }
+    free(c->names);
+    free(c->kinds);
+    c->n = 0;
+    c->names = calloc(INFER_COLUMNS_MAX, sizeof *c->names);
+    c->kinds = calloc(INFER_COLUMNS_MAX, sizeof *c->kinds);
+    if (c->names == NULL || c->kinds == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     const char *name;
     json_t *v;
-    json_object_foreach(o, name, v) {
-        json_t *known = json_object_get(kinds, name);
-        enum kind k = both((enum kind)json_integer_value(known), kind_of(v));
-        if (known != NULL && json_integer_value(known) == k) continue;
-        if (known == NULL && json_object_size(kinds) == INFER_COLUMNS_MAX) {
-            return FAIL(d, ERR_LIMIT, "the rows have more than %d columns", INFER_COLUMNS_MAX);
-        }
-        if (json_object_set_new(kinds, name, json_integer(k)) != 0) return FAIL(d, ERR_LIMIT, "out of memory");
-    }
+    json_object_foreach(c->order, name, v) c->names[c->n++] = name;
     return OK;
+}
+
+/* Reads every row. *unknown: fields under names that are not in c. */
+static enum err take_kinds(const struct log_rows *r, struct columns *c, uint64_t *unknown, struct diag *d)
+{
+    CLEANUP(json_rows_free) struct json_rows *in = NULL;
+    TRY(json_rows_new(&in, d));
+    TRY(json_rows_open(in, log_rows_text(r), c->names, c->n, d));
+    CLEANUP_FREE struct json_cell *cells = calloc(c->n + 1, sizeof *cells);
+    if (cells == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (;;) {
+        bool more;
+        TRY(json_rows_next(in, cells, &more, d));
+        if (!more) break;
+        for (uint32_t i = 0; i < c->n; i++) c->kinds[i] = both(c->kinds[i], kind_of(&cells[i]));
+    }
+    *unknown = json_rows_unknown(in);
+    return OK;
+}
+
+enum err infer_check(const struct log_rows *r, struct diag *d)
+{
+    struct columns none = {0};
+    uint64_t unknown;
+    return log_rows_count(r) != 0 ? take_kinds(r, &none, &unknown, d) : OK;
 }
 
 static enum err add_column(json_t *list, const char *name, const char *type, struct diag *d)
@@ -58,14 +110,19 @@ static enum err add_column(json_t *list, const char *name, const char *type, str
 
 enum err infer_columns(const struct log_rows *r, json_t **out, struct diag *d)
 {
-    CLEANUP_JSON json_t *kinds = json_object(), *list = json_array();
-    for (size_t i = 0; i < log_rows_count(r); i++) TRY(add_row(kinds, log_rows_at(r, i), d));
+    __attribute__((cleanup(columns_release))) struct columns c = {.order = json_object()};
+    size_t n = log_rows_count(r);
+    uint64_t unknown = 0;
+    TRY(take_names(r, n < SAMPLE_ROWS ? n : SAMPLE_ROWS, &c, d));
+    if (n != 0) TRY(take_kinds(r, &c, &unknown, d));
+    if (unknown != 0) { /* a later row has more: all of them are asked for their names */
+        TRY(take_names(r, n, &c, d));
+        TRY(take_kinds(r, &c, &unknown, d));
+    }
+    CLEANUP_JSON json_t *list = json_array();
     TRY(add_column(list, "TimeGenerated", "datetime", d));
-    const char *name;
-    json_t *k;
-    json_object_foreach(kinds, name, k) {
-        if (str_eq(name, "TimeGenerated")) continue;
-        TRY(add_column(list, name, kind_types[json_integer_value(k)], d));
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (!str_eq(c.names[i], "TimeGenerated")) TRY(add_column(list, c.names[i], kind_types[c.kinds[i]], d));
     }
     *out = TAKE(list);
     return OK;

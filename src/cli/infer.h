@@ -12,5 +12,7 @@
 
 #define INFER_COLUMNS_MAX 500 /* as a table may have */
 
-/* *out: [{"name","type"}...] in the order in which names first appear; TimeGenerated is always among them. */
+/* Checks, and *out: [{"name","type"}...] in the order in which names first appear; TimeGenerated is always among them. */
+/* Every row is a JSON object; else ERR_INVALID with the row's number. */
+enum err infer_check(const struct log_rows *r, struct diag *d);
 enum err infer_columns(const struct log_rows *r, json_t **out, struct diag *d);

@@ -166,7 +166,7 @@ enum err send_ensure_table(struct session *s, const struct workspace *w, const c
     struct diag why = DIAG_INIT;
     enum err e = session_json(s, &get, NULL, NULL, &why);
     *created = e == ERR_NOT_FOUND;
-    if (e == OK) return OK;
+    if (e == OK) return infer_check(r, d);
     if (e != ERR_NOT_FOUND) return FAIL_TAG(d, e, why.tag, "%s", why.text);
 
     CLEANUP_JSON json_t *columns = NULL;

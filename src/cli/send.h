@@ -24,6 +24,6 @@ struct send_result {
 enum err send_rows(struct session *s, const struct log_rows *r, const struct send_options *o,
                    struct send_result *out, struct diag *d);
 
-/* Makes the table with the columns that the rows need, where there is none. retention_days 0 = the workspace's. */
+/* Checks the rows, and makes the table with the columns they need where there is none. retention_days 0 = the workspace's. */
 enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table, const struct log_rows *r,
                            uint32_t retention_days, bool *created, struct diag *d);
