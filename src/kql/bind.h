@@ -18,7 +18,8 @@
 
 #define EXPR_WEIGHT_MAX 50000 /* nodes of one expression, shared ones counted each time */
 #define EXPR_LEVELS_MAX 1000
-#define PLAN_OPS_MAX    10000 /* operators, shared ones counted each time */
+#define BIND_STEPS_MAX  1000000 /* expressions bound, those that fold away included */
+#define PLAN_OPS_MAX    10000   /* operators, shared ones counted each time */
 #define PLAN_LEVELS_MAX 1000
 
 struct binder {
@@ -28,7 +29,7 @@ struct binder {
     const struct kql_options *opt;
     struct diag *d;
     uint32_t depth;
-    uint32_t n_ops;
+    uint32_t steps;
     int64_t now_ticks;
     struct plan *plan;
 };

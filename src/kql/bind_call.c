@@ -92,7 +92,7 @@ enum err expr_cast(struct scope *s, uint32_t pos, struct expr *e, enum type to, 
 /* Whether KQL would take an argument of this type here after a conversion of its own. */
 static bool castable(enum type from, uint16_t accepts, enum type *to)
 {
-    static const enum type order[] = {T_STRING, T_LONG,     T_REAL,     T_DECIMAL, T_DYNAMIC,
+    static const enum type order[] = {T_STRING, T_LONG,     T_REAL,     T_DECIMAL,
                                       T_BOOL,   T_DATETIME, T_TIMESPAN, T_GUID};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         if ((accepts & TM(order[i])) == 0 || fn_implicit_cast(from, order[i]) == NULL) continue;
@@ -139,6 +139,19 @@ static enum err bad_types(struct scope *s, uint32_t pos, const char *name, struc
                     plain_name(name), types);
 }
 
+/* What argument i becomes: its own type, the one wanted, or one that KQL converts it to; T_NONE =
+ * refused. */
+static enum type fitted_type(const struct fn_arg *spec, enum type from)
+{
+    enum type to = from;
+    if (spec->accepts == 0 || (spec->accepts & TM(from)) != 0) {
+        return spec->coerce != T_NONE ? spec->coerce : from;
+    }
+    if (spec->coerce != T_NONE)
+        return fn_implicit_cast(from, spec->coerce) != NULL ? spec->coerce : T_NONE;
+    return castable(from, spec->accepts, &to) ? to : T_NONE;
+}
+
 enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct fn_arg *specs,
                   uint32_t n_specs, struct expr **args, uint32_t n)
 {
@@ -146,22 +159,19 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
     for (uint32_t i = 0; i < n_specs; i++) {
         if (specs[i].accepts != 0) last = i;
     }
+    for (uint32_t i = 0; i < n;
+         i++) { /* all are looked at before one is cast: the sentence tells their types */
+        if (fitted_type(&specs[i < last ? i : last], args[i]->type) != T_NONE) continue;
+        if (is_oper(name)) return bad_types(s, pos, name, args, n);
+        const char *suffix;
+        uint32_t nth = ordinal(i, &suffix);
+        return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0064",
+                        "the %u%s argument of %s() cannot be a %s", nth, suffix, name,
+                        type_name(args[i]->type));
+    }
     for (uint32_t i = 0; i < n; i++) {
-        const struct fn_arg *spec = &specs[i < last ? i : last];
-        enum type to = spec->coerce;
-        if (spec->accepts != 0 && (spec->accepts & TM(args[i]->type)) == 0) {
-            if (to == T_NONE && !castable(args[i]->type, spec->accepts, &to)) {
-                const char *suffix;
-                if (is_oper(name)) return bad_types(s, pos, name, args, n);
-                uint32_t nth = ordinal(i, &suffix);
-                return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0064",
-                                "the %u%s argument of %s() cannot be a %s", nth, suffix, name,
-                                type_name(args[i]->type));
-            }
-            TRY(expr_cast(s, pos, args[i], to, false, &args[i]));
-        } else if (to != T_NONE) {
-            TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
-        }
+        enum type to = fitted_type(&specs[i < last ? i : last], args[i]->type);
+        TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
     }
     return OK;
 }

@@ -163,10 +163,12 @@ static enum err parse_items(struct op_cx *cx, struct op *op, struct column_list 
     for (uint32_t i = 0; i < list->n; i++) {
         const struct ast *n = list->at[i];
         struct parse_item *item = &op->parse.items[i];
-        bool before = i > 0 && op->parse.items[i - 1].kind != PARSE_TEXT;
+        enum parse_kind before = i > 0 ? op->parse.items[i - 1].kind : PARSE_TEXT;
+        /* A column before a star ends where its type's text does. */
+        bool gap = before == PARSE_TEXT || (before == PARSE_COLUMN && n->kind == AST_STAR);
         if (n->kind == AST_CONST) {
             *item = (struct parse_item){.kind = PARSE_TEXT, .text = n->value.s};
-        } else if (before && (n->kind == AST_STAR || op->parse.items[i - 1].kind == PARSE_COLUMN)) {
+        } else if (!gap) {
             return FAIL_TAG(diag_at(cx->b->d, n->pos), ERR_INVALID, "SYN0002",
                             "'%s' needs a text between two columns", cx->ast->name);
         } else if (n->kind == AST_STAR) {

@@ -11,6 +11,10 @@
 static enum err use_binding(struct scope *s, struct binding *n, uint32_t pos, struct expr **out)
 {
     if (n->kind == BIND_LET) TRY(resolve_let(s->b, n));
+    if (n->kind == BIND_FUNCTION && n->ast->args.n == 0) { /* f is f() */
+        struct ast call = {.kind = AST_CALL, .name = n->name, .pos = pos};
+        return bind_function_scalar(s, n, &call, out);
+    }
     if (n->kind != BIND_SCALAR) {
         return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0001",
                         "'%s' is a %s, where '%s' wants a value", n->name,
@@ -64,7 +68,8 @@ static enum err bind_index(struct scope *s, const struct ast *n, struct expr **o
                         "an index is taken of a %s; only a dynamic has elements",
                         type_name(base->type));
     }
-    return expr_call2(s, n->pos, "op index", base, index, out);
+    const char *oper = index->type == T_STRING ? "op path" : "op index";
+    return expr_call2(s, n->pos, oper, base, index, out);
 }
 
 /* --- operators
@@ -262,8 +267,7 @@ static enum err unknown_function(struct scope *s, const struct ast *n)
                         n->name, s->where);
     }
     if (known_function(n->name)) {
-        return FAIL(s->b->d, ERR_UNSUPPORTED, "the function %s() is not supported%s", n->name,
-                    s->aggs != NULL ? " in 'summarize'" : "");
+        return FAIL(s->b->d, ERR_UNSUPPORTED, "the function %s() is not supported", n->name);
     }
     struct nearest best = nearest_to(n->name);
     for (struct binding *f = s->names; f != NULL; f = f->up) {
@@ -295,12 +299,9 @@ static enum err bind_registered(struct scope *s, const struct ast *n, struct exp
     struct expr **args = arena_array(s->b->a, struct expr *, count + 1);
     if (args == NULL) return bind_full(s->b);
     for (uint32_t i = 0; i < count; i++) {
+        /* A name before an argument, toint(n = x), is taken and means nothing. */
         const struct ast *arg = n->args.at[i];
-        if (arg->kind == AST_NAMED) {
-            return FAIL_TAG(diag_at(s->b->d, arg->pos), ERR_INVALID, "SEM0219",
-                            "%s() takes its arguments by place, not by name", n->name);
-        }
-        TRY(bind_expr(s, arg, &args[i]));
+        TRY(bind_expr(s, arg->kind == AST_NAMED ? arg->left : arg, &args[i]));
     }
     TRY(expr_call(s, n->pos, n->name, args, count, out));
     if (!typed) return OK;
@@ -361,6 +362,11 @@ static enum err bind_kind(struct scope *s, const struct ast *n, struct expr **ou
 
 enum err bind_expr(struct scope *s, const struct ast *n, struct expr **out)
 {
+    if (++s->b->steps > BIND_STEPS_MAX) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_LIMIT, "SEM0001",
+                        "the query has more than %d expressions once its functions are written out",
+                        BIND_STEPS_MAX);
+    }
     TRY(bind_deeper(s->b, n->pos));
     TRY(bind_kind(s, n, out));
     s->b->depth--;

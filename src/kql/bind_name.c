@@ -144,6 +144,9 @@ static const char *aggregate_name(struct binder *b, const struct ast *n)
         if (strcmp(n->name, aggregates[i].aggregate) == 0) prefix = aggregates[i].prefix;
     }
     if (prefix == NULL) return arg;
+    if (strncmp(n->name, "covariance", 10) == 0 && n->args.n > 1) { /* covariance_x_y */
+        return arena_fmt(b->a, "%s_%s_%s", prefix, arg, auto_name(b, n->args.at[1]));
+    }
     return prefix[0] != '\0' ? arena_fmt(b->a, "%s_%s", prefix, arg) : "";
 }
 
@@ -198,6 +201,7 @@ const char *auto_name(struct binder *b, const struct ast *n)
         name = joined(b, auto_name(b, n->args.at[0]), index_name(b, n->args.at[1]));
         break;
     case AST_CALL: name = call_name(b, n); break;
+    case AST_NAMED: name = n->names.at[0]->name; break;
     default: break;
     }
     return name != NULL ? name : "";

@@ -232,6 +232,8 @@ static enum err add_percentiles(struct result *r, const struct ast *item, const 
                         call->args.n);
     }
     TRY(bind_args(&r->groups, call, &args));
+    if (args[0]->type == T_INT)
+        TRY(expr_cast(&r->rows, call->pos, args[0], T_LONG, true, &args[0]));
     const char *arg = auto_name(r->rows.b, call->args.at[0]);
     for (uint32_t i = first; i < call->args.n; i++) {
         struct expr *use[3] = {args[0], weighted ? args[1] : args[i], args[i]};
@@ -252,6 +254,7 @@ struct spread { /* an aggregate of several columns, while it is taken apart */
     const char *agg;    /* arg_max, take_any */
     struct expr *by;    /* what decides; NULL for take_any */
     const char *prefix; /* of names of columns that have none: max_x */
+    bool old;           /* argmax(x, y): every name has the prefix, max_x_y */
     uint32_t n;         /* columns added so far */
 };
 
@@ -276,6 +279,11 @@ static bool is_key(const struct result *r, uint32_t col)
     return false;
 }
 
+static const char *spread_name(struct result *r, const struct spread *sp, const char *name)
+{
+    return sp->old ? arena_fmt(r->rows.b->a, "%s_%s", sp->prefix, name) : name;
+}
+
 /* All columns but the keys and the one that decides. */
 static enum err spread_star(struct result *r, struct spread *sp)
 {
@@ -285,7 +293,7 @@ static enum err spread_star(struct result *r, struct spread *sp)
         if (decides || is_key(r, i)) continue;
         struct expr *column;
         TRY(expr_col(r->rows.b, in, i, &column));
-        TRY(spread_add(r, sp, column, in->cols[i].name));
+        TRY(spread_add(r, sp, column, spread_name(r, sp, in->cols[i].name)));
     }
     return OK;
 }
@@ -303,7 +311,9 @@ static enum err spread_args(struct result *r, struct spread *sp, uint32_t first)
         TRY(bind_expr(&rows, value_of(arg), &value));
         const char *name = given_name(arg, 0);
         if (name[0] == '\0') name = auto_name(r->rows.b, arg);
-        if (name[0] == '\0') name = arena_fmt(r->rows.b->a, "%s_arg%u", sp->prefix, i);
+        if (name[0] != '\0' && arg->kind != AST_NAMED) name = spread_name(r, sp, name);
+        if (name != NULL && name[0] == '\0')
+            name = arena_fmt(r->rows.b->a, "%s_arg%u", sp->prefix, i);
         if (name == NULL) return bind_full(r->rows.b);
         TRY(spread_add(r, sp, value, name));
     }
@@ -326,25 +336,15 @@ static enum err add_arg_max(struct result *r, const struct ast *item, const stru
     if (name[0] == '\0') name = auto_name(b, first);
     sp.prefix = arena_fmt(b->a, "%s_%s", max ? "max" : "min", name);
     if (sp.prefix == NULL) return bind_full(b);
-    /* The older names keep their prefix: argmax(x, y) gives max_x, max_x_y. */
-    bool old = strchr(call->name, '_') == NULL;
-    TRY(spread_add(r, &sp, sp.by, name[0] == '\0' || old ? sp.prefix : name));
+    sp.old = strchr(call->name, '_') == NULL;
+    TRY(spread_add(r, &sp, sp.by, name[0] == '\0' || sp.old ? sp.prefix : name));
     return spread_args(r, &sp, 1);
 }
 
 static enum err add_take_any(struct result *r, const struct ast *item, const struct ast *call)
 {
     struct spread sp = {.item = item, .call = call, .agg = "take_any", .prefix = "any"};
-    bool old = strcmp(call->name, "any") == 0;
-    if (old && call->args.n == 1 && call->args.at[0]->kind != AST_STAR) {
-        const char *name =
-            arena_fmt(r->rows.b->a, "any_%s", auto_name(r->rows.b, call->args.at[0]));
-        struct expr *value;
-        struct scope rows = argument_scope(&r->groups);
-        if (name == NULL) return bind_full(r->rows.b);
-        TRY(bind_expr(&rows, call->args.at[0], &value));
-        return spread_add(r, &sp, value, name);
-    }
+    sp.old = strcmp(call->name, "any") == 0;
     return spread_args(r, &sp, 0);
 }
 
@@ -392,6 +392,10 @@ static enum err bind_by(struct result *r, const struct ast_list *by)
         const char *given = given_name(item, 0);
         TRY(bind_expr(&r->rows, value_of(item), &r->aggs.keys[i]));
         cols[i].type = r->aggs.keys[i]->type;
+        if (cols[i].type == T_DYNAMIC) {
+            return FAIL_TAG(diag_at(b->d, item->pos), ERR_INVALID, "SEM0061",
+                            "a dynamic cannot be grouped by; convert it first, as with tostring()");
+        }
         TRY(expr_col(b, &keys, i, &e));
         bool is_given = given[0] != '\0' || names_itself(item);
         const char *name = given[0] != '\0' ? given : auto_name(b, item);

@@ -270,7 +270,11 @@ bool at_source_operator(const struct parser *p)
     const struct token *next = tok_ahead(p, 1);
     if (tok_is(p, next, "(")) return oper->op != OPER_RANGE && oper->op != OPER_WHERE;
     if (next->kind != TOK_PUNCT) return next->kind != TOK_END;
-    return tok_is(p, next, "*") || tok_is(p, next, "[") || tok_is(p, next, "-");
+    static const char *const first[] = {"*", "[", "-", "{"};
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        if (tok_is(p, next, first[i])) return true;
+    }
+    return false;
 }
 
 static enum err parse_datatable(struct parser *p, struct ast **out)
