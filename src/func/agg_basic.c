@@ -157,8 +157,10 @@ UPDATE(update_avg)
         struct mean *m = states[i];
         if (row_is_null(v, i)) continue;
         m->n++;
-        if (c->ret == T_REAL) {
-            m->r += num_at(v, i);
+        if (v->type == T_REAL) {
+            m->r += vec_r64(v, i);
+        } else if (c->ret == T_REAL) { /* whole numbers wrap around, as in sum() */
+            m->i = (int64_t)((uint64_t)m->i + (uint64_t)vec_i64(v, i));
         } else if (c->ret == T_DECIMAL) {
             add_decimal(&m->d, ((const struct u128 *)vec_data(v))[vec_at(v, i)]);
         } else {
@@ -173,8 +175,10 @@ MERGE(merge_avg)
     (void)cx;
     struct mean *into = into_, *from = from_;
     into->n += from->n;
-    if (c->ret == T_REAL) {
+    if (c->arg_types[0] == T_REAL) {
         into->r += from->r;
+    } else if (c->ret == T_REAL) {
+        into->i = (int64_t)((uint64_t)into->i + (uint64_t)from->i);
     } else if (c->ret == T_DECIMAL) {
         if (from->d.any) add_decimal(&into->d, from->d.sum);
         into->d.lost |= from->d.lost;
@@ -191,7 +195,8 @@ FINISH(finish_avg)
     const struct mean *m = state_;
     *out = (struct value){.type = c->ret};
     if (c->ret == T_REAL) {
-        out->r = m->n != 0 ? m->r / (double)m->n : NAN;
+        double sum = c->arg_types[0] == T_REAL ? m->r : (double)(int64_t)m->i;
+        out->r = m->n != 0 ? sum / (double)m->n : NAN;
     } else if (m->n == 0) {
         out->is_null = true;
     } else if (c->ret == T_DECIMAL) {

@@ -311,34 +311,85 @@ static int sort_desc(const void *a, const void *b)
     return c != 0 ? c : x.s.p < y.s.p ? -1 : x.s.p > y.s.p;
 }
 
+struct place {
+    struct bytes element; /* first: the order looks at it alone */
+    uint32_t from;
+};
+
+/* The places of the first array in their new order. */
+static enum err sorted_places(struct bytes array, bool desc, bool nulls_last, struct place **out,
+                              uint32_t *n, bool *is_array, struct diag *d)
+{
+    CLEANUP_FREE struct bytes *e = NULL;
+    uint32_t known = 0, nulls = 0;
+    TRY(elements(array, &e, n, is_array, d));
+    struct place *p = calloc(*n + 1, sizeof *p);
+    if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (uint32_t k = 0; k < *n; k++)
+        nulls += dyn_kind(e[k]) == DYN_NULL;
+    uint32_t first = nulls_last ? 0 : nulls, null_at = nulls_last ? *n - nulls : 0;
+    for (uint32_t k = 0; k < *n; k++) {
+        bool null = dyn_kind(e[k]) == DYN_NULL;
+        p[null ? null_at++ : first + known++] = (struct place){e[k], k};
+    }
+    qsort(p + first, known, sizeof *p, desc ? sort_desc : sort_asc);
+    *out = p;
+    return OK;
+}
+
+/* Another array in the order of the first; null when it is not of the same length. */
+static enum err put_in_order(struct bytes array, const struct place *places, uint32_t n,
+                             struct buf *out, struct diag *d)
+{
+    CLEANUP_FREE struct bytes *e = NULL;
+    uint32_t count;
+    bool is_array;
+    TRY(elements(array, &e, &count, &is_array, d));
+    if (!is_array || count != n) {
+        buf_u8(out, 'n');
+        return OK;
+    }
+    size_t at = dyn_array_begin(out);
+    for (uint32_t k = 0; k < n; k++)
+        buf_bytes(out, e[places[k].from]);
+    dyn_array_end(out, at, n);
+    return OK;
+}
+
+/* array_sort_asc(a [, b, ...] [, nulls_last]): several arrays, an array of them, in the order of
+ * the first */
 EVAL(eval_sort)
 {
     CLEANUP_ROWS struct rows_out r;
-    bool desc = strstr(call->fn->name, "desc") != NULL;
+    bool desc = strstr(call->fn->name, "desc") != NULL,
+         option = args[call->n_args - 1]->type == T_BOOL;
+    const struct vec *last = args[call->n_args - 1];
+    uint32_t arrays = call->n_args - option;
     TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
     for (uint32_t i = 0; i < n; i++) {
-        CLEANUP_FREE struct bytes *e = NULL;
-        uint32_t count, known = 0;
-        bool is_array,
-            nulls_last = call->n_args < 2 || vec_null(args[1], i) || vec_bool(args[1], i);
-        TRY(elements(vec_str(args[0], i), &e, &count, &is_array, cx->d));
-        for (uint32_t k = 0; k < count; k++) {
-            if (dyn_kind(e[k]) != DYN_NULL) e[known++] = e[k];
-        }
-        qsort(e, known, sizeof *e, desc ? sort_desc : sort_asc);
+        CLEANUP_FREE struct place *places = NULL;
+        uint32_t count;
+        bool is_array, nulls_last = !option || vec_null(last, i) || vec_bool(last, i);
+        TRY(sorted_places(vec_str(args[0], i), desc, nulls_last, &places, &count, &is_array,
+                          cx->d));
         if (is_array) {
-            size_t at = dyn_array_begin(&r.b);
-            for (uint32_t k = known; !nulls_last && k < count; k++)
-                buf_u8(&r.b, 'n');
-            for (uint32_t k = 0; k < known; k++)
-                buf_bytes(&r.b, e[k]);
-            for (uint32_t k = known; nulls_last && k < count; k++)
-                buf_u8(&r.b, 'n');
-            dyn_array_end(&r.b, at, count);
+            size_t at = arrays > 1 ? dyn_array_begin(&r.b) : 0;
+            for (uint32_t k = 0; k < arrays; k++)
+                TRY(put_in_order(vec_str(args[k], i), places, count, &r.b, cx->d));
+            if (arrays > 1) dyn_array_end(&r.b, at, arrays);
         }
         row_end(&r);
     }
     return rows_end(cx, &r, out);
+}
+
+static enum type ret_sort(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts;
+    for (uint32_t k = 0; k < n; k++) {
+        if (args[k] != T_DYNAMIC && (k == 0 || k + 1 != n || args[k] != T_BOOL)) return T_NONE;
+    }
+    return T_DYNAMIC;
 }
 
 /* --- making ------------------------------------------------------------------------------------
@@ -463,6 +514,12 @@ EVAL(eval_zip)
 
 #define ARRAY(name_, min, max, eval_, doc_, example_, expect_, ...) \
     FN(name_, min, max, T_DYNAMIC, 0, eval_, doc_, example_, expect_, __VA_ARGS__)
+#define SORT(name_, doc_, example_, expect_)                                              \
+    {                                                                                     \
+        .name = name_, .arity_min = 1, .arity_max = FN_ARITY_ANY,                         \
+        .args = {ARG(TM(T_DYNAMIC) | TM(T_BOOL))}, .ret_of = ret_sort, .eval = eval_sort, \
+        .doc = doc_, .example = example_, .expect = expect_                               \
+    }
 #define A12345 "dynamic([1,2,3,4,5])"
 
 static const struct fn rows[] = {
@@ -496,10 +553,12 @@ static const struct fn rows[] = {
           ARG(TM_ANY)),
     ARRAY("array_slice", 3, 3, eval_slice, "The elements from one place to another, both taken.",
           "array_slice(" A12345 ", -3, -2)", "[3,4]", ARG_ARRAY, ARG_LONG, ARG_LONG),
-    ARRAY("array_sort_asc", 1, 2, eval_sort, "Sorted upwards, nulls last unless told.",
-          "array_sort_asc(dynamic([3,null,1]))", "[1,3,null]", ARG_ARRAY, ARG_BOOL),
-    ARRAY("array_sort_desc", 1, 2, eval_sort, "Sorted downwards, nulls last unless told.",
-          "array_sort_desc(dynamic([1,null,3]), false)", "[null,3,1]", ARG_ARRAY, ARG_BOOL),
+    SORT("array_sort_asc",
+         "Sorted upwards, nulls last unless told; further arrays in the order of the first.",
+         "array_sort_asc(dynamic([3,null,1]))", "[1,3,null]"),
+    SORT("array_sort_desc",
+         "Sorted downwards, nulls last unless told; further arrays in the order of the first.",
+         "array_sort_desc(dynamic([1,null,3]), false)", "[null,3,1]"),
     ARRAY("array_split", 2, 2, eval_split_array, "Cut into arrays at one place or at several.",
           "array_split(" A12345 ", dynamic([1,3]))", "[[1],[2,3],[4,5]]", ARG_ARRAY, ARG(INTLIKE)),
     FN("array_sum", 1, 1, T_REAL, 0, eval_sum, "The sum of an array's numbers.",

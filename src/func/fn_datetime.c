@@ -395,15 +395,19 @@ EVAL(eval_make_datetime)
     return vecb_finish(&b, out, cx->d);
 }
 
+static bool all_numbers(const enum type *args, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        if ((TM(args[k]) & (TM_INTS | TM(T_REAL))) == 0) return false;
+    }
+    return true;
+}
+
 static enum type ret_make_datetime(const enum type *args, const struct value *const *consts,
                                    uint32_t n)
 {
     (void)consts;
-    if (n == 2) return T_NONE;
-    for (uint32_t k = 0; n > 1 && k < n; k++) {
-        if ((TM(args[k]) & (TM_INTS | TM(T_REAL))) == 0) return T_NONE;
-    }
-    return T_DATETIME;
+    return n == 1 || (n > 2 && all_numbers(args, n)) ? T_DATETIME : T_NONE;
 }
 
 /* make_timespan(hours, minutes [, seconds]), (days, hours, minutes, seconds), or of one value */
@@ -440,7 +444,8 @@ EVAL(eval_make_timespan)
 static enum type ret_make_timespan(const enum type *args, const struct value *const *consts,
                                    uint32_t n)
 {
-    return ret_make_datetime(args, consts, n == 2 ? 3 : n) == T_NONE ? T_NONE : T_TIMESPAN;
+    (void)consts;
+    return n == 1 || all_numbers(args, n) ? T_TIMESPAN : T_NONE;
 }
 
 /* unixtime_seconds_todatetime() and its finer kin */

@@ -17,9 +17,14 @@ EVAL(eval_encode64)
     return rows_end(cx, &r, out);
 }
 
+/* Strictly: with its padding, in the standard alphabet. */
 static bool decode64(struct bytes text, struct buf *out)
 {
     buf_clear(out);
+    if (text.len % 4 != 0) return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] == '-' || text.p[i] == '_') return false;
+    }
     return base64_decode(out, text, NULL) == OK;
 }
 

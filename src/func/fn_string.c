@@ -9,6 +9,8 @@
 #include "column/dyn.h"
 #include "func/families.h"
 
+#include <stdlib.h>
+
 /* --- length and order --------------------------------------------------------------------------
  */
 
@@ -272,36 +274,93 @@ EVAL(eval_replace_string)
     return rows_end(cx, &r, out);
 }
 
-/* One pair after the other, each over the result of the ones before. */
+struct piece {
+    struct bytes text;
+    bool done; /* put in by an earlier pair: later ones leave it alone */
+};
+
+/* Replaces in the pieces that are not done; *out is to be freed. */
+static enum err replace_pieces(const struct piece *in, uint32_t n, struct bytes what,
+                               struct bytes by, struct piece **out, uint32_t *n_out, struct diag *d)
+{
+    uint32_t count = n;
+    for (uint32_t i = 0; i < n && what.len != 0; i++) {
+        for (size_t from = 0; !in[i].done && from < in[i].text.len; count += 2) {
+            const uint8_t *hit =
+                memmem(in[i].text.p + from, in[i].text.len - from, what.p, what.len);
+            if (hit == NULL) break;
+            from = (size_t)(hit - in[i].text.p) + what.len;
+        }
+    }
+    struct piece *p = calloc(count + 1, sizeof *p);
+    if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct bytes s = in[i].text;
+        const uint8_t *hit;
+        while (!in[i].done && what.len != 0 && s.len != 0 &&
+               (hit = memmem(s.p, s.len, what.p, what.len)) != NULL) {
+            size_t before = (size_t)(hit - s.p);
+            p[k++] = (struct piece){bytes_of(s.p, before), false};
+            p[k++] = (struct piece){by, true};
+            s = bytes_of(hit + what.len, s.len - before - what.len);
+        }
+        p[k++] = (struct piece){s, in[i].done};
+    }
+    *out = p;
+    *n_out = k;
+    return OK;
+}
+
+/* Text of element k of a list, kept in one buffer; the buffer has room for all of them. */
+static struct bytes kept_text(struct bytes element, struct buf *texts)
+{
+    size_t from = texts->len;
+    dyn_to_string(element, texts);
+    return bytes_of(texts->p + from, texts->len - from);
+}
+
+static enum err put_replaced_all(struct bytes s, struct bytes lookups, struct bytes rewrites,
+                                 struct buf *texts, struct buf *out, struct diag *d)
+{
+    struct dyn_iter a, b;
+    struct bytes name, lookup, rewrite;
+    uint32_t n = 1;
+    CLEANUP_FREE struct piece *pieces = calloc(1, sizeof *pieces);
+    if (pieces == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    pieces[0].text = s;
+    bool lists = dyn_iter_init(&a, lookups);
+    lists = dyn_iter_init(&b, rewrites) && lists;
+    /* The pieces point into the buffer, so it must not move: text of an element is at most 6 times
+     * its bytes. */
+    buf_clear(texts);
+    (void)buf_extend(texts, 6 * (lookups.len + rewrites.len) + 64);
+    TRY(buf_check(texts, d));
+    buf_shrink(texts, 0);
+    while (lists && dyn_iter_next(&a, &name, &lookup) && dyn_iter_next(&b, &name, &rewrite)) {
+        struct piece *next;
+        struct bytes what = kept_text(lookup, texts), by = kept_text(rewrite, texts);
+        TRY(replace_pieces(pieces, n, what, by, &next, &n, d));
+        free(pieces);
+        pieces = next;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        buf_bytes(out, pieces[i].text);
+    return OK;
+}
+
+/* One pair after the other; what a pair has put in is not looked at again. */
 EVAL(eval_replace_strings)
 {
     (void)call;
     CLEANUP_ROWS struct rows_out r;
-    CLEANUP_BUF struct buf text = {0}, by = {0}, what = {0}, next = {0};
+    CLEANUP_BUF struct buf texts = {0};
     TRY(rows_begin(cx, &r, T_STRING, n, out));
     for (uint32_t i = 0; i < n; i++) {
-        struct dyn_iter lookups, rewrites;
-        struct bytes name, lookup, rewrite;
-        buf_clear(&text);
-        buf_bytes(&text, vec_str(args[0], i));
-        bool lists = dyn_iter_init(&lookups, vec_str(args[1], i));
-        lists = dyn_iter_init(&rewrites, vec_str(args[2], i)) && lists;
-        while (lists && dyn_iter_next(&lookups, &name, &lookup) &&
-               dyn_iter_next(&rewrites, &name, &rewrite)) {
-            buf_clear(&what);
-            buf_clear(&by);
-            buf_clear(&next);
-            dyn_to_string(lookup, &what);
-            dyn_to_string(rewrite, &by);
-            put_replaced(buf_view(&text), buf_view(&what), buf_view(&by), &next);
-            struct buf old = text;
-            text = next;
-            next = old;
-        }
-        buf_bytes(&r.b, buf_view(&text));
+        TRY(put_replaced_all(vec_str(args[0], i), vec_str(args[1], i), vec_str(args[2], i), &texts,
+                             &r.b, cx->d));
         row_end(&r);
     }
-    TRY(buf_check(&text, cx->d));
     return rows_end(cx, &r, out);
 }
 
@@ -411,8 +470,8 @@ static const struct fn rows[] = {
        ARG_STRING, ARG_STRING, ARG_STRING),
     FN("replace_strings", 3, 3, T_STRING, 0, eval_replace_strings,
        "Replaces several texts, one after the other.",
-       "replace_strings('This is it', dynamic([\"is\", \"This\"]), dynamic([\"was\", \"That\"]))",
-       "Thwas was it", ARG_STRING, ARG_ARRAY, ARG_ARRAY),
+       "replace_strings('This is it', dynamic([\"This\", \"is\"]), dynamic([\"This\", \"was\"]))",
+       "This was it", ARG_STRING, ARG_ARRAY, ARG_ARRAY),
     FN("reverse", 1, 1, T_STRING, 0, eval_reverse, "The characters in opposite order.",
        "reverse('abc\xc3\xa9')",
        "\xc3\xa9"
