@@ -15,6 +15,11 @@ enum err rsa_generate(struct rsa_key **out, unsigned bits, struct diag *d); /* 2
 /* Public key from big-endian modulus and exponent (JWK n, e). Exponent odd and >= 3, 2048..4096
  * bits. */
 enum err rsa_public(struct rsa_key **out, struct bytes n, struct bytes e, struct diag *d);
+/* A private key from all numbers of a JWK, big-endian; that they belong together is checked. */
+struct rsa_parts {
+    struct bytes n, e, d, p, q, dp, dq, qi;
+};
+enum err rsa_import(struct rsa_key **out, const struct rsa_parts *parts, struct diag *d);
 enum err rsa_from_der(struct rsa_key **out, struct bytes pkcs8, struct diag *d);
 enum err rsa_to_der(const struct rsa_key *k, struct secret **pkcs8, struct diag *d);
 void rsa_free(struct rsa_key *k);

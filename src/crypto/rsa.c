@@ -2,12 +2,9 @@
 /* crypto/rsa.c - RSA keys, encryption and RS256 signatures over OpenSSL's EVP */
 #include "crypto/keywrap.h"
 
-#include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
+#include "crypto/pkey.h"
+
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 
 #define RSA_BITS_MIN 2048
@@ -17,16 +14,7 @@ struct rsa_key {
     EVP_PKEY *pkey;
 };
 
-DEFINE_CLEANUP(EVP_PKEY_CTX_free, EVP_PKEY_CTX)
-DEFINE_CLEANUP(EVP_PKEY_free, EVP_PKEY)
 DEFINE_CLEANUP(EVP_MD_CTX_free, EVP_MD_CTX)
-DEFINE_CLEANUP(BN_free, BIGNUM)
-DEFINE_CLEANUP(OSSL_PARAM_BLD_free, OSSL_PARAM_BLD)
-DEFINE_CLEANUP(OSSL_PARAM_free, OSSL_PARAM)
-DEFINE_CLEANUP(PKCS8_PRIV_KEY_INFO_free, PKCS8_PRIV_KEY_INFO)
-
-/* A failure's details stay in a queue of the thread, where TLS would take them for its own. */
-#define FAIL_SSL(d, code, ...) (ERR_clear_error(), FAIL((d), (code), __VA_ARGS__))
 
 /* Takes pkey on OK. */
 static enum err wrap_pkey(EVP_PKEY *pkey, struct rsa_key **out, struct diag *d)
@@ -80,17 +68,47 @@ enum err rsa_public(struct rsa_key **out, struct bytes n, struct bytes e, struct
     TRY(check_public(bn, be, d));
 
     CLEANUP(OSSL_PARAM_BLD_free) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-    CLEANUP(OSSL_PARAM_free) OSSL_PARAM *params = NULL;
-    if (bld != NULL && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, bn) == 1 &&
-        OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, be) == 1) {
-        params = OSSL_PARAM_BLD_to_param(bld);
+    if (bld == NULL || OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, bn) != 1 ||
+        OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, be) != 1) {
+        return FAIL_SSL(d, ERR_LIMIT, "out of memory");
     }
-    CLEANUP(EVP_PKEY_CTX_free) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     CLEANUP(EVP_PKEY_free) EVP_PKEY *pkey = NULL;
-    if (params == NULL || ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1) {
-        return FAIL_SSL(d, ERR_INVALID, "OpenSSL refuses this RSA public key");
+    TRY(pkey_from_params("RSA", EVP_PKEY_PUBLIC_KEY, bld, &pkey, d));
+    TRY(wrap_pkey(pkey, out, d));
+    (void)TAKE(pkey);
+    return OK;
+}
+
+/* Of each number its OpenSSL name, in the order of struct rsa_parts. */
+static const char *const part_names[] = {
+    OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,           OSSL_PKEY_PARAM_RSA_D,
+    OSSL_PKEY_PARAM_RSA_FACTOR1,   OSSL_PKEY_PARAM_RSA_FACTOR2,     OSSL_PKEY_PARAM_RSA_EXPONENT1,
+    OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+#define PARTS (sizeof part_names / sizeof part_names[0])
+
+enum err rsa_import(struct rsa_key **out, const struct rsa_parts *parts, struct diag *d)
+{
+    const struct bytes in[PARTS] = {parts->n, parts->e,  parts->d,  parts->p,
+                                    parts->q, parts->dp, parts->dq, parts->qi};
+    BIGNUM *numbers[PARTS] = {NULL};
+    CLEANUP(OSSL_PARAM_BLD_free) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+    bool made = bld != NULL, fits = true;
+    for (size_t i = 0; i < PARTS && made && fits; i++) {
+        fits = in[i].len != 0 && in[i].len <= RSA_BITS_MAX / 8;
+        numbers[i] = fits ? BN_bin2bn(in[i].p, (int)in[i].len, BN_secure_new()) : NULL;
+        made = !fits ||
+               (numbers[i] != NULL && OSSL_PARAM_BLD_push_BN(bld, part_names[i], numbers[i]) == 1);
     }
+    enum err e = !made   ? FAIL_SSL(d, ERR_LIMIT, "out of memory")
+                 : !fits ? FAIL(d, ERR_INVALID, "RSA: a number is missing or longer than %d bits",
+                                RSA_BITS_MAX)
+                         : check_public(numbers[0], numbers[1], d);
+    CLEANUP(EVP_PKEY_free) EVP_PKEY *pkey = NULL;
+    if (e == OK) e = pkey_from_params("RSA", EVP_PKEY_KEYPAIR, bld, &pkey, d);
+    for (size_t i = 0; i < PARTS; i++)
+        BN_clear_free(numbers[i]);
+    TRY(e);
+    TRY(pkey_check_pair(pkey, d));
     TRY(wrap_pkey(pkey, out, d));
     (void)TAKE(pkey);
     return OK;
@@ -115,16 +133,7 @@ enum err rsa_from_der(struct rsa_key **out, struct bytes pkcs8, struct diag *d)
 
 enum err rsa_to_der(const struct rsa_key *k, struct secret **pkcs8, struct diag *d)
 {
-    CLEANUP(PKCS8_PRIV_KEY_INFO_free) PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(k->pkey);
-    int len = info != NULL ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
-    if (len <= 0) return FAIL_SSL(d, ERR_INVALID, "this RSA key has no private part");
-
-    CLEANUP(secret_free) struct secret *s = NULL;
-    TRY(secret_new(&s, (size_t)len, d));
-    unsigned char *p = secret_fill(s); /* straight onto the locked page */
-    if (i2d_PKCS8_PRIV_KEY_INFO(info, &p) != len) return FAIL(d, ERR_LIMIT, "out of memory");
-    *pkcs8 = TAKE(s);
-    return OK;
+    return pkey_to_der(k->pkey, pkcs8, d);
 }
 
 void rsa_free(struct rsa_key *k)
