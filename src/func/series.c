@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* func/series.c - dynamic arrays as numbers */
+#include "func/series.h"
+
+#include <stdlib.h>
+
+void series_release(struct series *s)
+{
+    free(s->v);
+    s->v = NULL;
+}
+
+static double number_of(struct bytes element, bool *whole)
+{
+    switch (dyn_kind(element)) {
+    case DYN_LONG: return (double)dyn_scalar(element).i;
+    case DYN_BOOL: return dyn_scalar(element).b;
+    case DYN_REAL: *whole = false; return dyn_scalar(element).r;
+    default: return NAN;
+    }
+}
+
+enum err series_read(struct series *s, const struct value *v, struct diag *d)
+{
+    struct dyn_iter it = {0};
+    struct bytes name, e;
+    struct value number;
+    *s = (struct series){.whole = true};
+    s->array = v->type == T_DYNAMIC && !v->is_null && dyn_kind(v->s) == DYN_ARRAY &&
+               dyn_iter_init(&it, v->s);
+    s->v = calloc((size_t)it.left + 1, sizeof *s->v);
+    if (s->v == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (!s->array) {
+        s->scalar = value_cast(v, T_REAL, NULL, &number) && !number.is_null;
+        s->v[0] = s->scalar ? number.r : NAN;
+        s->whole = v->type == T_LONG || v->type == T_INT ||
+                   (v->type == T_DYNAMIC && dyn_kind(v->s) == DYN_LONG);
+        s->n = s->scalar;
+        return OK;
+    }
+    for (; dyn_iter_next(&it, &name, &e); s->n++)
+        s->v[s->n] = number_of(e, &s->whole);
+    return OK;
+}
+
+void series_put(struct buf *out, double v, bool whole)
+{
+    struct value x = {.type = whole ? T_LONG : T_REAL, .is_null = isnan(v)};
+    if (!x.is_null && whole) {
+        x.i = (int64_t)v;
+    } else {
+        x.r = v;
+    }
+    if (dyn_from_value(&x, out, NULL) != OK) out->bad = true;
+}
+
+void series_put_all(struct buf *out, const double *v, uint32_t n, bool whole)
+{
+    size_t at = dyn_array_begin(out);
+    for (uint32_t i = 0; i < n; i++)
+        series_put(out, v[i], whole);
+    dyn_array_end(out, at, n);
+}
