@@ -39,6 +39,7 @@ enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d)
 {
     CLEANUP(arm_close) struct arm *a = calloc(1, sizeof *a);
     if (a == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    pthread_mutex_init(&a->forget_lock, NULL);
     pthread_mutex_init(&a->index_writers, NULL);
     pthread_rwlock_init(&a->index_lock, NULL);
     a->c = *c;
@@ -82,6 +83,7 @@ void arm_close(struct arm *a)
     free(a->vault_hosts);
     pthread_rwlock_destroy(&a->index_lock);
     pthread_mutex_destroy(&a->index_writers);
+    pthread_mutex_destroy(&a->forget_lock);
     free(a);
 }
 
@@ -327,7 +329,7 @@ enum err arm_authorize(struct arm_call *c, const char *action, const char *scope
 void arm_tidy(struct arm *a, int64_t now_us)
 {
     workspaces_tidy(a, now_us);
-    clusters_tidy(a, now_us);
+    clusters_tidy(a);
 }
 
 static enum err check_version(struct arm_call *c, struct diag *d)

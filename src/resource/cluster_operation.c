@@ -254,34 +254,56 @@ const struct operation_kind cluster_delete_operation = {
 /* --- after 14 days ------------------------------------------------------------------------------
  */
 
-static enum err forget(struct arm *a, const json_t *tomb, struct diag *d)
+/* Its accounts go with their wraps: a new cluster of that name must not find them. */
+static void remove_accounts(struct arm *a, const char *scope, struct change *c)
 {
-    char scope[ARM_ID_MAX];
-    scope_of(doc_str(tomb, "id"), scope);
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_ACCOUNT, NULL, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        if (str_eq(doc_str(doc, "scope"), scope)) change_remove(c, DOC_ACCOUNT, doc_str(doc, "id"));
+    }
+}
+
+static enum err forget(struct arm *a, const char *cluster_key, const json_t *tomb, struct diag *d)
+{
     if (json_is_true(json_object_get(tomb, "keyed"))) {
         struct diag why = DIAG_INIT;
-        enum err e = custody_scope_remove(a->c.custody, scope, &why);
+        enum err e = custody_scope_remove(a->c.custody, cluster_key, &why);
         if (e != OK && e != ERR_NOT_FOUND) return FAIL_TAG(d, e, why.tag, "%s", why.text);
     }
     if (str_eq(doc_str(tomb, "identity"), "SystemAssigned")) {
         TRY(identity_managed_delete(a->c.identity, doc_str(tomb, "id"), d));
     }
-    CLEANUP_FREE char *key = str_fmt("deleted:%s", scope);
+    CLEANUP_FREE char *key = str_fmt("deleted:%s", cluster_key);
     if (key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     CLEANUP_CHANGE struct change c = {0};
     change_remove(&c, DOC_RESOURCE, key);
     DOCS_WRITE(a->docs);
+    remove_accounts(a, cluster_key, &c);
     return docs_commit(a->docs, &c, d);
 }
 
-void clusters_tidy(struct arm *a, int64_t now_us)
+enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d)
+{
+    /* One at a time: whoever comes second must not take away what was made under the name since. */
+    LOCK_SCOPE(&a->forget_lock);
+    CLEANUP_FREE char *key = str_fmt("deleted:%s", cluster_key);
+    if (key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    CLEANUP_JSON json_t *tomb = arm_doc(a, key);
+    if (tomb == NULL || doc_int(tomb, "deleted") + DELETED_US > time_now_us()) return OK;
+    return forget(a, cluster_key, tomb, d);
+}
+
+void clusters_tidy(struct arm *a)
 {
     CLEANUP_JSON json_t *tombs = docs_list(a->docs, DOC_RESOURCE, KIND_DELETED_CLUSTER, NULL);
     size_t i;
     json_t *tomb;
     json_array_foreach (tombs, i, tomb) {
+        char key[ARM_ID_MAX];
         struct diag d = DIAG_INIT;
-        if (doc_int(tomb, "deleted") + DELETED_US > now_us) continue;
-        if (forget(a, tomb, &d) != OK) LOG(WARN, "cluster.not_forgotten", F_ERR(&d));
+        scope_of(doc_str(tomb, "id"), key);
+        if (cluster_forget(a, key, &d) != OK) LOG(WARN, "cluster.not_forgotten", F_ERR(&d));
     }
 }

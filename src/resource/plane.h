@@ -135,7 +135,10 @@ json_t *rule_doc(const json_t *workspace); /* a workspace's default collection r
 /* Tables that keep rows as long as their workspace says get its new number of days. */
 enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d);
 void workspaces_tidy(struct arm *a, int64_t now_us);
-void clusters_tidy(struct arm *a, int64_t now_us);
+void clusters_tidy(struct arm *a);
+/* Destroys the wraps of a cluster that was deleted 14 days ago, and frees its name; not yet:
+ * nothing. */
+enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 
 /* --- kinds of documents
  * ---------------------------------------------------------------------------- */
