@@ -94,10 +94,9 @@ static enum err check_name_free(struct arm_call *c, struct diag *d)
     }
     const char *key = arena_fmt(c->a, "deleted:%s", c->key);
     if (key == NULL) return arena_full(c->a, d);
+    TRY(cluster_forget(c->arm, c->key, d));
     CLEANUP_JSON json_t *deleted = arm_doc(c->arm, key);
-    if (deleted == NULL || json_get_int(deleted, "deleted", 0) + DELETED_US <= time_now_us()) {
-        return OK;
-    }
+    if (deleted == NULL) return OK;
     return ARM_FAIL(
         c, d, 409, "Conflict",
         "The cluster name '%s' is reserved by a cluster that was deleted less than 14 days "

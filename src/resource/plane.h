@@ -22,8 +22,8 @@ struct arm {
     struct docs *docs;
     struct store *_Atomic store; /* NULL until arm_start() */
     struct operations *operations;
-    pthread_mutex_t
-        index_writers; /* a refresh reads documents and replaces its entry as one step */
+    pthread_mutex_t forget_lock;
+    pthread_mutex_t index_writers; /* reading documents and replacing an entry is one step */
     pthread_rwlock_t index_lock;
     struct map workspaces; /* 16 bytes of the customer id -> struct workspace */
     struct map by_id;      /* ARM id in lower case -> the same struct workspace */
