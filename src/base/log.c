@@ -21,6 +21,18 @@ void log_set_level(enum log_level min)
     level_min = min;
 }
 
+static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+bool log_level_parse(const char *name, enum log_level *out)
+{
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+        if (strcmp(levels[i], name) != 0) continue;
+        *out = (enum log_level)i;
+        return true;
+    }
+    return false;
+}
+
 static void put_quoted(struct buf *b, const char *s)
 {
     buf_u8(b, '"');
@@ -50,7 +62,6 @@ static void put_field(struct buf *b, const struct log_field *f)
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
     if (level < level_min) return;
 
     char when[TIME_TEXT_MAX];

@@ -34,3 +34,4 @@ struct log_field {
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 void log_set_process(const char *name); /* a literal; stands in each line as proc=name */
 void log_set_level(enum log_level min); /* default LOG_INFO */
+bool log_level_parse(const char *name, enum log_level *out); /* "warn"; false: no such */

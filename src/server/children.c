@@ -64,6 +64,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
     a->v[a->n++] = str_dup("keystead");
     a->v[a->n++] = str_fmt("serve-%s", names[which]);
     arg(a, "data", c->dir->path);
+    arg(a, "log-level", c->o->log_level);
     if (c->o->virtual_clock) arg(a, "virtual-clock", NULL);
     if (which != CHILD_KEYD) arg(a, "endpoint", k->endpoint);
     if (which != CHILD_IDENTITY) {

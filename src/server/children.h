@@ -18,6 +18,7 @@ enum child_id { CHILD_IDENTITY, CHILD_VAULT, CHILD_KEYD, CHILD_LOGS, N_CHILDREN 
 
 struct up_options {
     const char *data, *listen, *vault_listen, *domain;
+    const char *log_level; /* "info" */
     const char *vault_socket; /* keyd reaches the embedded vault there; NULL = by its name */
     bool virtual_clock, allow_swap;
     uint64_t probe_s, revocation_bound_s;

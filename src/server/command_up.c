@@ -2,13 +2,14 @@
 /* server/command_up.c - the command line of `keystead up` */
 #include "server/commands.h"
 
+#include "base/log.h"
 #include "base/opt.h"
 #include "server/supervisor.h"
 
 int command_up(int argc, char **argv, struct diag *d)
 {
     struct up_options o = {.listen = "127.0.0.1:8443", .vault_listen = "127.0.0.1:8444",
-                           .domain = "localhost", .probe_s = 30, .revocation_bound_s = 0};
+                           .domain = "localhost", .log_level = "info", .probe_s = 30, .revocation_bound_s = 0};
     const struct opt opts[] = {
         {.name = "data", .value = "DIR", .help = "data directory, made if missing", .text = &o.data},
         {.name = "listen", .value = "ADDRESS:PORT", .help = "front door (127.0.0.1:8443)", .text = &o.listen},
@@ -16,6 +17,7 @@ int command_up(int argc, char **argv, struct diag *d)
         {.name = "domain", .value = "NAME", .help = "name of this server; vaults are *.vault.NAME (localhost)", .text = &o.domain},
         {.name = "probe-seconds", .value = "N", .help = "how often each key is tried, 6 to 60 (30)", .number = &o.probe_s, .min = 6, .max = 60},
         {.name = "revocation-bound", .value = "SECONDS", .help = "no row is returned later than this after a denial, 10 to 3600 (probe + 30)", .number = &o.revocation_bound_s, .min = 10, .max = 3600},
+        {.name = "log-level", .value = "LEVEL", .help = "least level of events on standard error: debug, info, warn, error (info)", .text = &o.log_level},
         {.name = "virtual-clock", .help = "time is turned by POST /admin/clock; for a directory made with it", .flag = &o.virtual_clock},
         {.name = "allow-swap", .help = "run although memory may be written to unencrypted swap", .flag = &o.allow_swap},
     };
@@ -32,5 +34,11 @@ int command_up(int argc, char **argv, struct diag *d)
         (void)FAIL(d, ERR_INVALID, "--data DIR is missing");
         return EXIT_USAGE;
     }
+    enum log_level min;
+    if (!log_level_parse(o.log_level, &min)) {
+        (void)FAIL(d, ERR_INVALID, "--log-level takes debug, info, warn or error, not '%.20s'", o.log_level);
+        return EXIT_USAGE;
+    }
+    log_set_level(min);
     return exit_of(supervisor_run(&o, d));
 }

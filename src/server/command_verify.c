@@ -7,6 +7,7 @@
  */
 #include "server/commands.h"
 
+#include "base/log.h"
 #include "base/opt.h"
 #include "base/os.h"
 #include "base/str.h"
@@ -249,6 +250,8 @@ int command_verify(int argc, char **argv, struct diag *d)
         (void)FAIL(d, ERR_INVALID, "usage: %s", c.usage);
         return EXIT_USAGE;
     }
+    log_set_process("verify");
+    log_set_level(LOG_ERROR); /* the report says all the rest */
     v.accounts = json_object();
     v.files = json_array();
     int code = EXIT_FAILED;

@@ -2,6 +2,7 @@
 /* server/serve.c - parses what server/supervisor.c passes on */
 #include "server/serve.h"
 
+#include "base/log.h"
 #include "base/opt.h"
 #include "base/os.h"
 #include "base/time.h"
@@ -9,8 +10,10 @@
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d)
 {
     struct serve_options o = {0};
+    const char *level = "info";
     const struct opt opts[] = {
         {.name = "data", .value = "DIR", .text = &o.data},
+        {.name = "log-level", .value = "LEVEL", .text = &level},
         {.name = "endpoint", .value = "URL", .text = &o.endpoint},
         {.name = "listen", .value = "ADDRESS:PORT", .text = &o.listen},
         {.name = "vault-socket", .value = "PATH", .text = &o.vault_socket},
@@ -31,6 +34,9 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
     bool helped;
     TRY(opt_parse(&c, argc, argv, &n, &helped, d));
     if (helped || o.data == NULL) return FAIL(d, ERR_INVALID, "this command is for keystead up");
+    enum log_level min;
+    if (!log_level_parse(level, &min)) return FAIL(d, ERR_INVALID, "no log level '%.20s'", level);
+    log_set_level(min);
     *out = o;
     return OK;
 }

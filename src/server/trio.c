@@ -73,7 +73,7 @@ static enum err open_directory(struct trio *t, const char *data, struct diag *d)
     TRY(datadir_open(&t->dir, data, d));
     CLEANUP_FREE char *clock = datadir_path(&t->dir, "clock");
     CLEANUP_FREE char *credentials = datadir_path(&t->dir, "credentials.json");
-    t->o = (struct up_options){.data = data, .probe_s = 60, .virtual_clock = os_exists(clock)};
+    t->o = (struct up_options){.data = data, .log_level = "error", .probe_s = 60, .virtual_clock = os_exists(clock)};
     TRY(datadir_clock(&t->dir, t->o.virtual_clock, d));
     TRY(credentials_read(credentials, &t->credentials, d));
     snprintf(t->socket_dir, sizeof t->socket_dir, "/tmp/keystead-verify-XXXXXX");
