@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz/json.c - what reads as JSON writes and reads again as the same; a dynamic made of any text is valid */
+/* fuzz/json.c - what reads as JSON writes and reads again as the same; a dynamic made of any text
+ * is valid */
 #include "base/str.h"
 #include "column/dyn.h"
 #include "json/json.h"

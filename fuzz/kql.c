@@ -5,11 +5,13 @@
 #include <assert.h>
 #include <string.h>
 
-static const struct column columns[] = {{"TimeGenerated", T_DATETIME}, {"Level", T_STRING}, {"Status", T_LONG},
-                                        {"Duration", T_REAL},          {"Ok", T_BOOL},      {"Data", T_DYNAMIC}};
+static const struct column columns[] = {
+    {"TimeGenerated", T_DATETIME}, {"Level", T_STRING}, {"Status", T_LONG},
+    {"Duration", T_REAL},          {"Ok", T_BOOL},      {"Data", T_DYNAMIC}};
 static const struct schema schema = {sizeof columns / sizeof columns[0], columns};
 
-static enum err table(void *ctx, const char *name, const struct schema **out, void **t, struct diag *d)
+static enum err table(void *ctx, const char *name, const struct schema **out, void **t,
+                      struct diag *d)
 {
     (void)ctx;
     if (strcmp(name, "T") != 0) return FAIL(d, ERR_NOT_FOUND, "no table %.40s", name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz/logformat.c - any file becomes rows, a line each, that are checked without a crash; or is refused with a sentence */
+/* fuzz/logformat.c - any file becomes rows, a line each, that are checked without a crash; or is
+ * refused with a sentence */
 #include "cli/infer.h"
 #include "json/json.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz/sealed.c - a header that decodes encodes to the same bytes, and no made-up block ever opens */
+/* fuzz/sealed.c - a header that decodes encodes to the same bytes, and no made-up block ever opens
+ */
 #include "crypto/sealed.h"
 
 #include <assert.h>

@@ -41,7 +41,8 @@ void arena_init(struct arena *a, size_t limit)
 
 void arena_release(struct arena *a)
 {
-    while (a->chunks != NULL) drop_chunk(a);
+    while (a->chunks != NULL)
+        drop_chunk(a);
     a->used = 0;
 }
 
@@ -50,7 +51,8 @@ void arena_clear(struct arena *a)
     struct arena_chunk *keep = a->chunks;
     if (ONE_OBJECT_PER_CHUNK || (keep != NULL && keep->size > CHUNK_MAX)) keep = NULL;
     if (keep != NULL) a->chunks = keep->next;
-    while (a->chunks != NULL) drop_chunk(a);
+    while (a->chunks != NULL)
+        drop_chunk(a);
     if (keep != NULL) {
         explicit_bzero(keep->data, keep->used);
         keep->used = 0;
@@ -68,7 +70,8 @@ struct arena_mark arena_mark(const struct arena *a)
 
 void arena_rewind(struct arena *a, struct arena_mark m)
 {
-    while (a->chunks != m.chunk) drop_chunk(a);
+    while (a->chunks != m.chunk)
+        drop_chunk(a);
     if (m.chunk != NULL) {
         explicit_bzero(m.chunk->data + m.chunk_used, m.chunk->used - m.chunk_used);
         m.chunk->used = m.chunk_used;

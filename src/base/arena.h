@@ -2,8 +2,8 @@
 /*
  * base/arena.h - memory that dies together: one per query or request, born with a ceiling
  *
- * Objects are zeroed. Everything is wiped when the arena is freed. Under ASan each object is a malloc
- * of its own, so that an overrun is found where it happens. Not for several threads at once.
+ * Objects are zeroed. Everything is wiped when the arena is freed. Under ASan each object is a
+ * malloc of its own, so that an overrun is found where it happens. Not for several threads at once.
  */
 #pragma once
 
@@ -31,8 +31,8 @@ char *arena_str(struct arena *a, struct bytes s); /* a zero-terminated copy */
 char *arena_fmt(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct bytes arena_bytes(struct arena *a, struct bytes s); /* a copy; p NULL over the limit */
 
-/* Wipes all that was allocated, and keeps one chunk for what comes next: an arena that is filled and
- * emptied vector by vector costs no malloc. (Under ASan it keeps none.) */
+/* Wipes all that was allocated, and keeps one chunk for what comes next: an arena that is filled
+ * and emptied vector by vector costs no malloc. (Under ASan it keeps none.) */
 void arena_clear(struct arena *a);
 
 /* Wipes and frees what was allocated since the mark was taken; marks nest. */

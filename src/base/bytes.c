@@ -32,12 +32,12 @@ uint8_t rd_u8(struct rd *r)
     return v;
 }
 
-#define RD_INT(name, type, convert)                                                                \
-    type name(struct rd *r)                                                                        \
-    {                                                                                              \
-        type v;                                                                                    \
-        rd_copy(r, &v, sizeof v);                                                                  \
-        return convert(v);                                                                         \
+#define RD_INT(name, type, convert) \
+    type name(struct rd *r)         \
+    {                               \
+        type v;                     \
+        rd_copy(r, &v, sizeof v);   \
+        return convert(v);          \
     }
 RD_INT(rd_u16, uint16_t, le16toh)
 RD_INT(rd_u32, uint32_t, le32toh)
@@ -68,11 +68,11 @@ void wr_u8(struct wr *w, uint8_t v)
     wr_bytes(w, BYTES_OF(v));
 }
 
-#define WR_INT(name, type, convert)                                                                \
-    void name(struct wr *w, type v)                                                                \
-    {                                                                                              \
-        type x = convert(v);                                                                       \
-        wr_bytes(w, BYTES_OF(x));                                                                  \
+#define WR_INT(name, type, convert) \
+    void name(struct wr *w, type v) \
+    {                               \
+        type x = convert(v);        \
+        wr_bytes(w, BYTES_OF(x));   \
     }
 WR_INT(wr_u16be, uint16_t, htobe16)
 WR_INT(wr_u32be, uint32_t, htobe32)
@@ -115,7 +115,8 @@ static bool reserve(struct buf *b, size_t n)
     if (b->len + n < b->cap) return true;
 
     size_t cap = b->cap < 64 ? 64 : b->cap;
-    while (cap <= b->len + n) cap *= 2;
+    while (cap <= b->len + n)
+        cap *= 2;
     /* Not realloc(): it would leave an unwiped copy behind. */
     uint8_t *p = malloc(cap);
     if (p == NULL) {
@@ -171,11 +172,11 @@ void buf_u8(struct buf *b, uint8_t v)
     buf_bytes(b, BYTES_OF(v));
 }
 
-#define BUF_INT(name, type, convert)                                                               \
-    void name(struct buf *b, type v)                                                               \
-    {                                                                                              \
-        type x = convert(v);                                                                       \
-        buf_bytes(b, BYTES_OF(x));                                                                 \
+#define BUF_INT(name, type, convert) \
+    void name(struct buf *b, type v) \
+    {                                \
+        type x = convert(v);         \
+        buf_bytes(b, BYTES_OF(x));   \
     }
 BUF_INT(buf_u16, uint16_t, htole16)
 BUF_INT(buf_u32, uint32_t, htole32)

@@ -2,8 +2,8 @@
 /*
  * base/bytes.h - borrowed bytes, a reader and a writer that cannot leave them, a growing buffer
  *
- * Integers are little-endian unless the name says be. A reader or writer that was asked for too much
- * sets `bad` and stays at its end: a decoder asks once, before it believes anything.
+ * Integers are little-endian unless the name says be. A reader or writer that was asked for too
+ * much sets `bad` and stays at its end: a decoder asks once, before it believes anything.
  */
 #pragma once
 
@@ -96,8 +96,8 @@ void wr_u64be(struct wr *w, uint64_t v);
 
 /* --- growing buffer ----------------------------------------------------------------------------
  * buf_* calls never fail one by one: a buffer that could not grow is `bad`, holds nothing more, and
- * buf_check() says so once. What it held is wiped when it grows and when it is released: it may have
- * held log rows. */
+ * buf_check() says so once. What it held is wiped when it grows and when it is released: it may
+ * have held log rows. */
 
 struct buf {
     uint8_t *p;
@@ -109,8 +109,8 @@ struct buf {
 #define BUF_MAX ((size_t)1 << 32) /* bytes */
 
 void buf_release(struct buf *b);
-void buf_clear(struct buf *b);               /* keeps the memory */
-void buf_shrink(struct buf *b, size_t len);  /* cut to its first len bytes */
+void buf_clear(struct buf *b);                /* keeps the memory */
+void buf_shrink(struct buf *b, size_t len);   /* cut to its first len bytes */
 uint8_t *buf_extend(struct buf *b, size_t n); /* n more bytes, zeroed; NULL when bad */
 void buf_bytes(struct buf *b, struct bytes x);
 void buf_str(struct buf *b, const char *s);

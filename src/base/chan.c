@@ -5,8 +5,8 @@
  * (1) send_lock keeps frames whole; lock guards everything else. lock is never held over a blocking
  *     call. Order: send_lock, then lock.
  * (2) A waiting call lives on its caller's stack and is on the list until its caller takes it off.
- * (3) Each attach starts a generation with a reader of its own; a reader that ends fails the calls of its
- *     generation.
+ * (3) Each attach starts a generation with a reader of its own; a reader that ends fails the calls
+ * of its generation.
  */
 #include "base/chan.h"
 
@@ -181,7 +181,8 @@ static void finish(struct waiting *w, struct frame *f)
         struct bytes text = rd_blob(&r), tag = rd_blob(&r);
         char tag_text[DIAG_TAG_MAX];
         snprintf(tag_text, sizeof tag_text, "%.*s", (int)tag.len, (const char *)tag.p);
-        w->result = FAIL_TAG(w->d, w->result, tag_text, "%.*s", (int)text.len, (const char *)text.p);
+        w->result =
+            FAIL_TAG(w->d, w->result, tag_text, "%.*s", (int)text.len, (const char *)text.p);
     }
     w->done = true;
 }
@@ -267,7 +268,8 @@ void chan_free(struct chan *c)
     if (c == NULL) return;
     pthread_mutex_lock(&c->lock);
     if (c->fd >= 0) shutdown(c->fd, SHUT_RDWR);
-    while (c->n_readers != 0 || c->n_serving != 0) pthread_cond_wait(&c->change, &c->lock);
+    while (c->n_readers != 0 || c->n_serving != 0)
+        pthread_cond_wait(&c->change, &c->lock);
     pthread_mutex_unlock(&c->lock);
     pool_free(c->pool);
     pthread_cond_destroy(&c->change);
@@ -329,7 +331,8 @@ enum err chan_wait_up(struct chan *c, uint64_t timeout_ms, struct diag *d)
 static void unlist(struct chan *c, struct waiting *w)
 {
     struct waiting **p = &c->waiting;
-    while (*p != w) p = &(*p)->next;
+    while (*p != w)
+        p = &(*p)->next;
     *p = w->next;
 }
 

@@ -10,9 +10,9 @@
  *     14  u16  enum err of an answer; 0 in a call
  *     16  ...  body: the call's argument, the result, or after a failure its sentence and tag
  *
- * The peer may die and come back: while no socket is attached every call is ERR_UNAVAILABLE, calls that
- * were waiting fail the same way, and chan_attach() brings the channel back to life. Bodies are wiped
- * after use: file keys pass through here.
+ * The peer may die and come back: while no socket is attached every call is ERR_UNAVAILABLE, calls
+ * that were waiting fail the same way, and chan_attach() brings the channel back to life. Bodies
+ * are wiped after use: file keys pass through here.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ struct chan;
 typedef enum err chan_handler(void *ctx, uint16_t method, struct bytes in, struct buf *out,
                               struct diag *d);
 
-/* name is a literal, the peer's, for messages. n_threads serve incoming calls. handler may be NULL: every
- * incoming call is then ERR_UNSUPPORTED. Starts detached. */
+/* name is a literal, the peer's, for messages. n_threads serve incoming calls. handler may be NULL:
+ * every incoming call is then ERR_UNSUPPORTED. Starts detached. */
 enum err chan_new(struct chan **out, const char *name, unsigned n_threads, chan_handler *handler,
                   void *ctx, struct diag *d);
 void chan_free(struct chan *c); /* waits for handlers to end; NULL is fine */
@@ -39,6 +39,7 @@ enum err chan_attach(struct chan *c, int fd, struct diag *d); /* takes fd; repla
 bool chan_is_up(struct chan *c);
 enum err chan_wait_up(struct chan *c, uint64_t timeout_ms, struct diag *d);
 
-/* ERR_UNAVAILABLE no peer, or no answer in time; else what the handler returned, with its sentence */
+/* ERR_UNAVAILABLE no peer, or no answer in time; else what the handler returned, with its sentence
+ */
 enum err chan_call(struct chan *c, uint16_t method, struct bytes in, struct buf *out,
                    uint64_t timeout_ms, struct diag *d);

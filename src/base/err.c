@@ -29,8 +29,8 @@ const char *err_name(enum err e)
     return (size_t)e < sizeof names / sizeof names[0] ? names[e] : "unknown";
 }
 
-void diag_fail(struct diag *d, enum err code, const char *tag, const char *file, int line, const char *fmt,
-               ...)
+void diag_fail(struct diag *d, enum err code, const char *tag, const char *file, int line,
+               const char *fmt, ...)
 {
     if (d == NULL || d->code != OK) return;
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
-enum [[nodiscard]] err {
+enum [[nodiscard]] err{
     OK = 0,
     ERR_INVALID,     /* the caller's input is wrong; the sentence says what and where */
     ERR_LIMIT,       /* a limit was hit; the sentence names it */
@@ -41,49 +41,53 @@ struct diag {
     int line;
 };
 
-#define DIAG_INIT {.pos = -1}
+#define DIAG_INIT \
+    {             \
+        .pos = -1 \
+    }
 
 /*
- * Fails with a message. The first failure wins: a message already in d is kept. d may be NULL. The value is the
- * code itself and not a function's result, so that compilers and analyzers see that it is not OK.
+ * Fails with a message. The first failure wins: a message already in d is kept. d may be NULL. The
+ * value is the code itself and not a function's result, so that compilers and analyzers see that it
+ * is not OK.
  */
 #define FAIL(d, code, ...) FAIL_TAG((d), (code), "", __VA_ARGS__)
 
 /* As FAIL, with the machine code that an API documents for this failure. */
-#define FAIL_TAG(d, code, tag, ...)                                                                \
-    ({                                                                                             \
-        const enum err fail_code_ = (code);                                                        \
-        diag_fail((d), fail_code_, (tag), __FILE__, __LINE__, __VA_ARGS__);                        \
-        fail_code_;                                                                                \
+#define FAIL_TAG(d, code, tag, ...)                                         \
+    ({                                                                      \
+        const enum err fail_code_ = (code);                                 \
+        diag_fail((d), fail_code_, (tag), __FILE__, __LINE__, __VA_ARGS__); \
+        fail_code_;                                                         \
     })
 
-void diag_fail(struct diag *d, enum err code, const char *tag, const char *file, int line, const char *fmt,
-               ...) __attribute__((format(printf, 6, 7)));
+void diag_fail(struct diag *d, enum err code, const char *tag, const char *file, int line,
+               const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 void diag_reset(struct diag *d);
 
 /* Returns the callee's failure. The only macro in the tree that hides a return. */
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        enum err try_ = (call);                                                                    \
-        if (try_ != OK) return try_;                                                               \
+#define TRY(call)                    \
+    do {                             \
+        enum err try_ = (call);      \
+        if (try_ != OK) return try_; \
     } while (0)
 
 /*
- * Cleanup is declared where the thing is made: CLEANUP(x_free) struct x *x = ...; and TAKE(x) hands it
- * over on the one path on which it outlives the function.
+ * Cleanup is declared where the thing is made: CLEANUP(x_free) struct x *x = ...; and TAKE(x) hands
+ * it over on the one path on which it outlives the function.
  */
-#define DEFINE_CLEANUP(fn, type)                                                                   \
-    static inline void fn##_cleanup_(type **p)                                                     \
-    {                                                                                              \
-        fn(*p);                                                                                    \
+#define DEFINE_CLEANUP(fn, type)               \
+    static inline void fn##_cleanup_(type **p) \
+    {                                          \
+        fn(*p);                                \
     }
-#define CLEANUP(fn)        __attribute__((cleanup(fn##_cleanup_)))
-#define CLEANUP_LOCAL(fn)  __attribute__((cleanup(fn))) /* fn takes the address: x_release() */
-#define TAKE(p)                                                                                    \
-    ({                                                                                             \
-        __auto_type take_ = (p);                                                                   \
-        (p) = NULL;                                                                                \
-        take_;                                                                                     \
+#define CLEANUP(fn)       __attribute__((cleanup(fn##_cleanup_)))
+#define CLEANUP_LOCAL(fn) __attribute__((cleanup(fn))) /* fn takes the address: x_release() */
+#define TAKE(p)                  \
+    ({                           \
+        __auto_type take_ = (p); \
+        (p) = NULL;              \
+        take_;                   \
     })
 
 void cleanup_free(void *p); /* free(*(void **)p), for CLEANUP_FREE */

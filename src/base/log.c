@@ -68,7 +68,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     time_format_iso(time_now_us(), when);
     CLEANUP_BUF struct buf b = {0};
     buf_fmt(&b, "time=%s level=%s proc=%s event=%s", when, levels[level], process_name, event);
-    for (size_t i = 0; i < n; i++) put_field(&b, &fields[i]);
+    for (size_t i = 0; i < n; i++)
+        put_field(&b, &fields[i]);
     buf_u8(&b, '\n');
     if (b.bad) return; /* a log line is never worth a failure */
     if (write(STDERR_FILENO, b.p, b.len) < 0) return;

@@ -3,7 +3,8 @@
  * base/log.h - one line per event on standard error, with typed fields, logfmt
  *
  * An event is named module.past_tense. There is no format string, so there is no %s for a key; row
- * contents and secrets are never fields. Strings are quoted and escaped, so a value cannot forge a line.
+ * contents and secrets are never fields. Strings are quoted and escaped, so a value cannot forge a
+ * line.
  */
 #pragma once
 
@@ -27,8 +28,8 @@ struct log_field {
 #define F_BOOL(n, v) ((struct log_field){.name = (n), .kind = LOG_F_BOOL, .u64 = (v) ? 1 : 0})
 #define F_ERR(d)     F_STR("error", (d)->text)
 
-#define LOG(level, event, ...)                                                                     \
-    log_write(LOG_##level, (event), (const struct log_field[]){__VA_ARGS__},                       \
+#define LOG(level, event, ...)                                               \
+    log_write(LOG_##level, (event), (const struct log_field[]){__VA_ARGS__}, \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);

@@ -41,7 +41,8 @@ static struct map_entry *find(const struct map *m, struct bytes key)
 static void place(struct map *m, uint32_t index)
 {
     uint32_t s = slot_of(m, m->entries[index].key);
-    while (m->slots[s] != 0) s = (s + 1) & (m->cap_slots - 1);
+    while (m->slots[s] != 0)
+        s = (s + 1) & (m->cap_slots - 1);
     m->slots[s] = index + 1;
 }
 
@@ -50,7 +51,8 @@ static enum err rehash(struct map *m, struct diag *d)
 {
     uint32_t cap = m->n_live < 8 ? 16 : m->n_live * 2;
     uint32_t slots_cap = 16;
-    while (slots_cap < cap * 2) slots_cap *= 2;
+    while (slots_cap < cap * 2)
+        slots_cap *= 2;
     struct map_entry *entries = calloc(cap, sizeof *entries);
     uint32_t *slots = calloc(slots_cap, sizeof *slots);
     if (entries == NULL || slots == NULL) {
@@ -69,13 +71,15 @@ static enum err rehash(struct map *m, struct diag *d)
     free(m->entries);
     free(m->slots);
     *m = (struct map){entries, slots, n, n, cap, slots_cap};
-    for (uint32_t i = 0; i < n; i++) place(m, i);
+    for (uint32_t i = 0; i < n; i++)
+        place(m, i);
     return OK;
 }
 
 void map_release(struct map *m)
 {
-    for (uint32_t i = 0; i < m->n_entries; i++) free((void *)m->entries[i].key.p);
+    for (uint32_t i = 0; i < m->n_entries; i++)
+        free((void *)m->entries[i].key.p);
     free(m->entries);
     free(m->slots);
     *m = (struct map){0};

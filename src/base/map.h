@@ -2,8 +2,8 @@
 /*
  * base/map.h - hash map from bytes to a pointer; keys are copied, values are borrowed
  *
- * Iteration order is insertion order. Removing during MAP_EACH is allowed for the current entry. The
- * hash is seeded at random per process, so that keys from outside cannot be chosen to collide.
+ * Iteration order is insertion order. Removing during MAP_EACH is allowed for the current entry.
+ * The hash is seeded at random per process, so that keys from outside cannot be chosen to collide.
  */
 #pragma once
 
@@ -26,8 +26,9 @@ void *map_get(const struct map *m, struct bytes key);
 enum err map_put(struct map *m, struct bytes key, void *value, void **old, struct diag *d);
 void *map_remove(struct map *m, struct bytes key); /* the value, or NULL */
 
-#define MAP_EACH(m, e)                                                                             \
-    for (struct map_entry *e = (m)->entries; e != (m)->entries + (m)->n_entries; e++)              \
+#define MAP_EACH(m, e)                                                                \
+    for (struct map_entry *e = (m)->entries; e != (m)->entries + (m)->n_entries; e++) \
         if (e->value != NULL)
 
-uint64_t hash_bytes(struct bytes b, uint64_t seed); /* xxh3; not for keys from outside unless seeded */
+uint64_t hash_bytes(struct bytes b,
+                    uint64_t seed); /* xxh3; not for keys from outside unless seeded */

@@ -11,7 +11,8 @@ unsigned edit_distance(const char *a, const char *b)
     enum { MAX = 64 };
     size_t n = strnlen(a, MAX - 1), m = strnlen(b, MAX - 1);
     unsigned row[MAX];
-    for (size_t j = 0; j <= m; j++) row[j] = (unsigned)j;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (unsigned)j;
     for (size_t i = 1; i <= n; i++) {
         unsigned diagonal = row[0];
         row[0] = (unsigned)i;
@@ -72,8 +73,8 @@ static enum err set_value(const struct opt *o, const char *value, struct diag *d
     uint64_t n;
     struct diag why = DIAG_INIT;
     if (str_u64(value, o->max, &n, &why) != OK || n < o->min) {
-        return FAIL(d, ERR_INVALID, "--%s takes a whole number from %llu to %llu, not '%.40s'", o->name,
-                    (unsigned long long)o->min, (unsigned long long)o->max, value);
+        return FAIL(d, ERR_INVALID, "--%s takes a whole number from %llu to %llu, not '%.40s'",
+                    o->name, (unsigned long long)o->min, (unsigned long long)o->max, value);
     }
     *o->number = n;
     return OK;
@@ -118,8 +119,8 @@ static enum err take(const struct opt_command *c, int argc, char **argv, int *i,
     return set_value(o, value, d);
 }
 
-enum err opt_parse(const struct opt_command *c, int argc, char **argv, uint32_t *n_args, bool *helped,
-                   struct diag *d)
+enum err opt_parse(const struct opt_command *c, int argc, char **argv, uint32_t *n_args,
+                   bool *helped, struct diag *d)
 {
     uint32_t n = 0;
     bool only_args = false;

@@ -26,11 +26,12 @@ struct opt_command {
     uint32_t args_min, args_max;
 };
 
-/* Parses argv after the command's name. *n_args is how many positional arguments there were. --help prints the
- * help on standard output and sets *helped. Mistakes are ERR_INVALID with a sentence and, for a misspelt
- * option, what was probably meant. */
-enum err opt_parse(const struct opt_command *c, int argc, char **argv, uint32_t *n_args, bool *helped,
-                   struct diag *d);
+/* Parses argv after the command's name. *n_args is how many positional arguments there were. --help
+ * prints the help on standard output and sets *helped. Mistakes are ERR_INVALID with a sentence
+ * and, for a misspelt option, what was probably meant. */
+enum err opt_parse(const struct opt_command *c, int argc, char **argv, uint32_t *n_args,
+                   bool *helped, struct diag *d);
 void opt_help(const struct opt_command *c);
 
-unsigned edit_distance(const char *a, const char *b); /* for "did you mean"; at most 63 characters count */
+unsigned edit_distance(const char *a,
+                       const char *b); /* for "did you mean"; at most 63 characters count */

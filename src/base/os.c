@@ -92,7 +92,8 @@ enum err os_fsync_dir(const char *path, struct diag *d)
 {
     CLEANUP_FD int fd = SYS(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd < 0) return FAIL(d, ERR_IO, "open directory %s: %s", path, strerror(errno));
-    if (SYS(fsync(fd)) != 0) return FAIL(d, ERR_IO, "fsync directory %s: %s", path, strerror(errno));
+    if (SYS(fsync(fd)) != 0)
+        return FAIL(d, ERR_IO, "fsync directory %s: %s", path, strerror(errno));
     return OK;
 }
 

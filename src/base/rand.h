@@ -2,8 +2,8 @@
 /*
  * base/rand.h - the only door to randomness
  *
- * Bytes come from the kernel (getrandom). A kernel that cannot give them ends the process: there is no
- * safe way to go on. A test may fix the seed; nothing else may call rand_fix_seed().
+ * Bytes come from the kernel (getrandom). A kernel that cannot give them ends the process: there is
+ * no safe way to go on. A test may fix the seed; nothing else may call rand_fix_seed().
  */
 #pragma once
 

@@ -152,7 +152,8 @@ static int digit64(uint8_t c)
 enum err base64_decode(struct buf *out, struct bytes text, struct diag *d)
 {
     size_t n = text.len;
-    for (int k = 0; k < 2 && n != 0 && text.p[n - 1] == '='; k++) n--;
+    for (int k = 0; k < 2 && n != 0 && text.p[n - 1] == '='; k++)
+        n--;
     if (n % 4 == 1) return FAIL(d, ERR_INVALID, "base64: %zu characters", n);
 
     uint32_t acc = 0;
@@ -204,13 +205,16 @@ enum err percent_decode(struct buf *out, struct bytes in, bool plus, struct diag
     return buf_check(out, d);
 }
 
-/* Length of the well-formed sequence at p, 0 if there is none: table 3-7 of the Unicode standard. */
+/* Length of the well-formed sequence at p, 0 if there is none: table 3-7 of the Unicode standard.
+ */
 static size_t utf8_step(const uint8_t *p, size_t left)
 {
     uint8_t c = p[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3
-             : c >= 0xf0 && c < 0xf5                ? 4
-                                                    : 0;
+    size_t n = c < 0x80                ? 1
+               : c >= 0xc2 && c < 0xe0 ? 2
+               : c >= 0xe0 && c < 0xf0 ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
     if (n == 0 || n > left) return 0;
     for (size_t i = 1; i < n; i++) {
         if ((p[i] & 0xc0) != 0x80) return 0;
@@ -251,7 +255,8 @@ enum err guid_parse(const char *s, struct guid *out, struct diag *d)
     size_t n = 0;
     for (size_t i = 0; i < 36; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (s[i] == 0 || dash != (s[i] == '-')) return FAIL(d, ERR_INVALID, "'%.40s' is not a GUID", s);
+        if (s[i] == 0 || dash != (s[i] == '-'))
+            return FAIL(d, ERR_INVALID, "'%.40s' is not a GUID", s);
         if (!dash) hex[n++] = s[i];
     }
     if (s[36] != 0) return FAIL(d, ERR_INVALID, "'%.40s' is not a GUID", s);

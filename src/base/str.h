@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * base/str.h - text: comparison without case (ASCII, as ARM paths want it), hex, base64, GUIDs, UTF-8
+ * base/str.h - text: comparison without case (ASCII, as ARM paths want it), hex, base64, GUIDs,
+ * UTF-8
  */
 #pragma once
 
@@ -12,7 +13,7 @@ bool str_starts(const char *s, const char *prefix);
 bool str_starts_nocase(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 bool str_ends_nocase(const char *s, const char *suffix);
-void str_lower(char *s); /* ASCII, in place */
+void str_lower(char *s);      /* ASCII, in place */
 char *str_dup(const char *s); /* NULL for NULL and when memory is out; free() */
 char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* free() */
 
@@ -41,8 +42,8 @@ struct guid {
     uint8_t b[16]; /* in the order of the text */
 };
 
-void guid_random(struct guid *g);                          /* version 4 */
-void guid_format(const struct guid *g, char out[GUID_TEXT_MAX]); /* lower case, with dashes */
+void guid_random(struct guid *g);                                     /* version 4 */
+void guid_format(const struct guid *g, char out[GUID_TEXT_MAX]);      /* lower case, with dashes */
 enum err guid_parse(const char *s, struct guid *out, struct diag *d); /* dashes required */
 static inline bool guid_eq(const struct guid *a, const struct guid *b)
 {

@@ -65,7 +65,8 @@ static void *worker(void *arg)
     struct pool *p = arg;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        while (p->n_queued == 0 && !p->stopping) pthread_cond_wait(&p->work, &p->lock);
+        while (p->n_queued == 0 && !p->stopping)
+            pthread_cond_wait(&p->work, &p->lock);
         if (p->n_queued == 0) break;
         struct job j = p->queue[p->head];
         p->head = (p->head + 1) % p->queue_max;
@@ -110,7 +111,8 @@ void pool_free(struct pool *p)
     p->stopping = true;
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
-    for (unsigned i = 0; i < p->n_threads; i++) pthread_join(p->threads[i], NULL);
+    for (unsigned i = 0; i < p->n_threads; i++)
+        pthread_join(p->threads[i], NULL);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
     free(p->queue);
@@ -177,7 +179,8 @@ void pool_each(struct pool *p, unsigned n, void (*job)(void *arg, unsigned i), v
     }
     each_run(&e);
     pthread_mutex_lock(&e.lock);
-    while (e.n_helpers != 0) pthread_cond_wait(&e.done, &e.lock);
+    while (e.n_helpers != 0)
+        pthread_cond_wait(&e.done, &e.lock);
     pthread_mutex_unlock(&e.lock);
     pthread_cond_destroy(&e.done);
     pthread_mutex_destroy(&e.lock);

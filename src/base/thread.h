@@ -13,13 +13,14 @@ static inline void lock_scope_end(pthread_mutex_t **m)
     pthread_mutex_unlock(*m);
 }
 /* Holds the mutex until the end of the enclosing block. */
-#define LOCK_SCOPE(m)                                                                              \
-    __attribute__((cleanup(lock_scope_end), unused)) pthread_mutex_t *lock_scope_ = (m);           \
+#define LOCK_SCOPE(m)                                                                    \
+    __attribute__((cleanup(lock_scope_end), unused)) pthread_mutex_t *lock_scope_ = (m); \
     pthread_mutex_lock(lock_scope_)
 
 /* Waits on a condition until the monotonic time; the condition must come from cond_init(). */
 void cond_init(pthread_cond_t *c);
-bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t mono_us); /* false: time is up */
+bool cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m,
+                     int64_t mono_us); /* false: time is up */
 
 enum err thread_start(pthread_t *t, void *(*run)(void *), void *arg, struct diag *d);
 
@@ -31,7 +32,8 @@ enum err pool_new(struct pool **out, unsigned n, unsigned queue_max, struct diag
 void pool_free(struct pool *p); /* runs what is queued, then joins; NULL is fine */
 enum err pool_submit(struct pool *p, pool_job *job, void *arg, struct diag *d);
 
-/* Runs job(arg, i) for i in [0, n) on the pool and the calling thread; returns when all are done. */
+/* Runs job(arg, i) for i in [0, n) on the pool and the calling thread; returns when all are done.
+ */
 void pool_each(struct pool *p, unsigned n, void (*job)(void *arg, unsigned i), void *arg);
 
 unsigned cpu_count(void);

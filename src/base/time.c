@@ -2,14 +2,14 @@
 /*
  * base/time.c - kernel clocks, the shared virtual offset, and timers that can be settled
  *
- * The clock file is a page of shared memory: an offset that only grows, an epoch that is a futex, and
- * one slot per timer of any process. A slot of a process that died is taken over when its owner's pid
- * is gone.
+ * The clock file is a page of shared memory: an offset that only grows, an epoch that is a futex,
+ * and one slot per timer of any process. A slot of a process that died is taken over when its
+ * owner's pid is gone.
  *
  * (1) offset only grows.
- * (2) A slot's due is written before its owner sleeps on the epoch it read before; so an advance that
- *     happens in between wakes it at once.
- * (3) An advance moves to the smallest due, wakes everyone, and waits until no slot is due or running.
+ * (2) A slot's due is written before its owner sleeps on the epoch it read before; so an advance
+ * that happens in between wakes it at once. (3) An advance moves to the smallest due, wakes
+ * everyone, and waits until no slot is due or running.
  */
 #include "base/time.h"
 
@@ -81,7 +81,8 @@ void time_sleep_us(int64_t us)
 {
     if (us <= 0) return;
     struct timespec ts = {.tv_sec = us / US_PER_S, .tv_nsec = us % US_PER_S * 1000};
-    while (nanosleep(&ts, &ts) != 0 && errno == EINTR) {}
+    while (nanosleep(&ts, &ts) != 0 && errno == EINTR) {
+    }
 }
 
 static struct tm broken_down(int64_t us, int *fraction)

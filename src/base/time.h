@@ -4,8 +4,8 @@
  *
  * Wall time is microseconds since 1970-01-01 UTC. A data directory made with --virtual-clock has a
  * clock file, shared memory of all processes: wall time is the kernel's plus the offset in it, and
- * clock_advance() turns it from due timer to due timer in order, until every woken timer has done its
- * work and waits again. The offset never goes back.
+ * clock_advance() turns it from due timer to due timer in order, until every woken timer has done
+ * its work and waits again. The offset never goes back.
  *
  * Lease deadlines and TLS keep to the kernel: time_mono_us(), time_boot_us(), time_kernel_us().
  */
@@ -15,15 +15,15 @@
 
 #define US_PER_S 1000000LL
 
-int64_t time_now_us(void);    /* wall clock, virtual where there is one */
-int64_t time_kernel_us(void); /* wall clock of the kernel, never virtual */
-int64_t time_mono_us(void);   /* CLOCK_MONOTONIC: timeouts and measuring */
-int64_t time_boot_us(void);   /* CLOCK_BOOTTIME: counts a suspended machine too */
+int64_t time_now_us(void);      /* wall clock, virtual where there is one */
+int64_t time_kernel_us(void);   /* wall clock of the kernel, never virtual */
+int64_t time_mono_us(void);     /* CLOCK_MONOTONIC: timeouts and measuring */
+int64_t time_boot_us(void);     /* CLOCK_BOOTTIME: counts a suspended machine too */
 void time_sleep_us(int64_t us); /* really sleeps */
 
-#define TIME_TEXT_MAX 40 /* bytes, with the terminating zero */
-void time_format_iso(int64_t us, char out[TIME_TEXT_MAX]);     /* 2026-03-01T00:00:00.123456Z */
-void time_format_iso7(int64_t us, char out[TIME_TEXT_MAX]);    /* seven digits, as ARM has it */
+#define TIME_TEXT_MAX 40                                    /* bytes, with the terminating zero */
+void time_format_iso(int64_t us, char out[TIME_TEXT_MAX]);  /* 2026-03-01T00:00:00.123456Z */
+void time_format_iso7(int64_t us, char out[TIME_TEXT_MAX]); /* seven digits, as ARM has it */
 void time_format_rfc1123(int64_t us, char out[TIME_TEXT_MAX]); /* Thu, 08 May 2025 08:01:26 GMT */
 
 /* --- the virtual clock ------------------------------------------------------------------------ */
@@ -38,8 +38,8 @@ int64_t clock_offset_us(void);
 enum err clock_advance(int64_t us, struct diag *d);
 
 /*
- * A timer is a thread that sleeps in timer_wait() and works in between: clock_advance() waits until it
- * sleeps again. timer_wait() returns true at due_us, false when timer_wake() was called before.
+ * A timer is a thread that sleeps in timer_wait() and works in between: clock_advance() waits until
+ * it sleeps again. timer_wait() returns true at due_us, false when timer_wake() was called before.
  */
 struct timer;
 struct timer *timer_new(void); /* NULL: no slot or memory left */

@@ -5,9 +5,9 @@
 #include "base/os.h"
 #include "json/json.h"
 
-#define FIELD(json, member)                                                                        \
-    {                                                                                              \
-        json, offsetof(struct credentials, member), sizeof((struct credentials *)NULL)->member     \
+#define FIELD(json, member)                                                                    \
+    {                                                                                          \
+        json, offsetof(struct credentials, member), sizeof((struct credentials *)NULL)->member \
     }
 static const struct {
     const char *name;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli/credentials.h - DIR/credentials.json: how a client reaches the server of a data directory as its owner
+ * cli/credentials.h - DIR/credentials.json: how a client reaches the server of a data directory as
+ * its owner
  *
  * Written by the supervisor, mode 0600. The file holds a secret in the clear: SECURITY.md says so.
  */

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum err files_each(const char *dir, enum err (*visit)(void *ctx, const char *path, uint64_t size, struct diag *d),
+enum err files_each(const char *dir,
+                    enum err (*visit)(void *ctx, const char *path, uint64_t size, struct diag *d),
                     void *ctx, struct diag *d)
 {
     char *const roots[] = {(char *)dir, NULL};

@@ -2,8 +2,8 @@
 /*
  * cli/gen.h - generated web logs: the same rows for the same seed, count and times
  *
- * 17 columns as a web shop's services would write them: levels, services, traces that span several rows, client addresses,
- * status codes, durations with a long tail, and messages of a dozen shapes.
+ * 17 columns as a web shop's services would write them: levels, services, traces that span several
+ * rows, client addresses, status codes, durations with a long tail, and messages of a dozen shapes.
  */
 #pragma once
 

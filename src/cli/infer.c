@@ -56,12 +56,13 @@ static enum err take_names(const struct log_rows *r, size_t n, struct columns *c
         TRY(json_read(log_rows_at(r, i), &o, d));
         const char *name;
         json_t *v;
-        json_object_foreach(o, name, v) {
+        json_object_foreach (o, name, v) {
             if (json_object_get(c->order, name) != NULL) continue;
             if (json_object_size(c->order) == INFER_COLUMNS_MAX) {
                 return FAIL(d, ERR_LIMIT, "the rows have more than %d columns", INFER_COLUMNS_MAX);
             }
-            if (json_object_set_new(c->order, name, json_true()) != 0) return FAIL(d, ERR_LIMIT, "out of memory");
+            if (json_object_set_new(c->order, name, json_true()) != 0)
+                return FAIL(d, ERR_LIMIT, "out of memory");
         }
     }
     free(c->names);
@@ -72,12 +73,14 @@ static enum err take_names(const struct log_rows *r, size_t n, struct columns *c
     if (c->names == NULL || c->kinds == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     const char *name;
     json_t *v;
-    json_object_foreach(c->order, name, v) c->names[c->n++] = name;
+    json_object_foreach (c->order, name, v)
+        c->names[c->n++] = name;
     return OK;
 }
 
 /* Reads every row. *unknown: fields under names that are not in c. */
-static enum err take_kinds(const struct log_rows *r, struct columns *c, uint64_t *unknown, struct diag *d)
+static enum err take_kinds(const struct log_rows *r, struct columns *c, uint64_t *unknown,
+                           struct diag *d)
 {
     CLEANUP(json_rows_free) struct json_rows *in = NULL;
     TRY(json_rows_new(&in, d));
@@ -88,7 +91,8 @@ static enum err take_kinds(const struct log_rows *r, struct columns *c, uint64_t
         bool more;
         TRY(json_rows_next(in, cells, &more, d));
         if (!more) break;
-        for (uint32_t i = 0; i < c->n; i++) c->kinds[i] = both(c->kinds[i], kind_of(&cells[i]));
+        for (uint32_t i = 0; i < c->n; i++)
+            c->kinds[i] = both(c->kinds[i], kind_of(&cells[i]));
     }
     *unknown = json_rows_unknown(in);
     return OK;
@@ -104,7 +108,8 @@ enum err infer_check(const struct log_rows *r, struct diag *d)
 static enum err add_column(json_t *list, const char *name, const char *type, struct diag *d)
 {
     json_t *c = json_pack("{s:s, s:s}", "name", name, "type", type);
-    if (c == NULL || json_array_append_new(list, c) != 0) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (c == NULL || json_array_append_new(list, c) != 0)
+        return FAIL(d, ERR_LIMIT, "out of memory");
     return OK;
 }
 
@@ -122,7 +127,8 @@ enum err infer_columns(const struct log_rows *r, json_t **out, struct diag *d)
     CLEANUP_JSON json_t *list = json_array();
     TRY(add_column(list, "TimeGenerated", "datetime", d));
     for (uint32_t i = 0; i < c.n; i++) {
-        if (!str_eq(c.names[i], "TimeGenerated")) TRY(add_column(list, c.names[i], kind_types[c.kinds[i]], d));
+        if (!str_eq(c.names[i], "TimeGenerated"))
+            TRY(add_column(list, c.names[i], kind_types[c.kinds[i]], d));
     }
     *out = TAKE(list);
     return OK;

@@ -43,16 +43,38 @@ int cli_ingest(int argc, char **argv, struct diag *d)
 {
     struct ingest in = {.format = "auto"};
     const struct opt opts[] = {
-        {.name = "data", .value = "DIR", .help = "data directory of the running server", .text = &in.data},
-        {.name = "workspace", .letter = 'w', .value = "NAME|GUID", .help = "workspace that gets the rows", .text = &in.workspace},
-        {.name = "table", .letter = 't', .value = "NAME_CL", .help = "table; made from the rows where it does not exist", .text = &in.table},
-        {.name = "format", .letter = 'f', .value = "FORMAT", .help = "auto, json, ndjson, dpkg, apt, syslog, journal or text (auto)", .text = &in.format},
+        {.name = "data",
+         .value = "DIR",
+         .help = "data directory of the running server",
+         .text = &in.data},
+        {.name = "workspace",
+         .letter = 'w',
+         .value = "NAME|GUID",
+         .help = "workspace that gets the rows",
+         .text = &in.workspace},
+        {.name = "table",
+         .letter = 't',
+         .value = "NAME_CL",
+         .help = "table; made from the rows where it does not exist",
+         .text = &in.table},
+        {.name = "format",
+         .letter = 'f',
+         .value = "FORMAT",
+         .help = "auto, json, ndjson, dpkg, apt, syslog, journal or text (auto)",
+         .text = &in.format},
     };
-    const struct opt_command c = {
-        .usage = "keystead ingest --data DIR --workspace NAME|GUID --table NAME_CL [--format FORMAT] FILE|-",
-        .about = "Sends the rows of a file to a table and tries for up to 60 seconds. The last line on standard output counts\n"
-                 "rows, acknowledged and dropped ones; the exit status is 0 only if all were acknowledged and kept.",
-        .opts = opts, .n_opts = 4, .args = &in.path, .args_min = 1, .args_max = 1};
+    const struct opt_command c = {.usage = "keystead ingest --data DIR --workspace NAME|GUID "
+                                           "--table NAME_CL [--format FORMAT] FILE|-",
+                                  .about =
+                                      "Sends the rows of a file to a table and tries for up to 60 "
+                                      "seconds. The last line on standard output counts\n"
+                                      "rows, acknowledged and dropped ones; the exit status is 0 "
+                                      "only if all were acknowledged and kept.",
+                                  .opts = opts,
+                                  .n_opts = 4,
+                                  .args = &in.path,
+                                  .args_min = 1,
+                                  .args_max = 1};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
@@ -62,7 +84,8 @@ int cli_ingest(int argc, char **argv, struct diag *d)
         return EXIT_USAGE;
     }
     if (!str_ends(in.table, "_CL")) {
-        (void)FAIL(d, ERR_INVALID, "the name of a custom table ends in _CL, '%.64s' does not", in.table);
+        (void)FAIL(d, ERR_INVALID, "the name of a custom table ends in _CL, '%.64s' does not",
+                   in.table);
         return EXIT_USAGE;
     }
     enum err e = run(&in, d);

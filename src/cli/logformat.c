@@ -19,13 +19,15 @@ static json_t *text(struct bytes b)
     if (j != NULL) return j;
     /* Not UTF-8: each byte that is not ASCII becomes a question mark. */
     CLEANUP_BUF struct buf clean = {0};
-    for (size_t i = 0; i < b.len; i++) buf_u8(&clean, b.p[i] < 0x80 && b.p[i] != 0 ? b.p[i] : '?');
+    for (size_t i = 0; i < b.len; i++)
+        buf_u8(&clean, b.p[i] < 0x80 && b.p[i] != 0 ? b.p[i] : '?');
     return json_stringn(buf_cstr(&clean), clean.len);
 }
 
 static void set(json_t *o, const char *name, json_t *v)
 {
-    if (v != NULL && json_object_set_new(o, name, v) != 0) return; /* memory: the row lacks a value */
+    if (v != NULL && json_object_set_new(o, name, v) != 0)
+        return; /* memory: the row lacks a value */
 }
 
 static void set_time(json_t *o, time_t t, int64_t us)
@@ -38,11 +40,14 @@ static void set_time(json_t *o, time_t t, int64_t us)
 static struct bytes word(struct bytes *rest)
 {
     size_t i = 0, from;
-    while (i < rest->len && rest->p[i] == ' ') i++;
+    while (i < rest->len && rest->p[i] == ' ')
+        i++;
     from = i;
-    while (i < rest->len && rest->p[i] != ' ') i++;
+    while (i < rest->len && rest->p[i] != ' ')
+        i++;
     struct bytes w = bytes_of(rest->p + from, i - from);
-    while (i < rest->len && rest->p[i] == ' ') i++;
+    while (i < rest->len && rest->p[i] == ' ')
+        i++;
     *rest = bytes_of(rest->p + i, rest->len - i);
     return w;
 }
@@ -54,9 +59,16 @@ static bool local_time(struct bytes b, time_t *out)
     int year, month, day, hour, minute, second;
     if (b.len < 19) return false;
     snprintf(s, sizeof s, "%.*s", (int)(b.len < 31 ? b.len : 31), (const char *)b.p);
-    if (sscanf(s, "%4d-%2d-%2d%*[ T]%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) != 6) return false;
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour,
-                    .tm_min = minute, .tm_sec = second, .tm_isdst = -1};
+    if (sscanf(s, "%4d-%2d-%2d%*[ T]%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) !=
+        6)
+        return false;
+    struct tm tm = {.tm_year = year - 1900,
+                    .tm_mon = month - 1,
+                    .tm_mday = day,
+                    .tm_hour = hour,
+                    .tm_min = minute,
+                    .tm_sec = second,
+                    .tm_isdst = -1};
     *out = mktime(&tm);
     return *out != (time_t)-1;
 }
@@ -68,16 +80,19 @@ static json_t *message_row(struct bytes line)
     return o;
 }
 
-static enum err text_line(struct logformat_state *s, struct bytes line, json_t **out, struct diag *d)
+static enum err text_line(struct logformat_state *s, struct bytes line, json_t **out,
+                          struct diag *d)
 {
     (void)s, (void)d;
     if (line.len != 0) *out = message_row(line);
     return OK;
 }
 
-/* --- dpkg.log: "2026-11-22 01:07:50 status installed libc6:amd64 2.36-9" ------------------------- */
+/* --- dpkg.log: "2026-11-22 01:07:50 status installed libc6:amd64 2.36-9" -------------------------
+ */
 
-static enum err dpkg_line(struct logformat_state *s, struct bytes line, json_t **out, struct diag *d)
+static enum err dpkg_line(struct logformat_state *s, struct bytes line, json_t **out,
+                          struct diag *d)
 {
     (void)s, (void)d;
     time_t t;
@@ -104,7 +119,8 @@ static enum err dpkg_line(struct logformat_state *s, struct bytes line, json_t *
     return OK;
 }
 
-/* --- apt history: stanzas of "Key: value" with blank lines between -------------------------------- */
+/* --- apt history: stanzas of "Key: value" with blank lines between
+ * -------------------------------- */
 
 static int64_t packages_in(struct bytes value)
 {
@@ -166,7 +182,8 @@ static enum err apt_line(struct logformat_state *s, struct bytes line, json_t **
     return OK;
 }
 
-/* --- syslog: RFC 3164 "Nov 22 01:07:50 host app[123]: text", or an ISO 8601 time in front ------------- */
+/* --- syslog: RFC 3164 "Nov 22 01:07:50 host app[123]: text", or an ISO 8601 time in front
+ * ------------- */
 
 static bool bsd_time(struct bytes line, time_t *out)
 {
@@ -183,8 +200,13 @@ static bool bsd_time(struct bytes line, time_t *out)
     localtime_r(&now, &tm);
     int year = tm.tm_year;
     for (int back = 0; back < 2; back++) {
-        tm = (struct tm){.tm_year = year - back, .tm_mon = (int)(at - months) / 3, .tm_mday = day, .tm_hour = hour,
-                         .tm_min = minute, .tm_sec = second, .tm_isdst = -1};
+        tm = (struct tm){.tm_year = year - back,
+                         .tm_mon = (int)(at - months) / 3,
+                         .tm_mday = day,
+                         .tm_hour = hour,
+                         .tm_min = minute,
+                         .tm_sec = second,
+                         .tm_isdst = -1};
         *out = mktime(&tm);
         if (*out <= now + 86400) return true; /* a clock may be a little ahead; a year may not */
     }
@@ -202,7 +224,8 @@ static bool iso_time(struct bytes line, time_t *out, int64_t *us, size_t *len)
     *us = 0;
     if (*p == '.') {
         int64_t scale = 100000;
-        for (p++; *p >= '0' && *p <= '9'; p++, scale /= 10) *us += (*p - '0') * scale;
+        for (p++; *p >= '0' && *p <= '9'; p++, scale /= 10)
+            *us += (*p - '0') * scale;
     }
     int hours = 0, minutes = 0;
     char sign = *p;
@@ -219,7 +242,8 @@ static bool iso_time(struct bytes line, time_t *out, int64_t *us, size_t *len)
     return true;
 }
 
-static enum err syslog_line(struct logformat_state *s, struct bytes line, json_t **out, struct diag *d)
+static enum err syslog_line(struct logformat_state *s, struct bytes line, json_t **out,
+                            struct diag *d)
 {
     (void)s, (void)d;
     if (line.len == 0) return OK;
@@ -246,20 +270,22 @@ static enum err syslog_line(struct logformat_state *s, struct bytes line, json_t
     return OK;
 }
 
-/* --- journalctl -o json ------------------------------------------------------------------------------- */
+/* --- journalctl -o json
+ * ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *field, *column;
     bool number;
 } journal_fields[] = {
-    {"MESSAGE", "Message", false},          {"PRIORITY", "SeverityLevel", true},
-    {"_HOSTNAME", "HostName", false},       {"SYSLOG_IDENTIFIER", "ProcessName", false},
-    {"_PID", "ProcessID", true},            {"_SYSTEMD_UNIT", "Unit", false},
-    {"SYSLOG_FACILITY", "Facility", true},  {"_TRANSPORT", "Transport", false},
-    {"_BOOT_ID", "BootId", false},          {"_UID", "UserId", true},
+    {"MESSAGE", "Message", false},         {"PRIORITY", "SeverityLevel", true},
+    {"_HOSTNAME", "HostName", false},      {"SYSLOG_IDENTIFIER", "ProcessName", false},
+    {"_PID", "ProcessID", true},           {"_SYSTEMD_UNIT", "Unit", false},
+    {"SYSLOG_FACILITY", "Facility", true}, {"_TRANSPORT", "Transport", false},
+    {"_BOOT_ID", "BootId", false},         {"_UID", "UserId", true},
 };
 
-static enum err journal_line(struct logformat_state *s, struct bytes line, json_t **out, struct diag *d)
+static enum err journal_line(struct logformat_state *s, struct bytes line, json_t **out,
+                             struct diag *d)
 {
     (void)s;
     if (line.len == 0) return OK;
@@ -278,7 +304,7 @@ static enum err journal_line(struct logformat_state *s, struct bytes line, json_
 }
 
 static const struct logformat formats[] = {
-    {"dpkg", dpkg_line, NULL},     {"apt", apt_line, apt_end}, {"syslog", syslog_line, NULL},
+    {"dpkg", dpkg_line, NULL},       {"apt", apt_line, apt_end}, {"syslog", syslog_line, NULL},
     {"journal", journal_line, NULL}, {"text", text_line, NULL},
 };
 
@@ -295,7 +321,9 @@ const char *logformat_guess(struct bytes first_line)
     time_t t;
     int64_t us;
     size_t len;
-    if (first_line.len == 0 || (first_line.len > 11 && memcmp(first_line.p, "Start-Date:", 11) == 0)) return "apt";
+    if (first_line.len == 0 ||
+        (first_line.len > 11 && memcmp(first_line.p, "Start-Date:", 11) == 0))
+        return "apt";
     if (iso_time(first_line, &t, &us, &len) || bsd_time(first_line, &t)) return "syslog";
     if (local_time(first_line, &t)) return "dpkg";
     return "text";

@@ -2,15 +2,15 @@
 /*
  * cli/logformat.h - the line formats of a Debian machine's own logs, parsed into columns
  *
- * Local times (dpkg.log, apt history, syslog) are turned to UTC with the machine's time zone; a syslog time has no year: the
- * one that puts it last before now.
+ * Local times (dpkg.log, apt history, syslog) are turned to UTC with the machine's time zone; a
+ * syslog time has no year: the one that puts it last before now.
  */
 #pragma once
 
 #include "json/json.h"
 
 struct logformat_state { /* of one file */
-    json_t *pending; /* apt: the stanza that is being read */
+    json_t *pending;     /* apt: the stanza that is being read */
 };
 
 struct logformat {

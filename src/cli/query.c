@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static enum err print_result(const json_t *table, const json_t *render, const char *format, struct diag *d)
+static enum err print_result(const json_t *table, const json_t *render, const char *format,
+                             struct diag *d)
 {
-    const struct table_style style = {.cell_max = isatty(STDOUT_FILENO) ? 60 : 0, .colour = colour_wanted(stdout)};
+    const struct table_style style = {.cell_max = isatty(STDOUT_FILENO) ? 60 : 0,
+                                      .colour = colour_wanted(stdout)};
     if (str_eq(format, "csv")) {
         table_print_csv(stdout, table);
     } else if (str_eq(format, "jsonl")) {
@@ -22,7 +24,8 @@ static enum err print_result(const json_t *table, const json_t *render, const ch
         puts(buf_cstr(&text));
     } else {
         table_print(stdout, table, &style);
-        if (str_eq(json_get_str(render, "visualization"), "timechart")) chart_print(stdout, table, &style);
+        if (str_eq(json_get_str(render, "visualization"), "timechart"))
+            chart_print(stdout, table, &style);
     }
     return OK;
 }
@@ -31,11 +34,13 @@ static enum err read_stdin(struct buf *out, struct diag *d)
 {
     char chunk[4096];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0) buf_bytes(out, bytes_of(chunk, n));
+    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0)
+        buf_bytes(out, bytes_of(chunk, n));
     return buf_check(out, d);
 }
 
-static enum err run(const char *data, const char *workspace, const char *kql, const char *format, struct diag *d)
+static enum err run(const char *data, const char *workspace, const char *kql, const char *format,
+                    struct diag *d)
 {
     CLEANUP(session_close) struct session *s = NULL;
     TRY(session_open(&s, data, d));
@@ -55,23 +60,42 @@ int cli_query(int argc, char **argv, struct diag *d)
 {
     const char *data = NULL, *workspace = NULL, *format = "table", *kql = NULL;
     const struct opt opts[] = {
-        {.name = "data", .value = "DIR", .help = "data directory of the running server", .text = &data},
-        {.name = "workspace", .letter = 'w', .value = "NAME|GUID", .help = "workspace to query", .text = &workspace},
-        {.name = "output", .letter = 'o', .value = "FORMAT", .help = "table, json, csv or jsonl (table)", .text = &format},
+        {.name = "data",
+         .value = "DIR",
+         .help = "data directory of the running server",
+         .text = &data},
+        {.name = "workspace",
+         .letter = 'w',
+         .value = "NAME|GUID",
+         .help = "workspace to query",
+         .text = &workspace},
+        {.name = "output",
+         .letter = 'o',
+         .value = "FORMAT",
+         .help = "table, json, csv or jsonl (table)",
+         .text = &format},
     };
-    const struct opt_command c = {.usage = "keystead query --data DIR --workspace NAME|GUID [-o FORMAT] 'KQL'|-",
-                                  .about = "Runs one KQL query and prints its result. '-' reads the query from standard input.",
-                                  .opts = opts, .n_opts = 3, .args = &kql, .args_min = 1, .args_max = 1};
+    const struct opt_command c = {
+        .usage = "keystead query --data DIR --workspace NAME|GUID [-o FORMAT] 'KQL'|-",
+        .about =
+            "Runs one KQL query and prints its result. '-' reads the query from standard input.",
+        .opts = opts,
+        .n_opts = 3,
+        .args = &kql,
+        .args_min = 1,
+        .args_max = 1};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
     if (helped) return EXIT_OK;
     static const char *const formats[] = {"table", "json", "csv", "jsonl"};
     bool known = false;
-    for (size_t i = 0; i < 4; i++) known = known || str_eq(format, formats[i]);
+    for (size_t i = 0; i < 4; i++)
+        known = known || str_eq(format, formats[i]);
     if (data == NULL || workspace == NULL || !known) {
-        (void)FAIL(d, ERR_INVALID, known ? "--data DIR and --workspace NAME are needed"
-                                         : "-o takes table, json, csv or jsonl");
+        (void)FAIL(d, ERR_INVALID,
+                   known ? "--data DIR and --workspace NAME are needed"
+                         : "-o takes table, json, csv or jsonl");
         return EXIT_USAGE;
     }
     return exit_of(run(data, workspace, kql, format, d));

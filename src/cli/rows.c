@@ -38,10 +38,12 @@ static enum err parse_array(struct bytes input, struct log_rows *r, struct diag 
     CLEANUP_JSON json_t *j = NULL;
     TRY(json_read(input, &j, d));
     if (json_is_object(j)) return add_object(r, j, 1, d);
-    if (!json_is_array(j)) return FAIL(d, ERR_INVALID, "the JSON is neither an array of rows nor a row");
+    if (!json_is_array(j))
+        return FAIL(d, ERR_INVALID, "the JSON is neither an array of rows nor a row");
     size_t i;
     json_t *o;
-    json_array_foreach(j, i, o) TRY(add_object(r, o, i + 1, d));
+    json_array_foreach (j, i, o)
+        TRY(add_object(r, o, i + 1, d));
     return OK;
 }
 
@@ -69,7 +71,8 @@ static void parse_ndjson(struct bytes input, struct log_rows *r)
     }
 }
 
-static enum err parse_lines(struct bytes input, const struct logformat *f, struct log_rows *r, struct diag *d)
+static enum err parse_lines(struct bytes input, const struct logformat *f, struct log_rows *r,
+                            struct diag *d)
 {
     struct rd in = rd_from(input);
     struct bytes line;
@@ -86,7 +89,8 @@ static enum err parse_lines(struct bytes input, const struct logformat *f, struc
 static const char *guess(struct bytes input)
 {
     size_t i = 0;
-    while (i < input.len && strchr(" \t\r\n", input.p[i]) != NULL) i++;
+    while (i < input.len && strchr(" \t\r\n", input.p[i]) != NULL)
+        i++;
     struct bytes rest = bytes_of(input.p + i, input.len - i);
     if (rest.len == 0) return "ndjson";
     if (rest.p[0] == '[') return "json";
@@ -101,7 +105,8 @@ static const char *guess(struct bytes input)
     return logformat_guess(line);
 }
 
-enum err log_rows_parse(struct bytes input, const char *format, struct log_rows *out, struct diag *d)
+enum err log_rows_parse(struct bytes input, const char *format, struct log_rows *out,
+                        struct diag *d)
 {
     CLEANUP_LOG_ROWS struct log_rows r = {0};
     buf_u64(&r.starts, 0);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli/send.c - batches over several connections, each tried until it is acknowledged or patience ends
+ * cli/send.c - batches over several connections, each tried until it is acknowledged or patience
+ * ends
  *
- * A batch has a name of its own (x-ms-client-request-id): the server keeps it once, however often it is sent.
+ * A batch has a name of its own (x-ms-client-request-id): the server keeps it once, however often
+ * it is sent.
  */
 #include "cli/send.h"
 
@@ -17,11 +19,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BATCH_MAX       ((size_t)900 << 10) /* bytes: the API takes 1 MB per call */
-#define API_TABLES      "2022-10-01"
-#define API_INGEST      "2023-01-01"
-#define RETRY_PAUSE_US  (500 * 1000)
-#define BAR_WIDTH       40
+#define BATCH_MAX      ((size_t)900 << 10) /* bytes: the API takes 1 MB per call */
+#define API_TABLES     "2022-10-01"
+#define API_INGEST     "2023-01-01"
+#define RETRY_PAUSE_US (500 * 1000)
+#define BAR_WIDTH      40
 
 struct sending {
     struct session *session;
@@ -63,22 +65,28 @@ static void draw(struct sending *s)
     bool last = s->result.acknowledged == s->result.rows;
     if (!last && now - s->drawn_us < 100000) return;
     s->drawn_us = now;
-    int full = s->result.rows != 0 ? (int)(s->result.acknowledged * BAR_WIDTH / s->result.rows) : BAR_WIDTH;
+    int full = s->result.rows != 0 ? (int)(s->result.acknowledged * BAR_WIDTH / s->result.rows)
+                                   : BAR_WIDTH;
     char bar[BAR_WIDTH + 1];
-    for (int i = 0; i < BAR_WIDTH; i++) bar[i] = i < full ? '=' : ' ';
+    for (int i = 0; i < BAR_WIDTH; i++)
+        bar[i] = i < full ? '=' : ' ';
     bar[BAR_WIDTH] = 0;
-    fprintf(stderr, "\r%s [%s] %" PRIu64 "/%" PRIu64 "%s", s->o->progress, bar, s->result.acknowledged,
-            s->result.rows, last ? "\r\033[K" : "");
+    fprintf(stderr, "\r%s [%s] %" PRIu64 "/%" PRIu64 "%s", s->o->progress, bar,
+            s->result.acknowledged, s->result.rows, last ? "\r\033[K" : "");
 }
 
 /* One try. *again: the server said "later", or nothing. */
-static enum err try_once(struct sending *s, struct bytes body, const char *name, size_t n, bool *again,
-                         struct diag *d)
+static enum err try_once(struct sending *s, struct bytes body, const char *name, size_t n,
+                         bool *again, struct diag *d)
 {
     CLEANUP_FREE char *id = str_fmt("x-ms-client-request-id: %s", name);
     const char *const headers[] = {id, NULL};
-    const struct session_call call = {.method = "POST", .resource = RESOURCE_INGEST, .url = s->url,
-                                      .body = body, .headers = headers, .timeout_ms = 60000};
+    const struct session_call call = {.method = "POST",
+                                      .resource = RESOURCE_INGEST,
+                                      .url = s->url,
+                                      .body = body,
+                                      .headers = headers,
+                                      .timeout_ms = 60000};
     CLEANUP_ANSWER struct http_answer a = {0};
     *again = true;
     TRY(session_do(s->session, &call, &a, d));
@@ -136,14 +144,18 @@ static char *ingest_url(const struct workspace *w, const char *table)
         if (*p != '-') plain[n++] = *p;
     }
     plain[n] = 0;
-    return str_fmt("/dataCollectionRules/dcr-%s/streams/Custom-%s?api-version=" API_INGEST, plain, table);
+    return str_fmt("/dataCollectionRules/dcr-%s/streams/Custom-%s?api-version=" API_INGEST, plain,
+                   table);
 }
 
 enum err send_rows(struct session *session, const struct log_rows *r, const struct send_options *o,
                    struct send_result *out, struct diag *d)
 {
     unsigned connections = o->connections != 0 ? o->connections : 4;
-    struct sending s = {.session = session, .rows = r, .o = o, .lock = PTHREAD_MUTEX_INITIALIZER,
+    struct sending s = {.session = session,
+                        .rows = r,
+                        .o = o,
+                        .lock = PTHREAD_MUTEX_INITIALIZER,
                         .result = {.rows = log_rows_count(r)}};
     s.url = ingest_url(o->workspace, o->table);
     struct pool *pool = NULL;
@@ -158,8 +170,9 @@ enum err send_rows(struct session *session, const struct log_rows *r, const stru
     return e;
 }
 
-enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table, const struct log_rows *r,
-                           uint32_t retention_days, bool *created, struct diag *d)
+enum err send_ensure_table(struct session *s, const struct workspace *w, const char *table,
+                           const struct log_rows *r, uint32_t retention_days, bool *created,
+                           struct diag *d)
 {
     CLEANUP_FREE char *url = str_fmt("%s/tables/%s?api-version=" API_TABLES, w->arm_id, table);
     const struct session_call get = {.method = "GET", .resource = RESOURCE_ARM, .url = url};
@@ -174,9 +187,11 @@ enum err send_ensure_table(struct session *s, const struct workspace *w, const c
     CLEANUP_JSON json_t *body =
         json_pack("{s:{s:{s:s, s:O}}}", "properties", "schema", "name", table, "columns", columns);
     if (retention_days != 0) {
-        TRY(json_put(json_get(body, "properties"), "retentionInDays", json_integer(retention_days), d));
+        TRY(json_put(json_get(body, "properties"), "retentionInDays", json_integer(retention_days),
+                     d));
     }
-    const struct session_call put = {.method = "PUT", .resource = RESOURCE_ARM, .url = url, .json = body};
+    const struct session_call put = {
+        .method = "PUT", .resource = RESOURCE_ARM, .url = url, .json = body};
     CLEANUP_ANSWER struct http_answer a = {0};
     TRY(session_do(s, &put, &a, d));
     return session_follow(s, &a, 60, d);

@@ -48,7 +48,8 @@ static void token_free(struct token *t)
 void session_close(struct session *s)
 {
     if (s == NULL) return;
-    MAP_EACH(&s->tokens, e) token_free(e->value);
+    MAP_EACH (&s->tokens, e)
+        token_free(e->value);
     map_release(&s->tokens);
     http_client_free(s->http);
     pthread_mutex_destroy(&s->lock);
@@ -61,9 +62,11 @@ const struct credentials *session_credentials(const struct session *s)
     return &s->credentials;
 }
 
-/* --- tokens ------------------------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------------------------------
+ */
 
-static enum err fetch_token(struct session *s, const char *resource, struct token **out, struct diag *d)
+static enum err fetch_token(struct session *s, const char *resource, struct token **out,
+                            struct diag *d)
 {
     const struct credentials *c = &s->credentials;
     CLEANUP_BUF struct buf form = {0};
@@ -74,7 +77,9 @@ static enum err fetch_token(struct session *s, const char *resource, struct toke
     buf_str(&form, "%2F.default");
     TRY(buf_check(&form, d));
     CLEANUP_FREE char *url = str_fmt("%s/%s/oauth2/v2.0/token", c->endpoint, c->tenant_id);
-    const struct http_call call = {.method = "POST", .url = url, .body = buf_view(&form),
+    const struct http_call call = {.method = "POST",
+                                   .url = url,
+                                   .body = buf_view(&form),
                                    .content_type = "application/x-www-form-urlencoded"};
     CLEANUP_ANSWER struct http_answer a = {0};
     TRY(http_do(s->http, &call, &a, d));
@@ -115,7 +120,8 @@ enum err session_token(struct session *s, const char *resource, struct buf *out,
     return buf_check(out, d);
 }
 
-/* --- calls --------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------
+ */
 
 enum err session_do(struct session *s, const struct session_call *c, struct http_answer *answer,
                     struct diag *d)
@@ -162,7 +168,8 @@ enum err session_failure(struct http_answer *a, struct diag *d)
     const char *code = json_get_str(inner, "code"), *text = json_get_str(inner, "message");
     if (text == NULL) text = json_get_str(outer, "message");
     return FAIL_TAG(d, class_of(a->status), code != NULL ? code : "", "%d %s: %s", a->status,
-                    code != NULL ? code : "error", text != NULL ? text : "the server gave no reason");
+                    code != NULL ? code : "error",
+                    text != NULL ? text : "the server gave no reason");
 }
 
 enum err session_json(struct session *s, const struct session_call *c, int *status, json_t **out,
@@ -180,31 +187,36 @@ enum err session_json(struct session *s, const struct session_call *c, int *stat
 static bool workspace_matches(const json_t *w, const char *name_or_id)
 {
     return str_eq_nocase(json_get_str(w, "name"), name_or_id) ||
-           str_eq_nocase(json_string_value(json_at(w, "properties", "customerId", NULL)), name_or_id);
+           str_eq_nocase(json_string_value(json_at(w, "properties", "customerId", NULL)),
+                         name_or_id);
 }
 
 enum err session_workspace(struct session *s, const char *name_or_id, struct workspace *out,
                            struct diag *d)
 {
-    CLEANUP_FREE char *url = str_fmt("/subscriptions/%s/providers/Microsoft.OperationalInsights/workspaces"
-                                     "?api-version=" API_WORKSPACES, s->credentials.subscription_id);
+    CLEANUP_FREE char *url =
+        str_fmt("/subscriptions/%s/providers/Microsoft.OperationalInsights/workspaces"
+                "?api-version=" API_WORKSPACES,
+                s->credentials.subscription_id);
     const struct session_call call = {.method = "GET", .resource = RESOURCE_ARM, .url = url};
     CLEANUP_JSON json_t *list = NULL;
     TRY(session_json(s, &call, NULL, &list, d));
     struct workspace found = {0};
     size_t i;
     json_t *w;
-    json_array_foreach(json_get(list, "value"), i, w) {
+    json_array_foreach (json_get(list, "value"), i, w) {
         if (!workspace_matches(w, name_or_id)) continue;
         if (found.id[0] != 0) {
-            return FAIL(d, ERR_CONFLICT, "more than one workspace is named %s: use its id", name_or_id);
+            return FAIL(d, ERR_CONFLICT, "more than one workspace is named %s: use its id",
+                        name_or_id);
         }
         const char *id = json_string_value(json_at(w, "properties", "customerId", NULL));
         const char *arm = json_get_str(w, "id");
         snprintf(found.id, sizeof found.id, "%s", id != NULL ? id : "");
         snprintf(found.arm_id, sizeof found.arm_id, "%s", arm != NULL ? arm : "");
     }
-    if (found.id[0] == 0) return FAIL(d, ERR_NOT_FOUND, "there is no workspace named %s", name_or_id);
+    if (found.id[0] == 0)
+        return FAIL(d, ERR_NOT_FOUND, "there is no workspace named %s", name_or_id);
     *out = found;
     return OK;
 }
@@ -221,11 +233,12 @@ static enum err poll_once(struct session *s, const char *url, bool *done, struct
     if (!str_eq_nocase(status, "Failed") && !str_eq_nocase(status, "Canceled")) return OK;
     const char *code = json_string_value(json_at(j, "error", "code", NULL));
     const char *text = json_string_value(json_at(j, "error", "message", NULL));
-    return FAIL(d, ERR_INVALID, "the operation ended as %s: %s: %s", status, code != NULL ? code : "",
-                text != NULL ? text : "");
+    return FAIL(d, ERR_INVALID, "the operation ended as %s: %s: %s", status,
+                code != NULL ? code : "", text != NULL ? text : "");
 }
 
-enum err session_follow(struct session *s, struct http_answer *first, uint64_t timeout_s, struct diag *d)
+enum err session_follow(struct session *s, struct http_answer *first, uint64_t timeout_s,
+                        struct diag *d)
 {
     if (first->status >= 400) return session_failure(first, d);
     const char *header = http_answer_header(first, "azure-asyncoperation");
@@ -251,8 +264,12 @@ enum err session_query(struct session *s, const char *workspace_id, const char *
     CLEANUP_JSON json_t *body = json_pack("{s:s}", "query", kql);
     if (body == NULL) return FAIL(d, ERR_INVALID, "the query is not valid UTF-8");
     static const char *const headers[] = {"Prefer: include-render=true,wait=600", NULL};
-    const struct session_call call = {.method = "POST", .resource = RESOURCE_QUERY, .url = url, .json = body,
-                                      .headers = headers, .timeout_ms = 600000};
+    const struct session_call call = {.method = "POST",
+                                      .resource = RESOURCE_QUERY,
+                                      .url = url,
+                                      .json = body,
+                                      .headers = headers,
+                                      .timeout_ms = 600000};
     CLEANUP_JSON json_t *answer = NULL;
     TRY(session_json(s, &call, NULL, &answer, d));
     json_t *table = json_array_get(json_get(answer, "tables"), 0);

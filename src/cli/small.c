@@ -11,9 +11,10 @@
 #define KEYSTEAD_VERSION "unknown"
 #endif
 
-/* Parses a command that needs --data and perhaps one option more. False: *code is the exit status. */
-static bool parse(int argc, char **argv, const char *usage, const char *about, const struct opt *opts,
-                  uint32_t n_opts, int *code, struct diag *d)
+/* Parses a command that needs --data and perhaps one option more. False: *code is the exit status.
+ */
+static bool parse(int argc, char **argv, const char *usage, const char *about,
+                  const struct opt *opts, uint32_t n_opts, int *code, struct diag *d)
 {
     const struct opt_command c = {.usage = usage, .about = about, .opts = opts, .n_opts = n_opts};
     uint32_t n;
@@ -45,11 +46,19 @@ int cli_token(int argc, char **argv, struct diag *d)
 {
     const char *data = NULL, *resource = NULL;
     const struct opt opts[] = {
-        {.name = "data", .value = "DIR", .help = "data directory of the running server", .text = &data},
-        {.name = "resource", .value = "URI", .help = "what the token is for, e.g. " RESOURCE_ARM, .text = &resource},
+        {.name = "data",
+         .value = "DIR",
+         .help = "data directory of the running server",
+         .text = &data},
+        {.name = "resource",
+         .value = "URI",
+         .help = "what the token is for, e.g. " RESOURCE_ARM,
+         .text = &resource},
     };
     int code;
-    if (!parse(argc, argv, "keystead token --data DIR --resource URI", "Prints a bearer token of the owner.", opts, 2, &code, d)) return code;
+    if (!parse(argc, argv, "keystead token --data DIR --resource URI",
+               "Prints a bearer token of the owner.", opts, 2, &code, d))
+        return code;
     return exit_of(token(data, resource, d));
 }
 
@@ -62,7 +71,9 @@ static enum err hosts(const char *data, struct diag *d)
     snprintf(suffix, sizeof suffix, "%s", c.vault_suffix);
     char *colon = strchr(suffix, ':');
     if (colon != NULL) *colon = 0;
-    printf("# lines for /etc/hosts: one per vault, since most resolvers do not know names under %s\n", suffix);
+    printf(
+        "# lines for /etc/hosts: one per vault, since most resolvers do not know names under %s\n",
+        suffix);
     printf("127.0.0.1 %s keystead-platform.%s demo-kv.%s\n", suffix, suffix, suffix);
     return OK;
 }
@@ -70,16 +81,20 @@ static enum err hosts(const char *data, struct diag *d)
 int cli_hosts(int argc, char **argv, struct diag *d)
 {
     const char *data = NULL;
-    const struct opt opts[] = {{.name = "data", .value = "DIR", .help = "data directory", .text = &data}};
+    const struct opt opts[] = {
+        {.name = "data", .value = "DIR", .help = "data directory", .text = &data}};
     int code;
-    if (!parse(argc, argv, "keystead hosts --data DIR", "Prints lines for /etc/hosts.", opts, 1, &code, d)) return code;
+    if (!parse(argc, argv, "keystead hosts --data DIR", "Prints lines for /etc/hosts.", opts, 1,
+               &code, d))
+        return code;
     return exit_of(hosts(data, d));
 }
 
 int cli_version(int argc, char **argv, struct diag *d)
 {
     int code;
-    if (!parse(argc, argv, "keystead version", "Prints version and compiler.", NULL, 0, &code, d)) return code;
+    if (!parse(argc, argv, "keystead version", "Prints version and compiler.", NULL, 0, &code, d))
+        return code;
     printf("keystead %s (%s)\n", KEYSTEAD_VERSION, __VERSION__);
     return EXIT_OK;
 }

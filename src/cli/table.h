@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli/table.h - a result table for people: aligned columns, numbers to the right; and a bar chart over time
+ * cli/table.h - a result table for people: aligned columns, numbers to the right; and a bar chart
+ * over time
  */
 #pragma once
 

@@ -56,11 +56,12 @@ void walk_add_word(struct walk *w, struct bytes word)
     memcpy(w->words[w->n_words++], word.p, word.len);
 }
 
-static enum err call(struct walk *w, const char *resource, const char *method, const char *url, json_t *body,
-                     json_t **out, struct diag *d)
+static enum err call(struct walk *w, const char *resource, const char *method, const char *url,
+                     json_t *body, json_t **out, struct diag *d)
 {
     CLEANUP_JSON json_t *taken = body;
-    const struct session_call c = {.method = method, .resource = resource, .url = url, .json = taken};
+    const struct session_call c = {
+        .method = method, .resource = resource, .url = url, .json = taken};
     CLEANUP_ANSWER struct http_answer a = {0};
     TRY(session_do(w->s, &c, &a, d));
     TRY(session_follow(w->s, &a, 120, d));
@@ -69,16 +70,17 @@ static enum err call(struct walk *w, const char *resource, const char *method, c
     return a.body.len != 0 ? json_read(buf_view(&a.body), out, d) : OK;
 }
 
-enum err walk_arm(struct walk *w, const char *method, const char *path, const char *api_version, json_t *body,
-                  json_t **out, struct diag *d)
+enum err walk_arm(struct walk *w, const char *method, const char *path, const char *api_version,
+                  json_t *body, json_t **out, struct diag *d)
 {
-    CLEANUP_FREE char *url = str_fmt("/subscriptions/%s/resourceGroups/" WALK_GROUP "%s?api-version=%s",
-                                     session_credentials(w->s)->subscription_id, path, api_version);
+    CLEANUP_FREE char *url =
+        str_fmt("/subscriptions/%s/resourceGroups/" WALK_GROUP "%s?api-version=%s",
+                session_credentials(w->s)->subscription_id, path, api_version);
     return call(w, RESOURCE_ARM, method, url, body, out, d);
 }
 
-enum err walk_vault(struct walk *w, const char *method, const char *path, json_t *body, json_t **out,
-                    struct diag *d)
+enum err walk_vault(struct walk *w, const char *method, const char *path, json_t *body,
+                    json_t **out, struct diag *d)
 {
     CLEANUP_FREE char *url = str_fmt("https://" WALK_VAULT ".%s%s?api-version=7.4",
                                      session_credentials(w->s)->vault_suffix, path);
@@ -89,19 +91,26 @@ static void where_to_go(struct walk *w)
 {
     const struct credentials *c = session_credentials(w->s);
     walk_step(w, "8. The server is yours");
-    printf("   address     %s   (vaults: https://NAME.%s; certificate authority: %s)\n", c->endpoint, c->vault_suffix,
-           c->ca_file);
+    printf("   address     %s   (vaults: https://NAME.%s; certificate authority: %s)\n",
+           c->endpoint, c->vault_suffix, c->ca_file);
     printf("   a token     build/keystead token --data %s --resource %s\n", w->data, RESOURCE_ARM);
-    printf("   a query     build/keystead query --data %s --workspace " WALK_WORKSPACE " '" WALK_TABLE " | count'\n", w->data);
+    printf("   a query     build/keystead query --data %s --workspace " WALK_WORKSPACE
+           " '" WALK_TABLE " | count'\n",
+           w->data);
     printf("   az CLI      export REQUESTS_CA_BUNDLE=%s\n", c->ca_file);
-    printf("               az cloud register -n keystead --endpoint-active-directory %s/adfs \\\n", c->endpoint);
-    printf("                  --endpoint-resource-manager %s/ --endpoint-active-directory-resource-id %s/ \\\n", c->endpoint,
+    printf("               az cloud register -n keystead --endpoint-active-directory %s/adfs \\\n",
            c->endpoint);
-    printf("                  --endpoint-management %s/ --suffix-keyvault-dns .%s\n", c->endpoint, c->vault_suffix);
+    printf("                  --endpoint-resource-manager %s/ "
+           "--endpoint-active-directory-resource-id %s/ \\\n",
+           c->endpoint, c->endpoint);
+    printf("                  --endpoint-management %s/ --suffix-keyvault-dns .%s\n", c->endpoint,
+           c->vault_suffix);
     printf("               az cloud set -n keystead\n");
-    printf("               az login --service-principal --tenant adfs -u %s -p \"$(jq -r .clientSecret %s/credentials.json)\"\n",
+    printf("               az login --service-principal --tenant adfs -u %s -p \"$(jq -r "
+           ".clientSecret %s/credentials.json)\"\n",
            c->client_id, w->data);
-    printf("               az monitor log-analytics cluster show -g " WALK_GROUP " -n " WALK_CLUSTER "\n");
+    printf("               az monitor log-analytics cluster show -g " WALK_GROUP " -n " WALK_CLUSTER
+           "\n");
 }
 
 static enum err run(struct walk *w, struct diag *d)
@@ -123,11 +132,18 @@ static enum err run(struct walk *w, struct diag *d)
 int cli_walk(int argc, char **argv, struct diag *d)
 {
     struct walk w = {.colour = colour_wanted(stdout)};
-    const struct opt opts[] = {{.name = "data", .value = "DIR", .help = "data directory of the running server", .text = &w.data}};
-    const struct opt_command c = {.usage = "keystead walk --data DIR",
-                                  .about = "Shows the main job on a running server: a key of your own, this machine's logs under it, queries,\n"
-                                           "the proof that nothing is readable on the disk, revocation, rotation, verification.",
-                                  .opts = opts, .n_opts = 1};
+    const struct opt opts[] = {{.name = "data",
+                                .value = "DIR",
+                                .help = "data directory of the running server",
+                                .text = &w.data}};
+    const struct opt_command c = {
+        .usage = "keystead walk --data DIR",
+        .about =
+            "Shows the main job on a running server: a key of your own, this machine's logs under "
+            "it, queries,\n"
+            "the proof that nothing is readable on the disk, revocation, rotation, verification.",
+        .opts = opts,
+        .n_opts = 1};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;

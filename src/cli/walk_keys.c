@@ -17,7 +17,8 @@
 static enum err set_enabled(struct walk *w, bool enabled, struct diag *d)
 {
     CLEANUP_FREE char *path = str_fmt("/keys/" WALK_KEY "/%s", w->key_version);
-    return walk_vault(w, "PATCH", path, json_pack("{s:{s:b}}", "attributes", "enabled", enabled), NULL, d);
+    return walk_vault(w, "PATCH", path, json_pack("{s:{s:b}}", "attributes", "enabled", enabled),
+                      NULL, d);
 }
 
 static enum err count_rows(struct walk *w, int64_t *out, struct diag *d)
@@ -29,7 +30,8 @@ static enum err count_rows(struct walk *w, int64_t *out, struct diag *d)
 }
 
 /* Asks until the answer is the one wanted: refused for the key, or rows. */
-static enum err wait_for(struct walk *w, bool refused, int64_t *rows, char *said, size_t said_size, struct diag *d)
+static enum err wait_for(struct walk *w, bool refused, int64_t *rows, char *said, size_t said_size,
+                         struct diag *d)
 {
     int64_t until = time_mono_us() + PATIENCE_US;
     for (;;) {
@@ -41,8 +43,8 @@ static enum err wait_for(struct walk *w, bool refused, int64_t *rows, char *said
         }
         if (!refused && e == OK) return OK;
         if (time_mono_us() > until) {
-            return FAIL(d, ERR_UNAVAILABLE, "nothing changed within %lld s; last: %s", PATIENCE_US / US_PER_S,
-                        e != OK ? why.text : "rows");
+            return FAIL(d, ERR_UNAVAILABLE, "nothing changed within %lld s; last: %s",
+                        PATIENCE_US / US_PER_S, e != OK ? why.text : "rows");
         }
         time_sleep_us(PAUSE_US);
     }
@@ -52,7 +54,8 @@ static enum err send_some(struct walk *w, uint64_t n, struct send_result *out, s
 {
     CLEANUP_BUF struct buf text = {0};
     CLEANUP_LOG_ROWS struct log_rows r = {0};
-    const struct gen_options g = {.rows = n, .seed = rand_u64(), .start_us = time_now_us(), .span_us = US_PER_S};
+    const struct gen_options g = {
+        .rows = n, .seed = rand_u64(), .start_us = time_now_us(), .span_us = US_PER_S};
     gen_rows(&g, &text);
     TRY(buf_check(&text, d));
     TRY(log_rows_parse(buf_view(&text), "ndjson", &r, d));
@@ -72,7 +75,9 @@ enum err walk_revocation(struct walk *w, struct diag *d)
     walk_note(w, "the server says: %s", said);
     struct send_result sent = {0};
     TRY(send_some(w, 1000, &sent, d));
-    walk_done(w, "%" PRIu64 " rows sent meanwhile: %" PRIu64 " acknowledged as in the original, %" PRIu64 " dropped and counted",
+    walk_done(w,
+              "%" PRIu64 " rows sent meanwhile: %" PRIu64
+              " acknowledged as in the original, %" PRIu64 " dropped and counted",
               sent.rows, sent.acknowledged, sent.dropped);
     if (sent.dropped != sent.rows) return FAIL(d, ERR_CORRUPT, "rows were kept without a key");
     w->step_us = time_mono_us();
@@ -80,7 +85,9 @@ enum err walk_revocation(struct walk *w, struct diag *d)
     TRY(wait_for(w, false, &after, said, sizeof said, d));
     walk_done(w, "key enabled again; everything works by itself");
     walk_note(w, "%" PRId64 " rows before, %" PRId64 " after", before, after);
-    return before == after ? OK : FAIL(d, ERR_CORRUPT, "%" PRId64 " rows before, %" PRId64 " after", before, after);
+    return before == after
+               ? OK
+               : FAIL(d, ERR_CORRUPT, "%" PRId64 " rows before, %" PRId64 " after", before, after);
 }
 
 /* Bytes in data files (segments) that existed before and changed. */
@@ -106,15 +113,17 @@ static enum err take_stock(void *ctx, const char *path, uint64_t size, struct di
 /* How many wraps of the workspace's accounts are on this version of the key. */
 static enum err wraps_on(struct walk *w, const char *version, int64_t *out, struct diag *d)
 {
-    const struct session_call call = {.method = "GET", .resource = RESOURCE_ARM, .url = "/admin/keys/status"};
+    const struct session_call call = {
+        .method = "GET", .resource = RESOURCE_ARM, .url = "/admin/keys/status"};
     CLEANUP_JSON json_t *status = NULL;
     TRY(session_json(w->s, &call, NULL, &status, d));
     *out = 0;
     size_t i, k;
     json_t *account, *wrap;
-    json_array_foreach(json_get(status, "accounts"), i, account) {
-        json_array_foreach(json_get(account, "wraps"), k, wrap) {
-            if (str_eq(json_get_str(wrap, "version"), version)) *out += json_get_int(wrap, "count", 0);
+    json_array_foreach (json_get(status, "accounts"), i, account) {
+        json_array_foreach (json_get(account, "wraps"), k, wrap) {
+            if (str_eq(json_get_str(wrap, "version"), version))
+                *out += json_get_int(wrap, "count", 0);
         }
     }
     return OK;
@@ -127,10 +136,12 @@ static enum err rotate(struct walk *w, char new_version[64], struct diag *d)
     const char *kid = json_string_value(json_at(key, "key", "kid", NULL));
     if (kid == NULL) return FAIL(d, ERR_CORRUPT, "the vault sent a key without an id");
     snprintf(new_version, 64, "%s", strrchr(kid, '/') + 1);
-    CLEANUP_FREE char *vault = str_fmt("https://" WALK_VAULT ".%s", session_credentials(w->s)->vault_suffix);
-    json_t *body = json_pack("{s:{s:{s:s, s:s, s:s}}}", "properties", "keyVaultProperties", "keyVaultUri", vault, "keyName",
-                             WALK_KEY, "keyVersion", new_version);
-    return walk_arm(w, "PATCH", "/providers/Microsoft.OperationalInsights/clusters/" WALK_CLUSTER, "2023-09-01", body, NULL, d);
+    CLEANUP_FREE char *vault =
+        str_fmt("https://" WALK_VAULT ".%s", session_credentials(w->s)->vault_suffix);
+    json_t *body = json_pack("{s:{s:{s:s, s:s, s:s}}}", "properties", "keyVaultProperties",
+                             "keyVaultUri", vault, "keyName", WALK_KEY, "keyVersion", new_version);
+    return walk_arm(w, "PATCH", "/providers/Microsoft.OperationalInsights/clusters/" WALK_CLUSTER,
+                    "2023-09-01", body, NULL, d);
 }
 
 enum err walk_rotation(struct walk *w, struct diag *d)
@@ -150,13 +161,16 @@ enum err walk_rotation(struct walk *w, struct diag *d)
     TRY(wraps_on(w, w->key_version, &left, d));
     stock.compare = true;
     TRY(files_each(w->data, take_stock, &stock, d));
-    walk_note(w, "%" PRId64 " of %" PRId64 " wraps rewritten, %" PRId64 " left on version %.8s; bytes of data rewritten: %" PRIu64, new_wraps,
-              old_wraps, left, w->key_version, stock.changed_bytes);
+    walk_note(w,
+              "%" PRId64 " of %" PRId64 " wraps rewritten, %" PRId64
+              " left on version %.8s; bytes of data rewritten: %" PRIu64,
+              new_wraps, old_wraps, left, w->key_version, stock.changed_bytes);
     snprintf(w->key_version, sizeof w->key_version, "%s", version);
     struct send_result sent = {0};
     TRY(send_some(w, 1000, &sent, d));
     TRY(count_rows(w, &after, d));
-    walk_done(w, "one query over old and new rows: %" PRId64 " + %" PRIu64 " = %" PRId64, before, sent.acknowledged, after);
+    walk_done(w, "one query over old and new rows: %" PRId64 " + %" PRIu64 " = %" PRId64, before,
+              sent.acknowledged, after);
     if (after != before + (int64_t)sent.acknowledged || stock.changed_bytes != 0 || left != 0) {
         return FAIL(d, ERR_CORRUPT, "the rotation did not do what it says");
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/walk_logs.c - steps 2 and 3: this machine's logs and 200,000 generated rows go in; five queries come out */
+/* cli/walk_logs.c - steps 2 and 3: this machine's logs and 200,000 generated rows go in; five
+ * queries come out */
 #include "cli/walk.h"
 
 #include "base/os.h"
@@ -14,7 +15,7 @@
 #define LOG_MAX             ((size_t)64 << 20) /* bytes of one log file; more is left out, and said */
 
 static const struct {
-    const char *path;    /* NULL: the journal */
+    const char *path; /* NULL: the journal */
     const char *format, *table;
 } sources[] = {
     {"/var/log/dpkg.log", "dpkg", "Dpkg_CL"},
@@ -31,7 +32,8 @@ static enum err read_journal(struct buf *out, struct diag *d)
     if (p == NULL) return OK;
     char chunk[16384];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, p)) > 0 && out->len < LOG_MAX) buf_bytes(out, bytes_of(chunk, n));
+    while ((n = fread(chunk, 1, sizeof chunk, p)) > 0 && out->len < LOG_MAX)
+        buf_bytes(out, bytes_of(chunk, n));
     pclose(p);
     return buf_check(out, d);
 }
@@ -52,8 +54,8 @@ static void remember_words(struct walk *w, const struct log_rows *r)
     }
 }
 
-static enum err send(struct walk *w, const char *table, const char *origin, const struct log_rows *r, uint32_t days,
-                     struct diag *d)
+static enum err send(struct walk *w, const char *table, const char *origin,
+                     const struct log_rows *r, uint32_t days, struct diag *d)
 {
     bool created;
     TRY(send_ensure_table(w->s, &w->workspace, table, r, days, &created, d));
@@ -61,8 +63,9 @@ static enum err send(struct walk *w, const char *table, const char *origin, cons
     struct send_result result;
     TRY(send_rows(w->s, r, &o, &result, d));
     if (result.acknowledged != result.rows || result.dropped != 0) {
-        return FAIL(d, ERR_IO, "%s: %" PRIu64 " of %" PRIu64 " rows were acknowledged, %" PRIu64 " dropped", table,
-                    result.acknowledged, result.rows, result.dropped);
+        return FAIL(d, ERR_IO,
+                    "%s: %" PRIu64 " of %" PRIu64 " rows were acknowledged, %" PRIu64 " dropped",
+                    table, result.acknowledged, result.rows, result.dropped);
     }
     w->rows_sent += result.rows;
     walk_done(w, "%-14s %8" PRIu64 " rows from %s", table, result.rows, origin);
@@ -98,7 +101,8 @@ static enum err send_generated(struct walk *w, struct diag *d)
     CLEANUP_BUF struct buf text = {0};
     CLEANUP_LOG_ROWS struct log_rows r = {0};
     const int64_t day_us = 86400 * US_PER_S;
-    const struct gen_options g = {.rows = GENERATED_ROWS, .seed = 42, .start_us = time_now_us() - day_us, .span_us = day_us};
+    const struct gen_options g = {
+        .rows = GENERATED_ROWS, .seed = 42, .start_us = time_now_us() - day_us, .span_us = day_us};
     gen_rows(&g, &text);
     TRY(buf_check(&text, d));
     TRY(log_rows_parse(buf_view(&text), "ndjson", &r, d));
@@ -110,9 +114,11 @@ static enum err send_generated(struct walk *w, struct diag *d)
 
 enum err walk_logs(struct walk *w, struct diag *d)
 {
-    walk_step(w, "2. This machine's own logs (kept %d days) and %d generated rows", REAL_RETENTION_DAYS, GENERATED_ROWS);
+    walk_step(w, "2. This machine's own logs (kept %d days) and %d generated rows",
+              REAL_RETENTION_DAYS, GENERATED_ROWS);
     size_t most = 0;
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) TRY(send_real(w, i, &most, d));
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+        TRY(send_real(w, i, &most, d));
     if (w->real_table == NULL) walk_note(w, "this machine keeps no log that can be read");
     return send_generated(w, d);
 }
@@ -139,18 +145,32 @@ enum err walk_queries(struct walk *w, struct diag *d)
     walk_step(w, "3. Five questions in KQL");
     CLEANUP_FREE char *real = NULL;
     if (str_eq(w->real_table, "Dpkg_CL")) {
-        real = str_dup("Dpkg_CL | where Action == 'status' and Status == 'installed' | summarize times=count(), "
+        real = str_dup("Dpkg_CL | where Action == 'status' and Status == 'installed' | summarize "
+                       "times=count(), "
                        "last=max(TimeGenerated) by Package | top 5 by times desc, Package asc");
     } else {
-        real = str_fmt("%s | summarize rows=count(), last=max(TimeGenerated)", w->real_table != NULL ? w->real_table : WALK_TABLE);
+        real = str_fmt("%s | summarize rows=count(), last=max(TimeGenerated)",
+                       w->real_table != NULL ? w->real_table : WALK_TABLE);
     }
     TRY(ask(w, real, false, d));
-    TRY(ask(w, WALK_TABLE " | summarize requests=count(), errors=countif(Status >= 500), p95=percentile(DurationMs, 95) "
-                          "by Service | top 5 by errors desc", false, d));
-    TRY(ask(w, WALK_TABLE " | where Level == 'ERROR' | summarize errors=count() by bin(TimeGenerated, 2h) "
-                          "| sort by TimeGenerated asc | render timechart", true, d));
-    TRY(ask(w, WALK_TABLE " | where Message has '" GEN_NEEDLE "' | project TimeGenerated, Service, Status, Message "
-                          "| sort by TimeGenerated asc", false, d));
-    return ask(w, WALK_TABLE " | where Message matches regex @'timed out after [0-9]{4} ms.*shard-1[0-9]\\b' "
-                             "| summarize hits=count(), users=dcount(UserId) by Region | sort by hits desc", false, d);
+    TRY(ask(w,
+            WALK_TABLE " | summarize requests=count(), errors=countif(Status >= 500), "
+                       "p95=percentile(DurationMs, 95) "
+                       "by Service | top 5 by errors desc",
+            false, d));
+    TRY(ask(w,
+            WALK_TABLE
+            " | where Level == 'ERROR' | summarize errors=count() by bin(TimeGenerated, 2h) "
+            "| sort by TimeGenerated asc | render timechart",
+            true, d));
+    TRY(ask(w,
+            WALK_TABLE " | where Message has '" GEN_NEEDLE
+                       "' | project TimeGenerated, Service, Status, Message "
+                       "| sort by TimeGenerated asc",
+            false, d));
+    return ask(w,
+               WALK_TABLE
+               " | where Message matches regex @'timed out after [0-9]{4} ms.*shard-1[0-9]\\b' "
+               "| summarize hits=count(), users=dcount(UserId) by Region | sort by hits desc",
+               false, d);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/walk_proof.c - steps 4 and 7: what the disk shows without the key, and what verify says with it */
+/* cli/walk_proof.c - steps 4 and 7: what the disk shows without the key, and what verify says with
+ * it */
 #include "cli/walk.h"
 
 #include "base/os.h"
@@ -42,9 +43,11 @@ enum err walk_opacity(struct walk *w, struct diag *d)
     struct search s = {.w = w};
     TRY(files_each(w->data, search_file, &s, d));
     CLEANUP_BUF struct buf words = {0};
-    for (unsigned i = 0; i < w->n_words; i++) buf_fmt(&words, "%s\"%s\"", i != 0 ? ", " : "", w->words[i]);
+    for (unsigned i = 0; i < w->n_words; i++)
+        buf_fmt(&words, "%s\"%s\"", i != 0 ? ", " : "", w->words[i]);
     walk_note(w, "looked for %s", buf_cstr(&words));
-    walk_done(w, "in every byte of %" PRIu64 " files, %" PRIu64 " bytes: %" PRIu64 " hits", s.files, s.bytes, s.hits);
+    walk_done(w, "in every byte of %" PRIu64 " files, %" PRIu64 " bytes: %" PRIu64 " hits", s.files,
+              s.bytes, s.hits);
     return s.hits == 0 ? OK : FAIL(d, ERR_CORRUPT, "plaintext of log rows lies on the disk");
 }
 
@@ -58,7 +61,8 @@ enum err walk_verify(struct walk *w, struct diag *d)
         _exit(127);
     }
     int status;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid) return FAIL(d, ERR_IO, "verify could not be run");
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return FAIL(d, ERR_IO, "verify could not be run");
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
     if (code != 0) return FAIL(d, ERR_CORRUPT, "verify ended with exit status %d", code);
     walk_done(w, "all blocks are whole");

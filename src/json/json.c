@@ -62,7 +62,7 @@ json_t *json_get(const json_t *o, const char *name)
     if (exact != NULL) return exact;
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)o, key, v) {
+    json_object_foreach ((json_t *)o, key, v) {
         if (str_eq_nocase(key, name)) return v;
     }
     return NULL;
@@ -102,9 +102,11 @@ enum err json_put(json_t *o, const char *name, json_t *v, struct diag *d)
     const char *key;
     json_t *old;
     void *next;
-    json_object_foreach_safe(o, next, key, old) {
+    json_object_foreach_safe(o, next, key, old)
+    {
         if (str_eq_nocase(key, name) && !str_eq(key, name)) json_object_del(o, key);
     }
-    if (v == NULL || json_object_set_new(o, name, v) != 0) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (v == NULL || json_object_set_new(o, name, v) != 0)
+        return FAIL(d, ERR_LIMIT, "out of memory");
     return OK;
 }

@@ -18,7 +18,8 @@ static inline void json_cleanup(json_t **j)
 }
 #define CLEANUP_JSON __attribute__((cleanup(json_cleanup)))
 
-/* Any JSON value; duplicate names, bad UTF-8, trailing bytes and depth over JSON_DEPTH_MAX are refused. */
+/* Any JSON value; duplicate names, bad UTF-8, trailing bytes and depth over JSON_DEPTH_MAX are
+ * refused. */
 enum err json_read(struct bytes text, json_t **out, struct diag *d);
 enum err json_write(const json_t *j, struct buf *out, struct diag *d); /* compact; appends */
 

@@ -28,11 +28,13 @@ static const enum child_id pairs[][2] = {{CHILD_LOGS, CHILD_KEYD},
 
 #define BACKOFF_MIN_US (200 * 1000LL)
 #define BACKOFF_MAX_US (5 * US_PER_S)
-#define STEADY_US      (30 * US_PER_S) /* up for so long: the next failure starts from the smallest backoff */
-#define STOP_US        (20 * US_PER_S) /* per process, then SIGKILL */
-#define ARGS_MAX       32
+#define STEADY_US \
+    (30 * US_PER_S) /* up for so long: the next failure starts from the smallest backoff */
+#define STOP_US  (20 * US_PER_S) /* per process, then SIGKILL */
+#define ARGS_MAX 32
 
-/* --- starting one process ---------------------------------------------------------------------- */
+/* --- starting one process ----------------------------------------------------------------------
+ */
 
 struct arg_list {
     char *v[ARGS_MAX];
@@ -41,7 +43,8 @@ struct arg_list {
 
 static void arg_list_release(struct arg_list *a)
 {
-    for (unsigned i = 0; i < a->n; i++) free(a->v[i]);
+    for (unsigned i = 0; i < a->n; i++)
+        free(a->v[i]);
 }
 
 static void arg(struct arg_list *a, const char *name, const char *value)
@@ -162,7 +165,8 @@ enum err children_start(struct children *c, enum child_id which, struct diag *d)
     return OK;
 }
 
-/* --- what a process says, and how it ends ----------------------------------------------------------- */
+/* --- what a process says, and how it ends
+ * ----------------------------------------------------------- */
 
 static enum err on_ready(struct children *c, enum child_id which, const char *text, struct diag *d)
 {
@@ -242,10 +246,12 @@ static void on_signal(struct children *c)
     }
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) on_child_end(c, pid, status);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        on_child_end(c, pid, status);
 }
 
-/* --- the loop ------------------------------------------------------------------------------------ */
+/* --- the loop ------------------------------------------------------------------------------------
+ */
 
 enum { SIGNALS = N_CHILDREN, WATCH };
 
@@ -254,7 +260,8 @@ static enum err step(struct children *c, int64_t until_us, struct diag *d)
 {
     struct pollfd fds[N_CHILDREN + 2];
     for (int i = 0; i < N_CHILDREN; i++) {
-        fds[i] = (struct pollfd){.fd = c->children[i].control, .events = POLLIN}; /* -1 is passed over */
+        fds[i] =
+            (struct pollfd){.fd = c->children[i].control, .events = POLLIN}; /* -1 is passed over */
     }
     fds[SIGNALS] = (struct pollfd){.fd = c->signals, .events = POLLIN};
     fds[WATCH] = (struct pollfd){.fd = c->watch, .events = POLLIN};
@@ -288,14 +295,16 @@ static enum err restart_due(struct children *c, int64_t *next_us, struct diag *d
     return OK;
 }
 
-enum err children_until_ready(struct children *c, enum child_id which, int64_t give_up_us, struct diag *d)
+enum err children_until_ready(struct children *c, enum child_id which, int64_t give_up_us,
+                              struct diag *d)
 {
     while (!c->stopping && !c->children[which].ready) {
         int64_t next;
         TRY(restart_due(c, &next, d));
         TRY(step(c, next < give_up_us ? next : give_up_us, d));
         if (time_mono_us() > give_up_us) {
-            return FAIL(d, ERR_UNAVAILABLE, "%s did not start in time: its log says why", names[which]);
+            return FAIL(d, ERR_UNAVAILABLE, "%s did not start in time: its log says why",
+                        names[which]);
         }
     }
     return OK;
@@ -322,7 +331,8 @@ static void stop_one(struct children *c, enum child_id which)
         if (step(c, until, NULL) != OK) break;
     }
     if (child->pid == 0) return;
-    LOG(ERROR, "process.killed", F_STR("process", names[which]), F_STR("reason", "did not stop in time"));
+    LOG(ERROR, "process.killed", F_STR("process", names[which]),
+        F_STR("reason", "did not stop in time"));
     kill(child->pid, SIGKILL);
     waitpid(child->pid, NULL, 0);
     child->pid = 0;
@@ -330,15 +340,18 @@ static void stop_one(struct children *c, enum child_id which)
 
 void children_stop(struct children *c)
 {
-    for (int i = 0; i < N_CHILDREN; i++) c->children[i].wanted = false;
-    for (int i = N_CHILDREN - 1; i >= 0; i--) stop_one(c, (enum child_id)i);
+    for (int i = 0; i < N_CHILDREN; i++)
+        c->children[i].wanted = false;
+    for (int i = N_CHILDREN - 1; i >= 0; i--)
+        stop_one(c, (enum child_id)i);
     if (c->signals >= 0) close(c->signals);
     c->signals = -1;
 }
 
 enum err children_init(struct children *c, struct diag *d)
 {
-    for (int i = 0; i < N_CHILDREN; i++) c->children[i] = (struct child){.control = -1};
+    for (int i = 0; i < N_CHILDREN; i++)
+        c->children[i] = (struct child){.control = -1};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

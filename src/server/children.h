@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/children.h - the processes of one data directory: started in order, joined by sockets, restarted when they die
+ * server/children.h - the processes of one data directory: started in order, joined by sockets,
+ * restarted when they die
  *
- * One thread, one poll loop: control sockets, signals, one more descriptor, and the time of the next restart.
+ * One thread, one poll loop: control sockets, signals, one more descriptor, and the time of the
+ * next restart.
  *
  * (1) A pair of processes gets a new socket pair whenever either of them starts.
- * (2) Nothing is waited for without the loop running: a child that dies while another starts is seen.
- * (3) The lock of the data directory is inherited by the children: it is free only when all are gone.
+ * (2) Nothing is waited for without the loop running: a child that dies while another starts is
+ * seen. (3) The lock of the data directory is inherited by the children: it is free only when all
+ * are gone.
  */
 #pragma once
 
@@ -18,7 +21,7 @@ enum child_id { CHILD_IDENTITY, CHILD_VAULT, CHILD_KEYD, CHILD_LOGS, N_CHILDREN 
 
 struct up_options {
     const char *data, *listen, *vault_listen, *domain;
-    const char *log_level; /* "info" */
+    const char *log_level;    /* "info" */
     const char *vault_socket; /* keyd reaches the embedded vault there; NULL = by its name */
     bool virtual_clock, allow_swap;
     uint64_t probe_s, revocation_bound_s;
@@ -48,12 +51,16 @@ struct children {
     bool stopping;
 };
 
-/* Catches SIGTERM, SIGINT and SIGCHLD of this process. The fields above `children` are the caller's to set first. */
+/* Catches SIGTERM, SIGINT and SIGCHLD of this process. The fields above `children` are the caller's
+ * to set first. */
 enum err children_init(struct children *c, struct diag *d);
 enum err children_start(struct children *c, enum child_id which, struct diag *d);
-/* Runs the loop until the process serves, or a signal asks to stop (then c->stopping), or give_up_us passed. */
-enum err children_until_ready(struct children *c, enum child_id which, int64_t give_up_us, struct diag *d);
+/* Runs the loop until the process serves, or a signal asks to stop (then c->stopping), or
+ * give_up_us passed. */
+enum err children_until_ready(struct children *c, enum child_id which, int64_t give_up_us,
+                              struct diag *d);
 enum err children_run(struct children *c, struct diag *d); /* until a signal asks to stop */
-/* Hands the process a socket to a peer of that name; closes fd here. A process that is not running gets none. */
+/* Hands the process a socket to a peer of that name; closes fd here. A process that is not running
+ * gets none. */
 void children_give(struct children *c, enum child_id which, const char *peer, int fd);
 void children_stop(struct children *c); /* logs first: keyd must still be there to flush with */

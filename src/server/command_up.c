@@ -8,24 +8,60 @@
 
 int command_up(int argc, char **argv, struct diag *d)
 {
-    struct up_options o = {.listen = "127.0.0.1:8443", .vault_listen = "127.0.0.1:8444",
-                           .domain = "localhost", .log_level = "info", .probe_s = 30, .revocation_bound_s = 0};
+    struct up_options o = {.listen = "127.0.0.1:8443",
+                           .vault_listen = "127.0.0.1:8444",
+                           .domain = "localhost",
+                           .log_level = "info",
+                           .probe_s = 30,
+                           .revocation_bound_s = 0};
     const struct opt opts[] = {
-        {.name = "data", .value = "DIR", .help = "data directory, made if missing", .text = &o.data},
-        {.name = "listen", .value = "ADDRESS:PORT", .help = "front door (127.0.0.1:8443)", .text = &o.listen},
-        {.name = "vault-listen", .value = "ADDRESS:PORT", .help = "vaults (127.0.0.1:8444)", .text = &o.vault_listen},
-        {.name = "domain", .value = "NAME", .help = "name of this server; vaults are *.vault.NAME (localhost)", .text = &o.domain},
-        {.name = "probe-seconds", .value = "N", .help = "how often each key is tried, 6 to 60 (30)", .number = &o.probe_s, .min = 6, .max = 60},
-        {.name = "revocation-bound", .value = "SECONDS", .help = "no row is returned later than this after a denial, 10 to 3600 (probe + 30)", .number = &o.revocation_bound_s, .min = 10, .max = 3600},
-        {.name = "log-level", .value = "LEVEL", .help = "least level of events on standard error: debug, info, warn, error (info)", .text = &o.log_level},
-        {.name = "virtual-clock", .help = "time is turned by POST /admin/clock; for a directory made with it", .flag = &o.virtual_clock},
-        {.name = "allow-swap", .help = "run although memory may be written to unencrypted swap", .flag = &o.allow_swap},
+        {.name = "data",
+         .value = "DIR",
+         .help = "data directory, made if missing",
+         .text = &o.data},
+        {.name = "listen",
+         .value = "ADDRESS:PORT",
+         .help = "front door (127.0.0.1:8443)",
+         .text = &o.listen},
+        {.name = "vault-listen",
+         .value = "ADDRESS:PORT",
+         .help = "vaults (127.0.0.1:8444)",
+         .text = &o.vault_listen},
+        {.name = "domain",
+         .value = "NAME",
+         .help = "name of this server; vaults are *.vault.NAME (localhost)",
+         .text = &o.domain},
+        {.name = "probe-seconds",
+         .value = "N",
+         .help = "how often each key is tried, 6 to 60 (30)",
+         .number = &o.probe_s,
+         .min = 6,
+         .max = 60},
+        {.name = "revocation-bound",
+         .value = "SECONDS",
+         .help = "no row is returned later than this after a denial, 10 to 3600 (probe + 30)",
+         .number = &o.revocation_bound_s,
+         .min = 10,
+         .max = 3600},
+        {.name = "log-level",
+         .value = "LEVEL",
+         .help = "least level of events on standard error: debug, info, warn, error (info)",
+         .text = &o.log_level},
+        {.name = "virtual-clock",
+         .help = "time is turned by POST /admin/clock; for a directory made with it",
+         .flag = &o.virtual_clock},
+        {.name = "allow-swap",
+         .help = "run although memory may be written to unencrypted swap",
+         .flag = &o.allow_swap},
     };
     const struct opt_command c = {
         .usage = "keystead up --data DIR [options]",
-        .about = "Runs identity, vault, key daemon and log service in the foreground and restarts what dies. Prints one\n"
-                 "line when all is ready. SIGTERM stops it cleanly: what was acknowledged is on disk.",
-        .opts = opts, .n_opts = sizeof opts / sizeof opts[0]};
+        .about =
+            "Runs identity, vault, key daemon and log service in the foreground and restarts what "
+            "dies. Prints one\n"
+            "line when all is ready. SIGTERM stops it cleanly: what was acknowledged is on disk.",
+        .opts = opts,
+        .n_opts = sizeof opts / sizeof opts[0]};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
@@ -36,7 +72,8 @@ int command_up(int argc, char **argv, struct diag *d)
     }
     enum log_level min;
     if (!log_level_parse(o.log_level, &min)) {
-        (void)FAIL(d, ERR_INVALID, "--log-level takes debug, info, warn or error, not '%.20s'", o.log_level);
+        (void)FAIL(d, ERR_INVALID, "--log-level takes debug, info, warn or error, not '%.20s'",
+                   o.log_level);
         return EXIT_USAGE;
     }
     log_set_level(min);

@@ -6,7 +6,8 @@
 
 const struct command commands[] = {
     {"up", "run everything on this machine: log service, key daemon, vault, identity", command_up},
-    {"walk", "show the main job on a running server: keys, logs, queries, revocation, rotation", cli_walk},
+    {"walk", "show the main job on a running server: keys, logs, queries, revocation, rotation",
+     cli_walk},
     {"query", "run a KQL query", cli_query},
     {"ingest", "send a file of rows to a table", cli_ingest},
     {"token", "print a bearer token", cli_token},

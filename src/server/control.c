@@ -42,7 +42,9 @@ enum err control_receive(int sock, struct control_message *out, struct diag *d)
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
-    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes,
+    struct msghdr m = {.msg_iov = parts,
+                       .msg_iovlen = 2,
+                       .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n;
     do {

@@ -67,11 +67,12 @@ enum err datadir_clock(const struct datadir *dd, bool want_virtual, struct diag 
     CLEANUP_FREE char *credentials = datadir_path(dd, "credentials.json");
     bool has_clock = os_exists(clock), is_new = !os_exists(credentials);
     if (want_virtual && !has_clock && !is_new) {
-        return FAIL(d, ERR_CONFLICT, "%s was made without --virtual-clock: its times are real", dd->path);
+        return FAIL(d, ERR_CONFLICT, "%s was made without --virtual-clock: its times are real",
+                    dd->path);
     }
     if (!want_virtual && has_clock) {
-        return FAIL(d, ERR_CONFLICT, "%s was made with --virtual-clock: its times are only true with it",
-                    dd->path);
+        return FAIL(d, ERR_CONFLICT,
+                    "%s was made with --virtual-clock: its times are only true with it", dd->path);
     }
     return want_virtual ? clock_open(clock, !has_clock, d) : OK;
 }

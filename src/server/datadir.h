@@ -4,10 +4,9 @@
  *
  *      DIR/lock               held (flock) by whoever runs or verifies the store
  *      DIR/credentials.json   0600: how to reach this server as its owner
- *      DIR/clock              shared memory of the virtual clock; there only if made with --virtual-clock
- *      DIR/tls/               CA and server certificate
- *      DIR/identity/  vault/  keyd/        each its process's own
- *      DIR/catalog.db  wal/  blobs/        the log service's
+ *      DIR/clock              shared memory of the virtual clock; there only if made with
+ * --virtual-clock DIR/tls/               CA and server certificate DIR/identity/  vault/  keyd/
+ * each its process's own DIR/catalog.db  wal/  blobs/        the log service's
  */
 #pragma once
 
@@ -25,6 +24,6 @@ enum err datadir_open(struct datadir *out, const char *path, struct diag *d);
 void datadir_release(struct datadir *dd);
 char *datadir_path(const struct datadir *dd, const char *name); /* free() */
 
-/* Maps DIR/clock. want_virtual in a directory made without it (or the other way round) is ERR_CONFLICT. Without a
- * clock file and without the wish: nothing. */
+/* Maps DIR/clock. want_virtual in a directory made without it (or the other way round) is
+ * ERR_CONFLICT. Without a clock file and without the wish: nothing. */
 enum err datadir_clock(const struct datadir *dd, bool want_virtual, struct diag *d);

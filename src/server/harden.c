@@ -13,7 +13,8 @@
 enum err harden_process(struct diag *d)
 {
     const struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &none) != 0) return FAIL(d, ERR_IO, "core limit: %s", strerror(errno));
+    if (setrlimit(RLIMIT_CORE, &none) != 0)
+        return FAIL(d, ERR_IO, "core limit: %s", strerror(errno));
     if (prctl(PR_SET_DUMPABLE, 0) != 0) return FAIL(d, ERR_IO, "not dumpable: %s", strerror(errno));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         return FAIL(d, ERR_IO, "no new privileges: %s", strerror(errno));
@@ -25,7 +26,8 @@ enum err harden_process(struct diag *d)
 static bool has_swap(void)
 {
     CLEANUP_BUF struct buf text = {0};
-    if (os_read_file("/proc/swaps", 64 << 10, &text, NULL) != OK) return true; /* unknown is not safe */
+    if (os_read_file("/proc/swaps", 64 << 10, &text, NULL) != OK)
+        return true; /* unknown is not safe */
     const char *first_end = strchr(buf_cstr(&text), '\n');
     return first_end != NULL && first_end[1] != 0;
 }
@@ -43,9 +45,10 @@ enum err harden_swap(bool allow_swap, bool *swap_allowed, struct diag *d)
     /* Under a finite limit MCL_FUTURE would make later allocations fail one by one. */
     if (may_lock_everything() && mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return OK;
     if (!allow_swap) {
-        return FAIL(d, ERR_UNAVAILABLE,
-                    "this machine has swap and memory cannot be locked: raise LimitMEMLOCK, turn swap off, "
-                    "or start with --allow-swap");
+        return FAIL(
+            d, ERR_UNAVAILABLE,
+            "this machine has swap and memory cannot be locked: raise LimitMEMLOCK, turn swap off, "
+            "or start with --allow-swap");
     }
     *swap_allowed = true;
     LOG(WARN, "memory.may_reach_swap");

@@ -11,6 +11,7 @@
 /* No core dumps, not dumpable (nobody of the same user reads its memory), no new privileges. */
 enum err harden_process(struct diag *d);
 
-/* Memory that holds log rows must not reach an unencrypted disk: locks it all, or, where that is not allowed,
- * refuses a machine that has swap. allow_swap overrides the refusal; *swap_allowed says that it did. */
+/* Memory that holds log rows must not reach an unencrypted disk: locks it all, or, where that is
+ * not allowed, refuses a machine that has swap. allow_swap overrides the refusal; *swap_allowed
+ * says that it did. */
 enum err harden_swap(bool allow_swap, bool *swap_allowed, struct diag *d);

@@ -81,7 +81,8 @@ enum err process_begin(const char *name, struct diag *d)
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    /* A supervisor that is killed takes its processes with it: nobody else would stop them in order. */
+    /* A supervisor that is killed takes its processes with it: nobody else would stop them in
+     * order. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pthread_t t;
     TRY(thread_start(&t, control_run, NULL, d));
@@ -120,5 +121,6 @@ bool process_quitting(void)
 void process_wait_quit(void)
 {
     LOCK_SCOPE(&self.lock);
-    while (!self.quit) pthread_cond_wait(&self.changed, &self.lock);
+    while (!self.quit)
+        pthread_cond_wait(&self.changed, &self.lock);
 }

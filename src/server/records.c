@@ -2,8 +2,8 @@
 /* server/records.c - custody's records written in one transaction, read in order */
 #include "server/records.h"
 
-static enum err write_all(struct catalog *c, struct catalog_txn *t, const struct custody_record *records,
-                          size_t n, struct diag *d)
+static enum err write_all(struct catalog *c, struct catalog_txn *t,
+                          const struct custody_record *records, size_t n, struct diag *d)
 {
     for (size_t i = 0; i < n; i++) {
         const struct custody_record *r = &records[i];
@@ -16,7 +16,8 @@ static enum err write_all(struct catalog *c, struct catalog_txn *t, const struct
     return OK;
 }
 
-enum err records_persist(void *catalog, const struct custody_record *records, size_t n, struct diag *d)
+enum err records_persist(void *catalog, const struct custody_record *records, size_t n,
+                         struct diag *d)
 {
     struct catalog *c = catalog;
     struct catalog_txn *t = NULL;
@@ -41,7 +42,8 @@ static enum err pass_on(void *ctx, const struct catalog_row *row, struct diag *d
 }
 
 enum err records_load(void *catalog, const char *kind,
-                      enum err (*visit)(void *visit_ctx, const struct custody_record *r, struct diag *d),
+                      enum err (*visit)(void *visit_ctx, const struct custody_record *r,
+                                        struct diag *d),
                       void *visit_ctx, struct diag *d)
 {
     struct catalog *c = catalog;

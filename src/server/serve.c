@@ -28,7 +28,9 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
     };
-    const struct opt_command c = {.usage = "started by keystead up", .about = "", .opts = opts,
+    const struct opt_command c = {.usage = "started by keystead up",
+                                  .about = "",
+                                  .opts = opts,
                                   .n_opts = sizeof opts / sizeof opts[0]};
     uint32_t n;
     bool helped;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/serve.h - the options that the supervisor hands to its processes, and the clock they share */
+/* server/serve.h - the options that the supervisor hands to its processes, and the clock they share
+ */
 #pragma once
 
 #include "base/err.h"
 
 struct serve_options {
-    const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant, *subscription, *object_id,
-        *platform_principal;
+    const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
+        *subscription, *object_id, *platform_principal;
     bool virtual_clock, allow_swap;
     uint64_t probe_s, revocation_bound_s;
 };

@@ -32,7 +32,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     static const struct {
         const char *name;
         enum identity_role role;
-    } roles[] = {{"logs", IDENTITY_PEER_LOGS}, {"keyd", IDENTITY_PEER_KEYD}, {"vault", IDENTITY_PEER_VAULT}};
+    } roles[] = {
+        {"logs", IDENTITY_PEER_LOGS}, {"keyd", IDENTITY_PEER_KEYD}, {"vault", IDENTITY_PEER_VAULT}};
     struct identity_peer peers[3];
     struct chan *chans[3] = {0};
     for (int i = 0; i < 3; i++) {
@@ -43,7 +44,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(process_ready(founder_json(&founder), d));
     wipe(founder.client_secret, sizeof founder.client_secret);
     process_wait_quit();
-    for (int i = 0; i < 3; i++) chan_free(chans[i]);
+    for (int i = 0; i < 3; i++)
+        chan_free(chans[i]);
     identity_close(id);
     return OK;
 }

@@ -2,8 +2,8 @@
 /*
  * server/serve_logs.c - the log service's process: wiring, start and stop
  *
- * It listens before it can serve: until keyd has the platform's key everything but health, tokens and vaults answers
- * 503 with Retry-After (api/api.h).
+ * It listens before it can serve: until keyd has the platform's key everything but health, tokens
+ * and vaults answers 503 with Retry-After (api/api.h).
  */
 #include "server/commands.h"
 
@@ -43,7 +43,8 @@ static enum err persist(void *ctx, const struct custody_record *records, size_t 
 }
 
 static enum err load(void *ctx, const char *kind,
-                     enum err (*visit)(void *visit_ctx, const struct custody_record *r, struct diag *d),
+                     enum err (*visit)(void *visit_ctx, const struct custody_record *r,
+                                       struct diag *d),
                      void *visit_ctx, struct diag *d)
 {
     return records_load(((struct logs *)ctx)->catalog, kind, visit, visit_ctx, d);
@@ -56,7 +57,8 @@ static enum err open_peers(struct logs *l, const struct serve_options *o, struct
     TRY(chan_new(&l->identity_chan, "identity", 1, NULL, NULL, d));
     TRY(identity_client_new(&l->identity, l->identity_chan, d));
     TRY(process_peer("identity", l->identity_chan, d));
-    const struct custody_config custody = {.ctx = l, .persist = persist, .load = load, .changed = key_changed};
+    const struct custody_config custody = {
+        .ctx = l, .persist = persist, .load = load, .changed = key_changed};
     TRY(custody_new(&l->custody, &custody, d));
     TRY(process_peer("keyd", custody_chan(l->custody), d));
     TRY(http_client_new(&l->http, o->ca_file, d));
@@ -86,13 +88,13 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     atomic_store(&l->api, a);
     CLEANUP_FREE char *cert = os_path(o->data, "tls/server.pem");
     CLEANUP_FREE char *key = os_path(o->data, "tls/server.key");
-    const struct http_server_config http = {.address = o->listen, .cert_file = cert, .key_file = key,
-                                            .handler = api_handler, .ctx = a};
+    const struct http_server_config http = {
+        .address = o->listen, .cert_file = cert, .key_file = key, .handler = api_handler, .ctx = a};
     return http_server_start(&l->server, &http, d);
 }
 
 #define MEMTABLE_ROWS 65536 /* the log holds them uncompressed, and a restart replays them */
-#define READY_MS      2000 /* per try; the supervisor's stop is noticed in between */
+#define READY_MS      2000  /* per try; the supervisor's stop is noticed in between */
 
 static enum err open_store(struct logs *l, const struct serve_options *o, struct diag *d)
 {
@@ -108,8 +110,10 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
         LOG(WARN, "logs.waits_for_keyd", F_ERR(&why));
         diag_reset(&why);
     }
-    struct store_config config = {
-        .dir = o->data, .catalog = l->catalog, .keys = {.ops = &key_ops, .self = l->custody}, .memtable_rows_max = MEMTABLE_ROWS};
+    struct store_config config = {.dir = o->data,
+                                  .catalog = l->catalog,
+                                  .keys = {.ops = &key_ops, .self = l->custody},
+                                  .memtable_rows_max = MEMTABLE_ROWS};
     struct api *a = atomic_load(&l->api);
     TRY(api_platform_account(a, config.platform_account, d));
     TRY(store_open(&l->store, &config, d));

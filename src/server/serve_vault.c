@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/serve_vault.c - the embedded vault's process: HTTPS of its own, roles straight from identity */
+/* server/serve_vault.c - the embedded vault's process: HTTPS of its own, roles straight from
+ * identity */
 #include "server/commands.h"
 
 #include "base/os.h"
@@ -20,8 +21,12 @@ static enum err run(const struct serve_options *o, struct identity_client *ident
 
     CLEANUP_FREE char *cert = os_path(o->data, "tls/server.pem");
     CLEANUP_FREE char *key = os_path(o->data, "tls/server.key");
-    const struct http_server_config http = {.address = o->listen, .cert_file = cert, .key_file = key,
-                                            .body_max = (size_t)4 << 20, .handler = keyvault_handle, .ctx = kv};
+    const struct http_server_config http = {.address = o->listen,
+                                            .cert_file = cert,
+                                            .key_file = key,
+                                            .body_max = (size_t)4 << 20,
+                                            .handler = keyvault_handle,
+                                            .ctx = kv};
     struct http_server *server = NULL;
     TRY(http_server_start(&server, &http, d));
     enum err e = process_ready(NULL, d);

@@ -26,7 +26,8 @@ struct supervisor {
     bool announced;
 };
 
-/* --- what the processes say ----------------------------------------------------------------------- */
+/* --- what the processes say
+ * ----------------------------------------------------------------------- */
 
 static enum err save_credentials(const struct supervisor *s, struct diag *d)
 {
@@ -72,7 +73,8 @@ static enum err on_ready(void *ctx, enum child_id which, const json_t *info, str
     return OK;
 }
 
-/* --- DIR/run.sock ------------------------------------------------------------------------------------ */
+/* --- DIR/run.sock
+ * ------------------------------------------------------------------------------------ */
 
 bool supervisor_socket(const char *data, struct sockaddr_un *out)
 {
@@ -85,7 +87,8 @@ static enum err open_socket(struct supervisor *s, struct diag *d)
 {
     struct sockaddr_un a;
     if (!supervisor_socket(s->dir.path, &a)) {
-        LOG(WARN, "up.no_socket", F_STR("reason", "the path of the data directory is too long for one"));
+        LOG(WARN, "up.no_socket",
+            F_STR("reason", "the path of the data directory is too long for one"));
         return OK;
     }
     unlink(a.sun_path); /* left by a supervisor that was killed: the lock says that none runs */
@@ -118,7 +121,8 @@ static void on_connection(void *ctx)
     if (fd < 0) return;
     struct ucred peer;
     socklen_t len = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != 0 && peer.uid != geteuid())) {
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+        (peer.uid != 0 && peer.uid != geteuid())) {
         close(fd);
         return;
     }
@@ -126,17 +130,20 @@ static void on_connection(void *ctx)
     children_give(&s->children, CHILD_KEYD, "reader", fd);
 }
 
-/* --- set-up ---------------------------------------------------------------------------------------- */
+/* --- set-up
+ * ---------------------------------------------------------------------------------------- */
 
-/* A first start that died before credentials.json was written left an identity nobody can use: begin anew. Anything
- * else beside it means that the file was lost later, which only a backup can mend. */
+/* A first start that died before credentials.json was written left an identity nobody can use:
+ * begin anew. Anything else beside it means that the file was lost later, which only a backup can
+ * mend. */
 static enum err check_first_start(const struct supervisor *s, struct diag *d)
 {
     CLEANUP_FREE char *catalog = datadir_path(&s->dir, "catalog.db");
     CLEANUP_FREE char *vault = datadir_path(&s->dir, "vault");
     CLEANUP_FREE char *identity = datadir_path(&s->dir, "identity");
     if (os_exists(catalog) || os_exists(vault)) {
-        return FAIL(d, ERR_CORRUPT, "%s/credentials.json is missing: restore it from a backup", s->dir.path);
+        return FAIL(d, ERR_CORRUPT, "%s/credentials.json is missing: restore it from a backup",
+                    s->dir.path);
     }
     if (!os_exists(identity)) return OK;
     CLEANUP_FREE char *aside = str_fmt("%s.incomplete-%016" PRIx64, identity, rand_u64());
@@ -157,13 +164,16 @@ static enum err addresses(struct supervisor *s, struct diag *d)
     uint64_t port, vault_port;
     TRY(port_of(s->o->listen, &port, d));
     TRY(port_of(s->o->vault_listen, &vault_port, d));
-    if (port == 0 || vault_port == 0) return FAIL(d, ERR_INVALID, "port 0: clients need to know the port");
+    if (port == 0 || vault_port == 0)
+        return FAIL(d, ERR_INVALID, "port 0: clients need to know the port");
     const char *domain = s->o->domain;
-    int n = port == 443 ? snprintf(c->endpoint, sizeof c->endpoint, "https://%s", domain)
-                        : snprintf(c->endpoint, sizeof c->endpoint, "https://%s:%" PRIu64, domain, port);
+    int n = port == 443
+                ? snprintf(c->endpoint, sizeof c->endpoint, "https://%s", domain)
+                : snprintf(c->endpoint, sizeof c->endpoint, "https://%s:%" PRIu64, domain, port);
     int m = vault_port == 443
                 ? snprintf(c->vault_suffix, sizeof c->vault_suffix, "vault.%s", domain)
-                : snprintf(c->vault_suffix, sizeof c->vault_suffix, "vault.%s:%" PRIu64, domain, vault_port);
+                : snprintf(c->vault_suffix, sizeof c->vault_suffix, "vault.%s:%" PRIu64, domain,
+                           vault_port);
     if (n >= (int)sizeof c->endpoint || m >= (int)sizeof c->vault_suffix) {
         return FAIL(d, ERR_LIMIT, "the domain '%s' is too long", domain);
     }
@@ -176,7 +186,8 @@ static enum err certificates(struct supervisor *s, struct diag *d)
     CLEANUP_FREE char *dir = datadir_path(&s->dir, "tls");
     TRY(os_mkdir(dir, d));
     char names_of[6][300];
-    static const char *const parts[] = {"", "*.vault.", "*.managedhsm.", "*.ods.", "*.ingest.", "vault."};
+    static const char *const parts[] = {"",       "*.vault.",  "*.managedhsm.",
+                                        "*.ods.", "*.ingest.", "vault."};
     const char *list[10];
     for (int i = 0; i < 6; i++) {
         snprintf(names_of[i], sizeof names_of[i], "%s%s", parts[i], s->o->domain);
@@ -231,8 +242,14 @@ enum err supervisor_run(const struct up_options *o, struct diag *d)
     struct supervisor s = {.o = o};
     log_set_process("up");
     TRY(datadir_open(&s.dir, o->data, d));
-    s.children = (struct children){.o = o, .dir = &s.dir, .credentials = &s.credentials, .ready = on_ready,
-                                   .watched = on_connection, .ctx = &s, .watch = -1, .signals = -1};
+    s.children = (struct children){.o = o,
+                                   .dir = &s.dir,
+                                   .credentials = &s.credentials,
+                                   .ready = on_ready,
+                                   .watched = on_connection,
+                                   .ctx = &s,
+                                   .watch = -1,
+                                   .signals = -1};
     enum err e = run(&s, d);
     close_socket(&s);
     s.children.watch = -1;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/supervisor.h - `keystead up`: prepares the data directory, runs its processes, answers those who verify it
+ * server/supervisor.h - `keystead up`: prepares the data directory, runs its processes, answers
+ * those who verify it
  *
- * DIR/run.sock (0600) is there while it runs: who connects is handed a socket to keyd, for reading only
- * (custody/reader.h).
+ * DIR/run.sock (0600) is there while it runs: who connects is handed a socket to keyd, for reading
+ * only (custody/reader.h).
  */
 #pragma once
 

@@ -29,7 +29,8 @@ struct trio {
     char vault_listen[64];
 };
 
-/* --- in the place of the log service: read everything, write nothing --------------------------------------- */
+/* --- in the place of the log service: read everything, write nothing
+ * --------------------------------------- */
 
 static enum err forget(void *ctx, const struct custody_record *records, size_t n, struct diag *d)
 {
@@ -38,13 +39,15 @@ static enum err forget(void *ctx, const struct custody_record *records, size_t n
 }
 
 static enum err load(void *ctx, const char *kind,
-                     enum err (*visit)(void *visit_ctx, const struct custody_record *r, struct diag *d), void *visit_ctx,
-                     struct diag *d)
+                     enum err (*visit)(void *visit_ctx, const struct custody_record *r,
+                                       struct diag *d),
+                     void *visit_ctx, struct diag *d)
 {
     return records_load(((struct trio *)ctx)->catalog, kind, visit, visit_ctx, d);
 }
 
-static enum err changed(void *ctx, const uint8_t account[16], enum key_state was, enum key_state now, struct diag *d)
+static enum err changed(void *ctx, const uint8_t account[16], enum key_state was,
+                        enum key_state now, struct diag *d)
 {
     (void)ctx, (void)account, (void)was, (void)now, (void)d;
     return OK; /* no memtable to wipe, no log to replay */
@@ -66,14 +69,16 @@ static enum err on_ready(void *ctx, enum child_id which, const json_t *info, str
     return OK;
 }
 
-/* --- start and stop ------------------------------------------------------------------------------------------- */
+/* --- start and stop
+ * ------------------------------------------------------------------------------------------- */
 
 static enum err open_directory(struct trio *t, const char *data, struct diag *d)
 {
     TRY(datadir_open(&t->dir, data, d));
     CLEANUP_FREE char *clock = datadir_path(&t->dir, "clock");
     CLEANUP_FREE char *credentials = datadir_path(&t->dir, "credentials.json");
-    t->o = (struct up_options){.data = data, .log_level = "error", .probe_s = 60, .virtual_clock = os_exists(clock)};
+    t->o = (struct up_options){
+        .data = data, .log_level = "error", .probe_s = 60, .virtual_clock = os_exists(clock)};
     TRY(datadir_clock(&t->dir, t->o.virtual_clock, d));
     TRY(credentials_read(credentials, &t->credentials, d));
     snprintf(t->socket_dir, sizeof t->socket_dir, "/tmp/keystead-verify-XXXXXX");
@@ -91,8 +96,14 @@ static enum err start_processes(struct trio *t, struct diag *d)
 {
     static const enum child_id order[] = {CHILD_IDENTITY, CHILD_VAULT, CHILD_KEYD};
     int64_t give_up = time_mono_us() + START_US;
-    t->children = (struct children){.o = &t->o, .dir = &t->dir, .credentials = &t->credentials, .ready = on_ready,
-                                    .started = on_started, .ctx = t, .watch = -1, .signals = -1};
+    t->children = (struct children){.o = &t->o,
+                                    .dir = &t->dir,
+                                    .credentials = &t->credentials,
+                                    .ready = on_ready,
+                                    .started = on_started,
+                                    .ctx = t,
+                                    .watch = -1,
+                                    .signals = -1};
     TRY(children_init(&t->children, d));
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         TRY(children_start(&t->children, order[i], d));
@@ -110,7 +121,7 @@ static enum err count_waiting(struct trio *t, size_t *waiting, size_t *revoked, 
     *waiting = *revoked = 0;
     size_t i;
     json_t *a;
-    json_array_foreach(json_get(status, "accounts"), i, a) {
+    json_array_foreach (json_get(status, "accounts"), i, a) {
         const char *state = json_get_str(a, "state");
         *waiting += !str_eq(state, "ACTIVE");
         *revoked += str_eq(state, "REVOKED");
@@ -148,7 +159,8 @@ enum err trio_start(struct trio **out, const char *data, struct catalog *catalog
     t->catalog = catalog;
     t->dir.lock_fd = -1;
     t->children.signals = -1;
-    const struct custody_config config = {.ctx = t, .persist = forget, .load = load, .changed = changed};
+    const struct custody_config config = {
+        .ctx = t, .persist = forget, .load = load, .changed = changed};
     enum err e = open_directory(t, data, d);
     if (e == OK) e = custody_new(&t->custody, &config, d);
     if (e == OK) e = start_processes(t, d);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server/trio.h - identity, vault and keyd on private sockets, for a data directory whose server is down
+ * server/trio.h - identity, vault and keyd on private sockets, for a data directory whose server is
+ * down
  *
- * Takes the store's lock, so that no server starts meanwhile. This process stands where the log service would: keyd loads its
- * records from here, and what keyd asks to be written is acknowledged and forgotten, so no key state changes. The
- * vault listens on a Unix socket in a directory of its own (0700), gone with the trio.
+ * Takes the store's lock, so that no server starts meanwhile. This process stands where the log
+ * service would: keyd loads its records from here, and what keyd asks to be written is acknowledged
+ * and forgotten, so no key state changes. The vault listens on a Unix socket in a directory of its
+ * own (0700), gone with the trio.
  */
 #pragma once
 
@@ -14,7 +16,8 @@
 
 struct trio;
 
-/* Returns when keyd has tried every key once. Keys that the vault refuses stay missing: that is not a failure here. */
+/* Returns when keyd has tried every key once. Keys that the vault refuses stay missing: that is not
+ * a failure here. */
 enum err trio_start(struct trio **out, const char *data, struct catalog *catalog, struct diag *d);
 void trio_stop(struct trio *t); /* NULL is fine */
 struct keys trio_keys(struct trio *t);

@@ -16,13 +16,15 @@ TEST(arena, a_rewound_arena_keeps_what_is_older_than_the_mark_and_hands_out_zero
         for (size_t n = 1; n < ((size_t)1 << 21); n *= 3) {
             uint8_t *p = arena_alloc(&a, n);
             REQUIRE(p != NULL);
-            for (size_t i = 0; i < n; i++) REQUIRE(p[i] == 0);
+            for (size_t i = 0; i < n; i++)
+                REQUIRE(p[i] == 0);
             memset(p, 9, n);
         }
         arena_rewind(&a, m);
         EXPECT_EQ(a.used, used);
     }
-    for (int i = 0; i < 100; i++) EXPECT_EQ(old[i], 7);
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(old[i], 7);
 }
 
 TEST(arena, a_cleared_arena_holds_nothing_and_hands_out_zeroes)
@@ -33,7 +35,8 @@ TEST(arena, a_cleared_arena_holds_nothing_and_hands_out_zeroes)
         for (int i = 0; i < 50; i++) {
             uint8_t *p = arena_alloc(&a, 1000);
             REQUIRE(p != NULL);
-            for (int k = 0; k < 1000; k++) REQUIRE(p[k] == 0);
+            for (int k = 0; k < 1000; k++)
+                REQUIRE(p[k] == 0);
             memset(p, 5, 1000);
         }
         arena_clear(&a);

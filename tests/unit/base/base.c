@@ -14,7 +14,8 @@
 TEST(err, the_first_failure_keeps_its_sentence)
 {
     struct diag d = DIAG_INIT;
-    enum err first = FAIL(&d, ERR_LIMIT, "first %d", 1), second = FAIL_TAG(&d, ERR_IO, "X", "second");
+    enum err first = FAIL(&d, ERR_LIMIT, "first %d", 1),
+             second = FAIL_TAG(&d, ERR_IO, "X", "second");
     EXPECT_EQ(first, ERR_LIMIT);
     EXPECT_EQ(second, ERR_IO);
     EXPECT_EQ(d.code, ERR_LIMIT);
@@ -54,7 +55,8 @@ TEST(bytes, a_buffer_over_its_limit_says_so_once_and_holds_nothing_more)
 {
     struct diag d = DIAG_INIT;
     CLEANUP_BUF struct buf b = {.max = 100};
-    for (int i = 0; i < 50; i++) buf_str(&b, "1234");
+    for (int i = 0; i < 50; i++)
+        buf_str(&b, "1234");
     REQUIRE(b.len <= 100);
     REQUIRE_ERR(ERR_LIMIT, buf_check(&b, &d));
 }
@@ -85,7 +87,8 @@ TEST(str, base64_of_either_alphabet_reads_back_and_bad_text_is_refused)
     CLEANUP_BUF struct buf out = {0};
     REQUIRE_ERR(ERR_INVALID, base64_decode(&out, BYTES("A"), &d));
     REQUIRE_ERR(ERR_INVALID, base64_decode(&out, BYTES("AB*D"), &d));
-    REQUIRE_ERR(ERR_INVALID, base64_decode(&out, BYTES("AB"), &d)); /* 4 bits left over are not zero */
+    REQUIRE_ERR(ERR_INVALID,
+                base64_decode(&out, BYTES("AB"), &d)); /* 4 bits left over are not zero */
 }
 
 TEST(str, guids_have_one_form)
@@ -142,7 +145,7 @@ TEST(map, it_holds_what_was_put_and_iterates_in_order)
         REQUIRE(map_get(&m, bytes_str(key)) == NULL);
     }
     int next = 1;
-    MAP_EACH(&m, e) {
+    MAP_EACH (&m, e) {
         REQUIRE(e->value == &values[next]);
         next += 2;
     }
@@ -161,11 +164,14 @@ TEST(opt, a_misspelt_option_names_what_was_probably_meant)
     uint64_t n_rows = 0;
     uint32_t n_args;
     const char *args[2];
-    const struct opt opts[] = {{.name = "data", .letter = 'd', .value = "DIR", .text = &data},
-                               {.name = "quiet", .flag = &quiet},
-                               {.name = "rows", .value = "N", .number = &n_rows, .min = 1, .max = 9}};
-    const struct opt_command c = {.usage = "x", .about = "", .opts = opts, .n_opts = 3, .args = args, .args_max = 2};
-    REQUIRE_OK(opt_parse(&c, 6, (char *[]){"--data=a", "x", "--quiet", "--rows", "9", "y"}, &n_args, &helped, &d));
+    const struct opt opts[] = {
+        {.name = "data", .letter = 'd', .value = "DIR", .text = &data},
+        {.name = "quiet", .flag = &quiet},
+        {.name = "rows", .value = "N", .number = &n_rows, .min = 1, .max = 9}};
+    const struct opt_command c = {
+        .usage = "x", .about = "", .opts = opts, .n_opts = 3, .args = args, .args_max = 2};
+    REQUIRE_OK(opt_parse(&c, 6, (char *[]){"--data=a", "x", "--quiet", "--rows", "9", "y"}, &n_args,
+                         &helped, &d));
     REQUIRE(str_eq(data, "a") && quiet && n_rows == 9 && n_args == 2 && str_eq(args[1], "y"));
     REQUIRE_ERR(ERR_INVALID, opt_parse(&c, 1, (char *[]){"--dato"}, &n_args, &helped, &d));
     REQUIRE(strstr(d.text, "did you mean --data?") != NULL);

@@ -96,7 +96,8 @@ TEST(chan, calls_fail_while_the_peer_is_away_and_work_when_it_is_back)
     begin();
     chan_free(server);
     server = NULL;
-    while (chan_is_up(client)) time_sleep_us(1000);
+    while (chan_is_up(client))
+        time_sleep_us(1000);
     REQUIRE_ERR(ERR_UNAVAILABLE, chan_call(client, ECHO, BYTES("x"), NULL, 1000, &d));
     REQUIRE_ERR(ERR_UNAVAILABLE, chan_wait_up(client, 10, &d));
     REQUIRE_OK(chan_new(&server, "client", 2, handle, NULL, &d));
@@ -114,7 +115,9 @@ static void many_calls(void *arg, unsigned i)
     for (uint32_t k = 0; k < 200; k++) {
         uint32_t x = i * 1000 + k;
         CLEANUP_BUF struct buf out = {0};
-        if (chan_call(client, ECHO, BYTES_OF(x), &out, 5000, NULL) != OK || !bytes_eq(buf_view(&out), BYTES_OF(x))) wrong++;
+        if (chan_call(client, ECHO, BYTES_OF(x), &out, 5000, NULL) != OK ||
+            !bytes_eq(buf_view(&out), BYTES_OF(x)))
+            wrong++;
     }
 }
 
@@ -141,7 +144,8 @@ TEST(chan, a_frame_longer_than_the_limit_ends_the_connection)
     uint8_t header[16];
     memset(header, 0xff, sizeof header);
     REQUIRE(write(fds[0], header, sizeof header) == sizeof header);
-    for (int i = 0; i < 1000 && chan_is_up(client); i++) time_sleep_us(1000);
+    for (int i = 0; i < 1000 && chan_is_up(client); i++)
+        time_sleep_us(1000);
     REQUIRE(!chan_is_up(client));
     close(fds[0]);
     chan_free(client);

@@ -54,14 +54,19 @@ TEST(time, an_advance_runs_due_timers_in_order_and_waits_for_them)
     int64_t before = time_now_us();
     REQUIRE_OK(clock_advance(60 * US_PER_S, &d));
     REQUIRE(time_now_us() - before >= 60 * US_PER_S);
-    static const int want[] = {0, 0, 1, 0, 0}; /* 10, 20, 25, 30, 40; then 50 and 50 in either order */
+    static const int want[] = {0, 0, 1, 0,
+                               0}; /* 10, 20, 25, 30, 40; then 50 and 50 in either order */
     REQUIRE(n_order >= 7);
-    for (size_t i = 0; i < 5; i++) EXPECT_EQ(order[i], want[i]);
+    for (size_t i = 0; i < 5; i++)
+        EXPECT_EQ(order[i], want[i]);
     REQUIRE_ERR(ERR_INVALID, clock_advance(-1, &d));
     stop = true;
-    for (int i = 0; i < 2; i++) timer_wake(timers[i]);
-    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    for (int i = 0; i < 2; i++) timer_free(timers[i]);
+    for (int i = 0; i < 2; i++)
+        timer_wake(timers[i]);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++)
+        timer_free(timers[i]);
 }
 
 TEST(time, a_clock_file_of_another_length_is_refused)

@@ -29,7 +29,8 @@ static void utc(void)
 TEST(rows, a_line_of_dpkg_log_becomes_its_columns)
 {
     utc();
-    CLEANUP_JSON json_t *o = row("2026-11-22 01:07:50 status installed libc6:amd64 2.36-9\n", "auto", 0, 1);
+    CLEANUP_JSON json_t *o =
+        row("2026-11-22 01:07:50 status installed libc6:amd64 2.36-9\n", "auto", 0, 1);
     EXPECT_STR(json_get_str(o, "TimeGenerated"), "2026-11-22T01:07:50.000000Z");
     EXPECT_STR(json_get_str(o, "Action"), "status");
     EXPECT_STR(json_get_str(o, "Status"), "installed");
@@ -40,9 +41,10 @@ TEST(rows, a_line_of_dpkg_log_becomes_its_columns)
 TEST(rows, a_stanza_of_apt_history_becomes_one_row_even_without_an_end)
 {
     utc();
-    CLEANUP_JSON json_t *o = row("\nStart-Date: 2026-11-22  01:07:50\nCommandline: apt-get install x\n"
-                                 "Install: x:amd64 (1, automatic), y:amd64 (2)\nEnd-Date: 2026-11-22  01:07:55",
-                                 "auto", 0, 1);
+    CLEANUP_JSON json_t *o =
+        row("\nStart-Date: 2026-11-22  01:07:50\nCommandline: apt-get install x\n"
+            "Install: x:amd64 (1, automatic), y:amd64 (2)\nEnd-Date: 2026-11-22  01:07:55",
+            "auto", 0, 1);
     EXPECT_STR(json_get_str(o, "Commandline"), "apt-get install x");
     EXPECT_EQ(json_get_int(o, "Packages", 0), 2);
     EXPECT_STR(json_get_str(o, "EndTime"), "2026-11-22T01:07:55.000000Z");
@@ -51,7 +53,8 @@ TEST(rows, a_stanza_of_apt_history_becomes_one_row_even_without_an_end)
 TEST(rows, syslog_of_both_time_formats_is_understood)
 {
     utc();
-    CLEANUP_JSON json_t *iso = row("2026-03-01T10:00:00.5+02:00 web1 sshd[77]: Accepted key\n", "auto", 0, 1);
+    CLEANUP_JSON json_t *iso =
+        row("2026-03-01T10:00:00.5+02:00 web1 sshd[77]: Accepted key\n", "auto", 0, 1);
     EXPECT_STR(json_get_str(iso, "TimeGenerated"), "2026-03-01T08:00:00.500000Z");
     EXPECT_STR(json_get_str(iso, "HostName"), "web1");
     EXPECT_STR(json_get_str(iso, "ProcessName"), "sshd");
@@ -82,7 +85,7 @@ static const char *type_of(const json_t *columns, const char *name)
 {
     size_t i;
     json_t *c;
-    json_array_foreach(columns, i, c) {
+    json_array_foreach (columns, i, c) {
         if (str_eq(json_get_str(c, "name"), name)) return json_get_str(c, "type");
     }
     return NULL;
@@ -92,9 +95,11 @@ TEST(infer, types_follow_all_rows_and_a_late_column_is_found)
 {
     struct diag d = DIAG_INIT;
     CLEANUP_BUF struct buf text = {0};
-    buf_str(&text, "{\"w\":1,\"r\":1,\"s\":1,\"o\":{\"x\":1},\"b\":true,\"n\":null,\"TimeGenerated\":\"2026-03-01\"}\n");
+    buf_str(&text, "{\"w\":1,\"r\":1,\"s\":1,\"o\":{\"x\":1},\"b\":true,\"n\":null,"
+                   "\"TimeGenerated\":\"2026-03-01\"}\n");
     buf_str(&text, "{\"w\":-7,\"r\":1.5,\"s\":\"x\",\"o\":[1],\"b\":false,\"n\":null}\n");
-    for (int i = 0; i < 300; i++) buf_str(&text, "{\"w\":1}\n");
+    for (int i = 0; i < 300; i++)
+        buf_str(&text, "{\"w\":1}\n");
     buf_str(&text, "{\"late\":2.5}\n");
     CLEANUP_LOG_ROWS struct log_rows r = {0};
     CLEANUP_JSON json_t *c = NULL;
@@ -113,7 +118,8 @@ TEST(infer, types_follow_all_rows_and_a_late_column_is_found)
 TEST(infer, a_line_that_is_no_object_is_refused_with_its_number)
 {
     struct diag d = DIAG_INIT;
-    static const char *const bad[] = {"{\"a\":1}\n{\"a\":\n", "{\"a\":1}\n[2]\n", "{\"a\":1}\nhello\n"};
+    static const char *const bad[] = {"{\"a\":1}\n{\"a\":\n", "{\"a\":1}\n[2]\n",
+                                      "{\"a\":1}\nhello\n"};
     for (size_t i = 0; i < 3; i++) {
         CLEANUP_LOG_ROWS struct log_rows r = {0};
         REQUIRE_OK(log_rows_parse(bytes_str(bad[i]), "ndjson", &r, &d));
