@@ -49,9 +49,10 @@ enum err account_insert(struct keyd *k, struct scope *s, const struct state_reco
                         struct account **out, struct diag *d)
 {
     CLEANUP(key_account_free) struct account *a = calloc(1, sizeof *a);
-    struct account **grown = realloc(s->accounts, (s->n_accounts + 1) * sizeof *grown);
+    struct account **grown = realloc(s->accounts, (s->n_accounts + 1) * sizeof(struct account *));
     if (grown != NULL) s->accounts = grown;
-    if (a == NULL || grown == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (a == NULL || grown == NULL)
+        return FAIL(d, ERR_LIMIT, "out of memory"); // NOLINT: the cleanup frees
     memcpy(a->id, rec->account, sizeof a->id);
     hex_encode(bytes_of(a->id, sizeof a->id), a->hex);
     if (!text_set(a->workspace, sizeof a->workspace, rec->workspace)) {

@@ -75,7 +75,8 @@ static enum err serve_persist(struct custody *c, struct rd *in, struct diag *d)
     if (n == 0 || n > RECORDS_MAX) return FAIL(d, ERR_LIMIT, "custody: %zu records at once", n);
     CLEANUP_FREE struct parsed_record *texts = calloc(n, sizeof *texts);
     CLEANUP_FREE struct custody_record *records = calloc(n, sizeof *records);
-    if (texts == NULL || records == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (texts == NULL || records == NULL)
+        return FAIL(d, ERR_LIMIT, "out of memory"); // NOLINT: the cleanup frees
     for (size_t i = 0; i < n; i++) {
         get_string(in, texts[i].kind, sizeof texts[i].kind);
         get_string(in, texts[i].id, sizeof texts[i].id);

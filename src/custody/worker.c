@@ -51,7 +51,7 @@ static void *worker_run(void *arg)
     while (!k->stopping) {
         struct scope *s = due_first(k);
         int64_t due = s != NULL ? s->due_us : DUE_NEVER;
-        if (due > time_now_us()) {
+        if (s == NULL || due > time_now_us()) {
             pthread_mutex_unlock(&k->lock);
             (void)timer_wait(w->timer, due);
             pthread_mutex_lock(&k->lock);

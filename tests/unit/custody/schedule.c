@@ -98,7 +98,7 @@ static void run(uint64_t seed)
     REQUIRE_OK(custody_file_open(h.custody, account, &f, 1, &k, &d));
     REQUIRE_OK(block_open(k, BTYPE_DATA, 1, buf_view(&sealed), &out, &d));
     custody_file_release(h.custody, k);
-    fprintf(stderr, seed % 10 == 0 ? "seed %llu is good\n" : "", (unsigned long long)seed);
+    if (seed % 10 == 0) fprintf(stderr, "seed %llu is good\n", (unsigned long long)seed);
     house_close(&h);
 }
 
@@ -112,24 +112,30 @@ TEST(custody, no_weather_over_the_vault_breaks_what_must_hold)
     }
 }
 
+static void check_lengths(struct house *h)
+{
+    LOCK_SCOPE(&h->keyd->lock);
+    struct account *a = account_find(h->keyd, account);
+    REQUIRE(lease_us(h->keyd, a) <= 60 * US_PER_S);
+    a->good_boot_us = time_boot_us() - 45 * US_PER_S;
+    REQUIRE(lease_us(h->keyd, a) <= 15 * US_PER_S);
+    a->good_boot_us = time_boot_us() - 61 * US_PER_S;
+    EXPECT_EQ(lease_us(h->keyd, a), 0);
+    a->at.state = KEY_STALE; /* the vault is silent: the outage policy is the bound */
+    EXPECT_EQ(lease_us(h->keyd, a), 60 * US_PER_S);
+    static const enum key_state none[] = {KEY_SUSPENDED, KEY_REVOKED, KEY_DOUBT};
+    for (int i = 0; i < 3; i++) {
+        a->at.state = none[i];
+        EXPECT_EQ(lease_us(h->keyd, a), 0);
+    }
+    a->at.state = KEY_ACTIVE;
+}
+
 TEST(custody, no_lease_ends_later_than_one_bound_after_the_last_good_unwrap)
 {
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    LOCK_SCOPE(&h.keyd->lock);
-    struct account *a = account_find(h.keyd, account);
-    REQUIRE(lease_us(h.keyd, a) <= 60 * US_PER_S);
-    a->good_boot_us = time_boot_us() - 45 * US_PER_S;
-    REQUIRE(lease_us(h.keyd, a) <= 15 * US_PER_S);
-    a->good_boot_us = time_boot_us() - 61 * US_PER_S;
-    EXPECT_EQ(lease_us(h.keyd, a), 0);
-    a->at.state = KEY_STALE; /* the vault is silent: the outage policy is the bound */
-    EXPECT_EQ(lease_us(h.keyd, a), 60 * US_PER_S);
-    static const enum key_state none[] = {KEY_SUSPENDED, KEY_REVOKED, KEY_DOUBT};
-    for (int i = 0; i < 3; i++) {
-        a->at.state = none[i];
-        EXPECT_EQ(lease_us(h.keyd, a), 0);
-    }
-    a->at.state = KEY_ACTIVE;
+    check_lengths(&h);
+    house_close(&h);
 }
