@@ -180,8 +180,34 @@ static enum err sink_of(const struct site *s, struct sink **out, const struct op
     }
 }
 
+/* Is the site a top, or a take of sorted rows? */
+static bool as_top(const struct site *s, struct late_top *t)
+{
+    const struct op *op = s->op;
+    *t = (struct late_top){.op = op, .below = s->below, .needed = s->needed};
+    if (op->kind == OP_TAKE && op->input->kind == OP_SORT) {
+        t->count = op->take.count;
+        op = op->input;
+        t->keys = op->sort.keys;
+        t->n_keys = op->sort.n_keys;
+    } else if (op->kind == OP_TOP) {
+        t->count = op->top.count;
+        t->keys = op->top.keys;
+        t->n_keys = op->top.n_keys;
+    } else {
+        return false;
+    }
+    t->input = op->input;
+    return true;
+}
+
 static enum err run_site(struct site *s, struct relation *out, struct diag *d)
 {
+    struct late_top top;
+    bool done = false;
+    if (as_top(s, &top)) TRY(late_top_run(s->p->q, &top, out, &done, d));
+    if (done) return OK;
+
     struct pipeline p = {.q = s->p->q};
     p.legs_end = &p.legs;
     const struct op *input;

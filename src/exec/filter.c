@@ -108,7 +108,13 @@ static enum err filter_push(const struct stage *s, struct worker *w, const struc
     if (n == 0) return OK;
     struct batch out;
     TRY(batch_select(&w->scratch.a, in, f->needed, rows, n, &out, &w->d));
-    return stage_push(s->next, w, &out);
+    const uint32_t *before = w->row_ids;
+    for (uint32_t i = 0; before != NULL && i < n; i++)
+        rows[i] = before[rows[i]];
+    w->row_ids = rows;
+    enum err e = stage_push(s->next, w, &out);
+    w->row_ids = before;
+    return e;
 }
 
 enum err filter_stage(struct query *q, const struct conditions *c, const bool *needed,

@@ -4,6 +4,7 @@
 
 #include "exec/key.h"
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define STATES_AT ((sizeof(struct group) + 15) & ~(size_t)15)
@@ -137,6 +138,34 @@ static enum err find_by_code(const struct groups_plan *p, struct groups *t, stru
     return OK;
 }
 
+static bool is_word(enum type t)
+{
+    return t == T_INT || t == T_LONG || t == T_REAL || t == T_DATETIME || t == T_TIMESPAN;
+}
+
+/* Few numbers or numbers in order are found without making a key. */
+static enum err find_by_word(const struct groups_plan *p, struct groups *t, struct worker *w,
+                             const struct vec *part, uint32_t n, struct group **out)
+{
+    const uint64_t *data = vec_data(part);
+    bool nulls = part->nulls != NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t bits = data[i];
+        struct word_memo *m = &t->words[bits * 0x9e3779b97f4a7c15ULL >> 56];
+        if (m->bits == bits && m->group != NULL && !(nulls && bit_get(part->nulls, i))) {
+            out[i] = m->group;
+            continue;
+        }
+        uint8_t key[GROUP_WORD_LEN] = {0};
+        bool value = group_key_word(part, i, key);
+        struct bytes k = {key, value ? sizeof key : 1};
+        out[i] = find(p, t, k, hash_of(p, k));
+        if (out[i] == NULL) return query_full(w->q, &w->d);
+        if (value) *m = (struct word_memo){bits, out[i]};
+    }
+    return OK;
+}
+
 static enum err find_groups(const struct groups_plan *p, struct groups *t, struct worker *w,
                             const struct vec *parts, uint32_t n, struct group **out)
 {
@@ -152,6 +181,9 @@ static enum err find_groups(const struct groups_plan *p, struct groups *t, struc
     if (p->n_keys == 1 && parts[0].shape == VEC_DICT && parts[0].nulls == NULL &&
         dict_of_unit(w, parts[0].dict)) { /* (6) */
         return find_by_code(p, t, w, &parts[0], out);
+    }
+    if (p->n_keys == 1 && parts[0].shape == VEC_FLAT && is_word(parts[0].type)) {
+        return find_by_word(p, t, w, &parts[0], n, out);
     }
     return find_by_key(p, t, w, parts, n, out);
 }

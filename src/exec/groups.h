@@ -26,6 +26,8 @@ struct groups_plan { /* what all workers' tables have in common */
     size_t *state_at;   /* per aggregate */
 };
 
+#define GROUP_WORDS 256 /* entries, a power of two */
+
 struct group_slot {
     uint64_t hash;
     struct group *group; /* NULL: free */
@@ -36,6 +38,11 @@ struct groups {
     struct group_slot *slots;
     uint64_t n_slots, n_groups; /* n_slots is a power of two, at most half full */
     struct group *first, **end;
+    /* One number as the only key: the groups of the numbers met last. */
+    struct word_memo {
+        uint64_t bits;
+        struct group *group;
+    } words[GROUP_WORDS];
     /* One dictionary column as the only key: code -> group, for the unit under way. */
     const struct vec *dict;
     uint32_t dict_unit;

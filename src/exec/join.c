@@ -12,6 +12,7 @@
 #include "exec/rowbuf.h"
 
 #include <stdlib.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 struct entry { /* a row of the table */
@@ -259,7 +260,7 @@ static enum err unmatched_run(struct leg *l, struct worker *w, uint32_t unit)
     const struct join *j = ((struct table_leg *)l)->join;
     uint32_t at = unit * UNIT_ROWS_MAX, end = at + UNIT_ROWS_MAX;
     if (end > j->n_entries) end = j->n_entries;
-    mem_clear(w->q, &w->scratch);
+    TRY(worker_next(w, 0));
     struct pairs *p = arena_new(&w->scratch.a, struct pairs);
     if (p == NULL) return query_full(w->q, &w->d);
     for (; at < end && !w->unit_done; at++) {

@@ -19,12 +19,21 @@ struct key_order {
     bool descending, nulls_first;
 };
 
-/* keys[i] becomes row i's key, in arena a; the first row's place is `place`. ERR_LIMIT when a is
+/* keys[i] becomes the key of rows[i], which came at places[i]; in arena a. ERR_LIMIT when a is
  * full. */
 enum err sort_keys(struct arena *a, const struct vec *parts, const struct key_order *orders,
-                   uint32_t n_parts, uint32_t n_rows, uint64_t place, struct bytes *keys,
-                   struct diag *d);
+                   uint32_t n_parts, const uint32_t *rows, uint32_t n_rows, const uint64_t *places,
+                   struct bytes *keys, struct diag *d);
+uint64_t sort_key_place(struct bytes key);
+/* The rows whose key may come before `worst` (all while that has p NULL), judged by the first part
+ * only. */
+uint32_t sort_candidates(const struct vec *first, struct key_order o, struct bytes worst,
+                         uint32_t *rows);
+
 enum err group_keys(struct arena *a, const struct vec *parts, uint32_t n_parts, uint32_t n_rows,
                     struct bytes *keys, struct diag *d);
+/* The key of one part of 64 bits (not bool). False: null. */
+#define GROUP_WORD_LEN 9
+bool group_key_word(const struct vec *part, uint32_t row, uint8_t out[GROUP_WORD_LEN]);
 /* The next part of a group key; strings are borrowed from it. */
 void group_key_next(struct rd *r, enum type t, struct value *out);

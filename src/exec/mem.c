@@ -53,6 +53,15 @@ enum err query_full(struct query *q, struct diag *d)
                     "the query needs more than %zu bytes of memory", q->limits.memory_max);
 }
 
+enum err worker_next(struct worker *w, uint32_t first_row)
+{
+    TRY(query_check(w->q, &w->d));
+    mem_clear(w->q, &w->scratch);
+    w->vector = first_row;
+    w->row_ids = NULL;
+    return OK;
+}
+
 enum err query_check(struct query *q, struct diag *d)
 {
     if (atomic_load_explicit(&q->stop, memory_order_relaxed)) {

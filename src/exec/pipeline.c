@@ -39,6 +39,7 @@ static enum err run_unit(struct pipeline *p, struct worker *w, uint32_t unit)
     w->unit_rows = 0;
     w->unit_batch = NULL;
     w->unit_done = false;
+    w->reverse = p->reverse;
     TRY(query_check(w->q, &w->d));
     return l->run(l, w, unit);
 }
@@ -54,7 +55,7 @@ static void work(void *arg, unsigned slot)
         uint32_t unit = atomic_fetch_add(&p->next_unit, 1);
         if (unit >= n) break;
         mem_settle(q, &w->unit);
-        enum err e = run_unit(p, w, unit);
+        enum err e = run_unit(p, w, p->reverse ? n - 1 - unit : unit);
         w->memos = NULL;
         w->unit_batch = NULL;
         mem_clear(q, &w->scratch);

@@ -8,12 +8,12 @@
  */
 #include "exec/run.h"
 
-static bool repeatable(const struct expr *e)
+bool expr_repeatable(const struct expr *e)
 {
     if (e->kind != EXPR_CALL) return true;
     if ((e->call.fn->flags & FN_NOT_CONST) != 0) return false;
     for (uint32_t i = 0; i < e->call.n_args; i++) {
-        if (!repeatable(e->args[i])) return false;
+        if (!expr_repeatable(e->args[i])) return false;
     }
     return true;
 }
@@ -169,7 +169,7 @@ static uint32_t sources_for(const struct op *op, const struct expr *e,
                             struct expr *const *const *to, uint32_t n, bool *which)
 {
     uint32_t found = 0;
-    if (!repeatable(e)) return 0;
+    if (!expr_repeatable(e)) return 0;
     for (uint32_t k = 0; k < n && (op->kind == OP_UNION || found == 0); k++) {
         which[k] = passes(op, k) && can_move(e, to[k]);
         found += which[k];

@@ -18,8 +18,7 @@ static enum err range_run(struct leg *l, struct worker *w, uint32_t unit)
     if (end > r->n_rows) end = r->n_rows;
     w->unit_rows = (uint32_t)(end - at);
     for (; at < end && !w->unit_done; at += VEC_ROWS) {
-        TRY(query_check(w->q, &w->d));
-        mem_clear(w->q, &w->scratch);
+        TRY(worker_next(w, (uint32_t)(at % UNIT_ROWS_MAX)));
         uint32_t n = end - at < VEC_ROWS ? (uint32_t)(end - at) : VEC_ROWS;
         uint64_t *data = arena_array(&w->scratch.a, uint64_t, n);
         if (data == NULL) return query_full(w->q, &w->d);

@@ -15,8 +15,7 @@ static enum err replay_run(struct leg *l, struct worker *w, uint32_t unit)
     uint32_t from = unit * UNIT_BATCHES, to = from + UNIT_BATCHES;
     if (to > r->n_batches) to = r->n_batches;
     for (uint32_t i = from; i < to && !w->unit_done; i++) {
-        TRY(query_check(w->q, &w->d));
-        mem_clear(w->q, &w->scratch);
+        TRY(worker_next(w, (i - from) * VEC_ROWS));
         TRY(stage_push(l->first, w, &r->batches[i]));
     }
     return OK;

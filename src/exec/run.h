@@ -65,6 +65,9 @@ struct worker {
     uint32_t unit_rows;
     const struct batch *unit_batch; /* what a table's unit was read into, else NULL */
     bool unit_done;                 /* the sink wants no more rows of this unit */
+    bool reverse;                   /* vectors of the unit last to first */
+    uint32_t vector;         /* the vector under way: the number of its first row in the unit */
+    const uint32_t *row_ids; /* rows of the vector that are left, NULL = all */
     struct dict_memo *memos;
     struct diag d;
 };
@@ -91,6 +94,9 @@ struct query {
     uint32_t units_total;
     struct diag *d;
 };
+
+/* Begins the next vector of a unit: checks, and empties scratch. */
+enum err worker_next(struct worker *w, uint32_t first_row);
 
 /* Cancelled, out of time, or stopped because another worker failed? Cheap enough for each vector.
  */
@@ -128,7 +134,9 @@ struct leg {
 struct pipeline {
     struct query *q;
     struct leg *legs, **legs_end;
-    bool ordered;               /* some leg reads a sorted relation */
+    bool reverse;               /* units last to first: the best of a top are expected there */
+    struct scan *scan;          /* the last table that became a leg */
+    struct scan *lender;        /* a table that is open already: its scan is used, not closed */
     _Atomic bool enough;        /* the sink needs no unit beyond those begun */
     uint32_t phase;             /* under way */
     _Atomic uint32_t next_unit; /* of the phase */
@@ -177,6 +185,7 @@ enum err eval_count(struct query *q, const struct expr *e, const char *what, uin
                     struct diag *d); /* of take, top ...: a whole number, not negative */
 enum err scalars_run(struct query *q, const struct op *op, struct diag *d);
 void expr_columns(const struct expr *e, bool *needed); /* sets those it reads */
+bool expr_repeatable(const struct expr *e);            /* the same rows give the same values */
 struct vec vec_absent(enum type t, uint32_t n);        /* n nulls (empty strings), without memory */
 
 /* select.c: rows by index; constants stay constants and codes stay codes */
@@ -238,6 +247,27 @@ enum err take_sink(struct query *q, const struct op *op, const bool *needed, str
 enum err count_sink(struct query *q, const struct op *op, struct sink **out, struct diag *d);
 enum err sort_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
                    struct diag *d);
+/* sort.c, for late.c: a top that keeps no column, only where the rows are (unit << 32 | row). */
+enum err places_sink(struct query *q, const struct op *op, const struct sort_key *keys,
+                     uint32_t n_keys, const struct expr *count, struct sink **out, struct diag *d);
+enum err places_of(struct sink *s, const uint64_t **out, uint64_t *n, struct diag *d);
+/* late.c: top over a table: first the keys of all rows, then all columns of the best. *done is
+ * false when that does not suit the plan, and nothing was done. */
+struct late_top {
+    const struct op *op;
+    const struct sort_key *keys;
+    uint32_t n_keys;
+    const struct expr *count;
+    const struct op *input;         /* over which the keys are */
+    const struct conditions *below; /* that moved to it; NULL: none */
+    const bool *needed;             /* of the result */
+};
+enum err late_top_run(struct query *q, const struct late_top *t, struct relation *out, bool *done,
+                      struct diag *d);
+/* scan.c: from now on only these rows (as places_of() gives them) of the table's leg. */
+enum err scan_pick(struct query *q, struct scan *s, const uint64_t *places, uint64_t n,
+                   struct diag *d);
+
 enum err top_sink(struct query *q, const struct op *op, const struct sort_key *keys,
                   uint32_t n_keys, const struct expr *count, const bool *needed, struct sink **out,
                   struct diag *d);

@@ -29,6 +29,7 @@ struct sorter {
     const struct sort_key *keys;
     struct key_order *orders;
     uint64_t top;     /* UINT64_MAX: sort */
+    bool late;        /* places are exact, columns are not kept */
     struct run *runs; /* per worker */
     bool taken;
 };
@@ -66,46 +67,72 @@ static enum err shrink(struct sorter *s, struct run *r, struct diag *d)
     return worst.p != NULL ? OK : query_full(s->q, d);
 }
 
+struct keyed { /* a vector's rows that matter, with their keys */
+    uint32_t n, *rows;
+    struct bytes *keys; /* by row of the vector */
+};
+
+/* Where each row came: by unit, vector, and a count of the rows that the vector became (a vector
+ * can become more rows than it had); or, for late.c, exactly which row of the unit it is. */
+static void set_places(const struct sorter *s, struct worker *w, const uint32_t *rows, uint32_t n,
+                       uint32_t n_all, uint64_t *places)
+{
+    struct run *r = &s->runs[w->slot];
+    uint64_t vector = (uint64_t)w->unit_no << 40 | (uint64_t)(w->vector / VEC_ROWS) << 32;
+    if (r->place >> 32 != vector >> 32) r->place = vector;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = w->row_ids != NULL ? w->row_ids[rows[i]] : rows[i];
+        places[i] = s->late ? (uint64_t)w->unit_no << 32 | (w->vector + row) : r->place + rows[i];
+    }
+    r->place += n_all;
+}
+
+/* Rows that may come before the worst that is kept, with their keys. */
 static enum err keys_of(const struct sorter *s, struct worker *w, const struct batch *in,
-                        struct bytes **out)
+                        struct keyed *out)
 {
     struct arena *a = &w->scratch.a;
     struct vec *parts = arena_array(a, struct vec, s->n_keys);
-    *out = arena_array(a, struct bytes, in->n_rows);
-    if (parts == NULL || *out == NULL) return query_full(w->q, &w->d);
+    uint64_t *places = arena_array(a, uint64_t, in->n_rows);
+    struct bytes *keys = arena_array(a, struct bytes, in->n_rows);
+    *out = (struct keyed){.rows = arena_array(a, uint32_t, in->n_rows)};
+    out->keys = arena_array(a, struct bytes, in->n_rows);
+    if (parts == NULL || places == NULL || keys == NULL || out->rows == NULL || out->keys == NULL) {
+        return query_full(w->q, &w->d);
+    }
     for (uint32_t i = 0; i < s->n_keys; i++)
         TRY(eval(w, s->keys[i].expr, in, &parts[i]));
-    struct run *r = &s->runs[w->slot];
-    uint64_t unit = (uint64_t)w->unit_no << 32;
-    if (r->place < unit) r->place = unit;
-    uint64_t place = r->place;
-    r->place += in->n_rows;
-    return sort_keys(a, parts, s->orders, s->n_keys, in->n_rows, place, *out, &w->d);
+    struct bytes worst = s->runs[w->slot].worst;
+    out->n = sort_candidates(&parts[0], s->orders[0], worst, out->rows);
+    set_places(s, w, out->rows, out->n, in->n_rows, places);
+    TRY(sort_keys(a, parts, s->orders, s->n_keys, out->rows, out->n, places, keys, &w->d));
+    for (uint32_t i = 0; i < out->n; i++)
+        out->keys[out->rows[i]] = keys[i];
+    return OK;
 }
 
 static enum err sort_push(const struct stage *stage, struct worker *w, const struct batch *in)
 {
     const struct sorter *s = (const struct sorter *)stage;
-    struct run *r = &s->runs[w->slot];
-    struct bytes *keys;
-    TRY(keys_of(s, w, in, &keys));
-    return rowbuf_append(&r->rows, in, NULL, in->n_rows, w->unit_no, keys, &w->d);
+    struct keyed k;
+    TRY(keys_of(s, w, in, &k));
+    return rowbuf_append(&s->runs[w->slot].rows, in, k.rows, k.n, w->unit_no, k.keys, &w->d);
 }
 
 static enum err top_push(const struct stage *stage, struct worker *w, const struct batch *in)
 {
     struct sorter *s = (struct sorter *)stage;
     struct run *r = &s->runs[w->slot];
+    struct keyed k;
     if (s->top == 0) return OK;
-    struct bytes *keys;
-    TRY(keys_of(s, w, in, &keys));
-    uint32_t *rows = arena_array(&w->scratch.a, uint32_t, in->n_rows), n = 0;
-    if (rows == NULL) return query_full(w->q, &w->d);
-    for (uint32_t i = 0; i < in->n_rows; i++) {
-        rows[n] = i;
-        n += r->worst.p == NULL || bytes_cmp(keys[i], r->worst) < 0;
+    TRY(keys_of(s, w, in, &k));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < k.n; i++) {
+        uint32_t row = k.rows[i];
+        k.rows[n] = row;
+        n += r->worst.p == NULL || bytes_cmp(k.keys[row], r->worst) < 0;
     }
-    TRY(rowbuf_append(&r->rows, in, rows, n, w->unit_no, keys, &w->d));
+    TRY(rowbuf_append(&r->rows, in, k.rows, n, w->unit_no, k.keys, &w->d));
     if (r->rows.n_rows / 2 < s->top || r->rows.n_rows < VEC_ROWS) return OK;
     return shrink(s, r, &w->d);
 }
@@ -137,9 +164,9 @@ static enum err merge_runs(struct sorter *s, struct arena *a, struct row_ref **r
     return OK;
 }
 
-static enum err sort_finish(struct sink *sink, struct relation *out, struct diag *d)
+/* All rows in order, no more than `top`. */
+static enum err sort_all(struct sorter *s, struct row_ref **refs, uint64_t *n, struct diag *d)
 {
-    struct sorter *s = (struct sorter *)sink;
     struct query *q = s->q;
     unsigned n_workers = q->n_workers;
     if (q->r->pool != NULL)
@@ -150,13 +177,21 @@ static enum err sort_finish(struct sink *sink, struct relation *out, struct diag
     for (unsigned i = 0; i < n_workers; i++) {
         if (s->runs[i].err != OK) return query_full(q, d);
     }
+    mem_settle(q, &s->runs[0].mem);
+    TRY(merge_runs(s, &s->runs[0].mem.a, refs, n, d));
+    if (*n > s->top) *n = s->top;
+    return OK;
+}
+
+static enum err sort_finish(struct sink *sink, struct relation *out, struct diag *d)
+{
+    struct sorter *s = (struct sorter *)sink;
+    struct query *q = s->q;
+    unsigned n_workers = q->n_workers;
+    struct mem *first = &s->runs[0].mem;
     struct row_ref *refs;
     uint64_t n;
-    struct mem *first = &s->runs[0].mem;
-    mem_settle(q, first);
-    TRY(merge_runs(s, &first->a, &refs, &n, d));
-    if (n > s->top) n = s->top;
-
+    TRY(sort_all(s, &refs, &n, d));
     struct relation r = {.n_mems = n_workers};
     r.mems = arena_array(&q->mem.a, struct mem, n_workers);
     if (r.mems == NULL) return query_full(q, d);
@@ -224,5 +259,28 @@ enum err top_sink(struct query *q, const struct op *op, const struct sort_key *k
     s->sink.stage.push = top_push;
     s->top = n;
     *out = &s->sink;
+    return OK;
+}
+
+enum err places_sink(struct query *q, const struct op *op, const struct sort_key *keys,
+                     uint32_t n_keys, const struct expr *count, struct sink **out, struct diag *d)
+{
+    bool *none = arena_array(&q->mem.a, bool, op->schema.n);
+    if (none == NULL) return query_full(q, d);
+    TRY(top_sink(q, op, keys, n_keys, count, none, out, d));
+    ((struct sorter *)*out)->late = true;
+    return OK;
+}
+
+enum err places_of(struct sink *sink, const uint64_t **out, uint64_t *n, struct diag *d)
+{
+    struct sorter *s = (struct sorter *)sink;
+    struct row_ref *refs;
+    TRY(sort_all(s, &refs, n, d));
+    uint64_t *places = arena_array(&s->q->mem.a, uint64_t, *n);
+    if (places == NULL) return query_full(s->q, d);
+    for (uint64_t i = 0; i < *n; i++)
+        places[i] = sort_key_place(refs[i].chunk->keys[refs[i].row]);
+    *out = places;
     return OK;
 }
