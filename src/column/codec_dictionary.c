@@ -26,7 +26,7 @@ static bool builder_init(struct builder *b, uint32_t rows)
     while (cap < b->max * 2)
         cap *= 2;
     b->mask = cap - 1;
-    b->values = malloc((b->max + 1) * sizeof *b->values);
+    b->values = calloc(b->max + 1, sizeof *b->values);
     b->slots = calloc(cap, sizeof *b->slots);
     return b->values != NULL && b->slots != NULL;
 }

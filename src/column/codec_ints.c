@@ -34,9 +34,10 @@ static void pack(uint8_t *p, const uint64_t *v, uint32_t n, uint32_t width)
 {
     for (uint32_t i = 0; i < n; i++) {
         size_t bit = (size_t)i * width;
-        uint64_t word = htole64(load64(p + bit / 8) | v[i] << bit % 8);
+        uint32_t shift = bit % 8;
+        uint64_t word = htole64(load64(p + bit / 8) | v[i] << shift);
         memcpy(p + bit / 8, &word, sizeof word);
-        if (width + bit % 8 > 64) p[bit / 8 + 8] = (uint8_t)(v[i] >> (64 - bit % 8));
+        if (shift != 0 && width + shift > 64) p[bit / 8 + 8] = (uint8_t)(v[i] >> (64 - shift));
     }
 }
 
@@ -45,8 +46,9 @@ static void unpack(const uint8_t *p, uint64_t base, uint32_t width, uint32_t n, 
     uint64_t mask = width == 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
     for (uint32_t i = 0; i < n; i++) {
         size_t bit = (size_t)i * width;
-        uint64_t v = load64(p + bit / 8) >> bit % 8;
-        if (width + bit % 8 > 64) v |= (uint64_t)p[bit / 8 + 8] << (64 - bit % 8);
+        uint32_t shift = bit % 8;
+        uint64_t v = load64(p + bit / 8) >> shift;
+        if (shift != 0 && width + shift > 64) v |= (uint64_t)p[bit / 8 + 8] << (64 - shift);
         out[i] = (int64_t)(base + (v & mask));
     }
 }

@@ -15,14 +15,20 @@
 
 static const double powers[DECIMALS_MAX + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
+static uint64_t bits_of(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
 static bool to_whole(double v, uint32_t k, int64_t *out)
 {
     double scaled = nearbyint(v * powers[k]);
     if (!(fabs(scaled) <= WHOLE_MAX)) return false; /* NaN and infinities too */
-    double back = scaled / powers[k];
     *out = (int64_t)scaled;
-    back = (double)*out / powers[k]; /* -0.0 comes back as 0.0 and fails here */
-    return memcmp(&back, &v, sizeof v) == 0;
+    double back = (double)*out / powers[k]; /* -0.0 comes back as 0.0 and fails here */
+    return bits_of(back) == bits_of(v);
 }
 
 /* The smallest k that serves all values; they are in out then. */

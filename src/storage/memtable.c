@@ -239,7 +239,7 @@ void memtable_add(struct memtable *m, struct piece *p, uint64_t number)
 
 enum err memtable_pieces(const struct memtable *m, struct piece ***out, struct diag *d)
 {
-    struct piece **all = calloc(m->n_pieces != 0 ? m->n_pieces : 1, sizeof *all);
+    struct piece **all = calloc(m->n_pieces != 0 ? m->n_pieces : 1, sizeof(struct piece *));
     if (all == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     uint32_t i = m->n_pieces;
     for (struct piece *p = m->newest; p != NULL; p = p->next) {

@@ -386,7 +386,7 @@ static bool compare(enum type t, const struct chunk_note *c, const struct value 
     } else if (t == T_BOOL) {
         if (v->type != T_BOOL) return false;
         *out = versus_i64(v->b, (int64_t)c->lo, (int64_t)c->hi);
-    } else if (v->type == t || (TM_INTS & TM(t) & TM_INTS && TM_INTS & TM(v->type))) {
+    } else if (v->type == t || ((TM_INTS & TM(t)) != 0 && (TM_INTS & TM(v->type)) != 0)) {
         *out = versus_i64(v->i, (int64_t)c->lo, (int64_t)c->hi);
     } else {
         return false; /* types that do not meet here: no skipping */

@@ -154,7 +154,7 @@ static enum err make_order(struct segment_writer *w, const struct segment_source
     if (total == 0 || total > UINT32_MAX / sizeof(struct row_ref)) {
         return FAIL(d, ERR_LIMIT, "a segment of %llu rows", (unsigned long long)total);
     }
-    w->order = malloc(total * sizeof *w->order);
+    w->order = calloc(total, sizeof *w->order);
     if (w->order == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     bool sorted = true;
     for (uint32_t i = 0; i < s->n_pieces; i++) {
@@ -303,7 +303,7 @@ static enum err put_data(struct segment_writer *w, const struct vec *v, uint8_t 
 /* Inside the gate. META gets: flags, where the data is, min and max, where the filter is. */
 static enum err write_chunk(struct segment_writer *w, const struct chunk *c, struct diag *d)
 {
-    struct vec v;
+    struct vec v = {0};
     uint8_t flags = 0;
     TRY(gather(w, c, &v, d));
     if (c->type == T_STRING || c->type == T_DYNAMIC)

@@ -118,7 +118,7 @@ static enum err replay_init(struct replay *r, struct account *a, struct diag *d)
     r->epoch = a->epoch;
     for (struct log_file *f = a->logs; f != NULL; f = f->next)
         r->n++;
-    r->files = calloc(r->n + 1, sizeof *r->files);
+    r->files = calloc(r->n + 1, sizeof(struct log_file *));
     r->file_keys = calloc(r->n + 1, sizeof(struct file_key *));
     r->idents = calloc(r->n + 1, sizeof *r->idents);
     if (r->files == NULL || r->file_keys == NULL || r->idents == NULL) {
@@ -130,20 +130,11 @@ static enum err replay_init(struct replay *r, struct account *a, struct diag *d)
     return OK;
 }
 
-static enum err read_ident(struct account *a, struct log_file *f, struct file_ident *out,
-                           struct diag *d)
-{
-    CLEANUP_LOCAL(wal_reader_release) struct wal_reader r = {0};
-    TRY(wal_reader_open(&r, a->wal_dir, a->id, f->entry.file_id, f->entry.first, d));
-    *out = r.ident;
-    return OK;
-}
-
 static enum err open_keys(struct replay *r, struct diag *d)
 {
     struct keys *k = &r->a->store->c.keys;
     for (size_t i = 0; i < r->n; i++)
-        TRY(read_ident(r->a, r->files[i], &r->idents[i], d));
+        TRY(wal_read_ident(r->a->wal_dir, r->a->id, r->files[i]->entry.file_id, &r->idents[i], d));
     if (r->n == 0) return k->ops->check(k->self, r->a->id, d);
     return k->ops->open(k->self, r->a->id, r->idents, r->n, r->file_keys, d);
 }

@@ -47,7 +47,7 @@ static void forget(struct part *p, struct live_segment *g)
     for (uint32_t i = 0; i < p->n_segments; i++) {
         if (p->segments[i] != g) continue;
         memmove(&p->segments[i], &p->segments[i + 1],
-                (p->n_segments - i - 1) * sizeof p->segments[0]);
+                (p->n_segments - i - 1) * sizeof(struct live_segment *));
         p->n_segments--;
         g->dropped = true;
         live_segment_unref(g); /* the list's; ours is still there */

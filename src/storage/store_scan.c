@@ -68,7 +68,7 @@ static enum err snapshot_pieces(struct scan_part *sp, const struct part *p, stru
     uint32_t n = p->active->n_pieces;
     for (struct memtable *m = p->frozen; m != NULL; m = m->next)
         n += m->n_pieces;
-    sp->pieces = calloc(n + 1, sizeof *sp->pieces);
+    sp->pieces = calloc(n + 1, sizeof(struct piece *));
     if (sp->pieces == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     for (const struct memtable *m = p->frozen != NULL ? p->frozen : p->active; m != NULL;) {
         uint32_t at = sp->n_pieces + m->n_pieces;

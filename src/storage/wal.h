@@ -106,6 +106,9 @@ struct wal_record { /* borrows the plaintext */
 enum err wal_reader_open(struct wal_reader *r, const char *dir, const uint8_t account[16],
                          const uint8_t file_id[16], uint64_t first, struct diag *d);
 void wal_reader_release(struct wal_reader *r);
+/* The header alone, with the same checks. */
+enum err wal_read_ident(const char *dir, const uint8_t account[16], const uint8_t file_id[16],
+                        struct file_ident *out, struct diag *d);
 /* The next record, opened into the cleared buffer; number 0: the end, by rule (5). */
 enum err wal_reader_next(struct wal_reader *r, struct file_key *k, struct buf *plain,
                          struct wal_record *out, struct diag *d);

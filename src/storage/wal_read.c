@@ -14,11 +14,45 @@
 
 #define WAL_FILE_MAX ((size_t)1 << 31) /* bytes: what a reader takes into memory */
 
+/* (4) Its name was in the catalogue: the file must be there, and begin well. */
+static enum err check_header(struct bytes image, const char *path, const uint8_t account[16],
+                             const uint8_t file_id[16], struct file_ident *out, struct diag *d)
+{
+    struct file_ident f;
+    TRY(file_header_decode(image, &f, d));
+    if (f.otype != OTYPE_WAL || memcmp(f.account, account, 16) != 0 ||
+        memcmp(f.file_id, file_id, 16) != 0) {
+        return FAIL(d, ERR_CORRUPT, "log %s: the header belongs to another file", path);
+    }
+    *out = f;
+    return OK;
+}
+
+static enum err missing(const char *path, struct diag *d)
+{
+    return FAIL(d, ERR_CORRUPT, "log %s is missing", path);
+}
+
+enum err wal_read_ident(const char *dir, const uint8_t account[16], const uint8_t file_id[16],
+                        struct file_ident *out, struct diag *d)
+{
+    CLEANUP_FREE char *path = wal_path(dir, file_id);
+    if (path == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    CLEANUP_FD int fd = SYS(open(path, O_RDONLY | O_CLOEXEC));
+    if (fd < 0 && errno == ENOENT) return missing(path, d);
+    if (fd < 0) return FAIL(d, ERR_IO, "log %s: %s", path, strerror(errno));
+    uint8_t header[FILE_HEADER_LEN];
+    TRY(os_pread_all(fd, header, sizeof header, 0, d));
+    return check_header(BYTES_OF(header), path, account, file_id, out, d);
+}
+
 static enum err load(struct wal_reader *r, const char *path, struct diag *d)
 {
-    TRY(os_read_file(path, WAL_FILE_MAX, &r->image, d));
+    struct diag why = DIAG_INIT;
+    enum err e = os_read_file(path, WAL_FILE_MAX, &r->image, &why);
     r->size = r->image.len;
-    return OK;
+    if (e == ERR_NOT_FOUND) return missing(path, d);
+    return e == OK ? OK : FAIL(d, e, "%s", why.text);
 }
 
 enum err wal_reader_open(struct wal_reader *r, const char *dir, const uint8_t account[16],
@@ -28,16 +62,7 @@ enum err wal_reader_open(struct wal_reader *r, const char *dir, const uint8_t ac
     CLEANUP_FREE char *path = wal_path(dir, file_id);
     if (path == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     enum err e = load(&x, path, d);
-    /* (4) Its name was in the catalogue: the file must be there, and at least begin well. */
-    if (e == ERR_NOT_FOUND) {
-        diag_reset(d);
-        e = FAIL(d, ERR_CORRUPT, "log %s is missing", path);
-    }
-    if (e == OK) e = file_header_decode(buf_view(&x.image), &x.ident, d);
-    if (e == OK && (x.ident.otype != OTYPE_WAL || memcmp(x.ident.account, account, 16) != 0 ||
-                    memcmp(x.ident.file_id, file_id, 16) != 0)) {
-        e = FAIL(d, ERR_CORRUPT, "log %s: the header belongs to another file", path);
-    }
+    if (e == OK) e = check_header(buf_view(&x.image), path, account, file_id, &x.ident, d);
     if (e != OK) {
         wal_reader_release(&x);
         return e;
