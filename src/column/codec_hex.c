@@ -32,13 +32,14 @@ bool hex_try(const struct vec *v, struct buf *out)
     /* Short ones are words and numbers as a rule, and repeat: a dictionary serves them better. */
     if (len < 16 || len % 2 != 0 || len > HEX_BYTES_MAX * 2) return false;
     buf_u16(out, (uint16_t)(len / 2));
+    uint8_t binary[HEX_BYTES_MAX];
     bool good = true;
     for (uint32_t i = 0; good && i < v->n; i++) {
-        uint8_t binary[HEX_BYTES_MAX];
         struct bytes s = vec_str(v, i);
         good = s.len == len && to_binary(s, binary);
         if (good) buf_bytes(out, bytes_of(binary, len / 2));
     }
+    explicit_bzero(binary, sizeof binary);
     if (!good) buf_shrink(out, before);
     return good;
 }

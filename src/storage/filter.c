@@ -8,7 +8,6 @@
 
 #define BLOCK_BYTES 32
 #define LANES       8
-#define WORD_MAX    64 /* bytes that are hashed; longer words count by their beginning */
 #define HASH_SEED   0x6b73u
 
 /* What a byte counts as in a word: its lower case; 0 separates. */
@@ -25,16 +24,15 @@ static const uint8_t folded[256] = {
 };
 
 /* The next word of the text as a hash, never 0; false: no more. */
-static bool next_word(struct bytes *text, uint64_t *hash)
+static bool next_word(struct bytes *text, uint8_t word[FILTER_WORD_MAX], uint64_t *hash)
 {
     const uint8_t *p = text->p, *end = text->p + text->len;
-    uint8_t word[WORD_MAX];
     size_t n = 0;
     while (p < end && folded[*p] == 0)
         p++;
     if (p == end) return false;
     for (uint8_t c; p < end && (c = folded[*p]) != 0; p++) {
-        if (n < WORD_MAX) word[n++] = c;
+        if (n < FILTER_WORD_MAX) word[n++] = c;
     }
     *text = bytes_of(p, (size_t)(end - p));
     *hash = hash_bytes(bytes_of(word, n), HASH_SEED) | 1;
@@ -76,7 +74,7 @@ static void add_hash(struct filter_words *w, uint64_t h)
 void filter_words_add(struct filter_words *w, struct bytes text)
 {
     uint64_t h;
-    while (!w->bad && next_word(&text, &h))
+    while (!w->bad && next_word(&text, w->word, &h))
         add_hash(w, h);
 }
 
@@ -84,7 +82,7 @@ void filter_words_release(struct filter_words *w)
 {
     if (w->slots != NULL) explicit_bzero(w->slots, w->cap * sizeof *w->slots);
     free(w->slots);
-    *w = (struct filter_words){0};
+    explicit_bzero(w, sizeof *w);
 }
 
 /* One bit in each of the eight lanes of a block. */
@@ -134,9 +132,11 @@ static bool may_hold(struct bytes filter, uint64_t h)
 bool filter_may_contain(struct bytes filter, struct bytes text)
 {
     if (filter.len < BLOCK_BYTES || filter.len % BLOCK_BYTES != 0) return true;
+    uint8_t word[FILTER_WORD_MAX];
     uint64_t h;
-    while (next_word(&text, &h)) {
-        if (!may_hold(filter, h)) return false;
-    }
-    return true;
+    bool all = true;
+    while (all && next_word(&text, word, &h))
+        all = may_hold(filter, h);
+    explicit_bzero(word, sizeof word);
+    return all;
 }

@@ -11,10 +11,13 @@
 
 #include "base/bytes.h"
 
+#define FILTER_WORD_MAX 64 /* bytes that count; longer words count by their beginning */
+
 struct filter_words { /* hashes of the distinct words */
     uint64_t *slots;  /* 0 = free */
     uint32_t n, cap;
-    bool bad; /* memory is out, or there are too many */
+    bool bad;                      /* memory is out, or there are too many */
+    uint8_t word[FILTER_WORD_MAX]; /* the one being read: here, so that it is wiped with the rest */
 };
 
 #define FILTER_WORDS_MAX 1000000u
