@@ -13,6 +13,10 @@
 UPDATE(update_count)
 {
     (void)cx, (void)c, (void)args;
+    if (one_state(states, n)) {
+        *(int64_t *)states[0] += n;
+        return OK;
+    }
     for (uint32_t i = 0; i < n; i++)
         ++*(int64_t *)states[i];
     return OK;
@@ -76,11 +80,30 @@ static void add_decimal(struct decimal_sum *s, struct u128 v)
     s->any = true;
 }
 
+/* Flat values of one group; a null row's data is zero. */
+static bool sum_one(void *state, const struct vec *v, uint32_t n)
+{
+    if (v->shape != VEC_FLAT || v->type == T_DECIMAL) return false;
+    if (v->type == T_REAL) {
+        double sum = 0;
+        for (uint32_t i = 0; i < n; i++)
+            sum += ((const double *)v->data)[i];
+        *(double *)state += sum;
+    } else {
+        uint64_t sum = 0;
+        for (uint32_t i = 0; i < n; i++)
+            sum += ((const uint64_t *)v->data)[i];
+        *(uint64_t *)state += sum;
+    }
+    return true;
+}
+
 UPDATE(update_sum)
 {
     (void)cx, (void)c;
     const struct vec *v = args[0];
     bool plain = v->shape == VEC_FLAT && v->nulls == NULL;
+    if (one_state(states, n) && sum_one(states[0], v, n)) return OK;
     if (v->type == T_DECIMAL) {
         for (uint32_t i = 0; i < n; i++) {
             if (!row_is_null(v, i))
@@ -153,6 +176,17 @@ UPDATE(update_avg)
 {
     (void)cx;
     const struct vec *v = args[0];
+    struct mean part = {0};
+    if (c->ret == T_REAL && v->nulls == NULL && one_state(states, n) && sum_one(&part, v, n)) {
+        struct mean *m = states[0];
+        m->n += n;
+        if (v->type == T_REAL) {
+            m->r += part.r;
+        } else {
+            m->i = (int64_t)((uint64_t)m->i + (uint64_t)part.i);
+        }
+        return OK;
+    }
     for (uint32_t i = 0; i < n; i++) {
         struct mean *m = states[i];
         if (row_is_null(v, i)) continue;

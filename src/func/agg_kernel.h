@@ -37,6 +37,14 @@ static inline bool row_is_null(const struct vec *v, uint32_t i)
 {
     return v->type == T_NONE || vec_null(v, i);
 }
+/* All rows belong to one group: then a kernel may add up in a register. */
+static inline bool one_state(void *const *states, uint32_t n)
+{
+    uintptr_t other = 0;
+    for (uint32_t i = 1; i < n; i++)
+        other |= (uintptr_t)states[i] ^ (uintptr_t)states[0];
+    return n != 0 && other == 0;
+}
 /* A number as real, whatever its type; decimals are not asked here. */
 static inline double num_at(const struct vec *v, uint32_t i)
 {

@@ -52,11 +52,33 @@ static void update_i64(void *const *states, const struct vec *v, uint32_t n, boo
     }
 }
 
+/* Flat values of one group without nulls. */
+static void update_one(struct extreme *e, const struct vec *v, uint32_t n, bool max)
+{
+    const int64_t *p = v->data;
+    int64_t best = e->any ? e->kept.v.i : p[0];
+    if (max) {
+        for (uint32_t i = 0; i < n; i++)
+            best = p[i] > best ? p[i] : best;
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            best = p[i] < best ? p[i] : best;
+    }
+    e->any = true;
+    e->kept.v.i = best;
+    e->kept.v.type = v->type;
+}
+
 UPDATE(update_extreme)
 {
     const struct vec *v = args[0];
     bool max = is_max(c);
-    if ((TM(v->type) & (TM_INTS | TM(T_DATETIME) | TM(T_TIMESPAN))) != 0) {
+    bool whole = (TM(v->type) & (TM_INTS | TM(T_DATETIME) | TM(T_TIMESPAN))) != 0;
+    if (whole && v->shape == VEC_FLAT && v->nulls == NULL && one_state(states, n)) {
+        update_one(states[0], v, n, max);
+        return OK;
+    }
+    if (whole) {
         update_i64(states, v, n, max);
         return OK;
     }

@@ -36,22 +36,66 @@ static bool whole(const struct agg_call *c)
     return c->arg_types[0] != T_REAL && c->arg_types[0] != T_DECIMAL;
 }
 
-static int by_i64(const void *a, const void *b)
+/* Bits that sort as unsigned numbers in the order of the values; and back. */
+static uint64_t to_key(uint64_t bits, bool real)
 {
-    int64_t x = ((const struct point *)a)->i, y = ((const struct point *)b)->i;
+    uint64_t sign = (uint64_t)1 << 63;
+    if (real && (bits & sign) != 0) return ~bits;
+    return bits ^ sign;
+}
+
+static uint64_t from_key(uint64_t key, bool real)
+{
+    uint64_t sign = (uint64_t)1 << 63;
+    if (real && (key & sign) == 0) return ~key;
+    return key ^ sign;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    uint64_t x = (uint64_t)((const struct point *)a)->i, y = (uint64_t)((const struct point *)b)->i;
     return (x > y) - (x < y);
 }
 
-static int by_r64(const void *a, const void *b)
+/* By one byte of the key after the other, the last one first; bytes that are all the same are left
+ * out. */
+static void radix_sort(struct point *points, struct point *room, uint32_t n)
 {
-    double x = ((const struct point *)a)->r, y = ((const struct point *)b)->r;
-    return (x > y) - (x < y);
+    struct point *from = points, *to = room;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        uint32_t at[256] = {0}, sum = 0;
+        for (uint32_t i = 0; i < n; i++)
+            at[(uint64_t)from[i].i >> shift & 255]++;
+        if (at[(uint64_t)from[0].i >> shift & 255] == n) continue;
+        for (unsigned k = 0; k < 256; k++) {
+            uint32_t count = at[k];
+            at[k] = sum;
+            sum += count;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            to[at[(uint64_t)from[i].i >> shift & 255]++] = from[i];
+        struct point *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != points) memcpy(points, from, n * sizeof *points);
 }
 
 static void sort_points(const struct agg_call *c, struct digest *g)
 {
-    if (!g->sorted && g->n != 0)
-        qsort(g->points, g->n, sizeof *g->points, whole(c) ? by_i64 : by_r64);
+    if (g->sorted || g->n < 2) return;
+    bool real = !whole(c);
+    for (uint32_t i = 0; i < g->n; i++)
+        g->points[i].i = (int64_t)to_key((uint64_t)g->points[i].i, real);
+    struct point *room = g->n > 100 ? malloc(g->n * sizeof *room) : NULL;
+    if (room != NULL) {
+        radix_sort(g->points, room, g->n);
+        free(room);
+    } else {
+        qsort(g->points, g->n, sizeof *g->points, by_key);
+    }
+    for (uint32_t i = 0; i < g->n; i++)
+        g->points[i].i = (int64_t)from_key((uint64_t)g->points[i].i, real);
     g->sorted = true;
 }
 

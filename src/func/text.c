@@ -218,40 +218,61 @@ static size_t match_here(const struct needle *n, struct bytes s)
 typedef uint8_t v16 __attribute__((vector_size(16)));
 typedef uint64_t v2 __attribute__((vector_size(16)));
 
-static v16 splat(uint8_t c)
+static inline v16 splat(uint8_t c)
 {
     return (v16){c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c};
 }
 
-/* Sixteen places at a time: only where both the first and the last byte fit, the rest is compared.
- * Setting bit 5 folds a letter; for other bytes the mask is zero, and what still differs is found
- * by the full comparison. */
-static size_t find_ascii_nocase(const struct needle *n, struct bytes s, size_t from)
+/* The first and the last byte of a needle, and the bit that folds each of them: 0x20 for a letter.
+ */
+struct probe {
+    v16 first, last, first_fold, last_fold;
+    size_t len;
+};
+
+static struct probe probe_of(const struct needle *n)
 {
-    size_t len = n->text.len;
-    uint8_t first = n->text.p[0], last = n->text.p[len - 1];
-    uint8_t first_mask = first >= 'a' && first <= 'z' ? 0x20 : 0;
-    uint8_t last_mask = last >= 'a' && last <= 'z' ? 0x20 : 0;
-    size_t i = from;
-    for (; i + len + 15 <= s.len; i += 16) {
-        v16 a, b;
-        memcpy(&a, s.p + i, sizeof a);
-        memcpy(&b, s.p + i + len - 1, sizeof b);
-        v2 hit = (v2)(((a | splat(first_mask)) == splat(first)) &
-                      ((b | splat(last_mask)) == splat(last)));
-        if ((hit[0] | hit[1]) == 0) continue;
-        for (size_t k = i; k < i + 16; k++) {
-            if (ascii_lower(s.p[k]) == first &&
-                match_here(n, bytes_of(s.p + k, s.len - k)) != TEXT_NONE)
-                return k;
-        }
-    }
-    for (; i + len <= s.len; i++) {
-        if (ascii_lower(s.p[i]) == first &&
-            match_here(n, bytes_of(s.p + i, s.len - i)) != TEXT_NONE)
-            return i;
+    uint8_t first = n->text.p[0], last = n->text.p[n->text.len - 1];
+    bool fold_first = n->nocase && first >= 'a' && first <= 'z';
+    bool fold_last = n->nocase && last >= 'a' && last <= 'z';
+    return (struct probe){splat(first), splat(last), splat(fold_first ? 0x20 : 0),
+                          splat(fold_last ? 0x20 : 0), n->text.len};
+}
+
+/* Whether the needle may begin at one of the sixteen places from p on. */
+static inline bool probe_hits(const struct probe *b, const uint8_t *p)
+{
+    v16 x, y;
+    memcpy(&x, p, sizeof x);
+    memcpy(&y, p + b->len - 1, sizeof y);
+    v2 hit = (v2)(((x | b->first_fold) == b->first) & ((y | b->last_fold) == b->last));
+    return (hit[0] | hit[1]) != 0;
+}
+
+static size_t match_among(const struct needle *n, struct bytes s, size_t from, size_t to)
+{
+    for (size_t k = from; k < to; k++) {
+        if (match_here(n, bytes_of(s.p + k, s.len - k)) != TEXT_NONE) return k;
     }
     return TEXT_NONE;
+}
+
+/* For a needle whose length in the text is its own: with case, or all ASCII. Only where both its
+ * ends fit, the rest is compared; the last block overlaps the one before it. */
+static size_t find_fixed(const struct needle *n, struct bytes s, size_t from)
+{
+    if (s.len < n->text.len || from > s.len - n->text.len) return TEXT_NONE;
+    size_t end = s.len - n->text.len + 1; /* the places where it may begin */
+    if (end - from < 16) return match_among(n, s, from, end);
+    struct probe b = probe_of(n);
+    for (size_t i = from;;) {
+        if (probe_hits(&b, s.p + i)) {
+            size_t hit = match_among(n, s, i, i + 16);
+            if (hit != TEXT_NONE) return hit;
+        }
+        if (i + 16 == end) return TEXT_NONE;
+        i = i + 32 <= end ? i + 16 : end - 16;
+    }
 }
 
 size_t needle_find(const struct needle *n, struct bytes s, size_t from, size_t *len)
@@ -259,12 +280,7 @@ size_t needle_find(const struct needle *n, struct bytes s, size_t from, size_t *
     *len = n->text.len;
     if (from > s.len) return TEXT_NONE;
     if (n->text.len == 0) return from;
-    if (!n->nocase) {
-        if (s.len - from < n->text.len) return TEXT_NONE;
-        const uint8_t *hit = memmem(s.p + from, s.len - from, n->text.p, n->text.len);
-        return hit != NULL ? (size_t)(hit - s.p) : TEXT_NONE;
-    }
-    if (n->ascii) return find_ascii_nocase(n, s, from);
+    if (!n->nocase || n->ascii) return find_fixed(n, s, from);
     for (size_t i = from; i < s.len; i++) {
         if ((s.p[i] & 0xc0) == 0x80) continue;
         size_t covered = match_here(n, bytes_of(s.p + i, s.len - i));
