@@ -5,5 +5,7 @@
 
 #include "exec/run.h"
 
+#define HINTS_MAX 64
+
 enum err hints_of(struct query *q, const struct op *table, const struct conditions *c,
                   struct scan_hint **out, uint32_t *n_out, struct diag *d);

@@ -69,6 +69,23 @@ TEST(exec, top_is_the_beginning_of_sort_with_any_number_of_workers)
     pool_free(pool);
 }
 
+static struct value by_time(uint32_t row, uint32_t col)
+{
+    return col == 2 ? v_str("payload") : v_long(col == 0 ? row : row % 100);
+}
+
+TEST(exec, a_top_reads_the_other_columns_only_where_the_best_are)
+{
+    struct array_table *t = table_of("t long, x long, text string", 300000, 40000, by_time);
+    struct op *in = o_table(t);
+    struct op *f = o_filter(in, x_call("op ==", T_BOOL, x_col(in, "x"), x_const(v_long(7))));
+    EXPECT_STR(run(o_top(f, 2, "t", true)), "299907,7,payload 299807,7,payload ");
+    EXPECT_EQ(t->reads[1], 9); /* the condition: each unit, and the one that has the best */
+    EXPECT_EQ(t->reads[2], 1);
+    EXPECT_STR(run(o_take(o_sort1(f, "t", false, true), 1)), "7,7,payload ");
+    EXPECT_EQ(t->reads[2], 2);
+}
+
 TEST(exec, what_follows_a_sort_keeps_its_order)
 {
     struct op *t = o_table(table_of("x long, id long", 100000, 7000, scattered));

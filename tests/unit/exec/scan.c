@@ -80,6 +80,47 @@ TEST(exec, conditions_on_a_column_and_a_constant_become_hints)
     EXPECT_EQ(seen, 3);
 }
 
+/* The words that the source was told, in their order. */
+static const char *words_of(const char *fn, const char *constant)
+{
+    static char out[200];
+    struct array_table *t = small();
+    struct op *in = o_table(t);
+    run(o_filter(in, x_call(fn, T_BOOL, x_col(in, "name"), x_const(v_str(constant)))));
+    out[0] = 0;
+    for (uint32_t i = 0; i < t->n_hints; i++) {
+        struct bytes s = t->hints[i].value.s;
+        if (t->hints[i].op != HINT_HAS_TERM) continue;
+        snprintf(out + strlen(out), sizeof out - strlen(out), "%.*s ", (int)s.len, (const char *)s.p);
+    }
+    return out;
+}
+
+TEST(exec, a_condition_on_text_names_the_words_that_must_be_there)
+{
+    EXPECT_STR(words_of("op has", "error code-7"), "error code 7 ");
+    EXPECT_STR(words_of("op =~", "a.b"), "a b ");
+    EXPECT_STR(words_of("op contains", "rror code 7x"), "code ");
+    EXPECT_STR(words_of("op contains", "quuxite"), "");
+    EXPECT_STR(words_of("op contains", "-quuxite-"), "quuxite ");
+    EXPECT_STR(words_of("op startswith", "user anna"), "user ");
+    EXPECT_STR(words_of("op endswith", "user anna"), "anna ");
+    EXPECT_STR(words_of("op hasprefix", "end"), "");
+    /* A letter beyond ASCII may belong to the word. */
+    EXPECT_STR(words_of("op has", "na\xc3\xafve one"), "one ");
+    EXPECT_STR(words_of("op !has", "error"), "");
+}
+
+TEST(exec, lists_and_ranges_bound_a_column)
+{
+    struct array_table *t = large();
+    struct op *in = o_table(t);
+    struct expr *e = x_call("op in", T_BOOL, x_col(in, "id"), x_const(v_long(7)));
+    EXPECT_STR(run(o_filter(in, e)), "7,null,odd ");
+    EXPECT_EQ(t->n_hints, 1);
+    EXPECT_EQ(t->hints[0].op, HINT_EQ);
+}
+
 TEST(exec, take_begins_no_unit_that_it_does_not_need)
 {
     struct array_table *t = large();
