@@ -51,8 +51,9 @@ class Connection(http.client.HTTPSConnection):
     """Connects to 127.0.0.1 whatever the name is, and checks the certificate for the name."""
 
     def connect(self):
-        self.sock = self._context.wrap_socket(
-            socket.create_connection(("127.0.0.1", self.port), self.timeout), server_hostname=self.host)
+        sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as http.client does
+        self.sock = self._context.wrap_socket(sock, server_hostname=self.host)
 
 
 class Server:
@@ -138,6 +139,14 @@ class Server:
     def log_tail(self, n=4000):
         with open(self.log.name, "rb") as f:
             return f.read()[-n:].decode(errors="replace")
+
+    def files(self):
+        """Every regular file under the data directory."""
+        for folder, _, names in os.walk(self.data):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path):
+                    yield path
 
     # --- calls --------------------------------------------------------------------------------------------
     def raw(self, method, url, body=None, headers=None, timeout=60):
@@ -272,8 +281,11 @@ class Server:
             body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
         if request_id is not None:
             headers["x-ms-client-request-id"] = request_id
+        return self.call("POST", self.stream_path(table, workspace_id), body, INGEST, headers, timeout)
+
+    def stream_path(self, table, workspace_id):
         dcr = "dcr-" + workspace_id.replace("-", "")
-        return self.call("POST", f"/dataCollectionRules/{dcr}/streams/Custom-{table}?api-version=2023-01-01", body, INGEST, headers, timeout)
+        return f"/dataCollectionRules/{dcr}/streams/Custom-{table}?api-version=2023-01-01"
 
     def query(self, kql, workspace_id, prefer=None, **more):
         return self.call("POST", f"/v1/workspaces/{workspace_id}/query", {"query": kql, **more}, QUERY,

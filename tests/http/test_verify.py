@@ -14,7 +14,7 @@ def verify(s, *options):
 
 
 def files_of(s, ending):
-    return [os.path.join(folder, n) for folder, _, names in os.walk(s.data) for n in names if n.endswith(ending)]
+    return [path for path in s.files() if path.endswith(ending)]
 
 
 class Verify(unittest.TestCase):
