@@ -265,7 +265,7 @@ static enum err delete_vault(struct call *c, const struct arm_args *a, struct di
     if (e != OK) return FAIL(d, e, "%s", why.text);
     TRY(kv_vault_delete(c->kv, vault, d));
     TRY(kvstore_commit(&t, d));
-    kv_tidy_wake(c->kv->tidy);
+    kv_tidy_at(c->kv->tidy, json_get_int(json_get(vault, "deleted"), "purge", INT64_MAX));
     c->res->status = 200;
     return OK;
 }

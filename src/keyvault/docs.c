@@ -38,11 +38,17 @@ static enum err visit_row(void *ctx, const char *key, struct bytes value, struct
     return w->visit(w->ctx, key, j, d);
 }
 
+enum err kv_doc_each_after(struct keyvault *kv, const char *table, const char *prefix,
+                           const char *after, doc_visit *visit, void *ctx, struct diag *d)
+{
+    struct walk w = {visit, ctx};
+    return kvstore_each_after(kv->store, table, prefix, after, visit_row, &w, d);
+}
+
 enum err kv_doc_each(struct keyvault *kv, const char *table, const char *prefix, doc_visit *visit,
                      void *ctx, struct diag *d)
 {
-    struct walk w = {visit, ctx};
-    return kvstore_each(kv->store, table, prefix, visit_row, &w, d);
+    return kv_doc_each_after(kv, table, prefix, "", visit, ctx, d);
 }
 
 bool kv_is_word(const char *s, size_t min, size_t max)

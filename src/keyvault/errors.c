@@ -25,6 +25,7 @@ static const struct api_error api_errors[] = {
     {"PurgeProtected", 403, "Forbidden", false},
     {"KeyNotFound", 404, "KeyNotFound", false},
     {"VaultNotFound", 404, "VaultNotFound", false},
+    {"KeyAlreadyExists", 409, "Conflict", true},
     {"ObjectIsDeletedButRecoverable", 409, "Conflict", true},
     /* either plane */
     {"NotFound", 404, "NotFound", false},

@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyvault/keyops.c - wrap and unwrap, encrypt and decrypt, under the rules of a key's attributes
- */
+/* keyvault/keyops.c - operations with a key under the rules of its attributes */
 #include "keyvault/service.h"
 
 #include "base/str.h"
 
 #include <stdio.h>
 
-#define VALUE_MAX 8192 /* characters of base64 */
+#define VALUE_MAX 65536 /* characters of base64 */
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadParameter", __VA_ARGS__)
 
 struct operation {
     enum permission permission;
     const char *name; /* in key_ops and in messages */
-    bool seals;       /* makes something that only the key opens: needs the key to be in its time */
+    bool seals;       /* makes what lasts: needs the key to be in its time */
 };
 
 static const struct operation operations[] = {
-    {PERM_WRAP, "wrapKey", true},
-    {PERM_UNWRAP, "unwrapKey", false},
-    {PERM_ENCRYPT, "encrypt", true},
-    {PERM_DECRYPT, "decrypt", false},
+    {PERM_WRAP, "wrapKey", true},    {PERM_UNWRAP, "unwrapKey", false},
+    {PERM_ENCRYPT, "encrypt", true}, {PERM_DECRYPT, "decrypt", false},
+    {PERM_SIGN, "sign", true},       {PERM_VERIFY, "verify", false},
 };
 
 static const struct operation *find_operation(enum permission p)
@@ -65,77 +63,95 @@ static enum err check_attributes(const json_t *doc, const struct operation *o, s
     return OK;
 }
 
-static enum err rsa_operate(const struct operation *o, enum rsa_padding padding,
-                            struct bytes material, struct bytes value, struct buf *out,
+/* A member in base64url, decoded; empty when it is absent. */
+static enum err take(const json_t *body, const char *name, bool required, struct buf *out,
+                     struct diag *d)
+{
+    json_t *v = json_get(body, name);
+    if ((v == NULL || json_is_null(v)) && !required) return OK;
+    if (!json_is_string(v) || json_string_length(v) > VALUE_MAX ||
+        base64_decode(out, bytes_str(json_string_value(v)), NULL) != OK) {
+        return BAD(d, "Property %s has invalid value", name);
+    }
+    return OK;
+}
+
+struct inputs {
+    struct buf value, signature, iv, aad, tag, material;
+};
+
+static void inputs_release(struct inputs *in)
+{
+    buf_release(&in->value);
+    buf_release(&in->signature);
+    buf_release(&in->iv);
+    buf_release(&in->aad);
+    buf_release(&in->tag);
+    buf_release(&in->material);
+}
+#define CLEANUP_INPUTS __attribute__((cleanup(inputs_release)))
+
+static enum err read_inputs(const json_t *body, enum permission op, struct inputs *in,
                             struct diag *d)
 {
-    CLEANUP(rsa_free) struct rsa_key *k = NULL;
-    TRY(rsa_from_der(&k, material, d));
-    struct diag why = DIAG_INIT;
-    if (o->seals) {
-        enum err e = rsa_encrypt(k, padding, value, out, &why);
-        return e == ERR_INVALID ? BAD(d, "The parameter is incorrect: %s", why.text) : e;
+    bool verify = op == PERM_VERIFY; /* there "value" is the signature */
+    TRY(take(body, verify ? "digest" : "value", true, &in->value, d));
+    if (verify) TRY(take(body, "value", true, &in->signature, d));
+    TRY(take(body, "iv", false, &in->iv, d));
+    TRY(take(body, "aad", false, &in->aad, d));
+    return take(body, "tag", false, &in->tag, d);
+}
+
+static void member(struct buf *out, const char *name, struct bytes value)
+{
+    if (value.len == 0) return;
+    buf_fmt(out, ",\"%s\":\"", name);
+    base64url_encode(out, value);
+    buf_str(out, "\"");
+}
+
+/* Written by hand: a JSON library would keep copies of an unwrapped key. */
+static enum err answer(struct call *c, const struct crypt *x, const char *kid, struct diag *d)
+{
+    struct buf *out = &c->res->body;
+    c->res->status = 200;
+    http_set(c->res, "Content-Type", "application/json; charset=utf-8");
+    if (x->op == PERM_VERIFY) {
+        buf_fmt(out, "{\"value\":%s}", x->verdict ? "true" : "false");
+        return buf_check(out, d);
     }
-    CLEANUP(secret_free) struct secret *plain = NULL;
-    enum err e = rsa_decrypt(k, padding, value, &plain, &why);
-    if (e == ERR_INVALID) return BAD(d, "The parameter is incorrect.");
-    if (e != OK) return FAIL(d, e, "%s", why.text);
-    buf_bytes(out, secret_view(plain));
+    buf_fmt(out, "{\"kid\":\"%s\",\"value\":\"", kid);
+    base64url_encode(out, buf_view(&x->result));
+    buf_str(out, "\"");
+    if (x->op == PERM_ENCRYPT) {
+        member(out, "iv", buf_view(&x->out_iv));
+        member(out, "tag", buf_view(&x->out_tag));
+        member(out, "aad", x->aad);
+    }
+    buf_str(out, "}");
     return buf_check(out, d);
 }
 
-static enum err aes_operate(const struct operation *o, struct bytes material, struct bytes value,
-                            struct buf *out, struct diag *d)
+enum err kv_key_operate(struct call *c, const struct key_version *v, const struct key_ref *r,
+                        enum permission op, const char *kid, struct diag *d)
 {
-    struct diag why = DIAG_INIT;
-    if (o->seals) {
-        enum err e = aes_kw_wrap(material, value, out, &why);
-        return e == ERR_INVALID ? BAD(d, "The parameter is incorrect: %s", why.text) : e;
-    }
-    CLEANUP(secret_free) struct secret *plain = NULL;
-    enum err e = aes_kw_unwrap(material, value, &plain, &why);
-    if (e == ERR_INVALID) return BAD(d, "The parameter is incorrect.");
-    if (e != OK) return FAIL(d, e, "%s", why.text);
-    buf_bytes(out, secret_view(plain));
-    return buf_check(out, d);
-}
-
-static enum err run(const struct operation *o, const char *kty, const char *alg,
-                    struct bytes material, struct bytes value, struct buf *out, struct diag *d)
-{
-    static const struct {
-        const char *alg;
-        enum rsa_padding padding;
-    } paddings[] = {
-        {"RSA-OAEP-256", RSA_OAEP_SHA256}, {"RSA-OAEP", RSA_OAEP_SHA1}, {"RSA1_5", RSA_PKCS1_V15}};
-    if (str_eq(kty, "RSA")) {
-        for (size_t i = 0; i < sizeof paddings / sizeof paddings[0]; i++) {
-            if (str_eq_nocase(alg, paddings[i].alg)) {
-                return rsa_operate(o, paddings[i].padding, material, value, out, d);
-            }
-        }
-    } else if (str_eq_nocase(alg, "A256KW")) {
-        return aes_operate(o, material, value, out, d);
-    }
-    return BAD(d, "Property alg has invalid value: %.30s does not go with a key of type %s", alg,
-               kty);
-}
-
-enum err kv_key_operate(struct keyvault *kv, const struct key_version *v, const struct key_ref *r,
-                        enum permission op, const json_t *body, struct buf *out, struct diag *d)
-{
-    const struct operation *o = find_operation(op);
-    TRY(check_attributes(v->doc, o, d));
-    const char *alg = json_get_str(body, "alg"), *text = json_get_str(body, "value");
+    TRY(check_attributes(v->doc, find_operation(op), d));
+    const char *alg = json_get_str(c->body, "alg");
     if (alg == NULL) return BAD(d, "Property alg has invalid value");
-    CLEANUP_BUF struct buf value = {0}, material = {0};
-    if (text == NULL || strlen(text) > VALUE_MAX ||
-        base64_decode(&value, bytes_str(text), NULL) != OK) {
-        return BAD(d, "Property value has invalid value");
-    }
-    CLEANUP_FREE char *place = str_fmt("%s/%s/%s", r->vault_name, r->name, v->version);
-    if (place == NULL) return kv_out_of_memory(d);
-    str_lower(place);
-    TRY(kvstore_get(kv->store, "material", place, &material, d));
-    return run(o, json_get_str(v->doc, "kty"), alg, buf_view(&material), buf_view(&value), out, d);
+    CLEANUP_INPUTS struct inputs in = {0};
+    TRY(read_inputs(c->body, op, &in, d));
+    struct place p;
+    kv_place_version(r, v->version, &p);
+    TRY(kvstore_get(c->kv->store, "material", p.version, &in.material, d));
+
+    CLEANUP_CRYPT struct crypt x = {.op = op,
+                                    .material = buf_view(&in.material),
+                                    .value = buf_view(&in.value),
+                                    .signature = buf_view(&in.signature),
+                                    .iv = buf_view(&in.iv),
+                                    .aad = buf_view(&in.aad),
+                                    .tag = buf_view(&in.tag)};
+    TRY(kv_kind_of(v->doc, &x.kind, d));
+    TRY(kv_crypt_run(alg, &x, d));
+    return answer(c, &x, kid, d);
 }

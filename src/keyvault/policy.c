@@ -22,31 +22,25 @@ static const struct {
     [PERM_UNWRAP] = {"unwrapKey", "keys/unwrap/action"},
     [PERM_ENCRYPT] = {"encrypt", "keys/encrypt/action"},
     [PERM_DECRYPT] = {"decrypt", "keys/decrypt/action"},
+    [PERM_SIGN] = {"sign", "keys/sign/action"},
+    [PERM_VERIFY] = {"verify", "keys/verify/action"},
+    [PERM_IMPORT] = {"import", "keys/import/action"},
+    [PERM_BACKUP] = {"backup", "keys/backup/action"},
+    [PERM_RESTORE] = {"restore", "keys/restore/action"},
+    [PERM_RELEASE] = {"release", "keys/release/action"},
+    [PERM_GET_ROTATION] = {"getrotationpolicy", "keyrotationpolicies/read"},
+    [PERM_SET_ROTATION] = {"setrotationpolicy", "keyrotationpolicies/write"},
 };
 
-/* Every permission on keys that a policy may name; also those whose operation is not served here.
- */
-static const char *const known[] = {"all",
-                                    "encrypt",
-                                    "decrypt",
-                                    "wrapKey",
-                                    "unwrapKey",
-                                    "sign",
-                                    "verify",
-                                    "get",
-                                    "list",
-                                    "create",
-                                    "update",
-                                    "import",
-                                    "delete",
-                                    "backup",
-                                    "restore",
-                                    "recover",
-                                    "purge",
-                                    "release",
-                                    "rotate",
-                                    "getrotationpolicy",
-                                    "setrotationpolicy"};
+/* Is this a permission on keys that a policy may name? */
+static bool is_permission(const char *name)
+{
+    if (str_eq_nocase(name, "all")) return true;
+    for (int i = 0; i < PERM_NONE; i++) {
+        if (str_eq_nocase(name, permissions[i].name)) return true;
+    }
+    return false;
+}
 
 static bool has_name(const json_t *list, const char *want)
 {
@@ -117,6 +111,7 @@ static enum err check_roles(const struct call *c, const json_t *vault, const cha
 enum err kv_policy_check(const struct call *c, const json_t *vault, const char *key,
                          enum permission p, struct diag *d)
 {
+    if (p == PERM_NONE) return OK;
     if (json_get_bool(json_get(vault, "properties"), "enableRbacAuthorization", false)) {
         return check_roles(c, vault, key, p, d);
     }
@@ -148,11 +143,7 @@ static enum err validate_one(const json_t *policy, struct diag *d)
     json_t *v;
     json_array_foreach ((json_t *)list, i, v) {
         const char *name = json_string_value(v);
-        bool good = false;
-        for (size_t k = 0; name != NULL && k < sizeof known / sizeof known[0]; k++) {
-            good = good || str_eq_nocase(name, known[k]);
-        }
-        if (!good) {
+        if (name == NULL || !is_permission(name)) {
             return FAIL_TAG(d, ERR_INVALID, "BadRequest",
                             "An invalid value was provided for 'permissions.keys': '%.100s'.",
                             name != NULL ? name : "(not a string)");

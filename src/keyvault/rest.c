@@ -1,51 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyvault/rest.c - the data plane of one vault: routes, and the shapes of answers */
+/* keyvault/rest.c - the data plane of one vault: routes and endpoints */
 #include "keyvault/service.h"
 
-#include "base/log.h"
+#include "base/rand.h"
 #include "base/str.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#define PAGE_MAX 25
+#define RANDOM_MAX 128 /* bytes */
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadParameter", __VA_ARGS__)
 
 typedef enum err endpoint(struct call *c, const struct key_ref *r, enum permission p,
                           struct diag *d);
 
-static endpoint get_key, create_key, rotate_key, update_key, delete_key, operate, list_keys,
-    list_versions, list_deleted, get_deleted, recover_key, purge_key;
+static endpoint get_key, create_key, import_key, rotate_key, update_key, delete_key, operate,
+    list_keys, list_versions, list_deleted, get_deleted, recover_key, purge_key, backup_key,
+    restore_key, get_policy, set_policy, draw_random, release_key;
 
 /* "*" stands for a name, then for a version. A literal comes before what it would be a version of.
  */
 static const struct route {
     const char *method, *path;
+    const char *operation; /* in the audit */
     enum permission permission;
     endpoint *run;
 } routes[] = {
-    {"GET", "keys", PERM_LIST, list_keys},
-    {"GET", "keys/*/versions", PERM_LIST, list_versions},
-    {"POST", "keys/*/create", PERM_CREATE, create_key},
-    {"POST", "keys/*/rotate", PERM_ROTATE, rotate_key},
-    {"POST", "keys/*/wrapkey", PERM_WRAP, operate},
-    {"POST", "keys/*/unwrapkey", PERM_UNWRAP, operate},
-    {"POST", "keys/*/encrypt", PERM_ENCRYPT, operate},
-    {"POST", "keys/*/decrypt", PERM_DECRYPT, operate},
-    {"POST", "keys/*/*/wrapkey", PERM_WRAP, operate},
-    {"POST", "keys/*/*/unwrapkey", PERM_UNWRAP, operate},
-    {"POST", "keys/*/*/encrypt", PERM_ENCRYPT, operate},
-    {"POST", "keys/*/*/decrypt", PERM_DECRYPT, operate},
-    {"GET", "keys/*", PERM_GET, get_key},
-    {"GET", "keys/*/*", PERM_GET, get_key},
-    {"PATCH", "keys/*", PERM_UPDATE, update_key},
-    {"PATCH", "keys/*/*", PERM_UPDATE, update_key},
-    {"DELETE", "keys/*", PERM_DELETE, delete_key},
-    {"GET", "deletedkeys", PERM_LIST, list_deleted},
-    {"GET", "deletedkeys/*", PERM_GET, get_deleted},
-    {"POST", "deletedkeys/*/recover", PERM_RECOVER, recover_key},
-    {"DELETE", "deletedkeys/*", PERM_PURGE, purge_key},
+    {"GET", "keys", "KeyList", PERM_LIST, list_keys},
+    {"POST", "keys/restore", "KeyRestore", PERM_RESTORE, restore_key},
+    {"GET", "keys/*/versions", "KeyListVersions", PERM_LIST, list_versions},
+    {"GET", "keys/*/rotationpolicy", "KeyRotationPolicyGet", PERM_GET_ROTATION, get_policy},
+    {"PUT", "keys/*/rotationpolicy", "KeyRotationPolicySet", PERM_SET_ROTATION, set_policy},
+    {"POST", "keys/*/create", "KeyCreate", PERM_CREATE, create_key},
+    {"POST", "keys/*/rotate", "KeyRotate", PERM_ROTATE, rotate_key},
+    {"POST", "keys/*/backup", "KeyBackup", PERM_BACKUP, backup_key},
+    {"POST", "keys/*/wrapkey", "KeyWrap", PERM_WRAP, operate},
+    {"POST", "keys/*/unwrapkey", "KeyUnwrap", PERM_UNWRAP, operate},
+    {"POST", "keys/*/encrypt", "KeyEncrypt", PERM_ENCRYPT, operate},
+    {"POST", "keys/*/decrypt", "KeyDecrypt", PERM_DECRYPT, operate},
+    {"POST", "keys/*/sign", "KeySign", PERM_SIGN, operate},
+    {"POST", "keys/*/verify", "KeyVerify", PERM_VERIFY, operate},
+    {"POST", "keys/*/release", "KeyRelease", PERM_RELEASE, release_key},
+    {"POST", "keys/*/*/wrapkey", "KeyWrap", PERM_WRAP, operate},
+    {"POST", "keys/*/*/unwrapkey", "KeyUnwrap", PERM_UNWRAP, operate},
+    {"POST", "keys/*/*/encrypt", "KeyEncrypt", PERM_ENCRYPT, operate},
+    {"POST", "keys/*/*/decrypt", "KeyDecrypt", PERM_DECRYPT, operate},
+    {"POST", "keys/*/*/sign", "KeySign", PERM_SIGN, operate},
+    {"POST", "keys/*/*/verify", "KeyVerify", PERM_VERIFY, operate},
+    {"POST", "keys/*/*/release", "KeyRelease", PERM_RELEASE, release_key},
+    {"GET", "keys/*", "KeyGet", PERM_GET, get_key},
+    {"GET", "keys/*/*", "KeyGet", PERM_GET, get_key},
+    {"PUT", "keys/*", "KeyImport", PERM_IMPORT, import_key},
+    {"PATCH", "keys/*", "KeyUpdate", PERM_UPDATE, update_key},
+    {"PATCH", "keys/*/*", "KeyUpdate", PERM_UPDATE, update_key},
+    {"DELETE", "keys/*", "KeyDelete", PERM_DELETE, delete_key},
+    {"GET", "deletedkeys", "KeyListDeleted", PERM_LIST, list_deleted},
+    {"GET", "deletedkeys/*", "KeyGetDeleted", PERM_GET, get_deleted},
+    {"POST", "deletedkeys/*/recover", "KeyRecover", PERM_RECOVER, recover_key},
+    {"DELETE", "deletedkeys/*", "KeyPurge", PERM_PURGE, purge_key},
+    {"POST", "rng", "RandomBytesGet", PERM_NONE, draw_random},
 };
 
 #define SEGMENTS_MAX 4
@@ -69,11 +80,19 @@ static enum err check_version(const struct http_request *req, struct diag *d)
         v);
 }
 
+/* Proxies that know only GET and POST: X-HTTP-METHOD in a POST says what is meant. */
+static const char *method_of(const struct http_request *req)
+{
+    const char *meant = http_header(req, "X-HTTP-METHOD");
+    return meant != NULL && str_eq(req->method, "POST") ? meant : req->method;
+}
+
 static enum err find_route(const struct http_request *req, const struct route **out,
                            struct key_ref *r, struct diag *d)
 {
     const char *segments[SEGMENTS_MAX];
     size_t n = kv_split_path(req->a, req->path, segments, SEGMENTS_MAX);
+    const char *method = method_of(req);
     bool known = false;
     for (size_t i = 0; n != 0 && n <= SEGMENTS_MAX && i < sizeof routes / sizeof routes[0]; i++) {
         const char *args[2] = {NULL, ""};
@@ -81,13 +100,13 @@ static enum err find_route(const struct http_request *req, const struct route **
         r->name = args[0];
         r->version = args[1];
         known = true;
-        if (!str_eq(routes[i].method, req->method)) continue;
+        if (!str_eq(routes[i].method, method)) continue;
         *out = &routes[i];
         return OK;
     }
     if (known)
-        return FAIL_TAG(d, ERR_INVALID, "MethodNotAllowed", "Method %s is not allowed here.",
-                        req->method);
+        return FAIL_TAG(d, ERR_INVALID, "MethodNotAllowed", "Method %.20s is not allowed here.",
+                        method);
     return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is nothing at this path.");
 }
 
@@ -111,78 +130,13 @@ enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
     return route->run(c, &r, route->permission, d);
 }
 
-/* --- shapes --- */
-
-/* https://HOST AS ADDRESSED/COLLECTION/NAME[/VERSION] */
-static char *key_url(const struct call *c, const char *collection, const char *name,
-                     const char *version)
-{
-    char *url = str_fmt("https://%s/%s/%s%s%s", c->req->authority, collection, name,
-                        version[0] != 0 ? "/" : "", version);
-    return url;
-}
-
-static void copy_member(json_t *to, const json_t *from, const char *name)
-{
-    json_t *v = json_get(from, name);
-    if (v != NULL) json_object_set(to, name, v);
-}
-
-static json_t *attributes(const struct key_ref *r, const json_t *doc)
-{
-    json_t *a = json_object();
-    copy_member(a, doc, "enabled");
-    copy_member(a, doc, "nbf");
-    copy_member(a, doc, "exp");
-    copy_member(a, doc, "created");
-    copy_member(a, doc, "updated");
-    json_object_set_new(a, "recoveryLevel", json_string(kv_vault_recovery_level(r->vault)));
-    if (kv_vault_soft_deletes(r->vault)) {
-        json_object_set_new(a, "recoverableDays",
-                            json_integer((json_int_t)kv_vault_retention_days(r->vault)));
-    }
-    json_object_set_new(a, "exportable", json_false());
-    return a;
-}
-
-static const char *shown_name(const struct key_version *v)
-{
-    const char *name = json_get_str(v->key, "name");
-    return name != NULL ? name : "";
-}
-
-static json_t *bundle(const struct call *c, const struct key_ref *r, const struct key_version *v)
-{
-    CLEANUP_FREE char *kid = key_url(c, "keys", shown_name(v), v->version);
-    json_t *key = json_pack("{s:s}", "kid", kid != NULL ? kid : "");
-    copy_member(key, v->doc, "kty");
-    copy_member(key, v->doc, "key_ops");
-    copy_member(key, v->doc, "n");
-    copy_member(key, v->doc, "e");
-    json_t *j = json_pack("{s:o, s:o}", "key", key, "attributes", attributes(r, v->doc));
-    copy_member(j, v->doc, "tags");
-    return j;
-}
-
-static void add_deletion(const struct call *c, const struct key_version *v, const char *name,
-                         json_t *j)
-{
-    const json_t *deleted = json_get(v->key, "deleted");
-    if (deleted == NULL) return;
-    CLEANUP_FREE char *id = key_url(c, "deletedkeys", name, "");
-    json_object_set_new(j, "recoveryId", json_string(id != NULL ? id : ""));
-    json_object_set_new(j, "deletedDate", json_integer(json_get_int(deleted, "on", 0)));
-    json_object_set_new(j, "scheduledPurgeDate", json_integer(json_get_int(deleted, "purge", 0)));
-}
+/* --- one key --- */
 
 static void reply_bundle(struct call *c, const struct key_ref *r, const struct key_version *v)
 {
-    CLEANUP_JSON json_t *j = bundle(c, r, v);
-    add_deletion(c, v, shown_name(v), j);
+    CLEANUP_JSON json_t *j = kv_show_bundle(c, r, v);
     kv_reply_json(c->res, 200, j);
 }
-
-/* --- one key --- */
 
 static enum err get_key(struct call *c, const struct key_ref *r, enum permission p, struct diag *d)
 {
@@ -193,14 +147,30 @@ static enum err get_key(struct call *c, const struct key_ref *r, enum permission
     return OK;
 }
 
+/* Answers with the version that was made or changed. */
+static enum err reply_changed(struct call *c, const struct key_ref *r, enum err e,
+                              const struct key_version *v)
+{
+    if (e != OK) return e;
+    kv_rotation_changed(c->kv, r);
+    reply_bundle(c, r, v);
+    return OK;
+}
+
 static enum err create_key(struct call *c, const struct key_ref *r, enum permission p,
                            struct diag *d)
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_create(c->kv, r, c->body, &v, d));
-    reply_bundle(c, r, &v);
-    return OK;
+    return reply_changed(c, r, kv_key_create(c->kv, r, c->body, &v, d), &v);
+}
+
+static enum err import_key(struct call *c, const struct key_ref *r, enum permission p,
+                           struct diag *d)
+{
+    (void)p;
+    CLEANUP_KEY_VERSION struct key_version v = {0};
+    return reply_changed(c, r, kv_key_import(c->kv, r, c->body, &v, d), &v);
 }
 
 static enum err rotate_key(struct call *c, const struct key_ref *r, enum permission p,
@@ -208,9 +178,7 @@ static enum err rotate_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_rotate(c->kv, r, &v, d));
-    reply_bundle(c, r, &v);
-    return OK;
+    return reply_changed(c, r, kv_key_rotate(c->kv, r, &v, d), &v);
 }
 
 static enum err update_key(struct call *c, const struct key_ref *r, enum permission p,
@@ -218,9 +186,15 @@ static enum err update_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_update(c->kv, r, c->body, &v, d));
-    reply_bundle(c, r, &v);
-    return OK;
+    return reply_changed(c, r, kv_key_update(c->kv, r, c->body, &v, d), &v);
+}
+
+static enum err recover_key(struct call *c, const struct key_ref *r, enum permission p,
+                            struct diag *d)
+{
+    (void)p;
+    CLEANUP_KEY_VERSION struct key_version v = {0};
+    return reply_changed(c, r, kv_key_recover(c->kv, r, &v, d), &v);
 }
 
 static enum err delete_key(struct call *c, const struct key_ref *r, enum permission p,
@@ -229,7 +203,7 @@ static enum err delete_key(struct call *c, const struct key_ref *r, enum permiss
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
     TRY(kv_key_delete(c->kv, r, &v, d));
-    kv_tidy_wake(c->kv->tidy);
+    kv_tidy_at(c->kv->tidy, json_get_int(json_get(v.key, "deleted"), "purge", INT64_MAX));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -244,16 +218,6 @@ static enum err get_deleted(struct call *c, const struct key_ref *r, enum permis
     return OK;
 }
 
-static enum err recover_key(struct call *c, const struct key_ref *r, enum permission p,
-                            struct diag *d)
-{
-    (void)p;
-    CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_recover(c->kv, r, &v, d));
-    reply_bundle(c, r, &v);
-    return OK;
-}
-
 static enum err purge_key(struct call *c, const struct key_ref *r, enum permission p,
                           struct diag *d)
 {
@@ -263,148 +227,123 @@ static enum err purge_key(struct call *c, const struct key_ref *r, enum permissi
     return OK;
 }
 
-/* Written by hand: a JSON library would keep copies of an unwrapped key. */
 static enum err operate(struct call *c, const struct key_ref *r, enum permission p, struct diag *d)
 {
     CLEANUP_KEY_VERSION struct key_version v = {0};
     TRY(kv_key_find(c->kv, r, &v, d));
-    CLEANUP_BUF struct buf result = {0};
-    TRY(kv_key_operate(c->kv, &v, r, p, c->body, &result, d));
-    CLEANUP_FREE char *kid = key_url(c, "keys", shown_name(&v), v.version);
+    CLEANUP_FREE char *kid = kv_key_url(c, "keys", kv_shown_name(&v), v.version);
     if (kid == NULL) return kv_out_of_memory(d);
+    return kv_key_operate(c, &v, r, p, kid, d);
+}
+
+static enum err release_key(struct call *c, const struct key_ref *r, enum permission p,
+                            struct diag *d)
+{
+    (void)p;
+    CLEANUP_KEY_VERSION struct key_version v = {0};
+    TRY(kv_key_find(c->kv, r, &v, d));
+    return FAIL_TAG(
+        d, ERR_DENIED, "OperationNotPermitted",
+        "Operation release is not permitted on this key: no key of this vault is exportable.");
+}
+
+/* --- rotation policy --- */
+
+static enum err reply_policy(struct call *c, const struct key_ref *r, json_t *policy,
+                             struct diag *d)
+{
+    CLEANUP_FREE char *id = kv_key_url(c, "keys", r->name, "rotationpolicy");
+    TRY(json_put(policy, "id", json_string(id != NULL ? id : ""), d));
+    kv_reply_json(c->res, 200, policy);
+    return OK;
+}
+
+static enum err get_policy(struct call *c, const struct key_ref *r, enum permission p,
+                           struct diag *d)
+{
+    (void)p;
+    CLEANUP_JSON json_t *policy = NULL;
+    TRY(kv_rotation_get(c->kv, r, &policy, d));
+    return reply_policy(c, r, policy, d);
+}
+
+static enum err set_policy(struct call *c, const struct key_ref *r, enum permission p,
+                           struct diag *d)
+{
+    (void)p;
+    CLEANUP_JSON json_t *policy = NULL;
+    TRY(kv_rotation_set(c->kv, r, c->body, &policy, d));
+    kv_rotation_changed(c->kv, r);
+    return reply_policy(c, r, policy, d);
+}
+
+/* --- backup, restore, random bytes --- */
+
+/* Written by hand, as all that may be secret. */
+static enum err reply_value(struct call *c, struct bytes text, struct diag *d)
+{
     c->res->status = 200;
     http_set(c->res, "Content-Type", "application/json; charset=utf-8");
-    buf_fmt(&c->res->body, "{\"kid\":\"%s\",\"value\":\"", kid);
-    base64url_encode(&c->res->body, buf_view(&result));
+    buf_str(&c->res->body, "{\"value\":\"");
+    buf_bytes(&c->res->body, text);
     buf_str(&c->res->body, "\"}");
     return buf_check(&c->res->body, d);
 }
 
-/* --- lists --- */
-
-struct page {
-    struct call *c;
-    const struct key_ref *r;
-    bool deleted;
-    size_t skip, max, seen; /* items */
-    json_t *items;
-};
-
-static enum err page_start(struct page *g, struct diag *d)
+static enum err backup_key(struct call *c, const struct key_ref *r, enum permission p,
+                           struct diag *d)
 {
-    const char *max = http_query(g->c->req, "maxresults"),
-               *skip = http_query(g->c->req, "$skiptoken");
-    uint64_t n = PAGE_MAX, from = 0;
-    if (max != NULL && (str_u64(max, PAGE_MAX, &n, NULL) != OK || n == 0)) {
-        return BAD(d, "Invalid value for maxresults: 1 to %d are allowed", PAGE_MAX);
-    }
-    if (skip != NULL && str_u64(skip, UINT32_MAX, &from, NULL) != OK)
-        return BAD(d, "Invalid $skiptoken");
-    g->max = (size_t)n;
-    g->skip = (size_t)from;
-    g->items = json_array();
-    return OK;
+    (void)p;
+    CLEANUP_BUF struct buf blob = {0};
+    TRY(kv_backup(c->kv, r, &blob, d));
+    return reply_value(c, buf_view(&blob), d);
 }
 
-/* Is the next item on this page? */
-static bool page_takes(struct page *g)
+static enum err restore_key(struct call *c, const struct key_ref *r, enum permission p,
+                            struct diag *d)
 {
-    size_t i = g->seen++;
-    return i >= g->skip && i < g->skip + g->max;
-}
-
-static void page_add(struct page *g, const struct key_version *v, const char *version)
-{
-    CLEANUP_FREE char *kid = key_url(g->c, "keys", shown_name(v), version);
-    json_t *item = json_pack("{s:s, s:o}", "kid", kid != NULL ? kid : "", "attributes",
-                             attributes(g->r, v->doc));
-    copy_member(item, v->doc, "tags");
-    if (g->deleted) add_deletion(g->c, v, shown_name(v), item);
-    json_array_append_new(g->items, item);
-}
-
-static void page_reply(struct page *g)
-{
-    json_t *next = json_null();
-    if (g->seen > g->skip + g->max) {
-        const struct http_request *req = g->c->req;
-        CLEANUP_FREE char *url =
-            str_fmt("https://%s%s?api-version=%s&$skiptoken=%zu&maxresults=%zu", req->authority,
-                    req->path, http_query(req, "api-version"), g->skip + g->max, g->max);
-        if (url != NULL) next = json_string(url);
-    }
-    CLEANUP_JSON json_t *j = json_pack("{s:o, s:o}", "value", g->items, "nextLink", next);
-    g->items = NULL;
-    kv_reply_json(g->c->res, 200, j);
-}
-
-static enum err list_one(void *ctx, const char *place, json_t *key, struct diag *d)
-{
-    struct page *g = ctx;
-    (void)place;
-    if (kv_is_due(key) || (json_get(key, "deleted") != NULL) != g->deleted || !page_takes(g))
-        return OK;
-    struct key_ref r = {.vault = g->r->vault,
-                        .vault_name = g->r->vault_name,
-                        .name = json_get_str(key, "name"),
-                        .version = ""};
+    (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(g->deleted ? kv_key_find_deleted(g->c->kv, &r, &v, d) : kv_key_find(g->c->kv, &r, &v, d));
-    page_add(g, &v, "");
+    TRY(kv_restore(c->kv, r, json_get_str(c->body, "value"), &v, d));
+    reply_bundle(c, r, &v);
     return OK;
 }
 
-static enum err list(struct call *c, const struct key_ref *r, bool deleted, struct diag *d)
+static enum err draw_random(struct call *c, const struct key_ref *r, enum permission p,
+                            struct diag *d)
 {
-    struct page g = {.c = c, .r = r, .deleted = deleted};
-    TRY(page_start(&g, d));
-    CLEANUP_FREE char *prefix = str_fmt("%s/", r->vault_name);
-    enum err e =
-        prefix != NULL ? kv_doc_each(c->kv, "key", prefix, list_one, &g, d) : kv_out_of_memory(d);
-    if (e == OK) page_reply(&g);
-    json_decref(g.items);
-    return e;
+    (void)r, (void)p;
+    int64_t n = json_get_int(c->body, "count", 0);
+    if (n < 1 || n > RANDOM_MAX) {
+        return BAD(d, "Property count has invalid value: 1 to %d are allowed", RANDOM_MAX);
+    }
+    uint8_t bytes[RANDOM_MAX];
+    CLEANUP_BUF struct buf text = {0};
+    rand_bytes(bytes, (size_t)n);
+    base64url_encode(&text, bytes_of(bytes, (size_t)n));
+    wipe(bytes, sizeof bytes);
+    return reply_value(c, buf_view(&text), d);
 }
+
+/* --- lists --- */
 
 static enum err list_keys(struct call *c, const struct key_ref *r, enum permission p,
                           struct diag *d)
 {
     (void)p;
-    return list(c, r, false, d);
+    return kv_list_keys(c, r, false, d);
 }
 
 static enum err list_deleted(struct call *c, const struct key_ref *r, enum permission p,
                              struct diag *d)
 {
     (void)p;
-    return list(c, r, true, d);
-}
-
-static enum err add_versions(struct page *g, const struct key_version *any, struct diag *d)
-{
-    size_t i;
-    json_t *version;
-    json_array_foreach (json_get(any->key, "versions"), i, version) {
-        if (!page_takes(g)) continue;
-        struct key_ref r = *g->r;
-        r.version = json_string_value(version);
-        CLEANUP_KEY_VERSION struct key_version v = {0};
-        TRY(kv_key_find(g->c->kv, &r, &v, d));
-        page_add(g, &v, v.version);
-    }
-    return OK;
+    return kv_list_keys(c, r, true, d);
 }
 
 static enum err list_versions(struct call *c, const struct key_ref *r, enum permission p,
                               struct diag *d)
 {
     (void)p;
-    struct page g = {.c = c, .r = r};
-    CLEANUP_KEY_VERSION struct key_version any = {0};
-    TRY(kv_key_find(c->kv, r, &any, d));
-    TRY(page_start(&g, d));
-    enum err e = add_versions(&g, &any, d);
-    if (e == OK) page_reply(&g);
-    json_decref(g.items);
-    return e;
+    return kv_list_versions(c, r, d);
 }

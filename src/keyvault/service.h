@@ -7,9 +7,10 @@
  *
  *      vault     NAME              the ARM resource; "deleted": {"on", "purge"} while soft-deleted
  *      key       NAME/KEY          "name", "versions" (oldest first), "deleted"
- *      version   NAME/KEY/VERSION  "kty", "size", "key_ops", "enabled", "nbf", "exp", "tags",
- *                                  "created", "updated", and the public part "n", "e"
- *      material  NAME/KEY/VERSION  PKCS#8, or the bytes of a symmetric key
+ *      version   NAME/KEY/VERSION  "kty", "size", "crv", "key_ops", "enabled", "nbf", "exp",
+ * "tags", "created", "updated", and the public part "n", "e" or "x", "y" material  NAME/KEY/VERSION
+ * PKCS#8, or the bytes of a symmetric key rotation  NAME/KEY          the rotation policy, as it is
+ * shown, without its id secret    backup            the key under which backups are sealed
  *
  * A failure's tag is the code of an error of the API; errors.c knows its status. Times are in Unix
  * seconds.
@@ -17,7 +18,7 @@
 #pragma once
 
 #include "base/time.h"
-#include "crypto/keywrap.h"
+#include "crypto/sign.h"
 #include "json/json.h"
 #include "keyvault/keyvault.h"
 #include "kvstore/kvstore.h"
@@ -68,6 +69,9 @@ enum err kv_doc_put(struct keyvault *kv, const char *table, const char *key, con
 typedef enum err doc_visit(void *ctx, const char *key, json_t *j, struct diag *d);
 enum err kv_doc_each(struct keyvault *kv, const char *table, const char *prefix, doc_visit *visit,
                      void *ctx, struct diag *d);
+/* Only those whose key comes behind `after` in the order of bytes. */
+enum err kv_doc_each_after(struct keyvault *kv, const char *table, const char *prefix,
+                           const char *after, doc_visit *visit, void *ctx, struct diag *d);
 bool kv_is_word(const char *s, size_t min, size_t max); /* letters, digits and dashes */
 
 /* --- policy.c --- */
@@ -84,6 +88,15 @@ enum permission {
     PERM_UNWRAP,
     PERM_ENCRYPT,
     PERM_DECRYPT,
+    PERM_SIGN,
+    PERM_VERIFY,
+    PERM_IMPORT,
+    PERM_BACKUP,
+    PERM_RESTORE,
+    PERM_RELEASE,
+    PERM_GET_ROTATION,
+    PERM_SET_ROTATION,
+    PERM_NONE, /* a good token is enough */
     PERMISSIONS
 };
 /* May the caller do this in the vault? key NULL: on all keys. ERR_DENIED tags AccessDenied,
@@ -120,7 +133,7 @@ bool kv_vault_purge_protected(const json_t *vault);
 int64_t kv_vault_retention_days(const json_t *vault);
 const char *kv_vault_recovery_level(const json_t *vault);
 
-/* --- keys.c --- */
+/* --- keys.c: where keys lie, finding them, deletion and recovery --- */
 struct key_ref {
     const json_t *vault;
     const char *vault_name; /* lower case */
@@ -134,15 +147,23 @@ struct key_version { /* a key with one of its versions */
 void kv_key_version_release(struct key_version *v);
 #define CLEANUP_KEY_VERSION __attribute__((cleanup(kv_key_version_release)))
 
+struct place { /* names of rows */
+    char key[VAULT_NAME_MAX + KEY_NAME_MAX];
+    char version[VAULT_NAME_MAX + KEY_NAME_MAX + KEY_VERSION_LEN + 1];
+};
+void kv_place_key(const struct key_ref *r, struct place *p);
+void kv_place_version(const struct key_ref *r, const char *version, struct place *p);
+
+/* The key's document, deleted or not; NULL when there is none, or when it is only not yet swept
+ * away. */
+enum err kv_key_load(struct keyvault *kv, const struct key_ref *r, json_t **out, struct diag *d);
+enum err kv_key_not_found(const struct key_ref *r, struct diag *d);
 enum err kv_key_find(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
                      struct diag *d);
 enum err kv_key_find_deleted(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
                              struct diag *d);
-/* A new key, or a new version of one. body: "kty", "key_size", "key_ops", "attributes", "tags". */
-enum err kv_key_create(struct keyvault *kv, const struct key_ref *r, const json_t *body,
-                       struct key_version *out, struct diag *d);
-enum err kv_key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                       struct diag *d);
+/* The vault may have been deleted since the request found it: inside a transaction. */
+enum err kv_vault_check_live(struct keyvault *kv, const struct key_ref *r, struct diag *d);
 enum err kv_key_update(struct keyvault *kv, const struct key_ref *r, const json_t *body,
                        struct key_version *out, struct diag *d);
 enum err kv_key_delete(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
@@ -154,20 +175,114 @@ enum err kv_key_purge(struct keyvault *kv, const struct key_ref *r, struct diag 
 enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag *d);
 enum err kv_keys_remove_all(struct keyvault *kv, const char *vault_name, struct diag *d);
 
-/* --- keyops.c --- */
-/* Runs "wrapkey", "unwrapkey", "encrypt" or "decrypt" with body {"alg","value"}; the result is
- * appended. */
-enum err kv_key_operate(struct keyvault *kv, const struct key_version *v, const struct key_ref *r,
-                        enum permission op, const json_t *body, struct buf *out, struct diag *d);
+/* --- attributes.c: what a body says about a version --- */
+enum err kv_attributes_apply(const json_t *body, json_t *doc, struct diag *d);
+enum err kv_tags_apply(const json_t *body, json_t *doc, struct diag *d);
 
-/* --- tidy.c: purges what is due, on a timer --- */
+/* --- material.c: the kinds of keys, made and imported --- */
+struct key_kind {
+    const char *kty; /* "RSA", "EC", "oct" */
+    const char *crv; /* "P-256"; NULL for other than EC */
+    enum ec_curve curve;
+    int64_t size; /* bits */
+};
+/* What "kty", "key_size" and "crv" of a body ask for. ERR_INVALID names what is not served. */
+enum err kv_kind_read(const json_t *body, struct key_kind *out, struct diag *d);
+enum err kv_kind_of(const json_t *doc, struct key_kind *out, struct diag *d); /* of a version */
+/* Make or import: the secret part goes to *out, the public one into the document. */
+enum err kv_material_make(const struct key_kind *k, json_t *doc, struct secret **out,
+                          struct diag *d);
+enum err kv_material_import(const json_t *jwk, struct key_kind *kind, json_t *doc,
+                            struct secret **out, struct diag *d);
+enum err kv_doc_new(const struct key_kind *k, json_t **out, struct diag *d);
+
+/* --- make.c: new keys and new versions --- */
+struct fresh { /* a version that is not in the store yet */
+    char version[KEY_VERSION_LEN + 1];
+    json_t *doc;
+    struct secret *material;
+};
+void kv_fresh_release(struct fresh *f);
+#define CLEANUP_FRESH __attribute__((cleanup(kv_fresh_release)))
+/* Writes the version, its material and its key. Inside a transaction. */
+enum err kv_fresh_write(struct keyvault *kv, const struct key_ref *r, const struct fresh *f,
+                        json_t *key, struct diag *d);
+/* A version as the latest one was made, with its ops and tags. */
+enum err kv_fresh_like(const struct key_version *old, struct fresh *f, struct diag *d);
+/* A document for a key of this name. ERR_CONFLICT: it is deleted but recoverable. *out NULL: none.
+ */
+enum err kv_key_for_write(struct keyvault *kv, const struct key_ref *r, json_t **out,
+                          struct diag *d);
+enum err kv_key_check_name(const struct key_ref *r, struct diag *d);
+enum err kv_key_create(struct keyvault *kv, const struct key_ref *r, const json_t *body,
+                       struct key_version *out, struct diag *d);
+enum err kv_key_import(struct keyvault *kv, const struct key_ref *r, const json_t *body,
+                       struct key_version *out, struct diag *d);
+/* Also under the key's rotation policy: it may give the new version an end. */
+enum err kv_key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                       struct diag *d);
+
+/* --- rotation.c: rotation policies --- */
+/* The policy as it is shown; a default where none was set. */
+enum err kv_rotation_get(struct keyvault *kv, const struct key_ref *r, json_t **out,
+                         struct diag *d);
+enum err kv_rotation_set(struct keyvault *kv, const struct key_ref *r, const json_t *body,
+                         json_t **out, struct diag *d);
+/* Gives a new version the end that the policy says; policy may be NULL. */
+enum err kv_rotation_stamp(const json_t *policy, json_t *doc, struct diag *d);
+enum err kv_rotation_load(struct keyvault *kv, const struct key_ref *r, json_t **out,
+                          struct diag *d); /* *out NULL: none was set */
+/* Something about this key has changed: the clock may have to wake earlier. */
+void kv_rotation_changed(struct keyvault *kv, const struct key_ref *r);
+/* Rotates every key whose policy says so now; *next as in kv_tidy_once(). */
+enum err kv_rotation_sweep(struct keyvault *kv, int64_t *next, struct diag *d);
+
+/* --- backup.c --- */
+/* A key with all its versions and its policy, sealed for this vault service only; base64url. */
+enum err kv_backup(struct keyvault *kv, const struct key_ref *r, struct buf *out, struct diag *d);
+enum err kv_restore(struct keyvault *kv, const struct key_ref *r, const char *blob,
+                    struct key_version *out, struct diag *d);
+
+/* --- algorithms.c --- */
+struct crypt { /* one operation; all but the results are borrowed */
+    enum permission op;
+    struct key_kind kind;
+    struct bytes material;
+    struct bytes value; /* sign, verify: the digest */
+    struct bytes signature, iv, aad, tag;
+    struct buf result, out_iv, out_tag;
+    bool verdict; /* verify */
+};
+void kv_crypt_release(struct crypt *c);
+#define CLEANUP_CRYPT __attribute__((cleanup(kv_crypt_release)))
+/* ERR_INVALID tag "BadParameter": no such algorithm for this key and operation, or bad values. */
+enum err kv_crypt_run(const char *alg, struct crypt *c, struct diag *d);
+
+/* --- keyops.c --- */
+/* Runs an operation on a version under the rules of its attributes and writes the answer. */
+enum err kv_key_operate(struct call *c, const struct key_version *v, const struct key_ref *r,
+                        enum permission op, const char *kid, struct diag *d);
+
+/* --- shapes.c: how keys are shown --- */
+/* https://HOST AS ADDRESSED/COLLECTION/NAME[/VERSION]; free() */
+char *kv_key_url(const struct call *c, const char *collection, const char *name,
+                 const char *version);
+const char *kv_shown_name(const struct key_version *v);
+json_t *kv_show_bundle(const struct call *c, const struct key_ref *r, const struct key_version *v);
+json_t *kv_show_item(const struct call *c, const struct key_ref *r, const struct key_version *v,
+                     const char *version);
+
+/* --- lists.c --- */
+enum err kv_list_keys(struct call *c, const struct key_ref *r, bool deleted, struct diag *d);
+enum err kv_list_versions(struct call *c, const struct key_ref *r, struct diag *d);
+
+/* --- tidy.c: purges and rotates what is due, on a timer --- */
 struct tidy;
 enum err kv_tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d);
 void kv_tidy_stop(struct tidy *t); /* NULL is fine */
-void kv_tidy_wake(
-    struct tidy *t); /* something was deleted: there may be an earlier time to wake at */
-/* Purges all that is due; *next is when something is due again, INT64_MAX if never. Unix seconds.
- */
+/* Something is due at this time: the thread may have to wake earlier. */
+void kv_tidy_at(struct tidy *t, int64_t due_s);
+/* Does all that is due; *next is when something is due again, INT64_MAX if never. Unix seconds. */
 enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d);
 
 /* --- rest.c, arm.c: routing --- */

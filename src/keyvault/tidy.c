@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyvault/tidy.c - destroys soft-deleted vaults and keys when their retention is over */
+/* keyvault/tidy.c - destroys what was soft-deleted when its retention is over, and rotates keys */
 #include "keyvault/service.h"
 
 #include "base/log.h"
@@ -16,6 +16,7 @@ struct tidy {
     struct timer *timer;
     pthread_t thread;
     _Atomic bool stop;
+    _Atomic int64_t next_s; /* when the next sweep is due */
 };
 
 struct sweep {
@@ -63,18 +64,28 @@ enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d)
     TRY(kv_doc_each(kv, "vault", "", sweep_vault, &s, d));
     TRY(kv_doc_each(kv, "key", "", sweep_key, &s, d));
     TRY(kvstore_commit(&t, d));
-    *next = s.next;
+    int64_t rotation = INT64_MAX;
+    TRY(kv_rotation_sweep(kv, &rotation, d));
+    *next = rotation < s.next ? rotation : s.next;
     return OK;
+}
+
+/* kv_tidy_at() may have named an earlier time while the sweep ran: that one stands. */
+static void sweep_all(struct tidy *t)
+{
+    struct diag d = DIAG_INIT;
+    int64_t next = INT64_MAX, latest = now_s() + LONGEST_NAP_S;
+    atomic_store(&t->next_s, latest);
+    if (kv_tidy_once(t->kv, &next, &d) != OK) LOG(ERROR, "keyvault.tidy_failed", F_ERR(&d));
+    kv_tidy_at(t, next);
 }
 
 static void *run(void *arg)
 {
     struct tidy *t = arg;
     while (!atomic_load(&t->stop)) {
-        struct diag d = DIAG_INIT;
-        int64_t next = INT64_MAX, latest = now_s() + LONGEST_NAP_S;
-        if (kv_tidy_once(t->kv, &next, &d) != OK) LOG(ERROR, "keyvault.tidy_failed", F_ERR(&d));
-        (void)timer_wait(t->timer, (next < latest ? next : latest) * US_PER_S);
+        if (now_s() >= atomic_load(&t->next_s)) sweep_all(t);
+        (void)timer_wait(t->timer, atomic_load(&t->next_s) * US_PER_S);
     }
     return NULL;
 }
@@ -105,7 +116,10 @@ void kv_tidy_stop(struct tidy *t)
     free(t);
 }
 
-void kv_tidy_wake(struct tidy *t)
+void kv_tidy_at(struct tidy *t, int64_t due_s)
 {
-    timer_wake(t->timer);
+    int64_t next = atomic_load(&t->next_s);
+    while (due_s < next && !atomic_compare_exchange_weak(&t->next_s, &next, due_s)) {
+    }
+    if (due_s < next) timer_wake(t->timer);
 }

@@ -27,7 +27,9 @@ static const char *const sql[STATEMENTS] = {
     [GET] = "SELECT sealed FROM rows WHERE tab = ?1 AND key = ?2",
     [PUT] = "INSERT OR REPLACE INTO rows(tab, key, sealed) VALUES(?1, ?2, ?3)",
     [DEL] = "DELETE FROM rows WHERE tab = ?1 AND key = ?2",
-    [KEYS] = "SELECT key FROM rows WHERE tab = ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
+    /* The bounds let the index find the range; U+10FFFF sorts behind all of one prefix. */
+    [KEYS] = "SELECT key FROM rows WHERE tab = ?1 AND key >= max(?2, ?3) AND key <> ?3 AND "
+             "key < ?2 || char(1114111) AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
 };
 
 struct kvstore {
@@ -368,12 +370,13 @@ enum err kvstore_delete(struct kvstore *k, const char *table, const char *key, s
 }
 
 /* Names first, rows one by one after: visit may change what is being walked. */
-static enum err list_keys(struct kvstore *k, const char *table, const char *prefix, struct buf *out,
-                          struct diag *d)
+static enum err list_keys(struct kvstore *k, const char *table, const char *prefix,
+                          const char *after, struct buf *out, struct diag *d)
 {
     STATEMENT st = k->st[KEYS];
     bind_text(st, 1, table);
     bind_text(st, 2, prefix);
+    bind_text(st, 3, after);
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         buf_blob(out, bytes_of(sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0)));
@@ -385,10 +388,16 @@ static enum err list_keys(struct kvstore *k, const char *table, const char *pref
 enum err kvstore_each(struct kvstore *k, const char *table, const char *prefix,
                       kvstore_visit *visit, void *ctx, struct diag *d)
 {
+    return kvstore_each_after(k, table, prefix, "", visit, ctx, d);
+}
+
+enum err kvstore_each_after(struct kvstore *k, const char *table, const char *prefix,
+                            const char *after, kvstore_visit *visit, void *ctx, struct diag *d)
+{
     TRY(check_names(table, prefix, d));
     LOCK_SCOPE(&k->lock);
     CLEANUP_BUF struct buf keys = {0};
-    TRY(list_keys(k, table, prefix, &keys, d));
+    TRY(list_keys(k, table, prefix, after, &keys, d));
 
     struct diag damaged = DIAG_INIT;
     struct rd r = rd_from(buf_view(&keys));

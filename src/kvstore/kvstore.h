@@ -46,6 +46,10 @@ typedef enum err kvstore_visit(void *ctx, const char *key, struct bytes value, s
 enum err kvstore_each(struct kvstore *k, const char *table, const char *prefix,
                       kvstore_visit *visit, void *ctx, struct diag *d);
 
+/* As kvstore_each(), for the rows whose keys come behind `after`. */
+enum err kvstore_each_after(struct kvstore *k, const char *table, const char *prefix,
+                            const char *after, kvstore_visit *visit, void *ctx, struct diag *d);
+
 /*
  * Several changes at once:
  *

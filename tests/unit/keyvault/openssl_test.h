@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/keyvault/openssl_test.h - the openssl command line as the other party: keys, files,
+ * JWKs
+ */
+#pragma once
+
+#include "keyvault_test.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#define T USER "@kv"
+
+/* Runs a command line in the test's directory; true when it exits with 0. */
+__attribute__((unused, format(printf, 1, 2))) static bool cli(const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    CLEANUP_FREE char *line = str_fmt("cd %s && { %s; } >cli.log 2>&1", test_dir(), text);
+    return system(line) == 0; // NOLINT(cert-env33-c)
+}
+
+static char *in_dir(const char *name)
+{
+    return str_fmt("%s/%s", test_dir(), name);
+}
+
+__attribute__((unused)) static void write_file(const char *name, struct bytes b)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_FREE char *path = in_dir(name);
+    REQUIRE_OK(os_replace(path, b, &d));
+}
+
+__attribute__((unused)) static void read_file(const char *name, struct buf *out)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_FREE char *path = in_dir(name);
+    buf_clear(out);
+    REQUIRE_OK(os_read_file(path, 1 << 20, out, &d));
+}
+
+__attribute__((unused)) static bool same_files(const char *one, const char *two)
+{
+    CLEANUP_BUF struct buf a = {0}, b = {0};
+    read_file(one, &a);
+    read_file(two, &b);
+    return bytes_eq(buf_view(&a), buf_view(&b));
+}
+
+static void add_number(struct buf *out, const EVP_PKEY *k, const char *member, const char *param,
+                       size_t len)
+{
+    BIGNUM *v = NULL;
+    uint8_t bytes[1024];
+    REQUIRE(EVP_PKEY_get_bn_param(k, param, &v) == 1);
+    if (len == 0) len = (size_t)BN_num_bytes(v);
+    REQUIRE(len <= sizeof bytes && BN_bn2binpad(v, bytes, (int)len) == (int)len);
+    buf_fmt(out, ",\"%s\":\"", member);
+    base64url_encode(out, bytes_of(bytes, len));
+    buf_str(out, "\"");
+    BN_free(v);
+}
+
+/* {"key":{JWK}} of a PEM file's private key; crv NULL for RSA. */
+__attribute__((unused)) static char *import_body(const char *pem, const char *crv, size_t field)
+{
+    CLEANUP_FREE char *path = in_dir(pem);
+    FILE *f = fopen(path, "r");
+    REQUIRE(f != NULL);
+    EVP_PKEY *k = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+    fclose(f);
+    REQUIRE(k != NULL);
+    CLEANUP_BUF struct buf out = {0};
+    if (crv == NULL) {
+        buf_str(&out, "{\"key\":{\"kty\":\"RSA\"");
+        add_number(&out, k, "n", OSSL_PKEY_PARAM_RSA_N, 0);
+        add_number(&out, k, "e", OSSL_PKEY_PARAM_RSA_E, 0);
+        add_number(&out, k, "d", OSSL_PKEY_PARAM_RSA_D, 0);
+        add_number(&out, k, "p", OSSL_PKEY_PARAM_RSA_FACTOR1, 0);
+        add_number(&out, k, "q", OSSL_PKEY_PARAM_RSA_FACTOR2, 0);
+        add_number(&out, k, "dp", OSSL_PKEY_PARAM_RSA_EXPONENT1, 0);
+        add_number(&out, k, "dq", OSSL_PKEY_PARAM_RSA_EXPONENT2, 0);
+        add_number(&out, k, "qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1, 0);
+    } else {
+        buf_fmt(&out, "{\"key\":{\"kty\":\"EC\",\"crv\":\"%s\"", crv);
+        add_number(&out, k, "x", OSSL_PKEY_PARAM_EC_PUB_X, field);
+        add_number(&out, k, "y", OSSL_PKEY_PARAM_EC_PUB_Y, field);
+        add_number(&out, k, "d", OSSL_PKEY_PARAM_PRIV_KEY, field);
+    }
+    buf_str(&out, "}}");
+    EVP_PKEY_free(k);
+    return str_dup(buf_cstr(&out));
+}
+
+/* The file's contents in base64url. */
+__attribute__((unused)) static char *file_text(const char *name)
+{
+    CLEANUP_BUF struct buf b = {0}, text = {0};
+    read_file(name, &b);
+    base64url_encode(&text, buf_view(&b));
+    return str_dup(buf_cstr(&text));
+}
+
+/* Writes base64url text to a file as bytes. */
+__attribute__((unused)) static void text_to_file(const char *text, const char *name)
+{
+    CLEANUP_BUF struct buf b = {0};
+    REQUIRE(text != NULL && base64_decode(&b, bytes_str(text), NULL) == OK);
+    write_file(name, buf_view(&b));
+}
