@@ -2,6 +2,7 @@
 JOBS ?= 2
 T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
+BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
 .PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash bench clean
 
@@ -25,8 +26,7 @@ deps-test:
 
 ## make build    build/keystead
 build: deps
-	@cmake --preset release >/dev/null
-	@cmake --build --preset release -j$(JOBS)
+	@$(call BUILD,release)
 	@ln -sfn release/keystead build/keystead
 	@ln -sfn build/release/compile_commands.json compile_commands.json
 
@@ -38,8 +38,8 @@ check: build
 ## make test     everything, real components too: at most 25 minutes on 2 cores
 test: deps-test build
 	@tools/layers.py
-	@cmake --preset asan >/dev/null && cmake --build --preset asan -j$(JOBS)
-	@cmake --preset clang >/dev/null && cmake --build --preset clang -j$(JOBS)
+	@$(call BUILD,clang,--target keystead)
+	@$(call BUILD,asan)
 	@$(call CTEST,asan) -L unit $(if $(T),-R $(T))
 	@$(call CTEST,release) $(if $(T),-R $(T))
 
@@ -53,12 +53,12 @@ format:
 
 ## make asan     check under AddressSanitizer and UBSan;  make tsan: under ThreadSanitizer
 asan tsan clang: deps-test
-	@cmake --preset $@ >/dev/null && cmake --build --preset $@ -j$(JOBS)
+	@$(call BUILD,$@)
 	@$(call CTEST,$@) -L unit $(if $(T),-R $(T))
 
 ## make fuzz     each fuzz target for SECONDS=60;  F=name for one
 fuzz: deps-test
-	@cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j$(JOBS)
+	@$(call BUILD,fuzz)
 	@tools/fuzz.sh $(or $(SECONDS),60) $(F)
 
 ## make crash    kill processes at random moments during ingestion; N=20 rounds, SEED= repeats a failure
