@@ -50,6 +50,7 @@ static enum err reader_take(struct api *a, struct row_reader **out, struct diag 
 
 static void reader_give(struct api *a, struct row_reader *r)
 {
+    row_reader_forget(r);
     {
         LOCK_SCOPE(&a->lock);
         if (a->readers == NULL) a->readers = calloc(1, sizeof *a->readers);

@@ -41,6 +41,12 @@ void row_reader_free(struct row_reader *r)
     free(r);
 }
 
+void row_reader_forget(struct row_reader *r)
+{
+    json_rows_forget(r->json);
+    buf_clear(&r->dyn);
+}
+
 static struct bytes cut(struct reading *g, struct bytes s)
 {
     if (s.len <= FIELD_TEXT_MAX) return s;

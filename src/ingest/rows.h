@@ -27,6 +27,9 @@ struct row_stats {
 struct row_reader;
 enum err row_reader_new(struct row_reader **out, struct diag *d);
 void row_reader_free(struct row_reader *r); /* wipes; NULL is fine */
+/* Wipes what the last call left; its batch is gone. Before a reader is put aside: it may lie there
+ * long after the key of its rows was withdrawn. */
+void row_reader_forget(struct row_reader *r);
 DEFINE_CLEANUP(row_reader_free, struct row_reader)
 
 /*

@@ -111,6 +111,12 @@ enum err json_rows_next(struct json_rows *r, struct json_cell *cells, bool *more
     return why == NULL ? OK : FAIL(d, ERR_INVALID, "row %" PRIu64 ": %s", r->n_rows, why);
 }
 
+void json_rows_forget(struct json_rows *r)
+{
+    simd_rows_forget(r->simd);
+    buf_clear(&r->text);
+}
+
 uint64_t json_rows_unknown(const struct json_rows *r)
 {
     return simd_rows_unknown(r->simd);

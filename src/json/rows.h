@@ -26,6 +26,8 @@ enum err json_rows_open(struct json_rows *r, struct bytes text, const char *cons
 /* The next row: n_names cells. *more is false after the last one, and then there is none.
  * ERR_INVALID  the row is no object, or not JSON; the sentence has its number, from 1 */
 enum err json_rows_next(struct json_rows *r, struct json_cell *cells, bool *more, struct diag *d);
+/* Wipes the copy and ends the reading; the memory is kept for the next text. */
+void json_rows_forget(struct json_rows *r);
 /* Fields so far that have none of the names. */
 uint64_t json_rows_unknown(const struct json_rows *r);
 

@@ -3,6 +3,7 @@
 #include "json/rows_simd.h"
 
 #include <cstring>
+#include <memory>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -21,6 +22,10 @@ struct simd_rows {
     std::vector<size_t> name_lens;
     std::unordered_map<std::string_view, uint32_t> by_name;
     std::vector<uint32_t> guess; // place in the row -> name, or UNKNOWN
+    // Strings without their escapes, one after the other: ours and not the parser's, to be wiped.
+    std::unique_ptr<uint8_t[]> strings;
+    size_t strings_cap = 0, strings_need = 0;
+    uint8_t *strings_at = nullptr; // nullptr: none yet
     uint64_t unknown = 0;
     bool begun = false;
 };
@@ -38,6 +43,25 @@ bool is_name(const simd_rows &s, ondemand::raw_json_string key, uint32_t name)
            raw[len] == '"';
 }
 
+// All strings of a text together are no longer than the text.
+error_code unescape(simd_rows &s, ondemand::raw_json_string raw, std::string_view &out)
+{
+    if (s.strings_at == nullptr) {
+        if (s.strings_cap < s.strings_need) {
+            s.strings.reset(new uint8_t[s.strings_need]);
+            s.strings_cap = s.strings_need;
+        }
+        s.strings_at = s.strings.get();
+    }
+    return s.parser.unescape(raw, s.strings_at).get(out);
+}
+
+void forget_strings(simd_rows &s)
+{
+    if (s.strings_at != nullptr) explicit_bzero(s.strings.get(), s.strings_cap);
+    s.strings_at = nullptr;
+}
+
 error_code find_name(simd_rows &s, ondemand::field &field, size_t place, uint32_t &name)
 {
     if (place < s.guess.size() && s.guess[place] != UNKNOWN &&
@@ -46,7 +70,7 @@ error_code find_name(simd_rows &s, ondemand::field &field, size_t place, uint32_
         return SUCCESS;
     }
     std::string_view key;
-    if (auto error = field.unescaped_key().get(key)) return error;
+    if (auto error = unescape(s, field.key(), key)) return error;
     const auto found = s.by_name.find(key);
     name = found != s.by_name.end() ? found->second : UNKNOWN;
     if (place >= s.guess.size()) s.guess.resize(place + 1, UNKNOWN);
@@ -79,7 +103,7 @@ error_code read_number(ondemand::value &value, json_cell &cell)
 }
 
 // Most strings have no escape: they are used where they stand.
-error_code read_string(ondemand::value &value, json_cell &cell)
+error_code read_string(simd_rows &s, ondemand::value &value, json_cell &cell)
 {
     cell.kind = CELL_STRING;
     set_text(cell, value.raw_json_token()); // with its quotes
@@ -88,20 +112,22 @@ error_code read_string(ondemand::value &value, json_cell &cell)
         cell.text_len -= 2;
         return SUCCESS;
     }
+    ondemand::raw_json_string raw;
     std::string_view text;
-    if (auto error = value.get_string().get(text)) return error;
+    if (auto error = value.get_raw_json_string().get(raw)) return error;
+    if (auto error = unescape(s, raw, text)) return error;
     cell.text = reinterpret_cast<const uint8_t *>(text.data());
     cell.text_len = text.size();
     return SUCCESS;
 }
 
-error_code read_value(ondemand::value &value, json_cell &cell)
+error_code read_value(simd_rows &s, ondemand::value &value, json_cell &cell)
 {
     ondemand::json_type type;
     if (auto error = value.type().get(type)) return error;
     std::string_view text;
     switch (type) {
-    case ondemand::json_type::string: return read_string(value, cell);
+    case ondemand::json_type::string: return read_string(s, value, cell);
     case ondemand::json_type::number: return read_number(value, cell);
     case ondemand::json_type::boolean:
         cell.kind = CELL_BOOL;
@@ -149,7 +175,7 @@ error_code read_row(simd_rows &s, json_cell *cells)
         }
         ondemand::value value = field.value();
         cells[name] = json_cell{};
-        if (auto error = read_value(value, cells[name])) return error;
+        if (auto error = read_value(s, value, cells[name])) return error;
     }
     return SUCCESS;
 }
@@ -184,6 +210,7 @@ simd_rows *simd_rows_new(void)
 
 void simd_rows_free(simd_rows *s)
 {
+    if (s != nullptr) forget_strings(*s);
     delete s;
 }
 
@@ -196,6 +223,8 @@ const char *simd_rows_open(simd_rows *s, const char *text, size_t len, size_t ca
                            const char *const *names, uint32_t n_names)
 {
     try {
+        forget_strings(*s);
+        s->strings_need = cap + SIMDJSON_PADDING;
         s->text_end = text + cap;
         s->names = names;
         s->name_lens.clear();
@@ -225,6 +254,11 @@ const char *simd_rows_next(simd_rows *s, json_cell *cells, bool *more)
     } catch (...) {
         return "out of memory";
     }
+}
+
+void simd_rows_forget(simd_rows *s)
+{
+    forget_strings(*s);
 }
 
 uint64_t simd_rows_unknown(const simd_rows *s)

@@ -47,6 +47,8 @@ size_t simd_rows_padding(void); /* bytes that must be readable behind the text *
 const char *simd_rows_open(struct simd_rows *s, const char *text, size_t len, size_t cap,
                            const char *const *names, uint32_t n_names);
 const char *simd_rows_next(struct simd_rows *s, struct json_cell *cells, bool *more);
+/* Wipes what it made of the text. What the parser itself keeps are positions, no contents. */
+void simd_rows_forget(struct simd_rows *s);
 uint64_t simd_rows_unknown(const struct simd_rows *s);
 
 #ifdef __cplusplus
