@@ -9,7 +9,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 void cond_init(pthread_cond_t *c)
 {
@@ -35,6 +37,54 @@ enum err thread_start(pthread_t *t, void *(*run)(void *), void *arg, struct diag
     int rc = pthread_create(t, NULL, run, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc == 0 ? OK : FAIL(d, ERR_LIMIT, "thread: %s", strerror(rc));
+}
+
+/* The lowest address of this thread's stack; 0 for the main thread, whose stack grows. */
+static uintptr_t stack_low(void)
+{
+    static _Thread_local uintptr_t low;
+    pthread_attr_t attr;
+    void *p = NULL;
+    size_t n = 0;
+    if (low != 0 || getpid() == gettid() || pthread_getattr_np(pthread_self(), &attr) != 0)
+        return low;
+    if (pthread_attr_getstack(&attr, &p, &n) == 0) low = (uintptr_t)p;
+    pthread_attr_destroy(&attr);
+    return low;
+}
+
+#define PAGE       ((uintptr_t)4096)   /* elsewhere than on such pages only wipe_far() works */
+#define STACK_NEAR (2 * PAGE)          /* bytes: reaches below the page that the caller stands on */
+#define STACK_FAR  ((size_t)128 << 10) /* bytes: where the kernel does not take pages back */
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18: under mlockall() too */
+#endif
+
+__attribute__((noinline)) static void wipe_near(void)
+{
+    uint8_t near[STACK_NEAR];
+    explicit_bzero(near, sizeof near);
+}
+
+__attribute__((noinline)) static void wipe_far(void)
+{
+    uint8_t far[STACK_FAR];
+    explicit_bzero(far, sizeof far);
+}
+
+__attribute__((noinline)) void stack_wipe(void)
+{
+    uintptr_t low = stack_low(), here = (uintptr_t)__builtin_frame_address(0);
+    if (low == 0 || here - low < 2 * STACK_FAR) return;
+    uintptr_t end = (here - PAGE) & ~(PAGE - 1);
+    wipe_near();
+    if (sysconf(_SC_PAGESIZE) == (long)PAGE &&
+        (madvise((void *)low, end - low, MADV_DONTNEED) == 0 ||
+         madvise((void *)low, end - low, MADV_DONTNEED_LOCKED) == 0)) {
+        return;
+    }
+    wipe_far();
 }
 
 unsigned cpu_count(void)
@@ -73,6 +123,7 @@ static void *worker(void *arg)
         p->n_queued--;
         pthread_mutex_unlock(&p->lock);
         j.run(j.arg);
+        stack_wipe();
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);

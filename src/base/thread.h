@@ -36,4 +36,10 @@ enum err pool_submit(struct pool *p, pool_job *job, void *arg, struct diag *d);
  */
 void pool_each(struct pool *p, unsigned n, void (*job)(void *arg, unsigned i), void *arg);
 
+/* Gives the calling thread's stack below its caller back to the kernel: what functions that have
+ * returned left there (the last block of a text, a formatted number) is gone, however deep they
+ * went. For threads that handled contents and now wait. Not for the main thread: it does nothing
+ * there. */
+void stack_wipe(void);
+
 unsigned cpu_count(void);
