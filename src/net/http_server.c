@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -357,6 +358,7 @@ static enum MHD_Result run(struct exchange *x, struct MHD_Connection *c)
     if (r.status == 0) LOG(ERROR, "http.answer_forgotten", F_STR("path", x->req.path));
     enum MHD_Result sent = send_response(c, &r, false);
     exchange_wipe(x); /* (1) */
+    stack_wipe();
     return sent;
 }
 
@@ -436,7 +438,11 @@ static enum err listen_on(const char *address, int *out, struct diag *d)
         return FAIL(d, ERR_INVALID, "\"%s\" is not an IP address", host);
     }
     int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol), on = 1;
+    /* What is accepted inherits TCP_NODELAY: TLS writes its tickets and the answer one after the
+     * other, and Nagle would hold the second until the peer has acknowledged the first, 40 ms
+     * later. */
     bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
                 bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, 512) == 0;
     int error = errno;
     freeaddrinfo(ai);
