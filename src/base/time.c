@@ -35,9 +35,11 @@
 
 struct slot {
     _Atomic int32_t pid;   /* 0 = free */
-    _Atomic int32_t awake; /* 1 = its thread is working */
+    _Atomic int32_t awake; /* ASLEEP, WORKING, or WOKEN: not yet noticed by its thread */
     _Atomic int64_t due_us;
 };
+
+enum { ASLEEP, WORKING, WOKEN };
 
 struct shared_clock {
     _Atomic int64_t offset_us;
@@ -193,7 +195,7 @@ static bool settled(int64_t now)
 {
     for (int i = 0; i < SLOTS; i++) {
         struct slot *s = &shared->slots[i];
-        if (slot_alive(s) && (atomic_load(&s->awake) != 0 || atomic_load(&s->due_us) <= now)) {
+        if (slot_alive(s) && (atomic_load(&s->awake) != ASLEEP || atomic_load(&s->due_us) <= now)) {
             return false;
         }
     }
@@ -240,7 +242,6 @@ enum err clock_advance(int64_t us, struct diag *d)
 
 struct timer {
     struct slot *slot;
-    _Atomic bool woken;
 };
 
 struct timer *timer_new(void)
@@ -252,7 +253,7 @@ struct timer *timer_new(void)
         int32_t free_pid = 0;
         if (!atomic_compare_exchange_strong(&s->pid, &free_pid, (int32_t)getpid())) continue;
         atomic_store(&s->due_us, DUE_NEVER);
-        atomic_store(&s->awake, 0);
+        atomic_store(&s->awake, ASLEEP);
         t->slot = s;
         return t;
     }
@@ -264,7 +265,7 @@ void timer_free(struct timer *t)
 {
     if (t == NULL) return;
     atomic_store(&t->slot->due_us, DUE_NEVER);
-    atomic_store(&t->slot->awake, 0);
+    atomic_store(&t->slot->awake, ASLEEP);
     atomic_store(&t->slot->pid, 0);
     free(t);
 }
@@ -273,11 +274,13 @@ bool timer_wait(struct timer *t, int64_t due_us)
 {
     struct slot *s = t->slot;
     atomic_store(&s->due_us, due_us);
-    atomic_store(&s->awake, 0);
+    int32_t working = WORKING;
     bool due = false;
-    for (;;) {
+    /* A new timer's slot is ASLEEP already. WOKEN stays until here: no advance passes over a wake. */
+    bool woken = !atomic_compare_exchange_strong(&s->awake, &working, ASLEEP) && working == WOKEN;
+    while (!woken) {
         uint32_t epoch = atomic_load(&shared->epoch); /* (2) */
-        if (atomic_exchange(&t->woken, false)) break;
+        if (atomic_load(&s->awake) == WOKEN) break;
         int64_t left = due_us - time_now_us();
         if (left <= 0) {
             due = true;
@@ -285,13 +288,13 @@ bool timer_wait(struct timer *t, int64_t due_us)
         }
         futex_wait(epoch, left < 3600 * US_PER_S ? left : 3600 * US_PER_S);
     }
-    atomic_store(&s->awake, 1);
+    atomic_store(&s->awake, WORKING);
     atomic_store(&s->due_us, DUE_NEVER);
     return due;
 }
 
 void timer_wake(struct timer *t)
 {
-    atomic_store(&t->woken, true);
+    atomic_store(&t->slot->awake, WOKEN);
     futex_wake_all();
 }
