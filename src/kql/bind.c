@@ -566,6 +566,12 @@ static bind_op_fn *const op_binders[] = {
     [OPER_PARSE_WHERE] = bind_parse,
     [OPER_MAKE_SERIES] = bind_make_series,
     [OPER_INVOKE] = bind_invoke,
+    [OPER_SAMPLE] = bind_sample,
+    [OPER_SAMPLE_DISTINCT] = bind_sample_distinct,
+    [OPER_CONSUME] = bind_consume,
+    [OPER_ASSERT_SCHEMA] = bind_assert_schema,
+    [OPER_TOP_HITTERS] = bind_top_hitters,
+    [OPER_SEARCH] = bind_search,
 };
 
 static bool begins_query(enum ast_op op)

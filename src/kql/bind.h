@@ -147,7 +147,8 @@ struct scope scope_of(struct op_cx *cx);
 bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_rename, bind_reorder,
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
-    bind_mv_expand, bind_parse, bind_make_series, bind_invoke;
+    bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
+    bind_consume, bind_assert_schema, bind_top_hitters, bind_search;
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out);
 /* Input's columns, of which some are replaced in their places, and others follow: what mv-expand

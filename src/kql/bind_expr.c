@@ -155,6 +155,7 @@ static enum err bind_star(struct scope *s, const struct ast *n, struct expr **ou
     uint32_t n_terms = 0;
     for (uint32_t i = 0; i < s->row->n; i++) {
         if (!star_takes(n->name, s->row->cols[i].type, operand->type)) continue;
+        if (strcmp(s->row->cols[i].name, "$table") == 0) continue; /* search's own */
         TRY(expr_col(s->b, s->row, i, &column));
         TRY(expr_call2(s, n->pos, n->name, column, operand, &terms[n_terms++]));
     }
@@ -162,8 +163,20 @@ static enum err bind_star(struct scope *s, const struct ast *n, struct expr **ou
     return n_terms == 0 ? expr_const(s->b, &no, out) : any_of(s, n->pos, terms, n_terms, out);
 }
 
+static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **out);
+
+/* a:"x" is has, for a text, else equality. */
+static enum err bind_colon(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct ast has = *n;
+    const struct ast *right = n->args.at[1];
+    has.name = right->kind == AST_CONST && right->value.type != T_STRING ? "op ==" : "op has";
+    return bind_oper(s, &has, out);
+}
+
 static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **out)
 {
+    if (strcmp(n->name, "op :") == 0) return bind_colon(s, n, out);
     if (n->args.at[0]->kind == AST_STAR) return bind_star(s, n, out);
     if (is_in(n->name)) return bind_in(s, n, out);
 
@@ -210,6 +223,20 @@ static enum err bind_column_ifexists(struct scope *s, const struct ast *n, struc
     int col = s->row != NULL ? schema_find(s->row, text) : -1;
     if (col >= 0) return expr_col(s->b, s->row, (uint32_t)col, out);
     return bind_expr(s, n->args.at[1], out);
+}
+
+static enum err bind_is_column(struct scope *s, const struct ast *n, struct expr **out)
+{
+    bool text =
+        n->args.n == 1 && n->args.at[0]->kind == AST_CONST && n->args.at[0]->value.type == T_STRING;
+    if (!text) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0219",
+                        "iscolumnexists() takes the name of a column as a string");
+    }
+    const char *name = arena_str(s->b->a, n->args.at[0]->value.s);
+    if (name == NULL) return bind_full(s->b);
+    struct value v = {.type = T_BOOL, .b = s->row != NULL && schema_find(s->row, name) >= 0};
+    return expr_const(s->b, &v, out);
 }
 
 /* bag_pack("a", a, "b", b ...) of the columns given, or of all. */
@@ -322,6 +349,7 @@ static enum err bind_call(struct scope *s, const struct ast *n, struct expr **ou
         {"toscalar", bind_toscalar},
         {"column_ifexists", bind_column_ifexists},
         {"columnifexists", bind_column_ifexists},
+        {"iscolumnexists", bind_is_column},
         {"pack_all", bind_pack_all},
         {"bag_pack_columns", bind_pack_columns},
     };

@@ -179,7 +179,7 @@ static enum err add_leg(struct legs *l, struct op *op, const char *name)
         l->names = names;
         l->cap = cap;
     }
-    if (name == NULL) name = arena_fmt(b->a, "union_arg%u", l->n);
+    if (name == NULL) name = arena_fmt(b->a, "%s_arg%u", l->cx->ast->name, l->n);
     if (name == NULL) return bind_full(b);
     l->ops[l->n] = op;
     l->names[l->n++] = name;
@@ -215,13 +215,23 @@ static bool is_missing(struct legs *l, const struct ast *n)
     return n->kind == AST_NAME && !is_tabular(l->cx->b, *l->cx->names, n);
 }
 
+/* A table goes by its name, and what `as` has named by that; all else is union_arg0, union_arg1 ...
+ */
+static const char *leg_name(const struct legs *l, const struct ast *n)
+{
+    if (n->kind == AST_NAME && find_binding(*l->cx->names, n->name) == NULL) return n->name;
+    if (n->kind != AST_PIPE || n->args.n == 0) return NULL;
+    const struct ast *last = n->args.at[n->args.n - 1];
+    return last->op == OPER_AS ? last->name : NULL;
+}
+
 static enum err add_table(struct legs *l, const struct ast *n)
 {
     struct op *op;
     if (n->kind == AST_WILDCARD) return add_matching(l, n);
     if (l->fuzzy && is_missing(l, n)) return OK;
     TRY(bind_table(l->cx->b, *l->cx->names, n, &op));
-    return add_leg(l, op, n->kind == AST_NAME ? n->name : NULL);
+    return add_leg(l, op, leg_name(l, n));
 }
 
 /* A column of the result: a name, or a name and one of its types. */

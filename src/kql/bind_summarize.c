@@ -541,6 +541,8 @@ enum err bind_make_series(struct op_cx *cx, struct op **out)
     TRY(check_params(cx, allowed));
     TRY(op_new(b, OP_MAKE_SERIES, cx->in, cx->ast->pos, &op));
     TRY(bind_by(&r, &cx->ast->by));
+    const char *kind = param_word(cx->ast, "kind");
+    op->make_series.nonempty = kind != NULL && strcmp(kind, "nonempty") == 0;
     uint32_t n = cx->ast->args.n;
     op->make_series.defaults = arena_array(b->a, struct expr *, n + 1);
     struct column *cols = arena_array(b->a, struct column, (size_t)r.n + n + 2);

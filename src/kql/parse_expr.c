@@ -431,7 +431,7 @@ static enum err parse_equality(struct parser *p, struct ast **out)
         NAMED_OPER("=="),
         NAMED_OPER("!="),
         {"<>", "op !="},
-        {":", "op has"},
+        {":", "op :"},
     };
     static const struct word lists[] = {
         NAMED_OPER("in"),   NAMED_OPER("!in"),     NAMED_OPER("in~"),

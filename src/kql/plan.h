@@ -144,6 +144,7 @@ struct op {
             struct expr *axis;
             struct expr *from, *to, *step; /* from and to NULL: of the data. Constants, or scalar queries */
             bool inclusive;                /* in range(): `to` belongs to it */
+            bool nonempty;                 /* kind=nonempty: no rows and no keys still give one series */
         } make_series;
     };
 };
