@@ -65,9 +65,9 @@ fuzz: deps-test
 crash: build
 	@python3 tests/crash/test_crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 
-## make bench    ratios against peers, kept in bench/results.md
+## make bench    start, ingestion, ten queries, rotation, revocation; RECORD=1 keeps them in bench/results.md
 bench: build
-	@tools/bench.sh
+	@python3 bench/bench.py $(if $(ROWS),--rows $(ROWS)) $(if $(RECORD),--record)
 
 clean:
 	rm -rf build compile_commands.json
