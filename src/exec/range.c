@@ -46,8 +46,9 @@ static enum err count_rows(struct range *r, const struct value *to, struct diag 
         n = floor((to->r - r->from.r) / r->step.r) + 1;
     } else {
         if (r->step.i == 0) return FAIL(d, ERR_INVALID, "range: the step is zero");
-        __int128 span = (__int128)to->i - r->from.i;
-        n = (span < 0) == (r->step.i < 0) || span == 0 ? (double)(span / r->step.i) + 1 : 0;
+        __int128 span = (__int128)to->i - r->from.i, steps = span / r->step.i;
+        bool forward = span == 0 || (span < 0) == (r->step.i < 0);
+        n = forward ? (double)steps + 1 : 0;
     }
     if (!(n > 0)) return OK; /* a NaN too */
     const double max = (double)UINT32_MAX * UNIT_ROWS_MAX;

@@ -58,11 +58,10 @@ static enum err aggs_run(struct query *q, const struct agg_use *aggs, uint32_t n
 
 static enum err series_run(struct query *q, const struct op *op, struct diag *d)
 {
-    struct expr *const own[] = {op->make_series.axis, op->make_series.from, op->make_series.to,
-                                op->make_series.step};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        if (own[i] != NULL) TRY(expr_run(q, own[i], d));
-    }
+    if (op->make_series.from != NULL) TRY(expr_run(q, op->make_series.from, d));
+    if (op->make_series.to != NULL) TRY(expr_run(q, op->make_series.to, d));
+    TRY(expr_run(q, op->make_series.axis, d));
+    TRY(expr_run(q, op->make_series.step, d));
     for (uint32_t i = 0; i < op->make_series.n_aggs; i++) {
         if (op->make_series.defaults[i] != NULL) TRY(expr_run(q, op->make_series.defaults[i], d));
     }

@@ -91,7 +91,8 @@ static const char *words_of(const char *fn, const char *constant)
     for (uint32_t i = 0; i < t->n_hints; i++) {
         struct bytes s = t->hints[i].value.s;
         if (t->hints[i].op != HINT_HAS_TERM) continue;
-        snprintf(out + strlen(out), sizeof out - strlen(out), "%.*s ", (int)s.len, (const char *)s.p);
+        snprintf(out + strlen(out), sizeof out - strlen(out), "%.*s ", (int)s.len,
+                 (const char *)s.p);
     }
     return out;
 }
