@@ -23,8 +23,14 @@
 #define ANSWER_MAX_DEFAULT ((size_t)64 << 20)  /* bytes */
 #define ANSWER_HEADERS_MAX ((size_t)256 << 10) /* bytes */
 
+struct route {
+    char *suffix, *unix_socket;
+};
+
 struct http_client {
     char *ca_file;
+    struct route routes[HTTP_ROUTES_MAX]; /* not changed once there are calls */
+    unsigned n_routes;
     pthread_mutex_t lock; /* guards the pool */
     CURL *idle[HANDLES_KEPT];
     unsigned n_idle;
@@ -59,9 +65,33 @@ void http_client_free(struct http_client *c)
     if (c == NULL) return;
     for (unsigned i = 0; i < c->n_idle; i++)
         curl_easy_cleanup(c->idle[i]);
+    for (unsigned i = 0; i < c->n_routes; i++) {
+        free(c->routes[i].suffix);
+        free(c->routes[i].unix_socket);
+    }
     pthread_mutex_destroy(&c->lock);
     free(c->ca_file);
     free(c);
+}
+
+enum err http_client_route(struct http_client *c, const char *suffix, const char *unix_socket,
+                           struct diag *d)
+{
+    if (c->n_routes == HTTP_ROUTES_MAX) {
+        return FAIL(d, ERR_LIMIT, "more than %d routes", HTTP_ROUTES_MAX);
+    }
+    struct route *r = &c->routes[c->n_routes++];
+    *r = (struct route){str_dup(suffix), str_dup(unix_socket)};
+    return r->suffix != NULL && r->unix_socket != NULL ? OK : FAIL(d, ERR_LIMIT, "out of memory");
+}
+
+/* The Unix socket that leads to the host; NULL: the network does. */
+static const char *find_route(const struct http_client *c, const struct url *u)
+{
+    for (unsigned i = 0; i < c->n_routes; i++) {
+        if (url_host_under(u, c->routes[i].suffix)) return c->routes[i].unix_socket;
+    }
+    return NULL;
 }
 
 /* (1) */
@@ -93,7 +123,8 @@ struct call {
     struct curl_slist *headers;
     struct buf body, header_lines;
     size_t answer_max;
-    bool head_whole, too_long;
+    const char *unix_socket; /* NULL: over the network */
+    bool tls, head_whole, too_long;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -167,9 +198,9 @@ static bool add_headers(struct call *k)
     return good;
 }
 
-static void set_security(struct call *k, bool tls)
+static void set_security(struct call *k)
 {
-    curl_easy_setopt(k->h, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http");
+    curl_easy_setopt(k->h, CURLOPT_PROTOCOLS_STR, k->tls ? "https" : "http");
     curl_easy_setopt(k->h, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(k->h, CURLOPT_PROXY, ""); /* (2) */
     curl_easy_setopt(k->h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -197,6 +228,7 @@ static void set_request(struct call *k)
     curl_easy_setopt(k->h, CURLOPT_CUSTOMREQUEST, in->method);
     curl_easy_setopt(k->h, CURLOPT_HTTPHEADER, k->headers);
     curl_easy_setopt(k->h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (k->unix_socket != NULL) curl_easy_setopt(k->h, CURLOPT_UNIX_SOCKET_PATH, k->unix_socket);
     if (!in->fresh_connection) return;
     curl_easy_setopt(k->h, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(k->h, CURLOPT_FORBID_REUSE, 1L);
@@ -235,13 +267,17 @@ static enum err perform(struct call *k, int *status, struct diag *d)
     return OK;
 }
 
-static enum err check_url(const char *text, bool *tls, struct diag *d)
+/* Where the call goes, and whether a token may go there (5 in README.md). */
+static enum err read_url(struct call *k, struct diag *d)
 {
+    const char *text = k->in->url;
     struct url u;
     TRY(url_parse(text, &u, d));
-    *tls = str_eq(u.scheme, "https");
+    k->tls = str_eq(u.scheme, "https");
+    k->unix_socket = find_route(k->c, &u);
     if (u.has_userinfo) return FAIL(d, ERR_INVALID, "url: a user name has no place in it");
-    if (*tls || (str_eq(u.scheme, "http") && url_is_loopback(&u))) return OK;
+    bool is_here = k->unix_socket != NULL || url_is_loopback(&u);
+    if (k->tls || (str_eq(u.scheme, "http") && is_here)) return OK;
     return FAIL(d, ERR_INVALID, "%.200s: not https, nor http on this machine", text);
 }
 
@@ -265,10 +301,10 @@ static enum err check_lines(const struct http_call *in, struct diag *d)
 enum err http_do(struct http_client *c, const struct http_call *in, struct http_answer *out,
                  struct diag *d)
 {
-    bool tls = false;
-    TRY(check_url(in->url, &tls, d));
+    struct call k = {.in = in, .c = c};
+    TRY(read_url(&k, d));
     TRY(check_lines(in, d));
-    struct call k = {.in = in, .c = c, .h = take_handle(c)};
+    k.h = take_handle(c);
     if (k.h == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     k.answer_max = in->answer_max != 0 ? in->answer_max : ANSWER_MAX_DEFAULT;
     k.header_lines.max = ANSWER_HEADERS_MAX;
@@ -276,7 +312,7 @@ enum err http_do(struct http_client *c, const struct http_call *in, struct http_
     int status = 0;
     enum err e = OK;
     if (add_headers(&k)) {
-        set_security(&k, tls);
+        set_security(&k);
         set_request(&k);
         set_answer(&k);
         e = perform(&k, &status, d);

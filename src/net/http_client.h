@@ -16,6 +16,13 @@ struct http_client;
 enum err http_client_new(struct http_client **out, const char *ca_file, struct diag *d);
 void http_client_free(struct http_client *c);
 
+/* Calls to this host and those below it go to the Unix socket, whatever their port; certificates
+ * are checked for the host's name as ever. Before the first call. ERR_LIMIT: more than
+ * HTTP_ROUTES_MAX. */
+#define HTTP_ROUTES_MAX 4
+enum err http_client_route(struct http_client *c, const char *suffix, const char *unix_socket,
+                           struct diag *d);
+
 struct http_call {
     const char *method, *url;
     const char *bearer;         /* token, NULL = none */

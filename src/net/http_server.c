@@ -15,11 +15,11 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "net/http_target.h"
+#include "net/listen.h"
 
 #include <assert.h>
 #include <microhttpd.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +38,7 @@
 
 struct http_server {
     struct MHD_Daemon *daemon;
+    char *address;
     http_handler *handler;
     void *ctx;
     size_t body_max;
@@ -189,8 +190,11 @@ static void read_peer(struct exchange *x, struct MHD_Connection *c)
         const struct sockaddr *sa = info->client_addr;
         socklen_t len =
             sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-        /* A failure leaves the text empty, as it is for other address families. */
-        (void)getnameinfo(sa, len, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+        if (sa->sa_family == AF_UNIX) {
+            snprintf(text, sizeof text, "unix");
+        } else { /* a failure leaves the text empty */
+            (void)getnameinfo(sa, len, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+        }
     }
     x->req.peer = arena_str(&x->a, bytes_str(text));
     if (x->req.peer == NULL) x->req.peer = "";
@@ -412,61 +416,6 @@ static void on_trouble(void *cls, const char *fmt, va_list ap)
     LOG(DEBUG, "http.trouble", F_STR("text", text));
 }
 
-static enum err split_address(const char *address, char host[64], char port[8], struct diag *d)
-{
-    const char *colon = strrchr(address, ':');
-    size_t n = colon != NULL ? (size_t)(colon - address) : 0;
-    uint64_t number = 0;
-    if (n == 0 || n >= 64 || str_u64(colon + 1, 65535, &number, NULL) != OK) {
-        return FAIL(d, ERR_INVALID, "\"%s\" is not ADDRESS:PORT", address);
-    }
-    bool v6 = address[0] == '[' && address[n - 1] == ']';
-    snprintf(host, 64, "%.*s", (int)(v6 ? n - 2 : n), address + (v6 ? 1 : 0));
-    if (str_eq(host, "localhost")) snprintf(host, 64, "127.0.0.1");
-    snprintf(port, 8, "%u", (unsigned)number);
-    return OK;
-}
-
-static enum err listen_on(const char *address, int *out, struct diag *d)
-{
-    char host[64], port[8];
-    TRY(split_address(address, host, port, d));
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                             .ai_socktype = SOCK_STREAM};
-    struct addrinfo *ai = NULL;
-    if (getaddrinfo(host, port, &hints, &ai) != 0) {
-        return FAIL(d, ERR_INVALID, "\"%s\" is not an IP address", host);
-    }
-    int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol), on = 1;
-    /* What is accepted inherits TCP_NODELAY: TLS writes its tickets and the answer one after the
-     * other, and Nagle would hold the second until the peer has acknowledged the first, 40 ms
-     * later. */
-    bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
-                bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, 512) == 0;
-    int error = errno;
-    freeaddrinfo(ai);
-    if (good) {
-        *out = fd;
-        return OK;
-    }
-    if (fd >= 0) close(fd);
-    return FAIL(d, error == EADDRINUSE ? ERR_CONFLICT : ERR_IO, "listen on %s: %s", address,
-                strerror(error));
-}
-
-static unsigned bound_port(int fd)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } sa = {0};
-    socklen_t len = sizeof sa;
-    if (getsockname(fd, &sa.any, &len) != 0) return 0;
-    return ntohs(sa.any.sa_family == AF_INET6 ? sa.v6.sin6_port : sa.v4.sin_port);
-}
-
 static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_server_config *c,
                                        int fd, char *cert, char *key)
 {
@@ -503,6 +452,7 @@ static void server_free(struct http_server *s)
     if (s == NULL) return;
     pthread_cond_destroy(&s->change);
     pthread_mutex_destroy(&s->lock);
+    free(s->address);
     free(s);
 }
 DEFINE_CLEANUP(server_free, struct http_server)
@@ -517,7 +467,10 @@ static struct http_server *server_new(const struct http_server_config *c)
     s->connections_max = c->connections_max != 0 ? c->connections_max : CONNECTIONS_MAX_DEFAULT;
     pthread_mutex_init(&s->lock, NULL);
     cond_init(&s->change);
-    return s;
+    s->address = str_dup(c->address);
+    if (s->address != NULL) return s;
+    server_free(s);
+    return NULL;
 }
 
 enum err http_server_start(struct http_server **out, const struct http_server_config *c,
@@ -532,7 +485,7 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
     }
     CLEANUP_FD int fd = -1;
     TRY(listen_on(c->address, &fd, d));
-    s->port = bound_port(fd);
+    s->port = listen_port(fd);
     bool tls = c->cert_file != NULL;
     s->daemon = start_daemon(s, c, fd, tls ? buf_cstr(&cert) : NULL, tls ? buf_cstr(&key) : NULL);
     if (s->daemon == NULL) {
@@ -547,6 +500,7 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
 void http_server_stop(struct http_server *s)
 {
     if (s == NULL) return;
+    listen_forget(s->address);
     int fd = MHD_quiesce_daemon(s->daemon);
     pthread_mutex_lock(&s->lock);
     s->stopping = true;

@@ -24,7 +24,7 @@ struct http_request {
     const char *target;    /* as sent, with the query: to pass a request on */
     const char *host;      /* lower case, without port; "" when absent */
     const char *authority; /* Host header as sent: kids and status URLs are built on it */
-    const char *peer;      /* "127.0.0.1" */
+    const char *peer;      /* "127.0.0.1"; "unix" */
     struct bytes body;
     uint32_t n_query, n_headers;
     const struct http_field *query, *headers;
@@ -57,7 +57,7 @@ void http_setf(struct http_response *r, const char *name, const char *fmt, ...)
 typedef void http_handler(void *ctx, const struct http_request *req, struct http_response *res);
 
 struct http_server_config {
-    const char *address; /* "127.0.0.1:8443"; port 0 = any free one */
+    const char *address; /* "127.0.0.1:8443"; port 0 = any free one; or "unix:/path", mode 0600 */
     const char *cert_file,
         *key_file;            /* PEM chain and key; NULL = plain HTTP (managed identity endpoint) */
     size_t body_max;          /* bytes; 0 = 64 MiB */
@@ -73,4 +73,4 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
                            struct diag *d);
 void http_server_stop(
     struct http_server *s); /* finishes running requests, then frees; NULL is fine */
-unsigned http_server_port(const struct http_server *s);
+unsigned http_server_port(const struct http_server *s); /* 0 for a Unix socket */
