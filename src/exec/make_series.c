@@ -227,7 +227,7 @@ static enum err put_series(const struct series_sink *s, const struct one_series 
 {
     CLEANUP_BUF struct buf b = {0};
     uint32_t n_keys = s->op->make_series.n_keys, n_aggs = s->op->make_series.n_aggs;
-    struct rd r = rd_from(one->points[0].key);
+    struct rd r = rd_from(one->n != 0 ? one->points[0].key : (struct bytes){0});
     for (uint32_t i = 0; i < n_keys; i++) {
         struct value v;
         group_key_next(&r, s->op->schema.cols[i].type, &v);
@@ -260,6 +260,11 @@ static enum err series_finish(struct sink *sink, struct relation *out, struct di
     uint64_t n;
     TRY(points_of(s, &points, d));
     TRY(split(s, points, s->tables[0].n_groups, &list, &n, d));
+    struct one_series only_defaults = {.steps = s->n_steps};
+    if (n == 0 && s->op->make_series.nonempty && s->op->make_series.n_keys == 0) {
+        list = &only_defaults;
+        n = 1;
+    }
 
     struct relation r = {.n_rows = n, .n_mems = q->n_workers};
     uint32_t n_cols = s->op->schema.n;
