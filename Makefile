@@ -40,7 +40,7 @@ test: deps-test build
 	@tools/layers.py
 	@$(call BUILD,clang,--target keystead)
 	@$(call BUILD,asan)
-	@$(call CTEST,asan) -L unit $(if $(T),-R $(T))
+	@$(call CTEST,asan) -L unit -E corpus $(if $(T),-R $(T))
 	@$(call CTEST,release) $(if $(T),-R $(T))
 
 ## make lint     clang-format, clang-tidy, layers

@@ -45,8 +45,8 @@ enum key_event kek_verdict(enum err e, const struct diag *d);
 
 /* The port of production: HTTPS, with tokens that identity gives for the principals over its
  * channel (which outlives the port). Copies hosts. */
-enum err kek_azure_port(struct kek_port *out, const char *ca_file, const char *const *hosts,
-                        struct chan *identity, struct diag *d);
+enum err kek_azure_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
+                        struct diag *d);
 
 /* May a scope's key be this one? ERR_INVALID with the tags of custody_kek_check(). */
 enum err kek_acceptable(const struct kek_info *info, int64_t now_us, struct diag *d);

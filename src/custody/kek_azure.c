@@ -197,15 +197,27 @@ static enum err copy_hosts(struct door *p, const char *const *hosts, struct diag
     return OK;
 }
 
-enum err kek_azure_port(struct kek_port *out, const char *ca_file, const char *const *hosts,
-                        struct chan *identity, struct diag *d)
+/* The host of "vault.localhost:8444": what a route is named by. */
+static enum err route(struct door *p, const struct keyd_config *c, struct diag *d)
+{
+    if (c->vault_socket == NULL) return OK;
+    CLEANUP_FREE char *host = str_dup(c->vault_hosts[0]);
+    if (host == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    char *colon = strchr(host, ':');
+    if (colon != NULL) *colon = 0;
+    return http_client_route(p->http, host, c->vault_socket, d);
+}
+
+enum err kek_azure_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
+                        struct diag *d)
 {
     struct door *p = calloc(1, sizeof *p);
     if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     p->ops = &vault_azure;
     pthread_mutex_init(&p->lock, NULL);
-    enum err e = copy_hosts(p, hosts, d);
-    if (e == OK) e = http_client_new(&p->http, ca_file, d);
+    enum err e = copy_hosts(p, c->vault_hosts, d);
+    if (e == OK) e = http_client_new(&p->http, c->ca_file, d);
+    if (e == OK) e = route(p, c, d);
     if (e == OK) e = identity_client_new(&p->identity, identity, d);
     if (e != OK) {
         door_close(p);

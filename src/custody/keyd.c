@@ -113,8 +113,10 @@ static enum err serve(void *ctx, uint16_t method, struct bytes in, struct buf *o
     return FAIL(d, ERR_UNSUPPORTED, "keyd: no method %u", method);
 }
 
-/* Who verifies the store: keys of files that exist, under the account's lease, with their audit line; no other word. */
-static enum err serve_reader(void *ctx, uint16_t method, struct bytes in, struct buf *out, struct diag *d)
+/* Who verifies the store: keys of files that exist, under the account's lease, with their audit
+ * line; no other word. */
+static enum err serve_reader(void *ctx, uint16_t method, struct bytes in, struct buf *out,
+                             struct diag *d)
 {
     if (method == KEYD_READY || method == KEYD_STATUS || method == KEYD_FILE_OPEN) {
         return serve(ctx, method, in, out, d);

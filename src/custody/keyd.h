@@ -2,8 +2,8 @@
 /*
  * custody/keyd.h - the key daemon: the only process that ever holds an AEK
  *
- * No listening socket: channels to the log service, to identity, and to who verifies the store, all from the supervisor.
- * Reaches vaults by HTTPS with the tokens of the clusters' identities.
+ * No listening socket: channels to the log service, to identity, and to who verifies the store, all
+ * from the supervisor. Reaches vaults by HTTPS with the tokens of the clusters' identities.
  */
 #pragma once
 
@@ -15,6 +15,7 @@ struct keyd_config {
     const char *ca_file;
     const char *audit_file;         /* DIR/keyd/audit.log */
     const char *const *vault_hosts; /* allow-listed host suffixes with port, NULL-terminated */
+    const char *vault_socket;       /* Unix socket of the first of them; NULL = by its name */
     const char *platform_vault_uri; /* https://keystead-platform.vault.localhost:8444 */
     const char *platform_key;       /* "pmk" */
     const char *platform_principal_id;
@@ -31,7 +32,8 @@ enum err keyd_new(struct keyd **out, const struct keyd_config *c, struct diag *d
 void keyd_free(struct keyd *k); /* wipes everything */
 struct chan *keyd_chan_logs(struct keyd *k);
 struct chan *keyd_chan_identity(struct keyd *k);
-struct chan *keyd_chan_reader(struct keyd *k); /* who may only open files that exist: custody/reader.h */
+struct chan *
+keyd_chan_reader(struct keyd *k); /* who may only open files that exist: custody/reader.h */
 /* Locks memory, drops privileges, installs seccomp: after the channels are attached, before
  * keyd_start(). */
 enum err keyd_harden(struct diag *d);

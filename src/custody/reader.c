@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* custody/reader.c - one kind of question to keyd, and the lease of the account that is being read */
+/* custody/reader.c - one kind of question to keyd, and the lease of the account that is being read
+ */
 #include "custody/reader.h"
 
 #include "base/chan.h"
@@ -51,8 +52,8 @@ enum err reader_status(struct reader *r, json_t **out, struct diag *d)
 }
 
 /* Asks for the keys of files of one account; answer is the lease and the keys. */
-static enum err ask(struct reader *r, const uint8_t account[16], const struct file_ident *files, size_t n,
-                    struct buf *answer, struct diag *d)
+static enum err ask(struct reader *r, const uint8_t account[16], const struct file_ident *files,
+                    size_t n, struct buf *answer, struct diag *d)
 {
     CLEANUP_BUF struct buf in = {0};
     buf_bytes(&in, bytes_of(account, 16));
@@ -72,12 +73,13 @@ static enum err ask(struct reader *r, const uint8_t account[16], const struct fi
     return OK;
 }
 
-enum err reader_file_open(void *self, const uint8_t account[16], const struct file_ident *files, size_t n,
-                          struct file_key **out, struct diag *d)
+enum err reader_file_open(void *self, const uint8_t account[16], const struct file_ident *files,
+                          size_t n, struct file_key **out, struct diag *d)
 {
     struct reader *r = self;
     if (n == 0) return OK;
-    if (n > FILES_MAX) return FAIL(d, ERR_LIMIT, "more than %d files of one account at once", FILES_MAX);
+    if (n > FILES_MAX)
+        return FAIL(d, ERR_LIMIT, "more than %d files of one account at once", FILES_MAX);
     CLEANUP_BUF struct buf answer = {0};
     TRY(ask(r, account, files, n, &answer, d));
     struct rd rd = rd_from(buf_view(&answer));
@@ -89,7 +91,8 @@ enum err reader_file_open(void *self, const uint8_t account[16], const struct fi
         e = rd.bad ? FAIL(d, ERR_CORRUPT, "keyd answered with another number of keys")
                    : file_key_new(&out[made], &files[made], key, d);
     }
-    while (e != OK && made > 0) file_key_free(out[--made]);
+    while (e != OK && made > 0)
+        file_key_free(out[--made]);
     return e;
 }
 

@@ -42,8 +42,8 @@ enum err harden_swap(bool allow_swap, bool *swap_allowed, struct diag *d)
 {
     *swap_allowed = false;
     if (!has_swap()) return OK;
-    /* Under a finite limit MCL_FUTURE would make later allocations fail one by one. Locked when touched: else
-     * the stack of each connection would be 8 MiB at once. */
+    /* Under a finite limit MCL_FUTURE would make later allocations fail one by one. Locked when
+     * touched: else the stack of each connection would be 8 MiB at once. */
     const int when = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
     if (may_lock_everything() && mlockall(when) == 0) return OK;
     if (!allow_swap) {

@@ -30,6 +30,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .ca_file = o->ca_file,
         .audit_file = audit,
         .vault_hosts = hosts,
+        .vault_socket = o->vault_socket,
         .platform_vault_uri = platform,
         .platform_key = "pmk",
         .platform_principal_id = o->platform_principal,
