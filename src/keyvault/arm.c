@@ -26,19 +26,20 @@ static arm_endpoint list_in_group, list_in_subscription, put_vault, patch_vault,
 
 static const struct arm_route {
     const char *method, *path;
+    const char *operation; /* in the audit */
     arm_endpoint *run;
 } routes[] = {
-    {"GET", IN_GROUP "vaults", list_in_group},
-    {"GET", PROVIDER "vaults", list_in_subscription},
-    {"PUT", IN_GROUP "vaults/*", put_vault},
-    {"PATCH", IN_GROUP "vaults/*", patch_vault},
-    {"GET", IN_GROUP "vaults/*", get_vault},
-    {"DELETE", IN_GROUP "vaults/*", delete_vault},
-    {"PUT", IN_GROUP "vaults/*/accessPolicies/*", change_policies},
-    {"GET", PROVIDER "deletedVaults", list_deleted},
-    {"GET", PROVIDER "locations/*/deletedVaults/*", get_deleted},
-    {"POST", PROVIDER "locations/*/deletedVaults/*/purge", purge_deleted},
-    {"POST", PROVIDER "checkNameAvailability", check_name},
+    {"GET", IN_GROUP "vaults", "VaultList", list_in_group},
+    {"GET", PROVIDER "vaults", "VaultList", list_in_subscription},
+    {"PUT", IN_GROUP "vaults/*", "VaultPut", put_vault},
+    {"PATCH", IN_GROUP "vaults/*", "VaultPatch", patch_vault},
+    {"GET", IN_GROUP "vaults/*", "VaultGet", get_vault},
+    {"DELETE", IN_GROUP "vaults/*", "VaultDelete", delete_vault},
+    {"PUT", IN_GROUP "vaults/*/accessPolicies/*", "VaultAccessPolicyPut", change_policies},
+    {"GET", PROVIDER "deletedVaults", "VaultListDeleted", list_deleted},
+    {"GET", PROVIDER "locations/*/deletedVaults/*", "VaultGetDeleted", get_deleted},
+    {"POST", PROVIDER "locations/*/deletedVaults/*/purge", "VaultPurge", purge_deleted},
+    {"POST", PROVIDER "checkNameAvailability", "VaultCheckNameAvailability", check_name},
 };
 
 static enum err check_version(const struct http_request *req, struct diag *d)
@@ -67,6 +68,9 @@ enum err kv_arm_handle_vaults(struct call *c, struct diag *d)
         if (!kv_path_matches(routes[i].path, segments, n, a.v)) continue;
         known = true;
         if (!str_eq(routes[i].method, c->req->method)) continue;
+        c->operation = routes[i].operation;
+        c->reads = routes[i].run == check_name;
+        c->vault_id = c->req->path;
         TRY(check_version(c->req, d));
         if (c->req->body.len != 0) {
             struct diag why = DIAG_INIT;
@@ -200,6 +204,7 @@ static enum err recover_vault(struct call *c, const struct arm_args *a, json_t *
             "A vault with the same name already exists in deleted state. You need to either "
             "recover or purge existing key vault.");
     }
+    c->operation = "VaultRecover";
     json_object_del(vault, "deleted");
     *out = json_incref(vault);
     return OK;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define AUDIT_FILE_MAX ((size_t)16 << 20) /* bytes */
+
 /* No subscription that anybody has a role in: ARM never shows or changes the platform's vault. */
 #define PLATFORM_ID                                                                          \
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/keystead/providers/" \
@@ -40,6 +42,10 @@ enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, s
     CLEANUP_FREE char *db = os_path(c->dir, "vault.db"), *key = os_path(c->dir, "root.key");
     if (db == NULL || key == NULL) return kv_out_of_memory(d);
     TRY(kvstore_open(&kv->store, db, key, d));
+    CLEANUP_FREE char *audit = os_path(c->dir, "audit");
+    if (audit == NULL) return kv_out_of_memory(d);
+    TRY(audit_log_open(&kv->audit, audit,
+                       c->audit_file_max != 0 ? c->audit_file_max : AUDIT_FILE_MAX, d));
     TRY(kv_tidy_start(&kv->tidy, kv, d));
     *out = TAKE(kv);
     return OK;
@@ -49,6 +55,7 @@ void keyvault_close(struct keyvault *kv)
 {
     if (kv == NULL) return;
     kv_tidy_stop(kv->tidy);
+    audit_log_close(kv->audit);
     kvstore_close(kv->store);
     free(kv->suffix);
     free(kv->suffix_host);
@@ -139,6 +146,7 @@ static enum err serve_data(struct call *c, const char *name, struct diag *d)
     if (vault == NULL || kv_vault_is_deleted(vault)) {
         return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.", name);
     }
+    c->vault_id = arena_str(c->req->a, bytes_str(json_get_str(vault, "id")));
     TRY(authenticate_data(c, d));
     return kv_rest_handle(c, vault, d);
 }
@@ -181,12 +189,24 @@ static enum err serve(struct call *c, struct diag *d)
     return kv_arm_handle_vaults(c, d);
 }
 
+/* (13) What was done without a record is not told. */
+static void record(struct call *c, const char *description, int64_t started_us)
+{
+    struct diag d = DIAG_INIT;
+    enum err e = kv_audit_request(c, description, time_mono_us() - started_us, &d);
+    if (e == OK) return;
+    buf_release(&c->res->body);
+    kv_reply_error(c->res, e, &d);
+}
+
 void keyvault_handle(void *ctx, const struct http_request *req, struct http_response *res)
 {
     struct call c = {.kv = ctx, .req = req, .res = res};
     struct diag d = DIAG_INIT;
+    int64_t started_us = time_mono_us();
     kv_reply_headers(req, res);
     enum err e = serve(&c, &d);
     if (e != OK) kv_reply_error(res, e, &d);
+    record(&c, e != OK ? d.text : "", started_us);
     json_decref(c.body);
 }

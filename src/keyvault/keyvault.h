@@ -6,8 +6,8 @@
  * Answers on two kinds of host: NAME.SUFFIX is the data plane of one vault (wire/arm.md section
  * 19), SUFFIX itself and any other host take ARM paths of Microsoft.KeyVault (section 11), which
  * the front door passes on. Keys never leave this process. Everything that was answered is on disk:
- * a sealed kvstore in dir, under dir/root.key. Any number of threads may call the handler.
- * Invariants: README.md.
+ * a sealed kvstore in dir, under dir/root.key, and a record of each request in dir/audit. Any
+ * number of threads may call the handler. Invariants: README.md.
  */
 #pragma once
 
@@ -28,6 +28,7 @@ struct keyvault_config {
     enum err (*authorize)(void *ctx, const char *object_id, const char *action, bool is_data,
                           const char *scope, struct diag *d);
     void *ctx;
+    size_t audit_file_max; /* bytes, after which another file is begun; 0 = 16 MiB */
 };
 
 /* Sets verify, authorize and ctx to ask identity. */

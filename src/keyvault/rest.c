@@ -110,6 +110,13 @@ static enum err find_route(const struct http_request *req, const struct route **
     return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is nothing at this path.");
 }
 
+/* "keys/NAME/VERSION", as far as the request names them. */
+static const char *object_of(const struct call *c, const struct key_ref *r)
+{
+    if (r->name == NULL) return NULL;
+    return arena_fmt(c->req->a, "keys/%s%s%s", r->name, r->version[0] != 0 ? "/" : "", r->version);
+}
+
 enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
 {
     http_set(c->res, "x-ms-keyvault-region", json_get_str(vault, "location"));
@@ -120,11 +127,14 @@ enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
     struct key_ref r = {.vault = vault, .vault_name = vault_name};
     const struct route *route = NULL;
     TRY(find_route(c->req, &route, &r, d));
+    c->operation = route->operation;
+    c->reads = route->run == operate || route->run == draw_random || route->run == backup_key;
+    c->object = object_of(c, &r);
     TRY(kv_policy_check(c, vault, r.name, route->permission, d));
     if (c->req->body.len != 0) {
-        struct diag why = DIAG_INIT;
-        if (json_read(c->req->body, &c->body, &why) != OK || !json_is_object(c->body)) {
-            return BAD(d, "The request body is not a JSON object. %s", why.text);
+        /* What is wrong with it would quote it: a JWK may be in there. */
+        if (json_read(c->req->body, &c->body, NULL) != OK || !json_is_object(c->body)) {
+            return BAD(d, "The request body is not a JSON object.");
         }
     }
     return route->run(c, &r, route->permission, d);

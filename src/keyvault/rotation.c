@@ -318,6 +318,19 @@ static enum err look_at(void *ctx, const char *place, json_t *policy, struct dia
     return OK;
 }
 
+/* "KeyRotateIfDue" and the like, in the audit of the key's vault. */
+static void audit(struct keyvault *kv, const char *operation, const struct key_ref *r,
+                  const struct key_version *v, const struct diag *failure)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_JSON json_t *vault = NULL;
+    enum err e = kv_vault_find(kv, r->vault_name, &vault, &d);
+    const char *id = e == OK ? json_get_str(vault, "id") : NULL;
+    CLEANUP_FREE char *object = str_fmt("https://%s.%s/keys/%s/%s", r->vault_name, kv->suffix,
+                                        r->name, v != NULL ? v->version : "");
+    kv_audit_clock(kv, operation, id, object != NULL ? object : "", failure);
+}
+
 static enum err notify_once(struct keyvault *kv, const struct key_ref *r, struct diag *d)
 {
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
@@ -329,6 +342,7 @@ static enum err notify_once(struct keyvault *kv, const struct key_ref *r, struct
     kv_place_version(r, v.version, &p);
     TRY(kv_doc_put(kv, "version", p.version, v.doc, d));
     TRY(kvstore_commit(&t, d));
+    audit(kv, "KeyNearExpiryEventGridNotification", r, &v, NULL);
     LOG(WARN, "key.near_expiry", F_STR("vault", r->vault_name), F_STR("key", r->name),
         F_STR("version", v.version), F_I64("exp", json_get_int(v.doc, "exp", 0)));
     return OK;
@@ -347,6 +361,7 @@ static enum err do_due(struct keyvault *kv, const struct key_ref *r, struct diag
     if (rotate > now) return OK;
     CLEANUP_KEY_VERSION struct key_version v = {0};
     TRY(kv_key_rotate(kv, r, &v, d));
+    audit(kv, "KeyRotateIfDue", r, &v, NULL);
     kv_rotation_changed(kv, r);
     return OK;
 }
@@ -363,6 +378,7 @@ enum err kv_rotation_sweep(struct keyvault *kv, int64_t *next, struct diag *d)
         struct diag why = DIAG_INIT;
         if (!ref_of((const char *)rd_blob(&rd).p, vault, &r)) continue;
         if (do_due(kv, &r, &why) == OK) continue;
+        audit(kv, "KeyRotateIfDue", &r, NULL, &why);
         LOG(ERROR, "key.rotation_failed", F_STR("vault", vault), F_STR("key", r.name), F_ERR(&why));
     }
     buf_release(&s.due);

@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "crypto/sign.h"
 #include "json/json.h"
+#include "keyvault/audit_log.h"
 #include "keyvault/keyvault.h"
 #include "kvstore/kvstore.h"
 
@@ -34,6 +35,7 @@ struct keyvault {
     char *endpoint, *tenant_id;
     char *resource; /* "https://" suffix */
     struct tidy *tidy;
+    struct audit_log *audit;
     struct keyvault_config config; /* callbacks */
 };
 
@@ -44,6 +46,10 @@ struct call {
     struct http_response *res;
     struct caller who;
     json_t *body; /* NULL = none was sent */
+    /* for the audit; NULL as long as it is not known */
+    const char *operation, *vault_id, *object; /* "KeyGet", ARM path, "keys/NAME/VERSION" */
+    const char *fault;                         /* the kind of fault that answered, if one did */
+    bool reads;                                /* a POST that changes nothing */
 };
 
 static inline int64_t now_s(void)
@@ -58,6 +64,14 @@ void kv_reply_error(struct http_response *res, enum err e, const struct diag *d)
 /* Headers that Key Vault sends with every answer. */
 void kv_reply_headers(const struct http_request *req, struct http_response *res);
 enum err kv_out_of_memory(struct diag *d);
+
+/* --- audit.c --- */
+/* Before the answer leaves. ERR_IO: there is no record, so there must be no answer either. */
+enum err kv_audit_request(const struct call *c, const char *description, int64_t took_us,
+                          struct diag *d);
+/* What the clock did: "KeyRotateIfDue" with the object's path. failure NULL: it worked. */
+void kv_audit_clock(struct keyvault *kv, const char *operation, const char *vault_id,
+                    const char *object, const struct diag *failure);
 
 /* --- docs.c: JSON documents in the store --- */
 /* *out is the caller's; NULL when there is none. */

@@ -37,6 +37,7 @@ static enum err sweep_vault(void *ctx, const char *name, json_t *vault, struct d
     struct sweep *s = ctx;
     if (!is_due_or_note(s, vault)) return OK;
     LOG(INFO, "vault.purged", F_STR("vault", name), F_STR("because", "retention"));
+    kv_audit_clock(s->kv, "VaultPurge", json_get_str(vault, "id"), "", NULL);
     return kv_vault_remove(s->kv, name, d);
 }
 
@@ -53,6 +54,8 @@ static enum err sweep_key(void *ctx, const char *place, json_t *key, struct diag
     struct key_ref r = {.vault_name = vault, .name = slash + 1, .version = ""};
     LOG(INFO, "key.purged", F_STR("vault", vault), F_STR("key", r.name),
         F_STR("because", "retention"));
+    CLEANUP_FREE char *object = str_fmt("https://%s.%s/keys/%s", vault, s->kv->suffix, r.name);
+    kv_audit_clock(s->kv, "KeyPurge", NULL, object != NULL ? object : "", NULL);
     return kv_key_remove(s->kv, &r, d);
 }
 
