@@ -44,6 +44,8 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     };
     TRY(arm_open(&a->arm, &arm, d));
     TRY(dropped_open(&a->dropped, arm_docs(a->arm), d));
+    a->dropped_ids = dedupe_new(DEDUPE_MAX);
+    if (a->dropped_ids == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     *out = TAKE(a);
     return OK;
 }
@@ -53,6 +55,7 @@ void api_free(struct api *a)
     if (a == NULL) return;
     api_stop(a);
     dropped_free(a->dropped);
+    dedupe_free(a->dropped_ids);
     arm_close(a->arm);
     readers_free(a->readers);
     for (size_t i = 0; i < sizeof a->strings / sizeof a->strings[0]; i++)

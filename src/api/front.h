@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "resource/arm.h"
+#include "storage/dedupe.h"
 
 #include <stdatomic.h>
 
@@ -28,6 +29,7 @@ struct api {
     struct arm *arm;
     struct store *_Atomic store; /* NULL until api_start() */
     struct dropped *dropped;
+    struct dedupe *dropped_ids; /* of batches that were counted as dropped a short while ago */
     struct metrics metrics;
     pthread_mutex_t lock; /* over runs and readers */
     struct query_run *runs;

@@ -6,9 +6,12 @@
  * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
  * dropped only while the key is revoked. While it is not known what the customer wants, the sender
  *     is asked to come again.
+ * (3) Rows that come again under one x-ms-client-request-id, for one table and within five minutes,
+ *     are the same rows: acknowledged again, not stored and not counted again.
  */
 #include "api/front.h"
 #include "base/log.h"
+#include "crypto/hash.h"
 #include "ingest/gzip.h"
 #include "ingest/rows.h"
 #include "resource/apiversion.h"
@@ -18,12 +21,15 @@
 #define CALL_MAX    ((size_t)1 << 20) /* bytes of one call, packed and unpacked, as documented */
 #define ACTION      "Microsoft.Insights/Telemetry/Write"
 #define RETRY_S     2
-#define READERS_MAX 16 /* kept for reuse */
+#define ID_MAX      128 /* characters of a request id */
+#define READERS_MAX 16  /* kept for reuse */
 
 struct ingest_call {
     struct front_call *front;
     struct workspace workspace;
     struct table *table;
+    bool has_id;
+    uint8_t id[BATCH_ID_LEN]; /* the sender's name for these rows, of this table */
     struct row_reader *reader;
     struct buf text; /* unpacked */
 };
@@ -219,18 +225,35 @@ static void come_again(struct ingest_call *q, uint64_t rows)
         "Rows can't be taken at the moment: the key that encrypts them is not at hand.", RETRY_S);
 }
 
+/* (3) Counts rows that came for the first time. */
+static enum err count_dropped(struct ingest_call *q, uint64_t rows, struct diag *d)
+{
+    struct api *a = q->front->api;
+    char table[GUID_TEXT_MAX];
+    guid_format(store_table_id(q->table), table);
+    bool fresh = true;
+    if (q->has_id) TRY(dedupe_begin(a->dropped_ids, q->id, time_now_us(), &fresh, d));
+    if (!fresh) return OK;
+    enum err e = dropped_add(a->dropped, q->workspace.account, table, "keyRevoked", rows, d);
+    if (q->has_id) dedupe_end(a->dropped_ids, q->id, e == OK);
+    if (e == OK) atomic_fetch_add(&a->metrics.rows_dropped, rows);
+    return e;
+}
+
 static void drop(struct ingest_call *q, uint64_t rows)
 {
     struct front_call *c = q->front;
-    char table[GUID_TEXT_MAX];
-    guid_format(store_table_id(q->table), table);
+    struct store *store = atomic_load(&c->api->store);
+    if (q->has_id && store != NULL && store_batch_known(store, q->id)) {
+        c->res->status = 204; /* (3): stored before the key was withdrawn */
+        return;
+    }
     struct diag d = DIAG_INIT;
-    if (dropped_add(c->api->dropped, q->workspace.account, table, "keyRevoked", rows, &d) != OK) {
+    if (count_dropped(q, rows, &d) != OK) {
         LOG(ERROR, "dropped.uncounted", F_ERR(&d));
         come_again(q, rows); /* (1): not counted, not acknowledged */
         return;
     }
-    atomic_fetch_add(&c->api->metrics.rows_dropped, rows);
     c->res->status = 204;
     http_setf(c->res, "x-keystead-dropped-rows", "%llu", (unsigned long long)rows);
 }
@@ -240,11 +263,13 @@ static void append(struct ingest_call *q, const struct batch *rows)
     struct front_call *c = q->front;
     struct store *store = atomic_load(&c->api->store);
     struct diag d = DIAG_INIT;
-    enum err e = store != NULL ? store_append(store, q->table, q->workspace.account, rows, &d)
+    bool repeated = false;
+    enum err e = store != NULL ? store_append_once(store, q->table, q->workspace.account, rows,
+                                                   q->has_id ? q->id : NULL, &repeated, &d)
                                : FAIL(&d, ERR_UNAVAILABLE, "the server is stopping");
     switch (e) {
     case OK:
-        atomic_fetch_add(&c->api->metrics.rows_ingested, rows->n_rows);
+        if (!repeated) atomic_fetch_add(&c->api->metrics.rows_ingested, rows->n_rows);
         c->res->status = 204;
         return;
     case ERR_KEY_LOCKED: drop(q, rows->n_rows); return;
@@ -283,12 +308,28 @@ static void take(struct ingest_call *q)
     }
 }
 
+/* (3) */
+static void name_batch(struct ingest_call *q)
+{
+    struct front_call *c = q->front;
+    const char *id = http_header(c->req, "x-ms-client-request-id");
+    if (id == NULL || id[0] == '\0' || strlen(id) > ID_MAX) return;
+    http_set(c->res, "x-ms-client-request-id", id);
+    uint8_t name[2 * sizeof(struct guid) + ID_MAX], hash[32];
+    struct wr w = wr_into(name, sizeof name);
+    wr_bytes(&w, BYTES_OF(q->workspace.id));
+    wr_bytes(&w, BYTES_OF(*store_table_id(q->table)));
+    wr_bytes(&w, bytes_str(id));
+    sha256(bytes_of(name, wr_len(&w)), hash);
+    memcpy(q->id, hash, sizeof q->id);
+    q->has_id = true;
+}
+
 void ingest_rows(struct front_call *c)
 {
     struct ingest_call q = {.front = c};
     if (!front_verify(c, PLANE_INGEST) || !check_version(c) || !find_target(&q)) return;
-    const char *id = http_header(c->req, "x-ms-client-request-id");
-    if (id != NULL && strlen(id) < 128) http_set(c->res, "x-ms-client-request-id", id);
+    name_batch(&q);
     struct diag d = DIAG_INIT;
     if (reader_take(c->api, &q.reader, &d) != OK) {
         front_unavailable(c->res, "The server is out of memory.", RETRY_S);

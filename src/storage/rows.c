@@ -5,6 +5,8 @@
 #include "column/codec.h"
 
 #include <assert.h>
+#include <endian.h>
+#include <string.h>
 
 #define ROWS_VERSION 1
 
@@ -12,6 +14,36 @@
 static_assert(T_BOOL == 1 && T_INT == 2 && T_LONG == 3 && T_REAL == 4 && T_DECIMAL == 5 &&
               T_STRING == 6 && T_DATETIME == 7 && T_TIMESPAN == 8 && T_GUID == 9 &&
               T_DYNAMIC == 10);
+
+void rows_head_encode(const struct rows_head *h, struct buf *out)
+{
+    buf_bytes(out, BYTES_OF(h->table));
+    buf_bytes(out, BYTES_OF(h->batch));
+    buf_u64(out, (uint64_t)h->time_us);
+    buf_u32(out, h->left);
+}
+
+void rows_head_set_left(uint8_t head[ROWS_HEAD_LEN], uint32_t left)
+{
+    uint32_t v = htole32(left);
+    memcpy(head + 40, &v, sizeof v);
+}
+
+enum err rows_head_decode(struct bytes in, struct rows_head *out, struct bytes *rest,
+                          struct diag *d)
+{
+    struct rd r = rd_from(in);
+    struct rows_head h;
+    rd_copy(&r, &h.table, sizeof h.table);
+    rd_copy(&r, h.batch, sizeof h.batch);
+    h.time_us = (int64_t)rd_u64(&r);
+    h.left = rd_u32(&r);
+    struct bytes body = rd_bytes(&r, rd_left(&r));
+    if (r.bad) return FAIL(d, ERR_CORRUPT, "a log record of %zu bytes", in.len);
+    *out = h;
+    *rest = body;
+    return OK;
+}
 
 enum err rows_encode(const struct schema *s, const struct batch *b, struct buf *out, struct diag *d)
 {

@@ -1,19 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * storage/rows.h - a batch of rows as the log keeps it: with the names and types of its columns
+ * storage/rows.h - rows of a batch as the log keeps them: with the names and types of its columns
  *
- *      0  u8   version, 1
- *      1  u32  rows
- *      5  u16  columns
- *      7  ...  per column: u8 type, u32 length, name, u32 length, encoded vector (column/codec.h)
+ *      0  table id[16]
+ *     16  batch id[16], zeros: none; who sends it again sends the same (dedupe.h)
+ *     32  i64  when it came, microseconds since 1970
+ *     40  u32  records of this batch behind this one
+ *     44  u8   version, 1
+ *     45  u32  rows
+ *     49  u16  columns
+ *     51  ...  per column: u8 type, u32 length, name, u32 length, encoded vector (column/codec.h)
  *
  * So a batch that was logged before a column was added is read under the wider schema: by name and
  * type.
  */
 #pragma once
 
+#include "base/str.h"
 #include "column/vec.h"
 
+struct rows_head { /* the first 44 bytes */
+    struct guid table;
+    uint8_t batch[16];
+    int64_t time_us;
+    uint32_t left;
+};
+#define ROWS_HEAD_LEN 44 /* bytes */
+void rows_head_encode(const struct rows_head *h, struct buf *out);
+void rows_head_set_left(uint8_t head[ROWS_HEAD_LEN], uint32_t left);
+/* *rest is what rows_decode() takes. */
+enum err rows_head_decode(struct bytes in, struct rows_head *out, struct bytes *rest,
+                          struct diag *d);
+
+/* What follows the head. */
 enum err rows_encode(const struct schema *s, const struct batch *b, struct buf *out,
                      struct diag *d);
 

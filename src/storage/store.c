@@ -420,6 +420,7 @@ static void store_free(struct store *s)
         account_free(a);
     }
     free(s->tables);
+    dedupe_free(s->dedupe);
     manifest_close(s->manifest);
     if (s->blobs != NULL) s->blobs->ops->close(s->blobs);
     arena_release(&s->schemas);
@@ -441,7 +442,9 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     pthread_mutex_init(&s->lock, NULL);
     CLEANUP_FREE char *blob_dir = os_path(c->dir, "blobs");
     s->wal_dir = os_path(c->dir, "wal");
-    if (blob_dir == NULL || s->wal_dir == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    s->dedupe = dedupe_new(DEDUPE_MAX);
+    if (blob_dir == NULL || s->wal_dir == NULL || s->dedupe == NULL)
+        return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(os_mkdir(s->wal_dir, d));
     TRY(blobs_open_dir(&s->blobs, blob_dir, true, d));
     TRY(manifest_open(&s->manifest, c->catalog, &c->keys, c->platform_account, true, d));

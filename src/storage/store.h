@@ -60,6 +60,16 @@ struct table *store_table_at(struct store *s, const struct guid *workspace,
  * the table's columns in their order. ERR_KEY_LOCKED, ERR_UNAVAILABLE: nothing was written. */
 enum err store_append(struct store *s, struct table *t, const uint8_t account[16],
                       const struct batch *rows, struct diag *d);
+/* As store_append(), but a batch whose id was stored within the last five minutes is not stored
+ * again: *repeated. So a sender that heard no answer may send again, whatever died meanwhile. The
+ * id is the sender's name for the batch, 16 bytes that differ where workspace or table do; NULL:
+ * none. Waits while another call writes the same one. */
+enum err store_append_once(struct store *s, struct table *t, const uint8_t account[16],
+                           const struct batch *rows, const uint8_t *id, bool *repeated,
+                           struct diag *d);
+/* Was it stored a short while ago? Answers for locked accounts too, as long as the process lives.
+ */
+bool store_batch_known(struct store *s, const uint8_t id[16]);
 enum err store_flush(struct store *s, const uint8_t account[16],
                      struct diag *d); /* memtables to segments */
 

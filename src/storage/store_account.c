@@ -61,7 +61,8 @@ static void close_door(struct account *a, enum account_state state)
         pthread_cond_wait(&a->left, &a->lock);
     wipe_memtables(a);
     for (struct pending *x = a->pending; x != NULL; x = x->next) {
-        if (x->piece != NULL) piece_wipe(x->piece); /* NULL: it is in a memtable already */
+        for (uint32_t i = 0; i < x->n_pieces; i++)
+            piece_wipe(x->pieces[i]);
     }
     for (struct scan_part *sp = a->scans; sp != NULL; sp = sp->next_in_account)
         scan_part_wipe(sp);
@@ -99,6 +100,7 @@ struct replay {
     struct file_ident *idents;
     size_t n;
     uint64_t rows;
+    uint32_t left; /* records of the batch that is being replayed */
 };
 
 static void replay_release(struct replay *r)
@@ -144,16 +146,41 @@ static enum err replay_enter(struct replay *r, struct diag *d)
     return try_enter(r->a, ACCOUNT_OPENING, r->epoch) ? OK : account_refuse(r->a, d);
 }
 
+struct replayed { /* one rows record */
+    struct rows_head head;
+    struct bytes rows;
+    uint64_t number;
+};
+
+static enum err record_rows(const struct wal_record *rec, struct replayed *out, struct diag *d)
+{
+    if (rec->kind != RECORD_ROWS) {
+        return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " is of kind %u", rec->number, rec->kind);
+    }
+    out->number = rec->number;
+    return rows_head_decode(rec->body, &out->head, &out->rows, d);
+}
+
+static bool is_zero(const uint8_t id[16])
+{
+    static const uint8_t none[16];
+    return memcmp(id, none, sizeof none) == 0;
+}
+
+static enum err note_id(struct replay *r, struct log_file *f, const struct rows_head *h,
+                        struct diag *d)
+{
+    if (is_zero(h->batch)) return OK;
+    log_note_id(f, h->time_us);
+    return dedupe_note(r->a->store->dedupe, h->batch, h->time_us, time_now_us(), d);
+}
+
 /* Rows of one record into their memtable; inside. */
-static enum err replay_rows(struct replay *r, struct log_file *f, const struct wal_record *rec,
+static enum err replay_rows(struct replay *r, struct log_file *f, const struct replayed *x,
                             struct diag *d)
 {
-    struct rd rd = rd_from(rec->body);
-    struct guid id;
-    rd_copy(&rd, &id, sizeof id);
-    struct table *t = rd.bad ? NULL : store_table_by_id(r->a->store, &id);
-    if (t == NULL)
-        return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " is of no table", rec->number);
+    struct table *t = store_table_by_id(r->a->store, &x->head.table);
+    if (t == NULL) return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " is of no table", x->number);
     CLEANUP_ARENA struct arena arena;
     arena_init(&arena, (size_t)1 << 30);
     const struct schema *schema = t->schema;
@@ -161,26 +188,72 @@ static enum err replay_rows(struct replay *r, struct log_file *f, const struct w
     struct part *p = NULL;
     CLEANUP(piece_unref) struct piece *piece = NULL;
     struct log_table *place = NULL;
-    TRY(rows_decode(rd_bytes(&rd, rd_left(&rd)), schema, &arena, &rows, d));
     TRY(store_part_get(t, r->a, &p, d));
-    TRY(piece_new(&piece, &rows, table_time_column(schema), ticks_now(), d));
+    bool covered = x->number <= p->covered; /* they are in a segment: flush_lock is held */
+    if (!covered) {
+        TRY(rows_decode(x->rows, schema, &arena, &rows, d));
+        TRY(piece_new(&piece, &rows, table_time_column(schema), ticks_now(), d));
+    }
     LOCK_SCOPE(&r->a->lock);
+    TRY(note_id(r, f, &x->head, d));
     TRY(log_place(f, &t->id, &place, d));
-    log_note(f, &t->id, rec->number, piece->time_max);
-    if (rec->number <= p->covered) return OK; /* they are in a segment */
+    log_note(f, &t->id, x->number, covered ? INT64_MIN : piece->time_max);
+    if (covered) return OK;
     r->rows += rows.n_rows;
-    memtable_add(p->active, TAKE(piece), rec->number);
+    memtable_add(p->active, TAKE(piece), x->number);
     return OK;
+}
+
+/* The records behind the first of a batch, read ahead: are they all there? Inside. */
+static enum err is_whole(struct wal_reader ahead, struct file_key *k, const struct rows_head *first,
+                         bool *whole, struct diag *d)
+{
+    CLEANUP_BUF struct buf plain = {0};
+    for (uint32_t left = first->left; left != 0; left--) {
+        struct wal_record rec;
+        struct replayed x;
+        TRY(wal_reader_next(&ahead, k, &plain, &rec, d));
+        *whole = rec.number != 0;
+        if (!*whole) return OK;
+        TRY(record_rows(&rec, &x, d));
+        if (x.head.left != left - 1 || !guid_eq(&x.head.table, &first->table) ||
+            memcmp(x.head.batch, first->batch, sizeof first->batch) != 0) {
+            return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " does not continue its batch",
+                        rec.number);
+        }
+    }
+    *whole = true;
+    return OK;
+}
+
+/* The next record, and its rows to their place. rec->number 0: the end, which is before a batch
+ * that is not whole. */
+static enum err replay_next(struct replay *r, struct log_file *f, struct wal_reader *reader,
+                            struct file_key *k, struct wal_record *rec, struct diag *d)
+{
+    CLEANUP_BUF struct buf plain = {0};
+    struct replayed x;
+    bool whole = true;
+    size_t pos = reader->pos;
+    TRY(wal_reader_next(reader, k, &plain, rec, d));
+    if (rec->number == 0 || rec->number == reader->first) return OK;
+    TRY(record_rows(rec, &x, d));
+    if (r->left == 0 && x.head.left != 0) TRY(is_whole(*reader, k, &x.head, &whole, d));
+    if (!whole) {
+        reader->pos = pos;
+        reader->next--;
+        rec->number = 0;
+        return OK;
+    }
+    r->left = x.head.left;
+    return replay_rows(r, f, &x, d);
 }
 
 static enum err replay_record(struct replay *r, struct log_file *f, struct wal_reader *reader,
                               struct file_key *k, struct wal_record *rec, struct diag *d)
 {
-    CLEANUP_BUF struct buf plain = {0};
     TRY(replay_enter(r, d));
-    enum err e = wal_reader_next(reader, k, &plain, rec, d);
-    if (e == OK && rec->number != 0 && rec->kind == RECORD_ROWS) e = replay_rows(r, f, rec, d);
-    buf_release(&plain);
+    enum err e = replay_next(r, f, reader, k, rec, d);
     account_leave(r->a);
     return e;
 }

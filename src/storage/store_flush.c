@@ -5,7 +5,8 @@
  * (1) Memtables of a part are written in the order in which they were frozen, so `covered` only
  * grows. (2) Segment and `covered` enter the catalogue in one transaction: before it the rows are
  * in the log, after it in the segment, never in both and never in neither, wherever the process
- * dies. (3) What follows the transaction in memory cannot fail.
+ * dies. (3) What follows the transaction in memory cannot fail. (4) Whatever fails in the
+ * background is tried again; nothing but flusher_stop() ends that thread.
  */
 #include "storage/store_impl.h"
 
@@ -40,11 +41,20 @@ static void gate_leave(void *ctx)
     account_leave(f->part->account);
 }
 
-static bool is_due(const struct part *p, const struct memtable *m, int64_t now_us)
+/* Rows of the part are in this file and in no segment. account.lock. */
+static bool holds_back(const struct part *p, const struct log_file *f)
+{
+    const struct log_table *x = f != NULL ? log_find(f, &p->table->id) : NULL;
+    return x != NULL && x->last > p->covered;
+}
+
+/* account.lock. */
+static bool is_due(const struct part *p, const struct log_file *overdue, int64_t now_us)
 {
     const struct store_config *c = &p->table->store->c;
+    const struct memtable *m = p->active;
     return m->rows >= c->memtable_rows_max || m->bytes >= MEMTABLE_BYTES_MAX ||
-           m->born_us + (int64_t)c->memtable_age_s * US_PER_S <= now_us;
+           m->born_us + (int64_t)c->memtable_age_s * US_PER_S <= now_us || holds_back(p, overdue);
 }
 
 /* account.lock. Moves the active memtable behind the frozen ones. */
@@ -67,7 +77,8 @@ static enum err pick(struct flush *f, bool all, struct diag *d)
     struct account *a = p->account;
     LOCK_SCOPE(&a->lock);
     if (a->state != ACCOUNT_OPEN) return OK;
-    if (p->frozen == NULL && p->active->rows != 0 && (all || is_due(p, p->active, time_now_us()))) {
+    if (p->frozen == NULL && p->active->rows != 0 &&
+        (all || is_due(p, log_overdue(a), time_now_us()))) {
         TRY(freeze(p, d));
     }
     if (p->frozen == NULL) return OK;
@@ -221,14 +232,16 @@ enum err store_flush(struct store *s, const uint8_t account[16], struct diag *d)
 static int64_t due_of(struct account *a, int64_t now)
 {
     LOCK_SCOPE(&a->lock);
-    int64_t due = now + IDLE_US;
+    int64_t due = now + IDLE_US, drop = log_drop_due(a);
     if (a->state != ACCOUNT_OPEN) return due;
+    if (drop < due) due = drop;
+    const struct log_file *overdue = log_overdue(a);
     for (struct part *p = a->parts; p != NULL; p = p->next_of_account) {
         int64_t x = due;
         if (p->frozen != NULL) { /* the last attempt failed */
             x = now + RETRY_US;
         } else if (p->active->rows != 0) {
-            x = is_due(p, p->active, now)
+            x = is_due(p, overdue, now)
                     ? now
                     : p->active->born_us + (int64_t)a->store->c.memtable_age_s * US_PER_S;
         }
@@ -267,14 +280,15 @@ static bool flush_due(struct account *a)
 static void *flusher(void *arg)
 {
     struct store *s = arg;
-    int64_t not_before = 0; /* after a failure: not at once again */
+    int64_t retry = INT64_MAX;
     while (!s->stopping) {
         int64_t due = next_due(s);
-        timer_wait(s->timer, due > not_before ? due : not_before);
+        timer_wait(s->timer, retry != INT64_MAX ? retry : due); /* (4), but not at once */
         if (s->stopping) break;
+        bool failed = false;
         for (struct account *a = first_account(s); a != NULL; a = a->next)
-            flush_due(a);
-        not_before = time_now_us();
+            failed = !flush_due(a) || failed;
+        retry = failed ? time_now_us() + RETRY_US : INT64_MAX;
     }
     return NULL;
 }

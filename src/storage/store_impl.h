@@ -23,6 +23,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "storage/blob.h"
+#include "storage/dedupe.h"
 #include "storage/manifest.h"
 #include "storage/memtable.h"
 #include "storage/segment.h"
@@ -33,7 +34,9 @@
 #define MEMTABLE_ROWS      262144u /* default of store_config */
 #define MEMTABLE_AGE_S     300u    /* default of store_config */
 #define MEMTABLE_BYTES_MAX ((size_t)256 << 20)
-#define WAL_ROLL           ((uint64_t)64 << 20) /* bytes: then the next file is begun */
+#define WAL_ROLL           ((uint64_t)16 << 20) /* bytes: then the next file is begun */
+#define WAL_HELD_MAX \
+    ((uint64_t)64 << 20) /* bytes of logs: then what holds back the oldest is flushed */
 
 struct live_segment { /* what is known without the account's key */
     _Atomic unsigned refs;
@@ -68,6 +71,7 @@ struct log_file {
     struct log_entry entry; /* tables grows while the file is written */
     uint32_t cap_tables;
     uint64_t length; /* bytes; final once it is retired */
+    int64_t ids_us;  /* when the newest batch with an id came: the file stays for DEDUPE_US */
     bool complete; /* entry.tables lists all that it holds: written or replayed by this process, or
                       final */
     bool retired;  /* nothing is written to it any more */
@@ -77,8 +81,10 @@ struct pending { /* an append on its way to the disk */
     struct pending *next, **at;
     struct part *part;
     struct log_file *log;
-    struct piece *piece;
+    struct piece **pieces; /* its rows, until they are in the memtable; the first n_pieces */
+    uint32_t n_pieces;
     uint64_t epoch;
+    int64_t ids_us; /* as in log_file; 0: the batch has no id */
 };
 
 struct scan_part { /* what a scan holds of one account */
@@ -128,6 +134,7 @@ struct store {
     char *wal_dir;
     struct manifest *manifest;
     struct blobs *blobs;
+    struct dedupe *dedupe;
     pthread_mutex_t lock;
     struct table **tables;
     uint32_t n_tables, cap_tables;
@@ -170,7 +177,17 @@ void log_file_free(struct log_file *f);
 /* A place for the table in f->entry.tables; account.lock. */
 enum err log_place(struct log_file *f, const struct guid *table, struct log_table **out,
                    struct diag *d);
+const struct log_table *log_find(const struct log_file *f, const struct guid *table); /* NULL */
 void log_note(struct log_file *f, const struct guid *table, uint64_t number, int64_t time_max);
+void log_note_id(struct log_file *f, int64_t time_us);
+/* Is all that it holds in segments? account.lock. */
+bool log_is_covered(const struct log_file *f, const struct account *a);
+/* The oldest file that is not covered, if the logs from there on are longer than WAL_HELD_MAX; else
+ * NULL. account.lock. */
+const struct log_file *log_overdue(const struct account *a);
+/* When the oldest file can be dropped; INT64_MAX: something else must happen first. account.lock.
+ */
+int64_t log_drop_due(const struct account *a);
 bool log_may_hold(const struct log_file *f, const struct table *t);
 enum err log_remove_orphans(struct store *s, struct diag *d);
 enum err log_finish_entries(struct account *a,

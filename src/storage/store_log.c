@@ -5,7 +5,8 @@
  *
  * (1) A file's entry is in the catalogue before its first row is written, and is removed only in
  * the order of the files: what limits a file stands in its successor. (2) A file without an entry
- * holds no row that anybody was told of; store_open() removes it.
+ * holds no row that anybody was told of; store_open() removes it. (3) The ids of batches are in
+ * the log alone: a file that is covered stays until nobody would send its youngest batch again.
  */
 #include "storage/store_impl.h"
 
@@ -80,6 +81,16 @@ void log_note(struct log_file *f, const struct guid *table, uint64_t number, int
     struct log_table *place = find_place(f, table); /* log_place() was called before */
     if (number > place->last) place->last = number;
     if (time_max > place->time_max) place->time_max = time_max;
+}
+
+const struct log_table *log_find(const struct log_file *f, const struct guid *table)
+{
+    return find_place(f, table);
+}
+
+void log_note_id(struct log_file *f, int64_t time_us)
+{
+    if (time_us > f->ids_us) f->ids_us = time_us;
 }
 
 bool log_may_hold(const struct log_file *f, const struct table *t)
@@ -183,6 +194,7 @@ enum err log_acquire(struct pending *x, struct wal **wal, struct diag *d)
         wal_end(a->wal);
         log_retire(a);
         has = false;
+        flusher_kick(a->store); /* the logs may hold too much now */
     }
     if (!has) TRY(make(a, x->part, x->epoch, d));
     return acquire_open(a, x, wal, d);
@@ -242,8 +254,7 @@ enum err log_finish_entries(struct account *a, struct diag *d)
 /* --- dropping
  * ------------------------------------------------------------------------------------- */
 
-/* account.lock. */
-static bool is_covered(const struct log_file *f, const struct account *a)
+bool log_is_covered(const struct log_file *f, const struct account *a)
 {
     for (uint32_t i = 0; i < f->entry.n_tables; i++) {
         const struct log_table *x = &f->entry.tables[i];
@@ -253,6 +264,24 @@ static bool is_covered(const struct log_file *f, const struct account *a)
         if (x->last != 0 && (p == NULL || p->covered < x->last)) return false;
     }
     return f->complete;
+}
+
+const struct log_file *log_overdue(const struct account *a)
+{
+    const struct log_file *f = a->logs;
+    while (f != NULL && log_is_covered(f, a))
+        f = f->next;
+    uint64_t held = 0;
+    for (const struct log_file *x = f; x != NULL; x = x->next)
+        held += x == a->log ? wal_length(a->wal) : x->length;
+    return held > WAL_HELD_MAX ? f : NULL;
+}
+
+int64_t log_drop_due(const struct account *a)
+{
+    const struct log_file *f = a->logs;
+    if (f == NULL || !f->retired || !log_is_covered(f, a)) return INT64_MAX;
+    return f->ids_us + DEDUPE_US;
 }
 
 /* A file without rows yet is no burden: somebody is about to write to it. */
@@ -296,24 +325,26 @@ enum err log_drop(struct account *a, log_droppable *droppable, void *ctx, uint64
     }
 }
 
+/* (3) */
 static bool droppable_if_covered(const struct log_file *f, const struct account *a, void *ctx)
 {
-    (void)ctx;
-    return is_covered(f, a);
+    int64_t now = *(int64_t *)ctx;
+    return f->ids_us + DEDUPE_US <= now && log_is_covered(f, a);
 }
 
 enum err log_drop_covered(struct account *a, struct diag *d)
 {
     pthread_mutex_lock(&a->log_lock);
     pthread_mutex_lock(&a->lock);
-    bool covered = a->log != NULL && holds_any(a->log) && is_covered(a->log, a);
+    bool covered = a->log != NULL && holds_any(a->log) && log_is_covered(a->log, a);
     pthread_mutex_unlock(&a->lock);
     /* An append that comes in between goes to this file still: then it is not covered below, and
      * stays. */
     if (covered) wal_end(a->wal);
     log_retire(a);
     pthread_mutex_unlock(&a->log_lock);
-    return log_drop(a, droppable_if_covered, NULL, NULL, d);
+    int64_t now = time_now_us();
+    return log_drop(a, droppable_if_covered, &now, NULL, d);
 }
 
 /* --- files without an entry

@@ -61,22 +61,38 @@ static void end_locked(struct wal *w)
     w->keys.ops->release(w->keys.self, TAKE(w->key));
 }
 
-/* Under the lock. */
-static enum err seal(struct wal *w, struct buf *record, uint64_t *number, struct diag *d)
+static enum err seal_one(struct wal *w, struct buf *record, uint64_t number, struct diag *d)
 {
-    if (w->key == NULL || w->next == w->limit) {
-        return FAIL(d, ERR_CONFLICT, "this log file has ended");
-    }
     TRY(buf_check(record, d));
     uint64_t durable = htole64(w->durable);
     memcpy(record->p, &durable, sizeof durable);
-    enum err e = block_seal(w->key, BTYPE_WAL, w->next, buf_view(record), &w->sealed, d);
-    /* A lease that ended took this key for good: when it comes back, another file gets another key.
-     */
-    if (e == ERR_UNAVAILABLE || e == ERR_KEY_LOCKED) end_locked(w);
-    if (e != OK) return e;
-    *number = w->next++;
-    buf_clear(record); /* the wait for the disk may be long, and a lock must not find rows here */
+    return block_seal(w->key, BTYPE_WAL, number, buf_view(record), &w->sealed, d);
+}
+
+/* Under the lock. All n or none. */
+static enum err seal(struct wal *w, struct buf *records, uint32_t n, uint64_t *last, struct diag *d)
+{
+    if (w->key != NULL && w->limit - w->next < n) end_locked(w);
+    if (w->key == NULL) return FAIL(d, ERR_CONFLICT, "this log file has ended");
+    size_t before = w->sealed.len;
+    enum err e = OK;
+    uint32_t i = 0;
+    for (; i < n && e == OK; i++)
+        e = seal_one(w, &records[i], w->next + i, d);
+    if (e != OK) {
+        buf_shrink(&w->sealed, before);
+        /* A lease that ended took this key for good: when it comes back, another file gets another
+         * key. And numbers that were used up are not used again (3). */
+        if (e == ERR_UNAVAILABLE || e == ERR_KEY_LOCKED || i > 1 || w->sealed.bad) {
+            end_locked(w);
+        }
+        return e;
+    }
+    w->next += n;
+    *last = w->next - 1;
+    for (i = 0; i < n; i++)
+        buf_clear(
+            &records[i]); /* the wait for the disk may be long, and a lock must not find rows */
     return OK;
 }
 
@@ -118,7 +134,8 @@ static void lead(struct wal *w)
     pthread_mutex_unlock(&w->lock);
 
     struct diag d = DIAG_INIT;
-    bool failed = write_durably(w, buf_view(&sealed), &d) != OK;
+    bool failed = buf_check(&sealed, &d) != OK; /* memory was out for one who came behind them */
+    if (!failed) failed = write_durably(w, buf_view(&sealed), &d) != OK;
     if (failed) give_up(w, &d);
     for (struct waiter *x = group; !failed && x != NULL; x = x->next)
         x->committed(x->arg, x->number);
@@ -139,12 +156,12 @@ static void lead(struct wal *w)
     pthread_cond_broadcast(&w->changed);
 }
 
-enum err wal_append(struct wal *w, struct buf *record, wal_committed *committed, void *arg,
-                    struct diag *d)
+enum err wal_append(struct wal *w, struct buf *records, uint32_t n, wal_committed *committed,
+                    void *arg, struct diag *d)
 {
     struct waiter me = {.committed = committed, .arg = arg};
     LOCK_SCOPE(&w->lock);
-    TRY(seal(w, record, &me.number, d));
+    TRY(seal(w, records, n, &me.number, d));
     *w->tail = &me;
     w->tail = &me.next;
     while (!me.done) {
@@ -168,7 +185,7 @@ void wal_end(struct wal *w)
 bool wal_ended(struct wal *w)
 {
     LOCK_SCOPE(&w->lock);
-    return w->key == NULL || w->next == w->limit;
+    return w->key == NULL;
 }
 
 uint64_t wal_length(struct wal *w)
@@ -227,7 +244,7 @@ static enum err write_start(struct wal *w, const struct wal_end *prev, struct di
     buf_bytes(&record, BYTES_OF(prev->file_id));
     buf_u64(&record, prev->length);
     buf_u64(&record, prev->last);
-    return wal_append(w, &record, start_committed, NULL, d);
+    return wal_append(w, &record, 1, start_committed, NULL, d);
 }
 
 static enum err create(struct wal *w, const struct wal_config *c, const char *path, struct diag *d)

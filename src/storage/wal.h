@@ -11,7 +11,7 @@
  *      0  u64  highest log number known to be durable when this one was sealed
  *      8  u8   kind
  *      9  ...  RECORD_START  file id[16], u64 length, u64 last number of the file before; zeros:
- * none RECORD_ROWS   table id[16], then a batch (rows.h)
+ * none RECORD_ROWS   rows of a batch (rows.h)
  *
  * (1) A row is acknowledged once wal_append() has returned OK and never before.
  * (2) A file is written by the process that made it and by no other: new salt, new key, every time.
@@ -33,7 +33,7 @@
     ((uint64_t)1 << 32) /* log numbers of one file; the next begins at a multiple \
                          */
 
-enum wal_kind { RECORD_START = 1, RECORD_ROWS = 2 };
+enum wal_kind { RECORD_START = 1, RECORD_ROWS = 3 };
 
 struct wal_end { /* where a file ends */
     uint8_t file_id[16];
@@ -65,17 +65,18 @@ void wal_unref(struct wal *w); /* the last one ends the file; NULL is fine */
 void wal_record_begin(struct buf *record, enum wal_kind kind);
 
 /*
- * Seals the record, wipes it, and makes the block durable. Then, before the call returns,
- * committed(arg, number) was called: in the order of the numbers, from one thread at a time. Blocks
- * for one fdatasync(), shared with others.
+ * Seals n records, wipes them, and makes the blocks durable, all with one write. Then, before the
+ * call returns, committed(arg, number of the last) was called: in the order of the numbers, from
+ * one thread at a time. Blocks for one fdatasync(), shared with others. The numbers have no gaps,
+ * so what a crash leaves of a group is at the end of a file.
  *
  * ERR_CONFLICT    the file has ended; nothing was written, another file will do
  * ERR_KEY_LOCKED, ERR_UNAVAILABLE  the key is gone; nothing was written, and the file has ended
- * ERR_IO          the disk refused: the file has ended, this record counts for nothing (3)
+ * ERR_IO          the disk refused: the file has ended, these records count for nothing (3)
  */
 typedef void wal_committed(void *arg, uint64_t number);
-enum err wal_append(struct wal *w, struct buf *record, wal_committed *committed, void *arg,
-                    struct diag *d);
+enum err wal_append(struct wal *w, struct buf *records, uint32_t n, wal_committed *committed,
+                    void *arg, struct diag *d);
 
 /* No more records; gives the key back. Records that are sealed are still written. Does not wait for
  * a disk. */

@@ -61,7 +61,7 @@ static enum err append_text(struct wal *w, const char *text, struct seen *seen, 
     CLEANUP_BUF struct buf record = {0};
     wal_record_begin(&record, RECORD_ROWS);
     buf_str(&record, text);
-    return wal_append(w, &record, see, seen, d);
+    return wal_append(w, &record, 1, see, seen, d);
 }
 
 /* Reads all records after the start; their bodies, each with a comma, and where the good part ends.
