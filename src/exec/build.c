@@ -11,6 +11,7 @@ const struct op *op_source(const struct op *op, uint32_t i)
 
 bool op_is_ordered(const struct op *op)
 {
+    if (op_is_window(op)) return true;
     while (op->kind == OP_FILTER || op->kind == OP_PROJECT || op->kind == OP_TAKE ||
            op->kind == OP_MV_EXPAND || op->kind == OP_PARSE) {
         op = op->input;
@@ -85,6 +86,7 @@ static enum err input_columns(struct query *q, const struct op *op, const bool *
             expr_columns(op->mv_expand.items[i].expr, in);
         break;
     case OP_PARSE: expr_columns(op->parse.source, in); break;
+    case OP_FILTER: expr_columns(op->filter.condition, in); break;
     case OP_SORT: keys_columns(op->sort.keys, op->sort.n_keys, in); break;
     case OP_TOP: keys_columns(op->top.keys, op->top.n_keys, in); break;
     default: break;
@@ -158,6 +160,10 @@ static enum err sink_of(const struct site *s, struct sink **out, const struct op
         return top_sink(q, s->op, op->sort.keys, op->sort.n_keys, s->op->take.count, needed, out,
                         d);
     }
+    if (op_is_window(op)) {
+        TRY(input_columns(q, op, needed, in, d));
+        return window_sink(q, op, needed, *in, out, d);
+    }
     switch (op->kind) {
     case OP_TAKE:
     case OP_COUNT:
@@ -225,8 +231,17 @@ static enum err run_site(struct site *s, struct relation *out, struct diag *d)
     return e;
 }
 
+/* Operators that hold their rows back. */
+static enum err build_relation(struct site *s, struct diag *d)
+{
+    struct relation r;
+    TRY(run_site(s, &r, d));
+    return relation_leg(s->p, &r, s->next, d);
+}
+
 static enum err build_site(struct site *s, struct diag *d)
 {
+    if (op_is_window(s->op)) return build_relation(s, d);
     switch (s->op->kind) {
     case OP_ROWS: return rows_leg(s->p, s->op, s->next, d);
     case OP_RANGE: return range_leg(s->p, s->op, s->next, d);
@@ -237,9 +252,7 @@ static enum err build_site(struct site *s, struct diag *d)
     case OP_JOIN: return build_join(s->p, s->op, s->below, s->needed, s->next, d);
     default: break;
     }
-    struct relation r;
-    TRY(run_site(s, &r, d));
-    return relation_leg(s->p, &r, s->next, d);
+    return build_relation(s, d);
 }
 
 /* Moves conditions below the operator, and puts a filter above it for those that cannot. */
@@ -266,7 +279,7 @@ static enum err push_conditions(struct site *s, const struct conditions *c, stru
 enum err build_input(struct pipeline *p, const struct op *op, const struct conditions *c,
                      const bool *needed, const struct stage *next, struct diag *d)
 {
-    for (; op->kind == OP_FILTER; op = op->input) {
+    for (; op->kind == OP_FILTER && !op_is_window(op); op = op->input) {
         struct conditions *more;
         TRY(conditions_add(p->q, op, c, &more, d));
         c = more;

@@ -20,8 +20,8 @@ static const struct value *scalar_find(const struct query *q, const struct expr 
     return NULL;
 }
 
-static enum err eval_in(struct worker *w, struct arena *a, const struct expr *e,
-                        const struct batch *in, struct vec *out)
+enum err eval_into(struct worker *w, struct arena *a, const struct expr *e, const struct batch *in,
+                   struct vec *out)
 {
     switch (e->kind) {
     case EXPR_COL: *out = in->cols[e->col]; return OK;
@@ -42,6 +42,11 @@ static enum err eval_in(struct worker *w, struct arena *a, const struct expr *e,
 static enum err call_fn(struct worker *w, struct arena *a, const struct expr *e,
                         const struct vec *const *args, uint32_t n, struct vec *out)
 {
+    if ((e->call.fn->flags & FN_WINDOW) != 0 && !w->whole) {
+        return FAIL(&w->d, ERR_UNSUPPORTED,
+                    "%s() is not supported here, only in extend, project and where",
+                    e->call.fn->name);
+    }
     struct fn_cx cx = {.a = a, .now_ticks = w->q->r->now_ticks, .d = &w->d, .query = w->q};
     return fn_run(&cx, &e->call, args, n, out);
 }
@@ -117,7 +122,7 @@ static enum err eval_call(struct worker *w, struct arena *a, const struct expr *
     const struct vec **ptrs = arena_array(a, const struct vec *, n_args);
     if (args == NULL || ptrs == NULL) return arena_full(a, &w->d);
     for (uint32_t i = 0; i < n_args; i++) {
-        TRY(eval_in(w, a, e->args[i], in, &args[i]));
+        TRY(eval_into(w, a, e->args[i], in, &args[i]));
         ptrs[i] = &args[i];
     }
     uint32_t at = dict_arg(w, e, args);
@@ -127,7 +132,7 @@ static enum err eval_call(struct worker *w, struct arena *a, const struct expr *
 
 enum err eval(struct worker *w, const struct expr *e, const struct batch *in, struct vec *out)
 {
-    return eval_in(w, &w->scratch.a, e, in, out);
+    return eval_into(w, &w->scratch.a, e, in, out);
 }
 
 /* --- constants of operators ------------------------------------------------------------------ */
@@ -139,7 +144,7 @@ enum err eval_const(struct query *q, const struct expr *e, struct value *out, st
     struct batch one_row = {.n_rows = 1};
     struct vec v;
     diag_reset(&w->d);
-    enum err r = eval_in(w, &q->mem.a, e, &one_row, &v);
+    enum err r = eval_into(w, &q->mem.a, e, &one_row, &v);
     if (r != OK) return FAIL_TAG(d, r, w->d.tag, "%s", w->d.text);
     *out = vec_value(&v, 0);
     return OK;

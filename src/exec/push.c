@@ -113,6 +113,7 @@ static bool join_columns(struct query *q, const struct op *op, bool left, struct
 /* Can a condition move to source k at all, even one that reads no column? */
 static bool passes(const struct op *op, uint32_t k)
 {
+    if (op_is_window(op)) return false; /* a row less would be another window */
     switch (op->kind) {
     case OP_SORT:
     case OP_UNION:

@@ -65,6 +65,7 @@ struct worker {
     uint32_t unit_rows;
     const struct batch *unit_batch; /* what a table's unit was read into, else NULL */
     bool unit_done;                 /* the sink wants no more rows of this unit */
+    bool whole;                     /* all rows are in one batch: functions of windows may run */
     bool reverse;                   /* vectors of the unit last to first */
     uint32_t vector;         /* the vector under way: the number of its first row in the unit */
     const uint32_t *row_ids; /* rows of the vector that are left, NULL = all */
@@ -181,6 +182,9 @@ enum err eval(struct worker *w, const struct expr *e, const struct batch *in, st
 /* Is that dictionary as long-lived as the unit, so that its address can stand for it? */
 bool dict_of_unit(const struct worker *w, const struct vec *dict);
 enum err eval_const(struct query *q, const struct expr *e, struct value *out, struct diag *d);
+/* As eval(), with the result in arena a. */
+enum err eval_into(struct worker *w, struct arena *a, const struct expr *e, const struct batch *in,
+                   struct vec *out);
 enum err eval_count(struct query *q, const struct expr *e, const char *what, uint64_t *out,
                     struct diag *d); /* of take, top ...: a whole number, not negative */
 enum err scalars_run(struct query *q, const struct op *op, struct diag *d);
@@ -273,5 +277,10 @@ enum err top_sink(struct query *q, const struct op *op, const struct sort_key *k
                   struct diag *d);
 enum err summarize_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
                         struct diag *d);
+/* window.c: operators with functions of neighbouring rows */
+bool expr_is_window(const struct expr *e);
+bool op_is_window(const struct op *op);
+enum err window_sink(struct query *q, const struct op *op, const bool *needed, const bool *in,
+                     struct sink **out, struct diag *d);
 enum err make_series_sink(struct query *q, const struct op *op, const bool *needed,
                           const bool *in_needed, struct sink **out, struct diag *d);

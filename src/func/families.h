@@ -8,7 +8,7 @@ extern const struct fn_family *const fn_families[]; /* ends with NULL */
 
 extern const struct fn_family fn_arith, fn_compare, fn_logic, fn_strop, fn_list, fn_convert,
     fn_string, fn_regex, fn_dynamic, fn_datetime, fn_format, fn_math, fn_array, fn_set, fn_net,
-    fn_hash, fn_encode, fn_parse, fn_series, fn_series_stat;
+    fn_hash, fn_encode, fn_parse, fn_series, fn_series_stat, fn_window;
 
 static inline bool str_is_operator(const char *name)
 {

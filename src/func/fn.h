@@ -38,6 +38,7 @@ typedef enum err fn_eval(struct fn_cx *cx, const struct fn_call *call,
 enum fn_flags {
     FN_NULL_IN_NULL_OUT = 1,
     FN_NOT_CONST = 2, /* may differ per row: rand(), new_guid(); never folded */
+    FN_WINDOW = 8,    /* reads other rows too: called over all rows at once, in their order */
     FN_AGG_ONLY = 4,  /* known by name to give a better message */
 };
 

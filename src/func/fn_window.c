@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * func/fn_window.c - functions of neighbouring rows: prev(), row_number() and their like
+ *
+ * They make sense only over all rows at once, in their order: exec sees FN_WINDOW and calls them
+ * so. A restart argument begins anew at each row in which it is true.
+ */
+#include "func/families.h"
+#include "func/kernel.h"
+
+#include <math.h>
+
+static enum type ret_same(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts, (void)n;
+    return args[0];
+}
+
+static enum type ret_sum(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts, (void)n;
+    return args[0] == T_INT ? T_LONG : args[0];
+}
+
+static bool is_true(const struct vec *v, uint32_t i)
+{
+    return !vec_null(v, i) && vec_bool(v, i);
+}
+
+/* Does a new run of rows begin here? The restart argument is args[at], where there is one. */
+static bool restarts(const struct fn_call *call, const struct vec *const *args, uint32_t at,
+                     uint32_t i)
+{
+    return i == 0 || (call->n_args > at && is_true(args[at], i));
+}
+
+/* --- neighbours
+ * ----------------------------------------------------------------------------------- */
+
+static enum err neighbour(struct fn_cx *cx, const struct fn_call *call,
+                          const struct vec *const *args, uint32_t n, int sign, struct vec *out)
+{
+    struct vecb b;
+    vecb_init(&b, cx->a, call->ret, n);
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t step = call->n_args > 1 ? vec_i64(args[1], i) : 1, at;
+        bool null_step = call->n_args > 1 && vec_null(args[1], i);
+        struct value v = {.type = call->ret, .is_null = true};
+        bool inside = !null_step && !__builtin_add_overflow((int64_t)i, step * sign, &at) &&
+                      at >= 0 && at < n && step != INT64_MIN;
+        if (inside) {
+            v = vec_value(args[0], (uint32_t)at);
+        } else if (call->n_args > 2) {
+            struct value given = vec_value(args[2], i);
+            if (!value_cast(&given, call->ret, cx->a, &v)) v.is_null = true;
+        }
+        if (v.is_null || (v.type == T_STRING && v.s.len == 0))
+            vecb_null(&b);
+        else if (v.type == T_STRING || v.type == T_DYNAMIC)
+            vecb_str_borrow(&b, v.s);
+        else
+            vecb_value(&b, &v);
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+EVAL(eval_prev)
+{
+    return neighbour(cx, call, args, n, -1, out);
+}
+
+EVAL(eval_next)
+{
+    return neighbour(cx, call, args, n, 1, out);
+}
+
+/* --- counting
+ * --------------------------------------------------------------------------------------- */
+
+EVAL(eval_row_number)
+{
+    void *data;
+    TRY(out_flat(cx, T_LONG, n, out, &data));
+    int64_t number = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t start = call->n_args > 0 ? vec_i64(args[0], i) : 1;
+        number = restarts(call, args, 1, i) ? start : number + 1;
+        ((int64_t *)data)[i] = number;
+    }
+    return OK;
+}
+
+/* Is row i's value another than that of the row before? */
+static bool differs(const struct vec *v, uint32_t i)
+{
+    struct value a = vec_value(v, i - 1), b = vec_value(v, i);
+    return !value_eq(&a, &b);
+}
+
+static enum err rank(struct fn_cx *cx, const struct fn_call *call, const struct vec *const *args,
+                     uint32_t n, bool dense, struct vec *out)
+{
+    void *data;
+    TRY(out_flat(cx, T_LONG, n, out, &data));
+    int64_t count = 0, now = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        bool first = restarts(call, args, 1, i);
+        count = first ? 1 : count + 1;
+        if (first)
+            now = 1;
+        else if (differs(args[0], i))
+            now = dense ? now + 1 : count;
+        ((int64_t *)data)[i] = now;
+    }
+    return OK;
+}
+
+EVAL(eval_rank_dense)
+{
+    return rank(cx, call, args, n, true, out);
+}
+
+EVAL(eval_rank_min)
+{
+    return rank(cx, call, args, n, false, out);
+}
+
+/* --- sums
+ * --------------------------------------------------------------------------------------------- */
+
+static enum err cumsum_real(struct fn_cx *cx, const struct fn_call *call,
+                            const struct vec *const *args, uint32_t n, struct vec *out)
+{
+    void *data;
+    TRY(out_flat(cx, T_REAL, n, out, &data));
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (restarts(call, args, 1, i)) sum = 0;
+        if (!vec_null(args[0], i)) sum += vec_r64(args[0], i);
+        ((double *)data)[i] = sum;
+    }
+    return OK;
+}
+
+EVAL(eval_row_cumsum)
+{
+    if (call->ret == T_REAL) return cumsum_real(cx, call, args, n, out);
+    void *data;
+    TRY(out_flat(cx, call->ret, n, out, &data));
+    uint64_t sum = 0; /* wraps, as sum() does */
+    for (uint32_t i = 0; i < n; i++) {
+        if (restarts(call, args, 1, i)) sum = 0;
+        if (!vec_null(args[0], i)) sum += (uint64_t)vec_i64(args[0], i);
+        ((int64_t *)data)[i] = (int64_t)sum;
+    }
+    return OK;
+}
+
+/* --- sessions
+ * ------------------------------------------------------------------------------------------ */
+
+/* The first time of the session that row i belongs to. */
+EVAL(eval_session)
+{
+    struct vecb b;
+    vecb_init(&b, cx->a, T_DATETIME, n);
+    int64_t first = 0, last = 0;
+    bool open = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (vec_null(args[0], i)) {
+            vecb_null(&b);
+            continue;
+        }
+        int64_t t = vec_i64(args[0], i);
+        if (!open || restarts(call, args, 3, i) || t - first > vec_i64(args[1], i) ||
+            t - last > vec_i64(args[2], i)) {
+            first = t;
+        }
+        open = true;
+        last = t;
+        vecb_i64(&b, first);
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+#define WINDOW(name_, min, max, ret_, eval_, doc_, example_, expect_, ...)                        \
+    {                                                                                             \
+        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret_of = ret_, \
+        .flags = FN_NOT_CONST | FN_WINDOW, .eval = eval_, .doc = doc_, .example = example_,       \
+        .expect = expect_                                                                         \
+    }
+#define COUNTING(name_, min, max, eval_, doc_, example_, expect_, ...)                           \
+    {                                                                                            \
+        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = T_LONG, \
+        .flags = FN_NOT_CONST | FN_WINDOW, .eval = eval_, .doc = doc_, .example = example_,      \
+        .expect = expect_                                                                        \
+    }
+
+static const struct fn rows[] = {
+    WINDOW(
+        "next", 1, 3, ret_same, eval_next,
+        "The value of a later row: the next, or so many further on; at the end null or a default.",
+        "next(5, 1, 7)", "7", ARG(ANY_SCALAR), ARG_LONG, ARG(ANY_SCALAR)),
+    WINDOW("prev", 1, 3, ret_same, eval_prev,
+           "The value of an earlier row: the one before, or so many back; at the start null or a "
+           "default.",
+           "prev(5, 1, 7)", "7", ARG(ANY_SCALAR), ARG_LONG, ARG(ANY_SCALAR)),
+    WINDOW("row_cumsum", 1, 2, ret_sum, eval_row_cumsum,
+           "The sum of a value over the rows up to this one.", "row_cumsum(5)", "5",
+           ARG(TM_INTS | TM(T_REAL) | TM(T_TIMESPAN)), ARG_BOOL),
+    COUNTING("row_number", 0, 2, eval_row_number, "The number of the row, from 1 or a given start.",
+             "row_number(7)", "7", ARG_LONG, ARG_BOOL),
+    COUNTING("row_rank_dense", 1, 2, eval_rank_dense,
+             "The number of different values up to this row.", "row_rank_dense('a')", "1",
+             ARG(NOT_DYNAMIC), ARG_BOOL),
+    COUNTING("row_rank_min", 1, 2, eval_rank_min,
+             "The number of the first row in a row that has this one's value.", "row_rank_min('a')",
+             "1", ARG(NOT_DYNAMIC), ARG_BOOL),
+    {.name = "row_window_session",
+     .arity_min = 3,
+     .arity_max = 4,
+     .args = {ARG_DATETIME, ARG_TIMESPAN, ARG_TIMESPAN, ARG_BOOL},
+     .ret = T_DATETIME,
+     .flags = FN_NOT_CONST | FN_WINDOW,
+     .eval = eval_session,
+     .doc = "The start of the session: rows not too far from the first of it, nor from the one "
+            "before.",
+     .example = "row_window_session(datetime(2024-01-01), 1h, 5m)",
+     .expect = "2024-01-01T00:00:00.0000000Z"},
+};
+const struct fn_family fn_window = FAMILY(rows);
