@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "custody/keyd.h"
 #include "custody/record.h"
 #include "custody/state.h"
 
