@@ -215,11 +215,13 @@ static bool is_missing(struct legs *l, const struct ast *n)
     return n->kind == AST_NAME && !is_tabular(l->cx->b, *l->cx->names, n);
 }
 
-/* A table goes by its name, and what `as` has named by that; all else is union_arg0, union_arg1 ...
- */
+/* Tables and views go by their names, so does what `as` has named; all else is union_arg0 ... */
 static const char *leg_name(const struct legs *l, const struct ast *n)
 {
-    if (n->kind == AST_NAME && find_binding(*l->cx->names, n->name) == NULL) return n->name;
+    if (n->kind == AST_NAME) {
+        const struct binding *let = find_binding(*l->cx->names, n->name);
+        return let == NULL || let->is_view ? n->name : NULL;
+    }
     if (n->kind != AST_PIPE || n->args.n == 0) return NULL;
     const struct ast *last = n->args.at[n->args.n - 1];
     return last->op == OPER_AS ? last->name : NULL;

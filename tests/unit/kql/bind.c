@@ -200,6 +200,23 @@ TEST(bind, columns_are_expanded_and_parsed)
     CHECK_ALL(list);
 }
 
+TEST(bind, some_operators_are_others_in_disguise)
+{
+    static const struct expectation list[] = {
+        {"T2 | search 'a*' or not('b') and x == 1", "$table:string, x:long, z:string"},
+        {"search kind=case_sensitive in (T2, Logs) 'a'",
+         "$table:string, x:long, z:string, TimeGenerated:datetime, Message:string"},
+        {"search s:'q' and i:5 | project $table", "$table:string"},
+        {"T2 | sample 5 | consume", "x:long, z:string"},
+        {"T | sample-distinct 5 of s", "s:string"},
+        {"T | top-hitters 3 of s", "s:string, approximate_count_s:long"},
+        {"T | top-hitters 3 of s by x", "s:string, approximate_sum_x:long"},
+        {"T2 | assert-schema (x:long, z:string) | count", "Count:long"},
+        {"T | project a = iscolumnexists('x'), b = iscolumnexists('nope')", "a:bool, b:bool"},
+    };
+    CHECK_ALL(list);
+}
+
 TEST(bind, types_follow_the_operators)
 {
     static const struct expectation list[] = {
