@@ -93,7 +93,7 @@ enum err kv_arm_handle_vaults(struct call *c, struct diag *d)
 
 /* --- who may --- */
 
-static enum err may(const struct call *c, const char *action, const char *scope, struct diag *d)
+enum err kv_arm_may(const struct call *c, const char *action, const char *scope, struct diag *d)
 {
     if (scope == NULL) return kv_out_of_memory(d);
     struct diag why = DIAG_INIT;
@@ -112,7 +112,7 @@ static enum err may(const struct call *c, const char *action, const char *scope,
 static enum err may_in_subscription(const struct call *c, const char *action,
                                     const struct arm_args *a, struct diag *d)
 {
-    return may(c, action, arena_fmt(c->req->a, "/subscriptions/%s", a->v[0]), d);
+    return kv_arm_may(c, action, arena_fmt(c->req->a, "/subscriptions/%s", a->v[0]), d);
 }
 
 static const char *vault_path(const struct call *c, const struct arm_args *a)
@@ -174,7 +174,7 @@ static void reply_vault(struct call *c, int status, const json_t *vault)
 
 static enum err get_vault(struct call *c, const struct arm_args *a, struct diag *d)
 {
-    TRY(may(c, "Microsoft.KeyVault/vaults/read", vault_path(c, a), d));
+    TRY(kv_arm_may(c, "Microsoft.KeyVault/vaults/read", vault_path(c, a), d));
     CLEANUP_JSON json_t *vault = NULL;
     TRY(find_at(c, a, &vault, d));
     reply_vault(c, 200, vault);
@@ -192,13 +192,24 @@ static enum err name_taken(const struct arm_args *a, struct diag *d)
         a->v[2]);
 }
 
+static bool wants_recovery(const struct call *c)
+{
+    const char *mode = json_get_str(json_get(c->body, "properties"), "createMode");
+    return mode != NULL && str_eq_nocase(mode, "recover");
+}
+
+static enum err nothing_deleted(const struct arm_args *a, struct diag *d)
+{
+    return FAIL_TAG(d, ERR_NOT_FOUND, "DeletedVaultNotFound",
+                    "There is no deleted vault '%s' to recover.", a->v[2]);
+}
+
 /* A soft-deleted vault under this name comes back only when that is asked for. */
 static enum err recover_vault(struct call *c, const struct arm_args *a, json_t *vault, json_t **out,
                               struct diag *d)
 {
-    const char *mode = json_get_str(json_get(c->body, "properties"), "createMode");
     if (!is_at(vault, vault_path(c, a))) return name_taken(a, d);
-    if (mode == NULL || !str_eq_nocase(mode, "recover")) {
+    if (!wants_recovery(c)) {
         return FAIL_TAG(
             d, ERR_CONFLICT, "ConflictError",
             "A vault with the same name already exists in deleted state. You need to either "
@@ -221,6 +232,7 @@ static enum err next_vault(struct call *c, const struct arm_args *a, bool patch,
         TRY(kv_vault_find(c->kv, a->v[2], &old, d));
     }
     if (kv_vault_is_deleted(old)) return recover_vault(c, a, old, out, d);
+    if (old == NULL && wants_recovery(c)) return nothing_deleted(a, d);
     if (old != NULL && !is_at(old, vault_path(c, a))) return name_taken(a, d);
     TRY(kv_vault_apply(c->kv, &id, c->body, old, patch, out, d));
     if (old == NULL)
@@ -230,7 +242,7 @@ static enum err next_vault(struct call *c, const struct arm_args *a, bool patch,
 
 static enum err change_vault(struct call *c, const struct arm_args *a, bool patch, struct diag *d)
 {
-    TRY(may(c, "Microsoft.KeyVault/vaults/write", vault_path(c, a), d));
+    TRY(kv_arm_may(c, "Microsoft.KeyVault/vaults/write", vault_path(c, a), d));
     if (c->body == NULL) return BAD(d, "The request has no body.");
     CLEANUP_JSON json_t *vault = NULL;
     {
@@ -257,7 +269,7 @@ static enum err patch_vault(struct call *c, const struct arm_args *a, struct dia
 
 static enum err delete_vault(struct call *c, const struct arm_args *a, struct diag *d)
 {
-    TRY(may(c, "Microsoft.KeyVault/vaults/delete", vault_path(c, a), d));
+    TRY(kv_arm_may(c, "Microsoft.KeyVault/vaults/delete", vault_path(c, a), d));
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(c->kv->store, &t, d));
     CLEANUP_JSON json_t *vault = NULL;
@@ -277,7 +289,7 @@ static enum err delete_vault(struct call *c, const struct arm_args *a, struct di
 
 static enum err change_policies(struct call *c, const struct arm_args *a, struct diag *d)
 {
-    TRY(may(c, "Microsoft.KeyVault/vaults/accessPolicies/write", vault_path(c, a), d));
+    TRY(kv_arm_may(c, "Microsoft.KeyVault/vaults/accessPolicies/write", vault_path(c, a), d));
     CLEANUP_JSON json_t *vault = NULL, *policies = NULL;
     {
         CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
@@ -358,7 +370,7 @@ static enum err list(struct call *c, const char *prefix, bool deleted, struct di
 static enum err list_in_group(struct call *c, const struct arm_args *a, struct diag *d)
 {
     char *scope = arena_fmt(c->req->a, "/subscriptions/%s/resourceGroups/%s", a->v[0], a->v[1]);
-    TRY(may(c, "Microsoft.KeyVault/vaults/read", scope, d));
+    TRY(kv_arm_may(c, "Microsoft.KeyVault/vaults/read", scope, d));
     return list(c, arena_fmt(c->req->a, "%s/", scope), false, d);
 }
 

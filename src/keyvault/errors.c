@@ -18,6 +18,8 @@ static const struct api_error api_errors[] = {
     {"Unauthorized", 401, "Unauthorized", false},
     {"AccessDenied", 403, "Forbidden", true},
     {"ForbiddenByRbac", 403, "Forbidden", true},
+    {"ForbiddenByFirewall", 403, "Forbidden", true},
+    {"ForbiddenByConnection", 403, "Forbidden", true},
     {"KeyDisabled", 403, "Forbidden", true},
     {"KeyExpired", 403, "Forbidden", true},
     {"KeyNotYetValid", 403, "Forbidden", true},
@@ -27,6 +29,8 @@ static const struct api_error api_errors[] = {
     {"VaultNotFound", 404, "VaultNotFound", false},
     {"KeyAlreadyExists", 409, "Conflict", true},
     {"ObjectIsDeletedButRecoverable", 409, "Conflict", true},
+    {"Throttled", 429, "Throttled", false},
+    {"FaultNotFound", 404, "NotFound", false},
     /* either plane */
     {"NotFound", 404, "NotFound", false},
     {"MethodNotAllowed", 405, "MethodNotAllowed", false},

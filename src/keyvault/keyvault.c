@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define AUDIT_FILE_MAX ((size_t)16 << 20) /* bytes */
+#define REQUESTS_MAX   4000               /* per vault and 10 s */
 
 /* No subscription that anybody has a role in: ARM never shows or changes the platform's vault. */
 #define PLATFORM_ID                                                                          \
@@ -46,6 +47,9 @@ enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, s
     if (audit == NULL) return kv_out_of_memory(d);
     TRY(audit_log_open(&kv->audit, audit,
                        c->audit_file_max != 0 ? c->audit_file_max : AUDIT_FILE_MAX, d));
+    TRY(kv_throttle_new(&kv->throttle,
+                        c->requests_per_10s != 0 ? c->requests_per_10s : REQUESTS_MAX, d));
+    if (c->faults) TRY(kv_faults_new(&kv->faults, d));
     TRY(kv_tidy_start(&kv->tidy, kv, d));
     *out = TAKE(kv);
     return OK;
@@ -56,6 +60,8 @@ void keyvault_close(struct keyvault *kv)
     if (kv == NULL) return;
     kv_tidy_stop(kv->tidy);
     audit_log_close(kv->audit);
+    kv_throttle_free(kv->throttle);
+    kv_faults_free(kv->faults);
     kvstore_close(kv->store);
     free(kv->suffix);
     free(kv->suffix_host);
@@ -63,6 +69,11 @@ void keyvault_close(struct keyvault *kv)
     free(kv->tenant_id);
     free(kv->resource);
     free(kv);
+}
+
+void keyvault_quit(struct keyvault *kv)
+{
+    if (kv->faults != NULL) kv_faults_quit(kv->faults);
 }
 
 /* --- the platform's vault --- */
@@ -148,6 +159,8 @@ static enum err serve_data(struct call *c, const char *name, struct diag *d)
     }
     c->vault_id = arena_str(c->req->a, bytes_str(json_get_str(vault, "id")));
     TRY(authenticate_data(c, d));
+    TRY(kv_network_check(c, vault, d));
+    TRY(kv_throttle_check(c, vault, d));
     return kv_rest_handle(c, vault, d);
 }
 
@@ -182,6 +195,10 @@ static enum err serve(struct call *c, struct diag *d)
 {
     const char *name = vault_of_host(c->kv, c->req);
     if (name != NULL) return serve_data(c, name, d);
+    if (c->kv->faults != NULL && str_starts(c->req->path, "/admin/faults")) {
+        TRY(authenticate_arm(c, d));
+        return kv_faults_admin(c, d);
+    }
     if (!str_starts_nocase(c->req->path, "/subscriptions/")) {
         return FAIL_TAG(d, ERR_NOT_FOUND, "NotFound", "There is no vault at this host.");
     }

@@ -28,7 +28,9 @@ struct keyvault_config {
     enum err (*authorize)(void *ctx, const char *object_id, const char *action, bool is_data,
                           const char *scope, struct diag *d);
     void *ctx;
-    size_t audit_file_max; /* bytes, after which another file is begun; 0 = 16 MiB */
+    bool faults;               /* /admin/faults is there: for rehearsals and tests */
+    uint32_t requests_per_10s; /* of one vault; more are answered 429. 0 = 4000, as documented */
+    size_t audit_file_max;     /* bytes, after which another file is begun; 0 = 16 MiB */
 };
 
 /* Sets verify, authorize and ctx to ask identity. */
@@ -36,6 +38,8 @@ void keyvault_use_identity(struct keyvault_config *c, struct identity_client *id
 
 enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d);
 void keyvault_close(struct keyvault *kv);
+/* Lets go of requests that a fault holds: before the server that calls the handler is stopped. */
+void keyvault_quit(struct keyvault *kv);
 
 #define KEYVAULT_PLATFORM "keystead-platform" /* the vault of the platform's own key */
 #define KEYVAULT_PMK      "pmk"

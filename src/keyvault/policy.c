@@ -29,6 +29,7 @@ static const struct {
     [PERM_RESTORE] = {"restore", "keys/restore/action"},
     [PERM_RELEASE] = {"release", "keys/release/action"},
     [PERM_GET_ROTATION] = {"getrotationpolicy", "keyrotationpolicies/read"},
+    [PERM_NONE] = {"", ""},
     [PERM_SET_ROTATION] = {"setrotationpolicy", "keyrotationpolicies/write"},
 };
 
@@ -68,14 +69,14 @@ static bool policy_grants(const json_t *policy, const struct caller *who, const 
     return has_name(keys, permission) || has_name(keys, "all");
 }
 
-static enum err check_policies(const struct call *c, const json_t *vault, enum permission p,
-                               struct diag *d)
+static bool uses_roles(const json_t *vault)
 {
-    size_t i;
-    json_t *policy;
-    json_array_foreach (json_at(vault, "properties", "accessPolicies", NULL), i, policy) {
-        if (policy_grants(policy, &c->who, permissions[p].name)) return OK;
-    }
+    return json_get_bool(json_get(vault, "properties"), "enableRbacAuthorization", false);
+}
+
+static enum err refuse_by_policies(const struct call *c, const json_t *vault, enum permission p,
+                                   struct diag *d)
+{
     return FAIL_TAG(
         d, ERR_DENIED, "AccessDenied",
         "The user, group or application 'appid=%s;oid=%s;iss=%s' does not have keys %s "
@@ -85,18 +86,38 @@ static enum err check_policies(const struct call *c, const json_t *vault, enum p
         json_get_str(vault, "name"), json_get_str(vault, "location"));
 }
 
-static enum err check_roles(const struct call *c, const json_t *vault, const char *key,
-                            enum permission p, struct diag *d)
+static enum err check_policies(const struct call *c, const json_t *vault, enum permission p,
+                               struct diag *d)
+{
+    size_t i;
+    json_t *policy;
+    json_array_foreach (json_at(vault, "properties", "accessPolicies", NULL), i, policy) {
+        if (policy_grants(policy, &c->who, permissions[p].name)) return OK;
+    }
+    return refuse_by_policies(c, vault, p, d);
+}
+
+/* What is asked of role assignments; arena of the request. */
+struct role_question {
+    const char *action, *scope;
+};
+
+static enum err role_question(const struct call *c, const json_t *vault, const char *key,
+                              enum permission p, struct role_question *out, struct diag *d)
 {
     const char *id = json_get_str(vault, "id");
-    CLEANUP_FREE char *action = str_fmt("Microsoft.KeyVault/vaults/%s", permissions[p].action);
-    CLEANUP_FREE char *scope = key != NULL ? str_fmt("%s/keys/%s", id, key) : str_dup(id);
-    if (action == NULL || scope == NULL) return kv_out_of_memory(d);
-    struct diag why = DIAG_INIT;
-    enum err e =
-        c->kv->config.authorize(c->kv->config.ctx, c->who.object_id, action, true, scope, &why);
-    if (e == OK) return OK;
-    if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    struct arena *a = c->req->a;
+    struct role_question q = {
+        .action = arena_fmt(a, "Microsoft.KeyVault/vaults/%s", permissions[p].action),
+        .scope = key != NULL ? arena_fmt(a, "%s/keys/%s", id, key) : id};
+    if (q.action == NULL || q.scope == NULL) return kv_out_of_memory(d);
+    *out = q;
+    return OK;
+}
+
+static enum err refuse_by_roles(const struct call *c, const json_t *vault,
+                                const struct role_question *q, struct diag *d)
+{
     return FAIL_TAG(
         d, ERR_DENIED, "ForbiddenByRbac",
         "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny "
@@ -104,18 +125,37 @@ static enum err check_roles(const struct call *c, const json_t *vault, const cha
         "time.\r\nCaller: appid=%s;oid=%s;iss=%s\r\nAction: '%s'\r\nResource: '%s'\r\n"
         "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: "
         "'DeniedWithNoValidRBAC' \r\nVault: %s;location=%s\r\n",
-        c->who.app_id, c->who.object_id, c->who.issuer, action, scope, json_get_str(vault, "name"),
-        json_get_str(vault, "location"));
+        c->who.app_id, c->who.object_id, c->who.issuer, q->action, q->scope,
+        json_get_str(vault, "name"), json_get_str(vault, "location"));
+}
+
+static enum err check_roles(const struct call *c, const json_t *vault, const char *key,
+                            enum permission p, struct diag *d)
+{
+    struct role_question q;
+    TRY(role_question(c, vault, key, p, &q, d));
+    struct diag why = DIAG_INIT;
+    enum err e =
+        c->kv->config.authorize(c->kv->config.ctx, c->who.object_id, q.action, true, q.scope, &why);
+    if (e == OK) return OK;
+    if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    return refuse_by_roles(c, vault, &q, d);
 }
 
 enum err kv_policy_check(const struct call *c, const json_t *vault, const char *key,
                          enum permission p, struct diag *d)
 {
     if (p == PERM_NONE) return OK;
-    if (json_get_bool(json_get(vault, "properties"), "enableRbacAuthorization", false)) {
-        return check_roles(c, vault, key, p, d);
-    }
-    return check_policies(c, vault, p, d);
+    return uses_roles(vault) ? check_roles(c, vault, key, p, d) : check_policies(c, vault, p, d);
+}
+
+enum err kv_policy_refuse(const struct call *c, const json_t *vault, const char *key,
+                          enum permission p, struct diag *d)
+{
+    if (!uses_roles(vault)) return refuse_by_policies(c, vault, p, d);
+    struct role_question q;
+    TRY(role_question(c, vault, key, p, &q, d));
+    return refuse_by_roles(c, vault, &q, d);
 }
 
 /* --- lists of policies --- */

@@ -131,6 +131,9 @@ enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
     c->reads = route->run == operate || route->run == draw_random || route->run == backup_key;
     c->object = object_of(c, &r);
     TRY(kv_policy_check(c, vault, r.name, route->permission, d));
+    bool done = false;
+    TRY(kv_faults_play(c, &r, route->permission, &done, d));
+    if (done) return OK;
     if (c->req->body.len != 0) {
         /* What is wrong with it would quote it: a JWK may be in there. */
         if (json_read(c->req->body, &c->body, NULL) != OK || !json_is_object(c->body)) {

@@ -36,6 +36,8 @@ struct keyvault {
     char *resource; /* "https://" suffix */
     struct tidy *tidy;
     struct audit_log *audit;
+    struct throttle *throttle;
+    struct faults *faults;         /* NULL: started without them */
     struct keyvault_config config; /* callbacks */
 };
 
@@ -50,6 +52,7 @@ struct call {
     const char *operation, *vault_id, *object; /* "KeyGet", ARM path, "keys/NAME/VERSION" */
     const char *fault;                         /* the kind of fault that answered, if one did */
     bool reads;                                /* a POST that changes nothing */
+    bool wrong_key;                            /* by a fault: the result is another key's */
 };
 
 static inline int64_t now_s(void)
@@ -72,6 +75,21 @@ enum err kv_audit_request(const struct call *c, const char *description, int64_t
 /* What the clock did: "KeyRotateIfDue" with the object's path. failure NULL: it worked. */
 void kv_audit_clock(struct keyvault *kv, const char *operation, const char *vault_id,
                     const char *object, const struct diag *failure);
+
+/* --- throttle.c: the documented rates --- */
+struct throttle;
+/* requests per 10 s of one vault; of all vaults of a subscription five times that. */
+enum err kv_throttle_new(struct throttle **out, uint32_t requests, struct diag *d);
+void kv_throttle_free(struct throttle *t); /* NULL is fine */
+/* ERR_LIMIT tag "Throttled", with Retry-After in the answer; such a request does not count. */
+enum err kv_throttle_check(struct call *c, const json_t *vault, struct diag *d);
+
+/* --- network.c: networkAcls and publicNetworkAccess --- */
+/* Takes them from a body into a vault's properties. ERR_INVALID names what is not enforced here. */
+enum err kv_network_apply(json_t *properties, const json_t *in, struct diag *d);
+/* May the caller's address reach this vault? ERR_DENIED tags ForbiddenByFirewall,
+ * ForbiddenByConnection. */
+enum err kv_network_check(const struct call *c, const json_t *vault, struct diag *d);
 
 /* --- docs.c: JSON documents in the store --- */
 /* *out is the caller's; NULL when there is none. */
@@ -117,6 +135,9 @@ enum permission {
  * ForbiddenByRbac. */
 enum err kv_policy_check(const struct call *c, const json_t *vault, const char *key,
                          enum permission p, struct diag *d);
+/* The refusal that the caller would get who has no such permission. */
+enum err kv_policy_refuse(const struct call *c, const json_t *vault, const char *key,
+                          enum permission p, struct diag *d);
 /* Is this an array of access policies? ERR_INVALID tag "BadRequest". */
 enum err kv_policy_validate(const json_t *policies, struct diag *d);
 /* The vault's policies after "add", "replace" or "remove" of these; a new array. ERR_INVALID:
@@ -290,6 +311,18 @@ json_t *kv_show_item(const struct call *c, const struct key_ref *r, const struct
 enum err kv_list_keys(struct call *c, const struct key_ref *r, bool deleted, struct diag *d);
 enum err kv_list_versions(struct call *c, const struct key_ref *r, struct diag *d);
 
+/* --- faults.c: failures on demand --- */
+struct faults;
+enum err kv_faults_new(struct faults **out, struct diag *d);
+void kv_faults_free(struct faults *f); /* NULL is fine */
+void kv_faults_quit(struct faults *f); /* what hangs is let go, now and from here on */
+/* May play a fault on a request of this operation: fails as it says, or *done with an answer in
+ * place.
+ */
+enum err kv_faults_play(struct call *c, const struct key_ref *r, enum permission p, bool *done,
+                        struct diag *d);
+enum err kv_faults_admin(struct call *c, struct diag *d); /* /admin/faults */
+
 /* --- tidy.c: purges and rotates what is due, on a timer --- */
 struct tidy;
 enum err kv_tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d);
@@ -300,6 +333,8 @@ void kv_tidy_at(struct tidy *t, int64_t due_s);
 enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d);
 
 /* --- rest.c, arm.c: routing --- */
+/* ERR_DENIED tag "AuthorizationFailed". */
+enum err kv_arm_may(const struct call *c, const char *action, const char *scope, struct diag *d);
 enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d);
 enum err kv_arm_handle_vaults(struct call *c, struct diag *d);
 /* Splits a path at its slashes; at most max segments, empty ones are left out. max + 1 when there

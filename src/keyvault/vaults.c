@@ -223,26 +223,6 @@ static enum err set_purge_protection(json_t *p, const json_t *in, struct diag *d
     return json_put(p, "enablePurgeProtection", json_true(), d);
 }
 
-/* A wall that is not there must not be shown as if it were. */
-static enum err set_network(json_t *p, const json_t *in, struct diag *d)
-{
-    json_t *acls = given(in, "networkAcls");
-    const char *action = json_get_str(acls, "defaultAction"),
-               *access = json_get_str(in, "publicNetworkAccess");
-    if (action != NULL && !str_eq_nocase(action, "Allow")) {
-        return BAD(
-            d, "networkAcls.defaultAction '%.50s' is not supported by this vault; only Allow is.",
-            action);
-    }
-    if (access != NULL && !str_eq_nocase(access, "Enabled")) {
-        return BAD(d,
-                   "publicNetworkAccess '%.50s' is not supported by this vault; only Enabled is.",
-                   access);
-    }
-    if (acls != NULL) TRY(json_put(p, "networkAcls", json_deep_copy(acls), d));
-    return json_put(p, "publicNetworkAccess", json_string("Enabled"), d);
-}
-
 static enum err apply_properties(json_t *p, const json_t *in, bool is_new, struct diag *d)
 {
     TRY(set_tenant(p, in, d));
@@ -251,7 +231,7 @@ static enum err apply_properties(json_t *p, const json_t *in, bool is_new, struc
     TRY(set_policies(p, in, d));
     TRY(set_soft_delete(p, in, is_new, d));
     TRY(set_purge_protection(p, in, d));
-    return set_network(p, in, d);
+    return kv_network_apply(p, in, d);
 }
 
 /* "West Europe" and "westeurope" are one. */

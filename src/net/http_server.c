@@ -278,17 +278,41 @@ static void free_body(void *own)
     free(b);
 }
 
+/* Half of a body, then an end that no client can take for the real one. */
+static ssize_t read_half(void *cls, uint64_t at, char *to, size_t max)
+{
+    const struct buf *b = cls;
+    size_t half = b->len / 2;
+    if (at >= half) return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t n = half - (size_t)at < max ? half - (size_t)at : max;
+    memcpy(to, b->p + at, n);
+    return (ssize_t)n;
+}
+
 /* Takes the body: it is wiped when the last byte is out. */
-static struct MHD_Response *make_response(struct buf *body)
+static struct MHD_Response *make_response(struct buf *body, bool half)
 {
     struct buf *own = malloc(sizeof *own);
     if (own == NULL) return NULL;
     *own = *body;
     *body = (struct buf){0};
-    struct MHD_Response *m = MHD_create_response_from_buffer_with_free_callback_cls(
-        own->len, own->p != NULL ? own->p : (void *)"", free_body, own);
+    struct MHD_Response *m =
+        half ? MHD_create_response_from_callback(own->len, 4096, read_half, own, free_body)
+             : MHD_create_response_from_buffer_with_free_callback_cls(
+                   own->len, own->p != NULL ? own->p : (void *)"", free_body, own);
     if (m == NULL) free_body(own);
     return m;
+}
+
+/* Closing with a linger of zero sends RST. */
+static enum MHD_Result reset(struct MHD_Connection *c, struct http_response *r)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL) (void)setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    buf_release(&r->body);
+    return MHD_NO;
 }
 
 static bool has_no_body(int status)
@@ -298,13 +322,14 @@ static bool has_no_body(int status)
 
 static enum MHD_Result send_response(struct MHD_Connection *c, struct http_response *r, bool last)
 {
+    if (r->fault == HTTP_FAULT_RESET) return reset(c, r);
     if (r->body.bad || r->status < 100 || r->status > 599) {
         r->status = 500;
         buf_clear(&r->body);
     }
     if (has_no_body(r->status)) buf_clear(&r->body);
     bool typed = r->body.len == 0;
-    struct MHD_Response *m = make_response(&r->body);
+    struct MHD_Response *m = make_response(&r->body, r->fault == HTTP_FAULT_HALF);
     buf_release(&r->body);
     if (m == NULL) return MHD_NO;
 

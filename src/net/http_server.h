@@ -42,10 +42,18 @@ enum err http_read_form(struct arena *a, struct bytes text, const struct http_fi
 
 #define HTTP_RESPONSE_HEADERS_MAX 32
 
+/* How an answer goes wrong on purpose: for rehearsing what clients must survive. */
+enum http_fault {
+    HTTP_FAULT_NONE,
+    HTTP_FAULT_RESET, /* the connection is reset; nothing is sent */
+    HTTP_FAULT_HALF,  /* headers and half of the body, then the connection is closed */
+};
+
 struct http_response {
     int status; /* 0 = the handler forgot: becomes 500 */
     struct buf body;
     struct arena *a; /* for header values */
+    enum http_fault fault;
     uint32_t n_headers;
     struct http_field headers[HTTP_RESPONSE_HEADERS_MAX];
 };

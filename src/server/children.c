@@ -78,6 +78,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
     switch (which) {
     case CHILD_VAULT:
         arg(a, "listen", c->o->vault_listen);
+        if (c->o->faults) arg(a, "faults", NULL);
         arg(a, "platform-principal", k->platform_object_id);
         break;
     case CHILD_KEYD:

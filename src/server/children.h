@@ -23,7 +23,7 @@ struct up_options {
     const char *data, *listen, *vault_listen, *domain;
     const char *log_level;    /* "info" */
     const char *vault_socket; /* keyd reaches the embedded vault there; NULL = by its name */
-    bool virtual_clock, allow_swap;
+    bool virtual_clock, allow_swap, faults;
     uint64_t probe_s, revocation_bound_s;
 };
 

@@ -50,6 +50,10 @@ int command_up(int argc, char **argv, struct diag *d)
         {.name = "virtual-clock",
          .help = "time is turned by POST /admin/clock; for a directory made with it",
          .flag = &o.virtual_clock},
+        {.name = "faults",
+         .help =
+             "owners of vaults may make them fail on demand: /admin/faults of the vault's address",
+         .flag = &o.faults},
         {.name = "allow-swap",
          .help = "run although memory may be written to unencrypted swap",
          .flag = &o.allow_swap},

@@ -27,6 +27,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "revocation-bound", .value = "N", .number = &o.revocation_bound_s, .max = 3600},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
+        {.name = "faults", .flag = &o.faults},
     };
     const struct opt_command c = {.usage = "started by keystead up",
                                   .about = "",

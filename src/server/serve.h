@@ -8,7 +8,7 @@
 struct serve_options {
     const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
         *subscription, *object_id, *platform_principal;
-    bool virtual_clock, allow_swap;
+    bool virtual_clock, allow_swap, faults;
     uint64_t probe_s, revocation_bound_s;
 };
 

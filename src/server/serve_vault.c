@@ -12,8 +12,11 @@
 static enum err run(const struct serve_options *o, struct identity_client *identity, struct diag *d)
 {
     CLEANUP_FREE char *dir = os_path(o->data, "vault");
-    struct keyvault_config config = {
-        .dir = dir, .suffix = o->vault_suffix, .endpoint = o->endpoint, .tenant_id = o->tenant};
+    struct keyvault_config config = {.dir = dir,
+                                     .suffix = o->vault_suffix,
+                                     .endpoint = o->endpoint,
+                                     .tenant_id = o->tenant,
+                                     .faults = o->faults};
     keyvault_use_identity(&config, identity);
     CLEANUP(keyvault_close) struct keyvault *kv = NULL;
     TRY(keyvault_open(&kv, &config, d));
@@ -31,6 +34,7 @@ static enum err run(const struct serve_options *o, struct identity_client *ident
     TRY(http_server_start(&server, &http, d));
     enum err e = process_ready(NULL, d);
     if (e == OK) process_wait_quit();
+    keyvault_quit(kv);
     http_server_stop(server);
     return e;
 }

@@ -33,8 +33,9 @@ static enum err test_verify(void *ctx, const char *token, const char *const *aud
     if (str_eq(token, "expired")) return FAIL_TAG(d, ERR_DENIED, "Expired", "too old");
     const char *at = strchr(token, '@');
     if (at == NULL || at - token != 36) return FAIL_TAG(d, ERR_DENIED, "Malformed", "no token");
-    bool kv = str_eq(audiences[0], "https://vault.azure.net");
-    if (!str_eq(at + 1, kv ? "kv" : "arm"))
+    const char *plane = str_eq(audiences[0], "https://vault.azure.net") ? "kv" : "arm";
+    size_t n = strlen(plane); /* claims may follow: "oid@kv.claims.x" */
+    if (strncmp(at + 1, plane, n) != 0 || (at[1 + n] != 0 && at[1 + n] != '.'))
         return FAIL_TAG(d, ERR_DENIED, "Audience", "for another");
     *out = (struct caller){.tenant_id = TENANT, .app_id = "app", .issuer = "https://issuer/"};
     memcpy(out->object_id, token, 36);
@@ -77,6 +78,8 @@ struct answer {
     int status;
     json_t *body; /* NULL when there is none */
     char challenge[512];
+    int retry_after; /* 0 = not said */
+    enum http_fault fault;
     char text[65536];
 };
 
@@ -137,10 +140,13 @@ static const struct answer *ask(struct keyvault *kv, const char *method, const c
     keyvault_handle(kv, &req, &res);
 
     answer_release(&out);
-    out = (struct answer){.status = res.status};
+    out = (struct answer){.status = res.status, .fault = res.fault};
     for (uint32_t i = 0; i < res.n_headers; i++) {
         if (str_eq_nocase(res.headers[i].name, "WWW-Authenticate")) {
             snprintf(out.challenge, sizeof out.challenge, "%s", res.headers[i].value);
+        }
+        if (str_eq_nocase(res.headers[i].name, "Retry-After")) {
+            out.retry_after = (int)strtol(res.headers[i].value, NULL, 10);
         }
     }
     snprintf(out.text, sizeof out.text, "%s", buf_cstr(&res.body));
