@@ -8,17 +8,18 @@ struct range {
     struct leg leg;
     enum type type;
     struct value from, step;
-    uint64_t n_rows;
+    uint64_t n_rows, unit_rows;
 };
+
+#define RANGE_UNITS_MAX ((uint64_t)1 << 30)
 
 static enum err range_run(struct leg *l, struct worker *w, uint32_t unit)
 {
     const struct range *r = (const struct range *)l;
-    uint64_t at = (uint64_t)unit * UNIT_ROWS_MAX, end = at + UNIT_ROWS_MAX;
-    if (end > r->n_rows) end = r->n_rows;
-    w->unit_rows = (uint32_t)(end - at);
+    uint64_t first = unit * r->unit_rows, at = first;
+    uint64_t end = r->n_rows - first < r->unit_rows ? r->n_rows : first + r->unit_rows;
     for (; at < end && !w->unit_done; at += VEC_ROWS) {
-        TRY(worker_next(w, (uint32_t)(at % UNIT_ROWS_MAX)));
+        TRY(worker_next(w, (uint32_t)(at - first)));
         uint32_t n = end - at < VEC_ROWS ? (uint32_t)(end - at) : VEC_ROWS;
         uint64_t *data = arena_array(&w->scratch.a, uint64_t, n);
         if (data == NULL) return query_full(w->q, &w->d);
@@ -39,21 +40,17 @@ static enum err range_run(struct leg *l, struct worker *w, uint32_t unit)
 
 static enum err count_rows(struct range *r, const struct value *to, struct diag *d)
 {
-    double n;
     if (r->from.is_null || to->is_null || r->step.is_null) return OK; /* no rows */
     if (r->type == T_REAL) {
         if (r->step.r == 0) return FAIL(d, ERR_INVALID, "range: the step is zero");
-        n = floor((to->r - r->from.r) / r->step.r) + 1;
+        double n = floor((to->r - r->from.r) / r->step.r) + 1;
+        if (n >= 1) r->n_rows = n < 1e18 ? (uint64_t)n : (uint64_t)1e18; /* a NaN: none */
     } else {
         if (r->step.i == 0) return FAIL(d, ERR_INVALID, "range: the step is zero");
         __int128 span = (__int128)to->i - r->from.i, steps = span / r->step.i;
         bool forward = span == 0 || (span < 0) == (r->step.i < 0);
-        n = forward ? (double)steps + 1 : 0;
+        if (forward) r->n_rows = steps < INT64_MAX ? (uint64_t)steps + 1 : INT64_MAX;
     }
-    if (!(n > 0)) return OK; /* a NaN too */
-    const double max = (double)UINT32_MAX * UNIT_ROWS_MAX;
-    if (n > max) return FAIL(d, ERR_LIMIT, "range: more than %.0f rows", max);
-    r->n_rows = (uint64_t)n;
     return OK;
 }
 
@@ -70,9 +67,13 @@ enum err range_leg(struct pipeline *p, const struct op *op, const struct stage *
     TRY(eval_const(q, op->range.to, &to, d));
     TRY(eval_const(q, op->range.step, &r->step, d));
     TRY(count_rows(r, &to, d));
-    r->leg = (struct leg){.run = range_run,
-                          .first = next,
-                          .n_units = (uint32_t)((r->n_rows + UNIT_ROWS_MAX - 1) / UNIT_ROWS_MAX)};
+    /* Nobody lives to see the end of a range that needs larger units, but its first rows can be
+     * taken. */
+    r->unit_rows = UNIT_ROWS_MAX;
+    while (r->n_rows / r->unit_rows >= RANGE_UNITS_MAX)
+        r->unit_rows *= 2;
+    uint64_t n_units = (r->n_rows + r->unit_rows - 1) / r->unit_rows;
+    r->leg = (struct leg){.run = range_run, .first = next, .n_units = (uint32_t)n_units};
     pipeline_add(p, &r->leg);
     return OK;
 }

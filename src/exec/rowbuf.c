@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-#define CHUNK_ROWS_MIN 64
+/* A needle in each of ten thousand units must not cost ten thousand vectors. */
+#define CHUNK_ROWS_MIN 4
 
 void rowbuf_init(struct rowbuf *rb, struct query *q, struct mem *m, const struct schema *schema,
                  const bool *needed, bool keyed)
