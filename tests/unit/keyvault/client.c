@@ -45,7 +45,8 @@ static void house_open(struct house *h, const char *name)
                                 .endpoint = "https://localhost:8443",
                                 .tenant_id = TENANT,
                                 .verify = test_verify,
-                                .authorize = test_authorize};
+                                .authorize = test_authorize,
+                                .faults = true};
     REQUIRE_OK(keyvault_open(&h->kv, &c, &d));
     log_set_level(LOG_ERROR + 1);
     make_vault(h->kv, VAULT("kv1") ARM);
@@ -195,5 +196,42 @@ TEST(client, after_a_rotation_old_wraps_open_under_their_own_version)
     REQUIRE_OK(unwrap(&h, &new, "A256KW", &d));
     memcpy(new.version, old.version, sizeof new.version);
     EXPECT_VERDICT(unwrap(&h, &new, "A256KW", &d), VAULT_BARRED, "BadRequest");
+    house_close(&h);
+}
+
+static void order(struct house *h, const char *kind)
+{
+    CLEANUP_FREE char *body = str_fmt(
+        "{\"kind\":\"%s\",\"vault\":\"kv1\",\"operation\":\"KeyUnwrap\",\"retryAfter\":0}", kind);
+    EXPECT_ANSWER(ask(h->kv, "POST", "localhost:8444/admin/faults", OWNER "@arm", body), 201);
+}
+
+/* Over a real connection: only the vault's word counts, and a broken answer is none. */
+TEST(client, of_all_faults_only_a_denial_is_taken_for_the_customers_word)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h, "faults");
+    as_owner(&h, "POST", "/keys/k/create", "{\"kty\":\"oct\"}");
+    CLEANUP_VAULT_WRAPPED struct vault_wrapped w = {0};
+    REQUIRE_OK(vault_azure.wrap(h.vault, &now, "", "A256KW", BYTES_OF(aek), &w, &d));
+    static const struct {
+        const char *kind;
+        enum vault_verdict verdict;
+    } cases[] = {{"deny", VAULT_DENIED},     {"throttle", VAULT_NO_ANSWER},
+                 {"error", VAULT_NO_ANSWER}, {"reset", VAULT_NO_ANSWER},
+                 {"half", VAULT_NO_ANSWER},  {"hang", VAULT_NO_ANSWER}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        order(&h, cases[i].kind);
+        const struct vault_call soon = {.deadline_us = time_mono_us() + 1500000};
+        CLEANUP(secret_free) struct secret *s = NULL;
+        diag_reset(&d);
+        enum err e =
+            vault_azure.unwrap(h.vault, &soon, w.version, "A256KW", buf_view(&w.blob), &s, &d);
+        if (vault_verdict(e, &d) != cases[i].verdict)
+            fail_msg("%s: %s %s", cases[i].kind, err_name(e), d.text);
+        EXPECT_ANSWER(ask(h.kv, "DELETE", "localhost:8444/admin/faults", OWNER "@arm", NULL), 204);
+        REQUIRE_OK(unwrap(&h, &w, "A256KW", &d));
+    }
     house_close(&h);
 }
