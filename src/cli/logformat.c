@@ -52,23 +52,14 @@ static struct bytes word(struct bytes *rest)
     return w;
 }
 
-/* "2026-11-22 01:07:50" in local time, with any run of blanks or a T between. */
+/* "2026-11-22 01:07:50" in local time, with any run of blanks between. */
 static bool local_time(struct bytes b, time_t *out)
 {
     char s[32];
-    int year, month, day, hour, minute, second;
-    if (b.len < 19) return false;
+    struct tm tm = {.tm_isdst = -1};
     snprintf(s, sizeof s, "%.*s", (int)(b.len < 31 ? b.len : 31), (const char *)b.p);
-    if (sscanf(s, "%4d-%2d-%2d%*[ T]%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) !=
-        6)
-        return false;
-    struct tm tm = {.tm_year = year - 1900,
-                    .tm_mon = month - 1,
-                    .tm_mday = day,
-                    .tm_hour = hour,
-                    .tm_min = minute,
-                    .tm_sec = second,
-                    .tm_isdst = -1};
+    if (b.len < 19 || strptime(s, "%Y-%m-%d %H:%M:%S", &tm) == NULL) return false;
+    tm.tm_isdst = -1;
     *out = mktime(&tm);
     return *out != (time_t)-1;
 }
@@ -187,30 +178,28 @@ static enum err apt_line(struct logformat_state *s, struct bytes line, json_t **
 
 static bool bsd_time(struct bytes line, time_t *out)
 {
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    char s[16], name[4] = {0};
-    int day, hour, minute, second;
+    char s[16];
+    struct tm parsed = {0}, now_tm;
     if (line.len < 16) return false;
     snprintf(s, sizeof s, "%.15s", (const char *)line.p);
-    if (sscanf(s, "%3s %2d %2d:%2d:%2d", name, &day, &hour, &minute, &second) != 5) return false;
-    const char *at = strstr(months, name);
-    if (at == NULL || strlen(name) != 3 || (at - months) % 3 != 0) return false;
+    /* Names of months are English here: the program never calls setlocale(). */
+    if (strptime(s, "%b %d %H:%M:%S", &parsed) != s + 15) return false;
     time_t now = (time_t)(time_now_us() / US_PER_S);
-    struct tm tm;
-    localtime_r(&now, &tm);
-    int year = tm.tm_year;
+    localtime_r(&now, &now_tm);
     for (int back = 0; back < 2; back++) {
-        tm = (struct tm){.tm_year = year - back,
-                         .tm_mon = (int)(at - months) / 3,
-                         .tm_mday = day,
-                         .tm_hour = hour,
-                         .tm_min = minute,
-                         .tm_sec = second,
-                         .tm_isdst = -1};
+        struct tm tm = parsed;
+        tm.tm_year = now_tm.tm_year - back;
+        tm.tm_isdst = -1;
         *out = mktime(&tm);
-        if (*out <= now + 86400) return true; /* a clock may be a little ahead; a year may not */
+        if (*out <= now + 86400) break; /* a clock may be a little ahead; a year may not */
     }
     return true;
+}
+
+static int two_digits(const char *p) /* -1: they are not */
+{
+    if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9') return -1;
+    return (p[0] - '0') * 10 + p[1] - '0';
 }
 
 /* "2026-11-22T01:07:50.123456+00:00": with an offset, so not local. */
@@ -231,10 +220,12 @@ static bool iso_time(struct bytes line, time_t *out, int64_t *us, size_t *len)
     char sign = *p;
     if (sign == 'Z') {
         p++;
-    } else if ((sign == '+' || sign == '-') && sscanf(p + 1, "%2d:%2d", &hours, &minutes) == 2) {
-        p += 6;
     } else {
-        return false;
+        if ((sign != '+' && sign != '-') || strlen(p) < 6 || p[3] != ':') return false;
+        hours = two_digits(p + 1);
+        minutes = two_digits(p + 4);
+        if (hours < 0 || minutes < 0) return false;
+        p += 6;
     }
     int offset = (hours * 60 + minutes) * 60;
     *out = timegm(&tm) - (sign == '-' ? -offset : offset);
