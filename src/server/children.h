@@ -30,7 +30,8 @@ struct up_options {
 struct child {
     int pid;     /* 0 = not running */
     int control; /* -1 = not running */
-    bool wanted, ready;
+    bool wanted, ready, was_ready;
+    unsigned deaths;                               /* before it was ever ready */
     int64_t started_us, restart_at_us, backoff_us; /* monotonic */
 };
 
