@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define DEATHS_MAX 3 /* of a process that never served: a busy port does not go away by trying */
+
 static const char *const names[N_CHILDREN] = {"identity", "vault", "keyd", "logs"};
 static const enum child_id pairs[][2] = {{CHILD_LOGS, CHILD_KEYD},
                                          {CHILD_LOGS, CHILD_IDENTITY},
@@ -173,7 +175,7 @@ static enum err on_ready(struct children *c, enum child_id which, const char *te
 {
     CLEANUP_JSON json_t *info = NULL;
     TRY(json_read(bytes_str(text), &info, d));
-    c->children[which].ready = true;
+    c->children[which].ready = c->children[which].was_ready = true;
     LOG(INFO, "process.ready", F_STR("process", names[which]),
         F_I64("took_us", time_mono_us() - c->children[which].started_us));
     return c->ready(c->ctx, which, info, d);
@@ -228,6 +230,7 @@ static void on_child_end(struct children *c, pid_t pid, int status)
             LOG(INFO, "process.stopped", F_STR("process", names[i]), F_STR("how", how));
             return;
         }
+        if (!child->was_ready) child->deaths++;
         bool steady = lived > STEADY_US || child->backoff_us == 0;
         child->backoff_us = steady ? BACKOFF_MIN_US : child->backoff_us * 2;
         if (child->backoff_us > BACKOFF_MAX_US) child->backoff_us = BACKOFF_MAX_US;
@@ -287,6 +290,9 @@ static enum err restart_due(struct children *c, int64_t *next_us, struct diag *d
     for (int i = 0; i < N_CHILDREN; i++) {
         struct child *child = &c->children[i];
         if (!child->wanted || child->pid != 0) continue;
+        if (child->deaths == DEATHS_MAX) {
+            return FAIL(d, ERR_UNAVAILABLE, "%s does not start: the lines above say why", names[i]);
+        }
         if (child->restart_at_us <= now) {
             TRY(children_start(c, (enum child_id)i, d));
         } else if (child->restart_at_us < *next_us) {
