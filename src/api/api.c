@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define TIDY_US        (6 * 3600 * US_PER_S) /* between two rounds of retention */
-#define RETENTION_DAYS 30                    /* of a table that says nothing */
+#define RETENTION_DAYS 30                    /* of what a workspace that is gone has left */
 
 static enum err own(struct api *a, size_t i, const char **s, struct diag *d)
 {
@@ -72,12 +72,19 @@ enum err api_platform_account(struct api *a, uint8_t out[16], struct diag *d)
 /* --- retention and reserved names ---------------------------------------------------------------
  */
 
+static uint32_t workspace_days(void *ctx, const struct guid *id)
+{
+    struct api *a = ctx;
+    struct workspace w;
+    return arm_workspace(a->arm, id, &w) ? w.retention_days : RETENTION_DAYS;
+}
+
 static void tidy(struct api *a)
 {
     struct diag d = DIAG_INIT;
     uint64_t removed = 0;
     int64_t now = time_now_us();
-    if (store_retention_run(atomic_load(&a->store), now, RETENTION_DAYS, &removed, &d) != OK) {
+    if (store_retention_run(atomic_load(&a->store), now, workspace_days, a, &removed, &d) != OK) {
         LOG(WARN, "retention.failed", F_ERR(&d));
     } else if (removed != 0) {
         LOG(INFO, "retention.removed", F_U64("segments", removed));

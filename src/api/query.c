@@ -5,7 +5,9 @@
  * (1) While the key that new rows go under is revoked the whole workspace is refused, also what was
  * written before it had a customer's key (decision 42). Old accounts of a workspace that was
  * unlinked are the store's to refuse: it knows whether the query touches them. (2) A lock cancels
- * running queries; the state is asked again after the last row, before anything is sent.
+ * running queries; the state is asked again after the last row, before anything is sent. (3) Rows
+ * of a cluster that was deleted are left out, and the answer says so: nothing can bring them back,
+ * so the platform's rows are not held hostage to them.
  */
 #include "api/encode.h"
 #include "api/front.h"
@@ -39,6 +41,8 @@ struct query_call {
     struct plan plan;
     struct exec_stats stats;
     uint32_t n_tables;
+    struct store_gone *gone; /* of deleted clusters, as in gone_names */
+    json_t *gone_names;
     uint64_t rows;
 };
 
@@ -267,11 +271,30 @@ static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
     return buf_check(out, d);
 }
 
+/* (3) */
+static enum err find_gone(struct query_call *q, struct arena *a, struct diag *d)
+{
+    q->gone_names = arm_gone_accounts(q->front->api->arm, q->workspace.customer_id);
+    q->gone = arena_array(a, struct store_gone, json_array_size(q->gone_names) + 1);
+    if (q->gone == NULL) return arena_full(a, d);
+    size_t i;
+    json_t *x;
+    json_array_foreach (q->gone_names, i, x) {
+        q->gone[i] = (struct store_gone){0};
+        TRY(hex_decode(bytes_str(json_get_str(x, "id")), q->gone[i].account, 16, d));
+    }
+    return OK;
+}
+
 static enum err run(struct query_call *q, struct arena *a, struct diag *d)
 {
     struct api *api = q->front->api;
-    struct source_tables tables = {
-        .store = atomic_load(&api->store), .workspace = q->workspace.id, .a = a};
+    TRY(find_gone(q, a, d));
+    struct source_tables tables = {.store = atomic_load(&api->store),
+                                   .workspace = q->workspace.id,
+                                   .a = a,
+                                   .gone = q->gone,
+                                   .n_gone = (uint32_t)json_array_size(q->gone_names)};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     int64_t now = ticks_now();
     TRY(compile(q, &tables, now, d));
@@ -332,10 +355,37 @@ static json_t *render_json(const struct render *r)
     return j;
 }
 
+static json_t *gone_detail(const char *cluster)
+{
+    CLEANUP_FREE char *text = str_fmt("The cluster '%s' was deleted: rows that its key encrypted "
+                                      "can't be read and are left out.",
+                                      cluster);
+    return json_pack("{s:s, s:s, s:{s:s, s:s, s:i, s:s}}", "code", "EngineError", "message",
+                     "Something went wrong processing your query on the server.", "innererror",
+                     "code", "ClusterDeleted", "message", text != NULL ? text : "", "severity", 3,
+                     "severityName", "Warning");
+}
+
+/* (3) NULL: nothing was left out. */
+static json_t *partial_error(const struct query_call *q)
+{
+    CLEANUP_JSON json_t *details = json_array();
+    size_t i;
+    json_t *x;
+    json_array_foreach (q->gone_names, i, x) {
+        if (q->gone[i].had_rows)
+            json_array_append_new(details, gone_detail(json_get_str(x, "cluster")));
+    }
+    if (json_array_size(details) == 0) return NULL;
+    return json_pack("{s:s, s:s, s:O}", "code", "PartialError", "message",
+                     "There were some errors when processing your query.", "details", details);
+}
+
 static void finish(struct query_call *q)
 {
     struct http_response *res = q->front->res;
     struct buf *out = &res->body;
+    json_t *partial = partial_error(q);
     if (q->statistics) add_member(out, "statistics", statistics_json(q));
     if (q->render) add_member(out, "render", render_json(&q->plan.render));
     if (q->data_sources) {
@@ -343,6 +393,7 @@ static void finish(struct query_call *q)
                    json_pack("[{s:s, s:I}]", "resourceId", q->workspace.arm_id, "tables",
                              (json_int_t)q->n_tables));
     }
+    if (partial != NULL) add_member(out, "error", partial);
     buf_u8(out, '}');
     res->status = 200;
     http_set(res, "Content-Type", "application/json; charset=utf-8");
@@ -389,10 +440,11 @@ static void execute(struct query_call *q)
     count(c->api, q, started, e);
     if (e == OK) {
         finish(q);
-        return;
+    } else {
+        buf_release(&c->res->body); /* rows that were encoded are wiped */
+        say_failure(q, e, &d);
     }
-    buf_release(&c->res->body); /* rows that were encoded are wiped */
-    say_failure(q, e, &d);
+    json_decref(q->gone_names);
 }
 
 /* --- routes -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 struct source_table { /* in the query's arena */
-    struct store *store;
+    struct source_tables *query;
     struct table *table;
 };
 
@@ -20,7 +20,7 @@ static enum err find_table(void *ctx, const char *name, const struct schema **sc
     TRY(store_table_find(t->store, &t->workspace, name, &found, d));
     struct source_table *x = arena_new(t->a, struct source_table);
     if (x == NULL) return arena_full(t->a, d);
-    *x = (struct source_table){t->store, found};
+    *x = (struct source_table){t, found};
     t->n_touched++;
     *schema = store_table_schema(found);
     *table = x;
@@ -64,7 +64,9 @@ static enum err open_with(const struct source_table *t, const uint32_t *columns,
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_hints; i++)
         n += hint_of(&hints[i], &mine[n]) ? 1 : 0;
-    return store_scan_open(t->store, t->table, columns, n_columns, mine, n, out, d);
+    struct source_tables *q = t->query;
+    return store_scan_open_without(q->store, t->table, columns, n_columns, mine, n, q->gone,
+                                   q->n_gone, out, d);
 }
 
 static enum err open_scan(void *table, const uint32_t *columns, uint32_t n_columns,

@@ -12,7 +12,9 @@ struct source_tables { /* one query's */
     struct store *store;
     struct guid workspace;
     struct arena *a;
-    uint32_t n_touched; /* tables that the query has named */
+    uint32_t n_touched;      /* tables that the query has named */
+    struct store_gone *gone; /* whose rows are left out */
+    uint32_t n_gone;
 };
 
 struct kql_catalog source_catalog(struct source_tables *t); /* borrows t */

@@ -191,6 +191,23 @@ json_t *arm_sealed_clusters(struct arm *a)
     return ids;
 }
 
+json_t *arm_gone_accounts(struct arm *a, const char *workspace)
+{
+    json_t *gone = json_array();
+    CLEANUP_JSON json_t *accounts = docs_list(a->docs, DOC_ACCOUNT, workspace, NULL);
+    size_t i;
+    json_t *account;
+    json_array_foreach (accounts, i, account) {
+        const char *scope = json_string_value(json_object_get(account, "scope"));
+        CLEANUP_FREE char *key = str_fmt("deleted:%s", scope != NULL ? scope : "");
+        CLEANUP_JSON json_t *tomb = key != NULL ? arm_doc(a, key) : NULL;
+        if (tomb == NULL) continue;
+        json_array_append_new(gone, json_pack("{s:O, s:O}", "id", json_object_get(account, "id"),
+                                              "cluster", json_object_get(account, "cluster")));
+    }
+    return gone;
+}
+
 /* --- the index of workspaces --------------------------------------------------------------------
  */
 

@@ -84,6 +84,9 @@ enum err arm_key_changed(struct arm *a, const uint8_t account[16], enum key_stat
                          struct diag *d);
 /* Ids of the clusters that are REVOKED or SUSPENDED: a JSON array. */
 json_t *arm_sealed_clusters(struct arm *a);
+/* Accounts of a workspace whose cluster was deleted less than 14 days ago: their rows are not to be
+ * read any more. [{"id": hex, "cluster": ARM id}] */
+json_t *arm_gone_accounts(struct arm *a, const char *workspace);
 struct docs *arm_docs(struct arm *a);
 /* What is due by the clock: reserved names, soft-deleted resources. */
 void arm_tidy(struct arm *a, int64_t now_us);

@@ -254,6 +254,23 @@ const struct operation_kind cluster_delete_operation = {
 /* --- after 14 days ------------------------------------------------------------------------------
  */
 
+/* Nobody can read them any more; a failure leaves the cluster to be forgotten again. */
+static enum err drop_rows(struct arm *a, const char *scope, struct diag *d)
+{
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_ACCOUNT, NULL, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        uint8_t id[16];
+        if (!str_eq(doc_str(doc, "scope"), scope) ||
+            hex_decode(bytes_str(doc_str(doc, "id")), id, sizeof id, NULL) != OK) {
+            continue;
+        }
+        if (a->store != NULL) TRY(store_account_drop(a->store, id, d));
+    }
+    return OK;
+}
+
 /* Its accounts go with their wraps: a new cluster of that name must not find them. */
 static void remove_accounts(struct arm *a, const char *scope, struct change *c)
 {
@@ -272,6 +289,7 @@ static enum err forget(struct arm *a, const char *cluster_key, const json_t *tom
         enum err e = custody_scope_remove(a->c.custody, cluster_key, &why);
         if (e != OK && e != ERR_NOT_FOUND) return FAIL_TAG(d, e, why.tag, "%s", why.text);
     }
+    TRY(drop_rows(a, cluster_key, d));
     if (str_eq(doc_str(tomb, "identity"), "SystemAssigned")) {
         TRY(identity_managed_delete(a->c.identity, doc_str(tomb, "id"), d));
     }

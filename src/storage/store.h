@@ -80,11 +80,19 @@ struct store_hint {
     struct value value;
 };
 struct store_scan;
+struct store_gone { /* an account whose rows nobody is to see any more */
+    uint8_t account[16];
+    _Atomic bool had_rows; /* set by a scan that left some out */
+};
 /* ERR_KEY_LOCKED when any account with rows of this table is revoked: a query that touches them
- * fails whole. */
+ * fails whole. But rows of those in gone are left out, and the account says so. */
 enum err store_scan_open(struct store *s, struct table *t, const uint32_t *columns,
                          uint32_t n_columns, const struct store_hint *hints, uint32_t n_hints,
                          struct store_scan **out, struct diag *d);
+enum err store_scan_open_without(struct store *s, struct table *t, const uint32_t *columns,
+                                 uint32_t n_columns, const struct store_hint *hints,
+                                 uint32_t n_hints, struct store_gone *gone, uint32_t n_gone,
+                                 struct store_scan **out, struct diag *d);
 uint32_t store_scan_units(const struct store_scan *sc);
 uint64_t store_scan_rows(const struct store_scan *sc, uint32_t unit);
 enum err store_scan_read(struct store_scan *sc, uint32_t unit, const uint32_t *places,
@@ -92,10 +100,17 @@ enum err store_scan_read(struct store_scan *sc, uint32_t unit, const uint32_t *p
 void store_scan_close(struct store_scan *sc); /* NULL is fine */
 DEFINE_CLEANUP(store_scan_close, struct store_scan)
 
+/* The days of a workspace whose tables say nothing themselves; 0: for ever. Called with locks held:
+ * it must not come back to the store. */
+typedef uint32_t store_days(void *ctx, const struct guid *workspace);
 /* Deletes whole segments whose newest row is past the table's retention; works for locked accounts
  * too. */
-enum err store_retention_run(struct store *s, int64_t now_us, uint32_t workspace_days_default,
+enum err store_retention_run(struct store *s, int64_t now_us, store_days *days, void *ctx,
                              uint64_t *segments_removed, struct diag *d);
+
+/* Deletes all that an account holds: its key is gone for ever. Locks it first. Again after a
+ * failure: it goes on where it stopped. */
+enum err store_account_drop(struct store *s, const uint8_t account[16], struct diag *d);
 
 struct store_stats {
     uint64_t rows, segments, segment_bytes, wal_bytes, memtable_rows;

@@ -5,6 +5,7 @@
  *
  * No customer's key is needed: a locked account's data ages too. Its log files go when all their
  * tables' rows are past their days; an open account's rows are in memory and reach segments first.
+ * An account that is dropped loses all its files the same way.
  */
 #include "storage/store_impl.h"
 
@@ -17,13 +18,17 @@
 struct retention {
     struct store *s;
     int64_t now; /* ticks */
-    uint32_t days_default;
+    store_days *days;
+    void *ctx;
+    bool all; /* of an account that is dropped */
     uint64_t removed;
 };
 
 static bool is_past(const struct retention *r, const struct table *t, int64_t time_max)
 {
-    uint32_t days = t->retention_days != 0 ? t->retention_days : r->days_default;
+    if (r->all) return true;
+    uint32_t days = t->retention_days;
+    if (days == 0) days = r->days(r->ctx, &t->workspace);
     if (days == 0) return false; /* kept for ever */
     return time_max < r->now - (int64_t)days * TICKS_PER_DAY;
 }
@@ -76,6 +81,7 @@ static enum err expire_part(struct retention *r, struct part *p, struct diag *d)
 static bool log_is_past(const struct log_file *f, const struct account *a, void *ctx)
 {
     const struct retention *r = ctx;
+    if (r->all) return true;
     if (a->state == ACCOUNT_OPEN || a->state == ACCOUNT_OPENING || !f->complete) return false;
     for (uint32_t i = 0; i < f->entry.n_tables; i++) {
         const struct log_table *x = &f->entry.tables[i];
@@ -99,16 +105,48 @@ static enum err expire_account(struct retention *r, struct account *a, struct di
     return log_drop(a, log_is_past, r, NULL, d);
 }
 
-enum err store_retention_run(struct store *s, int64_t now_us, uint32_t workspace_days_default,
+enum err store_retention_run(struct store *s, int64_t now_us, store_days *days, void *ctx,
                              uint64_t *segments_removed, struct diag *d)
 {
-    struct retention r = {
-        .s = s, .now = TICKS_UNIX + now_us * 10, .days_default = workspace_days_default};
+    struct retention r = {.s = s, .now = TICKS_UNIX + now_us * 10, .days = days, .ctx = ctx};
     pthread_mutex_lock(&s->lock);
     struct account *first = s->accounts;
     pthread_mutex_unlock(&s->lock);
     for (struct account *a = first; a != NULL; a = a->next)
         TRY(expire_account(&r, a, d));
     *segments_removed = r.removed;
+    return OK;
+}
+
+/* --- an account whose key is gone for ever
+ * ---------------------------------------------------------- */
+
+/* How far its rows were in segments: the last that the catalogue says of it. */
+static enum err remove_covered(struct account *a, struct part *p, struct diag *d)
+{
+    char id[66];
+    covered_id(&p->table->id, a->id, id);
+    return store_put_entry(a->store, "covered", id, NULL, (struct bytes){0}, d);
+}
+
+enum err store_account_drop(struct store *s, const uint8_t account[16], struct diag *d)
+{
+    struct account *a = store_account_find(s, account);
+    if (a == NULL) return OK;
+    struct retention r = {.s = s, .all = true};
+    store_account_lock(s, account);
+    LOCK_SCOPE(&a->open_lock);
+    pthread_mutex_lock(&a->log_lock);
+    log_retire(a);
+    pthread_mutex_unlock(&a->log_lock);
+    TRY(expire_account(&r, a, d));
+    pthread_mutex_lock(&a->lock);
+    struct part *first = a->parts;
+    pthread_mutex_unlock(&a->lock);
+    for (struct part *p = first; p != NULL; p = p->next_of_account)
+        TRY(remove_covered(a, p, d));
+    char hex[33];
+    id_hex(account, hex);
+    LOG(INFO, "account.dropped", F_STR("account", hex), F_U64("segments", r.removed));
     return OK;
 }

@@ -29,6 +29,8 @@ struct store_scan {
     uint32_t n_columns;
     const struct store_hint *hints; /* only during open */
     uint32_t n_hints;
+    struct store_gone *gone; /* only during open */
+    uint32_t n_gone;
     int time_col;
     int64_t time_min, time_max; /* ticks: what the hints leave */
     struct scan_part *parts;
@@ -125,14 +127,27 @@ static enum err snapshot(struct store_scan *sc, struct account *a, struct part *
     return snapshot_segments(sc, sp, p, d);
 }
 
+static struct store_gone *find_gone(const struct store_scan *sc, const struct account *a)
+{
+    for (uint32_t i = 0; i < sc->n_gone; i++) {
+        if (memcmp(sc->gone[i].account, a->id, sizeof a->id) == 0) return &sc->gone[i];
+    }
+    return NULL;
+}
+
 static enum err snapshot_account(struct store_scan *sc, struct account *a, struct part *p,
                                  struct diag *d)
 {
+    struct store_gone *gone = find_gone(sc, a);
     pthread_mutex_lock(&a->lock);
     bool rows = holds_rows(a, p, sc->table), open = a->state == ACCOUNT_OPEN;
-    enum err e = rows && open ? snapshot(sc, a, p, d) : OK;
+    enum err e = rows && open && gone == NULL ? snapshot(sc, a, p, d) : OK;
     pthread_mutex_unlock(&a->lock);
     if (!rows) return e;
+    if (gone != NULL) {
+        gone->had_rows = true;
+        return OK;
+    }
     if (!open) return account_refuse(a, d);
     if (e != OK) return e;
     return sc->s->c.keys.ops->check(sc->s->c.keys.self, a->id, d);
@@ -370,6 +385,14 @@ enum err store_scan_open(struct store *s, struct table *t, const uint32_t *colum
                          uint32_t n_columns, const struct store_hint *hints, uint32_t n_hints,
                          struct store_scan **out, struct diag *d)
 {
+    return store_scan_open_without(s, t, columns, n_columns, hints, n_hints, NULL, 0, out, d);
+}
+
+enum err store_scan_open_without(struct store *s, struct table *t, const uint32_t *columns,
+                                 uint32_t n_columns, const struct store_hint *hints,
+                                 uint32_t n_hints, struct store_gone *gone, uint32_t n_gone,
+                                 struct store_scan **out, struct diag *d)
+{
     CLEANUP(store_scan_close) struct store_scan *sc = calloc(1, sizeof *sc);
     if (sc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     sc->s = s;
@@ -381,12 +404,15 @@ enum err store_scan_open(struct store *s, struct table *t, const uint32_t *colum
     sc->n_columns = n_columns;
     sc->hints = hints;
     sc->n_hints = n_hints;
+    sc->gone = gone;
+    sc->n_gone = n_gone;
     sc->time_col = table_time_column(sc->schema);
     TRY(check_request(sc, d));
     narrow(sc);
     TRY(snapshot_all(sc, d));
     TRY(make_units(sc, d));
     sc->hints = NULL;
+    sc->gone = NULL;
     *out = TAKE(sc);
     return OK;
 }

@@ -22,6 +22,17 @@ static void restore_account(struct bench *b, const uint8_t *account)
     REQUIRE_OK(store_account_open(b->store, account, &d));
 }
 
+static uint32_t same_days(void *ctx, const struct guid *id)
+{
+    REQUIRE(guid_eq(id, &workspace));
+    return *(uint32_t *)ctx;
+}
+
+static enum err run_retention(struct bench *b, int64_t now_us, uint32_t days, uint64_t *removed)
+{
+    return store_retention_run(b->store, now_us, same_days, &days, removed, NULL);
+}
+
 static void expect_scan_fails(struct bench *b, enum err want)
 {
     struct diag d = DIAG_INIT;
@@ -163,8 +174,7 @@ TEST(lock, what_a_scan_saw_at_its_start_it_sees_to_its_end)
     REQUIRE_OK(append_ids(&b, customer, 100, 100, &d));
     REQUIRE_OK(store_flush(b.store, customer, &d));
     uint64_t rows = 0, removed = 0;
-    REQUIRE_OK(
-        store_retention_run(b.store, time_now_us() + 4000 * 86400 * US_PER_S, 1, &removed, &d));
+    REQUIRE_OK(run_retention(&b, time_now_us() + 4000 * 86400 * US_PER_S, 1, &removed));
     EXPECT_EQ(removed, 1);
     for (uint32_t u = 0; u < store_scan_units(sc); u++) {
         CLEANUP_ARENA struct arena a;
@@ -327,14 +337,13 @@ TEST(lock, retention_deletes_whole_segments_also_of_a_locked_account)
     REQUIRE_OK(store_flush(b.store, customer, &d));
     REQUIRE_OK(append_ids(&b, customer, 100, 100, &d));
     REQUIRE_OK(store_flush(b.store, customer, &d));
-    REQUIRE_OK(store_retention_run(b.store, first + 30 * day, 0, &removed, &d)); /* 0: for ever */
-    REQUIRE_OK(store_retention_run(b.store, first + 30 * day, 31, &removed, &d));
+    REQUIRE_OK(run_retention(&b, first + 30 * day, 0, &removed)); /* 0: for ever */
+    REQUIRE_OK(run_retention(&b, first + 30 * day, 31, &removed));
     EXPECT_EQ(removed, 0);
     /* Half a second after the first segment's last row has aged 10 days. */
     lock_account(&b, customer, ERR_KEY_LOCKED);
     REQUIRE_OK(store_table_set_retention(b.store, b.table, 10, &d));
-    REQUIRE_OK(store_retention_run(b.store, first + 10 * day + 99 * US_PER_S + US_PER_S / 2, 31,
-                                   &removed, &d));
+    REQUIRE_OK(run_retention(&b, first + 10 * day + 99 * US_PER_S + US_PER_S / 2, 31, &removed));
     EXPECT_EQ(removed, 1);
     restore_account(&b, customer);
     uint8_t counts[200] = {0};
@@ -353,14 +362,103 @@ TEST(lock, retention_deletes_whole_segments_also_of_a_locked_account)
     restore_account(&b, customer);
     lock_account(&b, customer, ERR_KEY_LOCKED);
     struct store_stats stats;
-    REQUIRE_OK(store_retention_run(b.store, first + 10 * day, 31, &removed, &d));
+    REQUIRE_OK(run_retention(&b, first + 10 * day, 31, &removed));
     store_stats(b.store, &stats);
     REQUIRE(stats.wal_bytes != 0);
-    REQUIRE_OK(store_retention_run(b.store, first + 11 * day, 31, &removed, &d));
+    REQUIRE_OK(run_retention(&b, first + 11 * day, 31, &removed));
     EXPECT_EQ(removed, 1);
     store_stats(b.store, &stats);
     EXPECT_EQ(stats.wal_bytes, 0);
     restore_account(&b, customer);
     expect_ids(&b, 0);
+    bench_release(&b);
+}
+
+/* --- an account that is gone
+ * --------------------------------------------------------------------------------- */
+
+struct test_files {
+    int segments, logs;
+};
+
+static void count_files(const char *path, struct test_files *n)
+{
+    struct dirent **names;
+    int k = scandir(path, &names, NULL, alphasort);
+    for (int i = 0; i < k; i++) {
+        char *sub = os_path(path, names[i]->d_name);
+        if (names[i]->d_type == DT_DIR && names[i]->d_name[0] != '.') count_files(sub, n);
+        n->segments += str_ends(names[i]->d_name, ".seg");
+        n->logs += str_ends(names[i]->d_name, ".wal");
+        free(sub);
+        free(names[i]);
+    }
+    if (k >= 0) free(names);
+}
+
+static uint64_t count_rows_without(struct bench *b, struct store_gone *gone, uint32_t n)
+{
+    struct diag d = DIAG_INIT;
+    const uint32_t column = 1;
+    uint64_t rows = 0;
+    CLEANUP(store_scan_close) struct store_scan *sc = NULL;
+    REQUIRE_OK(store_scan_open_without(b->store, b->table, &column, 1, NULL, 0, gone, n, &sc, &d));
+    for (uint32_t i = 0; i < store_scan_units(sc); i++)
+        rows += store_scan_rows(sc, i);
+    return rows;
+}
+
+static enum err count_entry(void *ctx, const struct catalog_row *row, struct diag *d)
+{
+    (void)row, (void)d;
+    ++*(int *)ctx;
+    return OK;
+}
+
+static int count_entries(struct bench *b, const char *kind)
+{
+    struct diag d = DIAG_INIT;
+    int n = 0;
+    REQUIRE_OK(b->catalog->ops->list(b->catalog, NULL, kind, NULL, NULL, count_entry, &n, &d));
+    return n;
+}
+
+TEST(lock, rows_of_an_account_that_is_gone_can_be_left_out_and_dropped)
+{
+    struct diag d = DIAG_INIT;
+    struct bench b = {0};
+    REQUIRE_OK(bench_open(&b, "gone", &d));
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    REQUIRE_OK(store_account_open(b.store, customer2, &d));
+    REQUIRE_OK(append_ids(&b, customer, 0, 30, &d));
+    REQUIRE_OK(append_ids(&b, customer2, 30, 20, &d));
+    REQUIRE_OK(store_flush(b.store, customer2, &d));
+    REQUIRE_OK(append_ids(&b, customer2, 50, 10, &d));
+    struct store_gone gone[2] = {{.account = {0x77}}};
+    memcpy(gone[1].account, customer2, 16);
+    for (int locked = 0; locked < 2; locked++) { /* whether its key is there makes no difference */
+        if (locked) lock_account(&b, customer2, ERR_KEY_LOCKED);
+        gone[1].had_rows = false;
+        EXPECT_EQ(count_rows_without(&b, gone, 2), 30);
+        REQUIRE(gone[1].had_rows && !gone[0].had_rows);
+    }
+    expect_scan_fails(&b, ERR_KEY_LOCKED);
+
+    struct test_files before = {0}, after = {0};
+    count_files(b.dir, &before);
+    REQUIRE_OK(store_account_drop(b.store, customer2, &d));
+    REQUIRE_OK(store_account_drop(b.store, customer2, &d)); /* nothing is left to do */
+    expect_ids(&b, 30);
+    count_files(b.dir, &after);
+    EXPECT_EQ(before.segments, 1);
+    EXPECT_EQ(after.segments, 0);
+    REQUIRE(before.logs >= 2);
+    EXPECT_EQ(after.logs, 1);
+    EXPECT_EQ(count_entries(&b, "segment") + count_entries(&b, "covered"), 0);
+    EXPECT_EQ(count_entries(&b, "log"), 1);
+    bench_close(&b);
+    REQUIRE_OK(bench_open(&b, "gone", &d));
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    expect_ids(&b, 30);
     bench_release(&b);
 }
