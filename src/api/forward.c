@@ -61,7 +61,7 @@ static void pass_back(struct http_answer *a, struct http_response *res)
     }
 }
 
-void forward_vault(struct front_call *c)
+static void pass_to_vault(struct front_call *c, const char *target)
 {
     const struct http_request *req = c->req;
     const char *headers[N_PASSED_ON + 2];
@@ -75,7 +75,7 @@ void forward_vault(struct front_call *c)
         if (headers[n] != NULL) n++;
     }
     headers[n] = NULL;
-    const char *url = arena_fmt(req->a, "%s%s", c->api->c.vault_base, req->target);
+    const char *url = arena_fmt(req->a, "%s%s", c->api->c.vault_base, target);
     if (url == NULL) {
         front_error(c->res, 413, "RequestEntityTooLarge", "The request is too long.", NULL, NULL);
         return;
@@ -94,4 +94,30 @@ void forward_vault(struct front_call *c)
     }
     LOG(WARN, "vault.unreachable", F_ERR(&d));
     front_unavailable(c->res, "The vault service does not answer at the moment.", 1);
+}
+
+void forward_vault(struct front_call *c)
+{
+    pass_to_vault(c, c->req->target);
+}
+
+/* GET .../resources?$filter=resourceType eq 'Microsoft.KeyVault/vaults' is how clients list vaults.
+ */
+bool forward_vault_list(struct front_call *c)
+{
+    static const char end[] = "/resources";
+    const char *filter = http_query(c->req, "$filter"), *target = c->req->target;
+    if (filter == NULL || strcasestr(filter, "'microsoft.keyvault/vaults'") == NULL) return false;
+    size_t n = strcspn(target, "?");
+    while (n != 0 && target[n - 1] == '/')
+        n--;
+    if (n < sizeof end - 1) return false;
+    n -= sizeof end - 1;
+    if (strncasecmp(target + n, end, sizeof end - 1) != 0) return false;
+    const char *list =
+        arena_fmt(c->req->a, "%.*s/providers/Microsoft.KeyVault/vaults?api-version=2022-07-01",
+                  (int)n, target);
+    if (list == NULL) return false;
+    pass_to_vault(c, list);
+    return true;
 }

@@ -129,6 +129,7 @@ void front_unavailable(struct http_response *res, const char *message, unsigned 
 
 void arm_endpoint(struct front_call *c)
 {
+    if (forward_vault_list(c)) return;
     if (front_verify(c, PLANE_ARM)) arm_handle(c->api->arm, c->req, &c->caller, c->res);
 }
 

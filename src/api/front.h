@@ -75,6 +75,7 @@ typedef void endpoint(struct front_call *c);
 endpoint health_live, health_ready, health_metrics;
 endpoint admin_clock, admin_keys;
 endpoint forward_identity, forward_vault;
+bool forward_vault_list(struct front_call *c); /* false: the call is something else */
 endpoint arm_endpoint, metadata_endpoint;
 endpoint query_workspace, query_resource, query_arm;
 endpoint ingest_rows;

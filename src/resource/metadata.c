@@ -29,6 +29,7 @@ static json_t *full(const struct arm *a, const char *login)
         "portal",
         "gallery",
         "graph",
+        "graphAudience",
         "microsoftGraphResourceId",
         "batch",
         "media",

@@ -195,6 +195,17 @@ enum err group_remove(struct arm_call *c, struct diag *d)
 /* --- everything in a subscription or group ------------------------------------------------------
  */
 
+/* The one filter that clients use: "resourceType eq 'A/B'". */
+static bool filter_keeps(const char *filter, const char *type)
+{
+    static const char word[] = "resourceType eq '";
+    const char *p = filter != NULL ? strcasestr(filter, word) : NULL;
+    if (p == NULL) return true;
+    p += sizeof word - 1;
+    size_t n = strlen(type);
+    return strncasecmp(p, type, n) == 0 && p[n] == '\'';
+}
+
 enum err resource_list(struct arm_call *c, struct diag *d)
 {
     static const char *const shown[][2] = {
@@ -208,6 +219,7 @@ enum err resource_list(struct arm_call *c, struct diag *d)
     if (prefix == NULL) return arena_full(c->a, d);
     json_t *values = json_array();
     for (size_t k = 0; k < sizeof shown / sizeof shown[0]; k++) {
+        if (!filter_keeps(http_query(c->req, "$filter"), shown[k][1])) continue;
         CLEANUP_JSON json_t *docs = docs_list(c->arm->docs, DOC_RESOURCE, shown[k][0], prefix);
         size_t i;
         json_t *doc;
