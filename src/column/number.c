@@ -146,7 +146,7 @@ void real_format(double v, struct buf *out)
         buf_str(out, signbit(v) ? "-0.0" : "0.0");
         return;
     }
-    char text[40], digits[24];
+    char text[40], digits[24] = "0";
     if (fabs(v) < 1e15 && v == (double)(int64_t)v) {
         int n = snprintf(text, sizeof text, "%lld.0", (long long)v);
         buf_bytes(out, bytes_of(text, (size_t)n));
@@ -154,7 +154,7 @@ void real_format(double v, struct buf *out)
     }
     shortest(v, text);
     char *e = strchr(text, 'e');
-    int exponent = atoi(e + 1), n = 0;
+    int exponent = e != NULL ? (int)strtol(e + 1, NULL, 10) : 0, n = 0;
     for (char *p = text; p < e; p++) {
         if (ch_digit((uint8_t)*p)) digits[n++] = *p;
     }

@@ -168,7 +168,10 @@ void vecb_str(struct vecb *b, struct bytes v)
 {
     if (v.len != 0 && !b->bad && !is_dynamic_null(b->type, v)) {
         v = arena_bytes(b->a, v);
-        if (v.p == NULL) b->bad = true;
+        if (v.p == NULL) {
+            b->bad = true;
+            return;
+        }
     }
     vecb_str_borrow(b, v);
 }

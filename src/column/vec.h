@@ -2,8 +2,8 @@
 /*
  * column/vec.h - a typed vector, and a batch of them: what every operator works on
  *
- * A vector borrows its memory (an arena, a segment's decoded block, a memtable) and is read-only once it
- * is made. data is, by type:
+ * A vector borrows its memory (an arena, a segment's decoded block, a memtable) and is read-only
+ * once it is made. data is, by type:
  *
  *      bool                           uint8_t, 0 or 1
  *      int long datetime timespan     int64_t
@@ -11,9 +11,9 @@
  *      decimal guid                   struct u128
  *      string dynamic                 struct bytes; null and empty have len 0
  *
- * FLAT has n of them; CONST has one that stands for all n rows; DICT has codes[n] into the flat vector
- * dict. nulls is a bitmap over rows (bit set = null), NULL when no row is null; a null row's data is
- * zero. For CONST only bit 0 counts. Strings are never null.
+ * FLAT has n of them; CONST has one that stands for all n rows; DICT has codes[n] into the flat
+ * vector dict. nulls is a bitmap over rows (bit set = null), NULL when no row is null; a null row's
+ * data is zero. For CONST only bit 0 counts. Strings are never null.
  */
 #pragma once
 
@@ -81,8 +81,8 @@ struct value vec_value(const struct vec *v, uint32_t i); /* borrows strings */
 /* A constant vector of n rows; the value is copied into the arena. NULL over its limit. */
 struct vec *vec_const(struct arena *a, const struct value *v, uint32_t n);
 
-/* Builds a flat vector row by row. Strings are copied into the arena. A failed builder stays failed:
- * vecb_finish() says so once. */
+/* Builds a flat vector row by row. Strings are copied into the arena. A failed builder stays
+ * failed: vecb_finish() says so once. */
 struct vecb {
     struct arena *a;
     enum type type;
@@ -97,8 +97,8 @@ void vecb_i64(struct vecb *b, int64_t v);
 void vecb_r64(struct vecb *b, double v);
 void vecb_bool(struct vecb *b, bool v);
 void vecb_u128(struct vecb *b, struct u128 v);
-void vecb_str(struct vecb *b, struct bytes v);        /* copies */
-void vecb_str_borrow(struct vecb *b, struct bytes v); /* does not */
+void vecb_str(struct vecb *b, struct bytes v);          /* copies */
+void vecb_str_borrow(struct vecb *b, struct bytes v);   /* does not */
 void vecb_value(struct vecb *b, const struct value *v); /* same type, or null */
 enum err vecb_finish(struct vecb *b, struct vec *out, struct diag *d);
 

@@ -9,7 +9,8 @@ extern const struct agg_family agg_basic, agg_minmax, agg_stat, agg_list, agg_di
     agg_percentile, agg_binary;
 
 static const struct agg_family *const families[] = {
-    &agg_basic, &agg_minmax, &agg_stat, &agg_list, &agg_distinct, &agg_percentile, &agg_binary,
+    &agg_basic,    &agg_minmax,     &agg_stat,   &agg_list,
+    &agg_distinct, &agg_percentile, &agg_binary, NULL,
 };
 
 #define ROWS_MAX 128
@@ -19,16 +20,17 @@ static pthread_once_t sorted_once = PTHREAD_ONCE_INIT;
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct agg *const *)a)->name, (*(const struct agg *const *)b)->name);
+    const struct agg *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
 }
 
 static void sort_rows(void)
 {
-    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+    for (size_t f = 0; families[f] != NULL; f++) {
         for (uint32_t i = 0; i < families[f]->n && n_sorted < ROWS_MAX; i++)
             sorted[n_sorted++] = &families[f]->rows[i];
     }
-    qsort(sorted, n_sorted, sizeof(struct agg *), by_name);
+    qsort(sorted, n_sorted, sizeof(void *), by_name);
 }
 
 uint32_t agg_count(void)

@@ -273,11 +273,13 @@ UPDATE(update_exact)
     (void)c;
     CLEANUP_ARENA struct arena tmp;
     arena_init(&tmp, 0);
-    uint64_t *a, *b;
+    uint64_t *a = NULL, *b = NULL;
     TRY(hash_rows(&tmp, cx->d, args[0], n, SEED_A, &a));
     TRY(hash_rows(&tmp, cx->d, args[0], n, SEED_B, &b));
     for (uint32_t i = 0; i < n; i++) {
-        if (!row_is_null(args[0], i)) TRY(put_pair(cx, states[i], (struct pair){a[i], b[i]}));
+        if (!row_is_null(args[0], i))
+            TRY(put_pair(cx, states[i],
+                         (struct pair){a[i], b[i]})); // NOLINT: OK means that there are hashes
     }
     return OK;
 }

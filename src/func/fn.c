@@ -25,7 +25,7 @@ static void sort_rows(void)
         for (uint32_t i = 0; i < (*f)->n && n_sorted < ROWS_MAX; i++)
             sorted[n_sorted++] = &(*f)->rows[i];
     }
-    qsort(sorted, n_sorted, sizeof(struct fn *), by_name);
+    qsort(sorted, n_sorted, sizeof(void *), by_name);
 }
 
 const struct fn *fn_find(const char *name)

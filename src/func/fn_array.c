@@ -324,7 +324,7 @@ static enum err sorted_places(struct bytes array, bool desc, bool nulls_last, st
     uint32_t known = 0, nulls = 0;
     TRY(elements(array, &e, n, is_array, d));
     struct place *p = calloc(*n + 1, sizeof *p);
-    if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory"); // NOLINT: the cleanup frees
     for (uint32_t k = 0; k < *n; k++)
         nulls += dyn_kind(e[k]) == DYN_NULL;
     uint32_t first = nulls_last ? 0 : nulls, null_at = nulls_last ? *n - nulls : 0;
@@ -346,7 +346,7 @@ static enum err put_in_order(struct bytes array, const struct place *places, uin
     bool is_array;
     TRY(elements(array, &e, &count, &is_array, d));
     if (!is_array || count != n) {
-        buf_u8(out, 'n');
+        buf_u8(out, 'n'); // NOLINT: the cleanup frees
         return OK;
     }
     size_t at = dyn_array_begin(out);

@@ -283,7 +283,7 @@ static int64_t part_index(enum part p, int64_t t)
     case PART_MONTH: return c.year * 12LL + c.month;
     case PART_WEEK: return (t / TICKS_PER_DAY + 1) / 7;
     case PART_NANOSECOND: return t;
-    default: return t / part_ticks(p);
+    default: return part_ticks(p) != 0 ? t / part_ticks(p) : 0;
     }
 }
 

@@ -424,7 +424,7 @@ static enum err put_sorted(struct bytes dyn, int depth, struct buf *out, struct 
         if (it.is_bag) dyn_bag_name(out, m[i].name);
         TRY(put_sorted(m[i].value, depth + 1, out, d));
     }
-    dyn_array_end(out, at, count);
+    dyn_array_end(out, at, count); // NOLINT: the cleanup frees
     return OK;
 }
 

@@ -312,7 +312,7 @@ EVAL(eval_regex_quote)
     for (uint32_t i = 0; i < n; i++) {
         struct bytes s = vec_str(args[0], i);
         for (size_t k = 0; k < s.len; k++) {
-            if (memchr("\\.+*?()|[]{}^$#&-~", s.p[k], 18) != NULL) buf_u8(&r.b, '\\');
+            if (s.p[k] != 0 && strchr("\\.+*?()|[]{}^$#&-~", s.p[k]) != NULL) buf_u8(&r.b, '\\');
             buf_u8(&r.b, s.p[k]);
         }
         row_end(&r);

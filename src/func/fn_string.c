@@ -335,7 +335,7 @@ static enum err put_replaced_all(struct bytes s, struct bytes lookups, struct by
      * its bytes. */
     buf_clear(texts);
     (void)buf_extend(texts, 6 * (lookups.len + rewrites.len) + 64);
-    TRY(buf_check(texts, d));
+    TRY(buf_check(texts, d)); // NOLINT: the cleanup frees
     buf_shrink(texts, 0);
     while (lists && dyn_iter_next(&a, &name, &lookup) && dyn_iter_next(&b, &name, &rewrite)) {
         struct piece *next;
@@ -346,7 +346,7 @@ static enum err put_replaced_all(struct bytes s, struct bytes lookups, struct by
     }
     for (uint32_t i = 0; i < n; i++)
         buf_bytes(out, pieces[i].text);
-    return OK;
+    return OK; // NOLINT: the cleanup frees
 }
 
 /* One pair after the other; what a pair has put in is not looked at again. */

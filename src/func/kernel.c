@@ -67,7 +67,7 @@ enum err load_r64(struct fn_cx *cx, const struct vec *v, struct r64s *out)
 
 enum err load_decimal(struct fn_cx *cx, const struct vec *v, uint64_t *nulls, struct u128s *out)
 {
-    struct vec plain;
+    struct vec plain = {0};
     TRY(vec_plain(cx, v, &plain));
     uint32_t step = plain.shape == VEC_CONST ? 0 : 1, n = step == 0 ? 1 : plain.n;
     struct u128 *p = arena_array(cx->a, struct u128, n);
@@ -127,7 +127,7 @@ uint64_t *out_nulls(struct fn_cx *cx, struct vec *out)
 
 enum err rows_begin(struct fn_cx *cx, struct rows_out *r, enum type t, uint32_t n, struct vec *out)
 {
-    void *data;
+    void *data = NULL;
     *r = (struct rows_out){0};
     TRY(out_flat(cx, t, n, out, &data));
     r->rows = data;
@@ -157,7 +157,8 @@ enum err rows_end(struct fn_cx *cx, struct rows_out *r, struct vec *out)
         struct bytes *row = &r->rows[i];
         size_t len = row->len;
         if (len != 0) row->p = all.p;
-        if (out->type == T_DYNAMIC && (len == 0 || *row->p == 'n')) {
+        if (out->type == T_DYNAMIC &&
+            (len == 0 || *row->p == 'n')) { // NOLINT: with a length there are bytes
             *row = (struct bytes){0};
             if (out->nulls == NULL && out_nulls(cx, out) == NULL) return out_full(cx);
             bit_set((uint64_t *)(uintptr_t)out->nulls, i);

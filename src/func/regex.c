@@ -273,8 +273,8 @@ static enum err make(struct bytes pattern, struct regex **out, struct diag *d)
     CLEANUP(regex_free) struct regex *re = calloc(1, sizeof *re);
     uint8_t *copy = malloc(pattern.len + 1);
     if (re == NULL || copy == NULL) {
-        free(copy);
-        return FAIL(d, ERR_LIMIT, "out of memory");
+        free(copy);                                 // NOLINT: the cleanup frees the other
+        return FAIL(d, ERR_LIMIT, "out of memory"); // NOLINT: the cleanup frees
     }
     if (pattern.len != 0) memcpy(copy, pattern.p, pattern.len);
     re->pattern = bytes_of(copy, pattern.len);
@@ -396,7 +396,7 @@ size_t regex_after(struct bytes text, struct bytes match)
 
 bool regex_replace(struct regex *re, struct bytes text, struct bytes rewrite, struct buf *out)
 {
-    struct bytes groups[10];
+    struct bytes groups[10] = {0};
     int n_groups = regex_groups(re) < 9 ? regex_groups(re) + 1 : 10;
     size_t done = 0, from = 0;
     bool any = false;

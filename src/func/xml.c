@@ -43,8 +43,8 @@ static bool skip_noise(struct rd *r)
 static struct bytes scan_name(struct rd *r)
 {
     const uint8_t *from = r->p;
-    while (r->p < r->end && (ch_alpha(*r->p) || ch_digit(*r->p) || *r->p >= 0x80 ||
-                             memchr("_:-.", *r->p, 4) != NULL))
+    while (r->p < r->end && (ch_alpha(*r->p) || ch_digit(*r->p) || *r->p >= 0x80 || *r->p == '_' ||
+                             *r->p == ':' || *r->p == '-' || *r->p == '.'))
         r->p++;
     return bytes_of(from, (size_t)(r->p - from));
 }
@@ -155,7 +155,8 @@ static bool put_members(const struct members *m, struct buf *out)
 {
     CLEANUP_FREE uint32_t *next = calloc(m->n + 1, sizeof *next);
     CLEANUP_FREE bool *first = calloc(m->n + 1, sizeof *first);
-    if (next == NULL || first == NULL || !chain(m, next, first)) return false;
+    if (next == NULL || first == NULL || !chain(m, next, first))
+        return false; // NOLINT: the cleanup frees
     size_t at = dyn_bag_begin(out);
     uint32_t count = 0;
     for (uint32_t i = 0; i < m->n; i++) {

@@ -40,6 +40,20 @@ TEST(column, a_builder_over_its_limit_says_so_once)
     REQUIRE_ERR(ERR_LIMIT, vecb_finish(&b, &v, &d));
 }
 
+TEST(column, a_builder_of_dynamics_over_its_limit_fails_too)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 10000);
+    struct vecb b;
+    struct vec v;
+    uint8_t text[105] = {'s', 100};
+    vecb_init(&b, &a, T_DYNAMIC, 3);
+    for (int i = 0; i < 1000; i++)
+        vecb_str(&b, bytes_of(text, sizeof text));
+    REQUIRE_ERR(ERR_LIMIT, vecb_finish(&b, &v, &d));
+}
+
 TEST(column, a_dynamic_null_becomes_a_null_of_the_vector_and_a_string_never_does)
 {
     struct diag d = DIAG_INIT;
