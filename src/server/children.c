@@ -101,14 +101,15 @@ static void child_args(const struct children *c, enum child_id which, struct arg
 }
 
 /* In the new process: nothing but async-signal-safe calls. */
-static void become_child(int control, int lock_fd, char *const *argv)
+static void become_child(int control, const int lock_fds[2], char *const *argv)
 {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (control != CONTROL_FD && dup2(control, CONTROL_FD) < 0) _exit(127);
     fcntl(CONTROL_FD, F_SETFD, 0);
-    fcntl(lock_fd, F_SETFD, 0); /* (3) */
+    for (int i = 0; i < 2; i++)
+        if (lock_fds[i] >= 0) fcntl(lock_fds[i], F_SETFD, 0); /* (3) */
     /* Standard output belongs to the one line of the supervisor. */
     if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0) _exit(127);
     execv("/proc/self/exe", argv);
@@ -145,7 +146,7 @@ enum err children_start(struct children *c, enum child_id which, struct diag *d)
     struct arg_list args = {0};
     child_args(c, which, &args);
     pid_t pid = fork();
-    if (pid == 0) become_child(fds[1], c->dir->lock_fd, args.v);
+    if (pid == 0) become_child(fds[1], c->dir->lock_fds, args.v);
     arg_list_release(&args);
     close(fds[1]);
     if (pid < 0) {
@@ -262,23 +263,26 @@ enum { SIGNALS = N_CHILDREN, WATCH };
 /* One round: waits for an event until the monotonic time, handles it. */
 static enum err step(struct children *c, int64_t until_us, struct diag *d)
 {
-    struct pollfd fds[N_CHILDREN + 2];
+    struct pollfd fds[N_CHILDREN + 3];
     for (int i = 0; i < N_CHILDREN; i++) {
         fds[i] =
             (struct pollfd){.fd = c->children[i].control, .events = POLLIN}; /* -1 is passed over */
     }
     fds[SIGNALS] = (struct pollfd){.fd = c->signals, .events = POLLIN};
-    fds[WATCH] = (struct pollfd){.fd = c->watch, .events = POLLIN};
+    for (int i = 0; i < 2; i++)
+        fds[WATCH + i] = (struct pollfd){.fd = c->watch[i], .events = POLLIN};
     int64_t left_ms = (until_us - time_mono_us()) / 1000 + 1;
     int timeout = left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms;
-    if (poll(fds, N_CHILDREN + 2, timeout) < 0 && errno != EINTR) {
+    if (poll(fds, N_CHILDREN + 3, timeout) < 0 && errno != EINTR) {
         return FAIL(d, ERR_IO, "poll: %s", strerror(errno));
     }
     for (int i = 0; i < N_CHILDREN; i++) {
         if (fds[i].revents != 0) TRY(on_control(c, (enum child_id)i, d));
     }
     if (fds[SIGNALS].revents != 0) on_signal(c);
-    if (fds[WATCH].revents != 0) c->watched(c->ctx);
+    for (int i = 0; i < 2; i++) {
+        if (fds[WATCH + i].revents != 0) TRY(c->watched(c->ctx, i, d));
+    }
     return OK;
 }
 

@@ -19,7 +19,11 @@
 
 enum child_id { CHILD_IDENTITY, CHILD_VAULT, CHILD_KEYD, CHILD_LOGS, N_CHILDREN };
 
+/* Which of the processes run here: all, or one of two services that share a data directory. */
+enum up_part { PART_ALL, PART_VAULT, PART_LOGS };
+
 struct up_options {
+    enum up_part part;
     const char *data, *listen, *vault_listen, *domain;
     const char *log_level;    /* "info" */
     const char *vault_socket; /* keyd reaches the embedded vault there; NULL = by its name */
@@ -43,10 +47,10 @@ struct children {
     enum err (*ready)(void *ctx, enum child_id which, const json_t *info, struct diag *d);
     /* A process was started: the place to give it sockets that no pair has. May be NULL. */
     void (*started)(void *ctx, enum child_id which);
-    /* watch can be read; may be NULL when watch is -1. */
-    void (*watched)(void *ctx);
+    /* watch[i] can be read; may be NULL when both are -1. */
+    enum err (*watched)(void *ctx, int i, struct diag *d);
     void *ctx;
-    int watch;
+    int watch[2];
     struct child children[N_CHILDREN];
     int signals;
     bool stopping;

@@ -6,9 +6,26 @@
 #include "base/opt.h"
 #include "server/supervisor.h"
 
-int command_up(int argc, char **argv, struct diag *d)
+static const char *const usages[] = {"keystead up --data DIR [options]",
+                                     "keystead vault --data DIR [options]",
+                                     "keystead logs --data DIR [options]"};
+static const char *const abouts[] = {
+    "Runs identity, vault, key daemon and log service in the foreground and restarts what dies.\n"
+    "Prints one line when all is ready. SIGTERM stops it cleanly: what was acknowledged is on "
+    "disk.",
+    "Runs identity and the embedded vault alone: the half of `keystead up` that holds your keys. "
+    "With\n"
+    "`keystead logs` on the same data directory it makes two services that are stopped and updated "
+    "apart.",
+    "Runs key daemon and log service alone, beside `keystead vault` on the same data directory. It "
+    "waits\n"
+    "for that one, and keeps serving while it restarts.",
+};
+
+static int run(enum up_part part, int argc, char **argv, struct diag *d)
 {
-    struct up_options o = {.listen = "127.0.0.1:8443",
+    struct up_options o = {.part = part,
+                           .listen = "127.0.0.1:8443",
                            .vault_listen = "127.0.0.1:8444",
                            .domain = "localhost",
                            .log_level = "info",
@@ -58,14 +75,10 @@ int command_up(int argc, char **argv, struct diag *d)
          .help = "run although memory may be written to unencrypted swap",
          .flag = &o.allow_swap},
     };
-    const struct opt_command c = {
-        .usage = "keystead up --data DIR [options]",
-        .about =
-            "Runs identity, vault, key daemon and log service in the foreground and restarts what "
-            "dies. Prints one\n"
-            "line when all is ready. SIGTERM stops it cleanly: what was acknowledged is on disk.",
-        .opts = opts,
-        .n_opts = sizeof opts / sizeof opts[0]};
+    const struct opt_command c = {.usage = usages[part],
+                                  .about = abouts[part],
+                                  .opts = opts,
+                                  .n_opts = sizeof opts / sizeof opts[0]};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
@@ -82,4 +95,19 @@ int command_up(int argc, char **argv, struct diag *d)
     }
     log_set_level(min);
     return exit_of(supervisor_run(&o, d));
+}
+
+int command_up(int argc, char **argv, struct diag *d)
+{
+    return run(PART_ALL, argc, argv, d);
+}
+
+int command_vault(int argc, char **argv, struct diag *d)
+{
+    return run(PART_VAULT, argc, argv, d);
+}
+
+int command_logs(int argc, char **argv, struct diag *d)
+{
+    return run(PART_LOGS, argc, argv, d);
 }

@@ -15,15 +15,13 @@
 #include "base/str.h"
 #include "cli/table.h"
 #include "custody/reader.h"
-#include "server/supervisor.h"
+#include "server/doorway.h"
 #include "server/trio.h"
 #include "tool/verify.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct verifying {
@@ -80,16 +78,9 @@ static void take_keks(struct verifying *v, const json_t *status)
 
 static enum err keys_of_running(struct verifying *v, bool *running, struct diag *d)
 {
-    struct sockaddr_un a;
-    *running = false;
-    if (!supervisor_socket(v->data, &a)) return OK;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return FAIL(d, ERR_IO, "socket: %s", strerror(errno));
-    if (connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
-        close(fd);
-        return OK; /* nobody runs here */
-    }
-    *running = true;
+    int fd;
+    *running = doorway_connect(v->data, DOORWAY_RUN, &fd, NULL) == OK;
+    if (!*running) return OK;
     TRY(reader_new(&v->reader, fd, READY_MS, d));
     CLEANUP_JSON json_t *status = NULL;
     TRY(reader_status(v->reader, &status, d));

@@ -6,6 +6,9 @@
 
 const struct command commands[] = {
     {"up", "run everything on this machine: log service, key daemon, vault, identity", command_up},
+    {"vault", "run only identity and vault: one of two services on a data directory",
+     command_vault},
+    {"logs", "run only key daemon and log service: the other of the two", command_logs},
     {"walk", "show the main job on a running server: keys, logs, queries, revocation, rotation",
      cli_walk},
     {"query", "run a KQL query", cli_query},

@@ -20,4 +20,6 @@ int serve_vault(int argc, char **argv, struct diag *d);
 int serve_keyd(int argc, char **argv, struct diag *d);
 int serve_logs(int argc, char **argv, struct diag *d);
 int command_up(int argc, char **argv, struct diag *d);
+int command_vault(int argc, char **argv, struct diag *d);
+int command_logs(int argc, char **argv, struct diag *d);
 int command_verify(int argc, char **argv, struct diag *d);

@@ -25,35 +25,53 @@ static bool lock_within(int fd, int64_t us)
     return true;
 }
 
-enum err datadir_open(struct datadir *out, const char *path, struct diag *d)
+static enum err take_lock(const char *dir, const char *name, int *out, struct diag *d)
 {
-    TRY(os_mkdir(path, d));
-    CLEANUP_FREE char *real = realpath(path, NULL);
-    if (real == NULL) return FAIL(d, ERR_IO, "%s: %s", path, strerror(errno));
-    if (strlen(real) > DATADIR_PATH_MAX) {
-        return FAIL(d, ERR_LIMIT, "the path of the data directory is longer than %d bytes",
-                    DATADIR_PATH_MAX);
-    }
-    CLEANUP_FREE char *lock = os_path(real, "lock");
-    CLEANUP_FD int low = SYS(open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (low < 0) return FAIL(d, ERR_IO, "%s: %s", lock, strerror(errno));
+    CLEANUP_FREE char *path = os_path(dir, name);
+    CLEANUP_FD int low = SYS(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (low < 0) return FAIL(d, ERR_IO, "%s: %s", path, strerror(errno));
     /* Out of the way of the descriptors that children are given by number. */
     CLEANUP_FD int fd = fcntl(low, F_DUPFD_CLOEXEC, 10);
-    if (fd < 0) return FAIL(d, ERR_IO, "%s: %s", lock, strerror(errno));
+    if (fd < 0) return FAIL(d, ERR_IO, "%s: %s", path, strerror(errno));
     if (!lock_within(fd, LOCK_PATIENCE_US)) {
-        return FAIL(d, ERR_CONFLICT, "%s is in use: another keystead runs on it", real);
+        return FAIL(d, ERR_CONFLICT, "%s is in use: another keystead runs on it", dir);
     }
-    *out = (struct datadir){.path = TAKE(real), .lock_fd = fd};
+    *out = fd;
     fd = -1;
     return OK;
 }
 
+enum err datadir_open(struct datadir *out, const char *path, enum datadir_lock locks,
+                      struct diag *d)
+{
+    static const char *const names[] = {"lock", "vault.lock"};
+    TRY(os_mkdir(path, d));
+    struct datadir dd = {.path = realpath(path, NULL), .lock_fds = {-1, -1}};
+    enum err e = OK;
+    if (dd.path == NULL) {
+        e = FAIL(d, ERR_IO, "%s: %s", path, strerror(errno));
+    } else if (strlen(dd.path) > DATADIR_PATH_MAX) {
+        e = FAIL(d, ERR_LIMIT, "the path of the data directory is longer than %d bytes",
+                 DATADIR_PATH_MAX);
+    }
+    for (int i = 0; i < 2 && e == OK; i++) {
+        if (((unsigned)locks >> i & 1) != 0) e = take_lock(dd.path, names[i], &dd.lock_fds[i], d);
+    }
+    if (e == OK) {
+        *out = dd;
+    } else {
+        datadir_release(&dd);
+    }
+    return e;
+}
+
 void datadir_release(struct datadir *dd)
 {
-    if (dd->path == NULL) return;
-    close(dd->lock_fd);
+    for (int i = 0; i < 2 && dd->path != NULL; i++) {
+        if (dd->lock_fds[i] >= 0) close(dd->lock_fds[i]);
+    }
     free(dd->path);
-    *dd = (struct datadir){.lock_fd = -1};
+    *dd = (struct datadir){.lock_fds = {-1, -1}};
 }
 
 char *datadir_path(const struct datadir *dd, const char *name)

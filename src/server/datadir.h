@@ -12,15 +12,19 @@
 
 #include "base/bytes.h"
 
+/* DIR/lock is the log service's and keyd's, DIR/vault.lock that of identity and vault. */
+enum datadir_lock { LOCK_STORE = 1, LOCK_VAULT = 2, LOCK_BOTH = 3 };
+
 struct datadir {
-    char *path; /* absolute */
-    int lock_fd;
+    char *path;      /* absolute */
+    int lock_fds[2]; /* -1 = not taken */
 };
 
 #define DATADIR_PATH_MAX 512 /* bytes: sockets and libraries have limits of their own */
 
-/* Makes the directory if it is missing and takes its lock. ERR_CONFLICT: somebody runs on it. */
-enum err datadir_open(struct datadir *out, const char *path, struct diag *d);
+/* Makes the directory if it is missing and takes its locks. ERR_CONFLICT: somebody runs on it. */
+enum err datadir_open(struct datadir *out, const char *path, enum datadir_lock locks,
+                      struct diag *d);
 void datadir_release(struct datadir *dd);
 char *datadir_path(const struct datadir *dd, const char *name); /* free() */
 

@@ -9,13 +9,12 @@
 #include "base/time.h"
 #include "crypto/secret.h"
 #include "net/tls.h"
+#include "server/doorway.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct supervisor {
@@ -24,7 +23,11 @@ struct supervisor {
     struct credentials credentials;
     struct children children;
     bool announced;
+    int waiter; /* the connection of `keystead logs` that ends when identity begins anew; -1 = none
+                 */
 };
+
+enum { RUN, VAULT }; /* places in children.watch */
 
 /* --- what the processes say
  * ----------------------------------------------------------------------- */
@@ -65,69 +68,132 @@ static enum err on_ready(void *ctx, enum child_id which, const json_t *info, str
 {
     struct supervisor *s = ctx;
     if (which == CHILD_IDENTITY) TRY(take_founder(s, info, d));
-    if (which == CHILD_LOGS && !s->announced) {
+    bool last = which == (s->o->part == PART_VAULT ? CHILD_VAULT : CHILD_LOGS);
+    if (last && !s->announced) {
         s->announced = true;
-        printf("ready %s\n", s->credentials.endpoint);
+        const struct credentials *c = &s->credentials;
+        printf("ready %s%s\n", s->o->part == PART_VAULT ? "https://" : "",
+               s->o->part == PART_VAULT ? c->vault_suffix : c->endpoint);
         fflush(stdout);
     }
     return OK;
 }
 
-/* --- DIR/run.sock
- * ------------------------------------------------------------------------------------ */
+/* --- who comes through the doorways
+ * -------------------------------------------------------------------- */
 
-bool supervisor_socket(const char *data, struct sockaddr_un *out)
+static enum err on_reader(struct supervisor *s)
 {
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n = snprintf(out->sun_path, sizeof out->sun_path, "%s/run.sock", data);
-    return n > 0 && (size_t)n < sizeof out->sun_path;
-}
-
-static enum err open_socket(struct supervisor *s, struct diag *d)
-{
-    struct sockaddr_un a;
-    if (!supervisor_socket(s->dir.path, &a)) {
-        LOG(WARN, "up.no_socket",
-            F_STR("reason", "the path of the data directory is too long for one"));
-        return OK;
-    }
-    unlink(a.sun_path); /* left by a supervisor that was killed: the lock says that none runs */
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return FAIL(d, ERR_IO, "socket: %s", strerror(errno));
-    mode_t before = umask(0177);
-    int rc = bind(fd, (struct sockaddr *)&a, sizeof a);
-    umask(before);
-    if (rc != 0 || listen(fd, 8) != 0) {
-        close(fd);
-        return FAIL(d, ERR_IO, "%s: %s", a.sun_path, strerror(errno));
-    }
-    s->children.watch = fd;
+    int fd;
+    if (doorway_accept(s->children.watch[RUN], &fd, NULL) != OK) return OK;
+    LOG(INFO, "up.reader_connected");
+    children_give(&s->children, CHILD_KEYD, "reader", fd);
     return OK;
 }
 
-static void close_socket(struct supervisor *s)
+/* `keystead logs` wants a socket to identity, or to hear when the one it has is dead. */
+static enum err on_other_part(struct supervisor *s)
 {
-    struct sockaddr_un a;
-    if (s->children.watch < 0) return;
-    close(s->children.watch);
-    if (supervisor_socket(s->dir.path, &a)) unlink(a.sun_path);
+    int fd;
+    char who = 0;
+    if (doorway_accept(s->children.watch[VAULT], &fd, NULL) != OK) return OK;
+    const struct timeval patience = {.tv_sec = 1};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    bool said = recv(fd, &who, 1, 0) == 1;
+    const struct timeval none = {0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none);
+    if (said && who == 'K') {
+        children_give(&s->children, CHILD_IDENTITY, "keyd", fd);
+    } else if (said && who == 'L') {
+        children_give(&s->children, CHILD_IDENTITY, "logs", fd);
+    } else {
+        if (s->waiter >= 0) close(s->waiter);
+        s->waiter = said && who == 'W' ? fd : -1;
+        if (s->waiter < 0) close(fd);
+    }
+    return OK;
 }
 
-/* Only the owner of the directory, or root, gets further: the descriptor itself goes to keyd. */
-static void on_connection(void *ctx)
+#define VAULT_US (60 * US_PER_S) /* that the other part may take to come back */
+
+static enum err reach_vault_part(struct supervisor *s, char who, int *fd, struct diag *d)
+{
+    int64_t until = time_mono_us() + VAULT_US;
+    struct diag why = DIAG_INIT;
+    while (doorway_connect(s->dir.path, DOORWAY_VAULT, fd, &why) != OK) {
+        if (time_mono_us() > until) {
+            return FAIL(d, ERR_UNAVAILABLE, "keystead vault does not run on this directory: %s",
+                        why.text);
+        }
+        diag_reset(&why);
+        time_sleep_us(100000);
+    }
+    if (send(*fd, &who, 1, MSG_NOSIGNAL) == 1) return OK;
+    close(*fd);
+    return FAIL(d, ERR_UNAVAILABLE, "keystead vault went away: %s", strerror(errno));
+}
+
+static enum err give_identity(struct supervisor *s, enum child_id which, struct diag *d)
+{
+    int fd;
+    TRY(reach_vault_part(s, which == CHILD_KEYD ? 'K' : 'L', &fd, d));
+    children_give(&s->children, which, "identity", fd);
+    return OK;
+}
+
+/* The other part's identity began anew: new sockets for both, and a new wait for its end. */
+static enum err rejoin(struct supervisor *s, struct diag *d)
+{
+    int *w = &s->children.watch[VAULT];
+    if (*w >= 0) close(*w);
+    *w = -1;
+    TRY(reach_vault_part(s, 'W', w, d));
+    if (s->children.children[CHILD_KEYD].pid != 0) TRY(give_identity(s, CHILD_KEYD, d));
+    if (s->children.children[CHILD_LOGS].pid != 0) TRY(give_identity(s, CHILD_LOGS, d));
+    return OK;
+}
+
+static enum err on_watched(void *ctx, int i, struct diag *d)
 {
     struct supervisor *s = ctx;
-    int fd = accept4(s->children.watch, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0) return;
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
-        (peer.uid != 0 && peer.uid != geteuid())) {
-        close(fd);
-        return;
+    if (i == RUN) return on_reader(s);
+    return s->o->part == PART_VAULT ? on_other_part(s) : rejoin(s, d);
+}
+
+static void on_started(void *ctx, enum child_id which)
+{
+    struct supervisor *s = ctx;
+    if (s->o->part == PART_VAULT && which == CHILD_IDENTITY && s->waiter >= 0) {
+        close(s->waiter);
+        s->waiter = -1;
     }
-    LOG(INFO, "up.reader_connected", F_I64("pid", peer.pid));
-    children_give(&s->children, CHILD_KEYD, "reader", fd);
+    /* Where the other part is away, its return gives the socket: rejoin(). */
+    if (s->o->part == PART_LOGS && (which == CHILD_KEYD || which == CHILD_LOGS) &&
+        give_identity(s, which, NULL) != OK) {
+        LOG(WARN, "up.no_identity");
+    }
+}
+
+static enum err open_doorways(struct supervisor *s, struct diag *d)
+{
+    struct diag why = DIAG_INIT;
+    if (s->o->part != PART_VAULT &&
+        doorway_open(s->dir.path, DOORWAY_RUN, &s->children.watch[RUN], &why) != OK) {
+        LOG(WARN, "up.no_doorway", F_ERR(&why)); /* verify then needs the server to be down */
+    }
+    if (s->o->part == PART_VAULT)
+        return doorway_open(s->dir.path, DOORWAY_VAULT, &s->children.watch[VAULT], d);
+    return s->o->part == PART_LOGS ? rejoin(s, d) : OK;
+}
+
+static void close_doorways(struct supervisor *s)
+{
+    if (s->o->part != PART_VAULT) doorway_close(s->dir.path, DOORWAY_RUN, s->children.watch[RUN]);
+    if (s->o->part == PART_VAULT)
+        doorway_close(s->dir.path, DOORWAY_VAULT, s->children.watch[VAULT]);
+    if (s->o->part == PART_LOGS && s->children.watch[VAULT] >= 0) close(s->children.watch[VAULT]);
+    if (s->waiter >= 0) close(s->waiter);
+    s->children.watch[RUN] = s->children.watch[VAULT] = -1;
 }
 
 /* --- set-up
@@ -206,6 +272,10 @@ static enum err prepare(struct supervisor *s, struct diag *d)
     TRY(datadir_clock(&s->dir, s->o->virtual_clock, d));
     CLEANUP_FREE char *path = datadir_path(&s->dir, "credentials.json");
     bool first = !os_exists(path);
+    if (s->o->part == PART_LOGS) {
+        if (first) return FAIL(d, ERR_NOT_FOUND, "%s is missing: start keystead vault first", path);
+        return credentials_read(path, &s->credentials, d);
+    }
     TRY(first ? check_first_start(s, d) : credentials_read(path, &s->credentials, d));
     TRY(addresses(s, d));
     TRY(certificates(s, d));
@@ -218,12 +288,14 @@ static enum err start_all(struct supervisor *s, struct diag *d)
 {
     struct children *c = &s->children;
     int64_t give_up = time_mono_us() + START_US;
-    TRY(children_start(c, CHILD_IDENTITY, d));
-    TRY(children_until_ready(c, CHILD_IDENTITY, give_up, d));
-    if (c->stopping) return OK;
-    TRY(children_start(c, CHILD_VAULT, d));
-    TRY(children_until_ready(c, CHILD_VAULT, give_up, d));
-    if (c->stopping) return OK;
+    if (s->o->part != PART_LOGS) {
+        TRY(children_start(c, CHILD_IDENTITY, d));
+        TRY(children_until_ready(c, CHILD_IDENTITY, give_up, d));
+        if (c->stopping) return OK;
+        TRY(children_start(c, CHILD_VAULT, d));
+        TRY(children_until_ready(c, CHILD_VAULT, give_up, d));
+    }
+    if (c->stopping || s->o->part == PART_VAULT) return OK;
     TRY(children_start(c, CHILD_KEYD, d));
     return children_start(c, CHILD_LOGS, d);
 }
@@ -232,27 +304,29 @@ static enum err run(struct supervisor *s, struct diag *d)
 {
     TRY(prepare(s, d));
     TRY(children_init(&s->children, d));
-    TRY(open_socket(s, d));
+    TRY(open_doorways(s, d));
     TRY(start_all(s, d));
     return children_run(&s->children, d);
 }
 
 enum err supervisor_run(const struct up_options *o, struct diag *d)
 {
-    struct supervisor s = {.o = o};
-    log_set_process("up");
-    TRY(datadir_open(&s.dir, o->data, d));
+    static const char *const part_names[] = {"up", "vault", "logs"};
+    static const enum datadir_lock locks[] = {LOCK_BOTH, LOCK_VAULT, LOCK_STORE};
+    struct supervisor s = {.o = o, .waiter = -1};
+    log_set_process(part_names[o->part]);
+    TRY(datadir_open(&s.dir, o->data, locks[o->part], d));
     s.children = (struct children){.o = o,
                                    .dir = &s.dir,
                                    .credentials = &s.credentials,
                                    .ready = on_ready,
-                                   .watched = on_connection,
+                                   .started = on_started,
+                                   .watched = on_watched,
                                    .ctx = &s,
-                                   .watch = -1,
+                                   .watch = {-1, -1},
                                    .signals = -1};
     enum err e = run(&s, d);
-    close_socket(&s);
-    s.children.watch = -1;
+    close_doorways(&s);
     if (s.children.signals >= 0) children_stop(&s.children);
     datadir_release(&s.dir);
     wipe(&s.credentials, sizeof s.credentials);

@@ -74,7 +74,7 @@ static enum err on_ready(void *ctx, enum child_id which, const json_t *info, str
 
 static enum err open_directory(struct trio *t, const char *data, struct diag *d)
 {
-    TRY(datadir_open(&t->dir, data, d));
+    TRY(datadir_open(&t->dir, data, LOCK_BOTH, d));
     CLEANUP_FREE char *clock = datadir_path(&t->dir, "clock");
     CLEANUP_FREE char *credentials = datadir_path(&t->dir, "credentials.json");
     t->o = (struct up_options){
@@ -102,7 +102,7 @@ static enum err start_processes(struct trio *t, struct diag *d)
                                     .ready = on_ready,
                                     .started = on_started,
                                     .ctx = t,
-                                    .watch = -1,
+                                    .watch = {-1, -1},
                                     .signals = -1};
     TRY(children_init(&t->children, d));
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
@@ -157,7 +157,7 @@ enum err trio_start(struct trio **out, const char *data, struct catalog *catalog
     struct trio *t = calloc(1, sizeof *t);
     if (t == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     t->catalog = catalog;
-    t->dir.lock_fd = -1;
+    t->dir.lock_fds[0] = t->dir.lock_fds[1] = -1;
     t->children.signals = -1;
     const struct custody_config config = {
         .ctx = t, .persist = forget, .load = load, .changed = changed};

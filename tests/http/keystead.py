@@ -79,6 +79,10 @@ class Server:
             line += self.process.stdout.read() or b""
             time.sleep(0.02)
         self.ready_line = line.decode()
+        return self.attach()
+
+    def attach(self):
+        """Reads how to reach the server that runs on the directory."""
         with open(os.path.join(self.data, "credentials.json")) as f:
             self.credentials = json.load(f)
         self.context = ssl.create_default_context(cafile=self.credentials["caFile"])
