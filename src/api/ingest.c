@@ -6,8 +6,8 @@
  * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
  * dropped only while the key is revoked. While it is not known what the customer wants, the sender
  *     is asked to come again.
- * (3) Rows that come again under one x-ms-client-request-id, for one table and within five minutes,
- *     are the same rows: acknowledged again, not stored and not counted again.
+ * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
+ *     minutes, are the same batch: acknowledged again, not stored and not counted again.
  */
 #include "api/front.h"
 #include "base/log.h"
@@ -28,8 +28,9 @@ struct ingest_call {
     struct front_call *front;
     struct workspace workspace;
     struct table *table;
+    const char *name; /* the sender's, of this batch; NULL: none */
     bool has_id;
-    uint8_t id[BATCH_ID_LEN]; /* the sender's name for these rows, of this table */
+    uint8_t id[BATCH_ID_LEN]; /* of name, table and rows */
     struct row_reader *reader;
     struct buf text; /* unpacked */
 };
@@ -282,6 +283,23 @@ static void append(struct ingest_call *q, const struct batch *rows)
     }
 }
 
+/* (3) With the rows in it: a client may use one id for all it sends. */
+static enum err name_batch(struct ingest_call *q, struct bytes text, struct diag *d)
+{
+    struct sha256_ctx *h = NULL;
+    uint8_t hash[32];
+    if (q->name == NULL) return OK;
+    TRY(sha256_new(&h, d));
+    sha256_add(h, BYTES_OF(q->workspace.id));
+    sha256_add(h, BYTES_OF(*store_table_id(q->table)));
+    sha256_add(h, bytes_of(q->name, strlen(q->name) + 1));
+    sha256_add(h, text);
+    sha256_end(h, hash);
+    memcpy(q->id, hash, sizeof q->id);
+    q->has_id = true;
+    return OK;
+}
+
 static void take(struct ingest_call *q)
 {
     struct front_call *c = q->front;
@@ -298,6 +316,11 @@ static void take(struct ingest_call *q)
         come_again(q, rows.n_rows);
         return;
     }
+    struct diag d = DIAG_INIT;
+    if (name_batch(q, text, &d) != OK) {
+        front_unavailable(c->res, "The server is out of memory.", RETRY_S);
+        return;
+    }
     enum key_state s = custody_account_state(c->api->c.custody, q->workspace.account);
     if (s == KEY_REVOKED) { /* (2) */
         drop(q, rows.n_rows);
@@ -308,28 +331,15 @@ static void take(struct ingest_call *q)
     }
 }
 
-/* (3) */
-static void name_batch(struct ingest_call *q)
-{
-    struct front_call *c = q->front;
-    const char *id = http_header(c->req, "x-ms-client-request-id");
-    if (id == NULL || id[0] == '\0' || strlen(id) > ID_MAX) return;
-    http_set(c->res, "x-ms-client-request-id", id);
-    uint8_t name[2 * sizeof(struct guid) + ID_MAX], hash[32];
-    struct wr w = wr_into(name, sizeof name);
-    wr_bytes(&w, BYTES_OF(q->workspace.id));
-    wr_bytes(&w, BYTES_OF(*store_table_id(q->table)));
-    wr_bytes(&w, bytes_str(id));
-    sha256(bytes_of(name, wr_len(&w)), hash);
-    memcpy(q->id, hash, sizeof q->id);
-    q->has_id = true;
-}
-
 void ingest_rows(struct front_call *c)
 {
     struct ingest_call q = {.front = c};
     if (!front_verify(c, PLANE_INGEST) || !check_version(c) || !find_target(&q)) return;
-    name_batch(&q);
+    const char *id = http_header(c->req, "x-ms-client-request-id");
+    if (id != NULL && id[0] != '\0' && strlen(id) <= ID_MAX) {
+        http_set(c->res, "x-ms-client-request-id", id);
+        q.name = id;
+    }
     struct diag d = DIAG_INIT;
     if (reader_take(c->api, &q.reader, &d) != OK) {
         front_unavailable(c->res, "The server is out of memory.", RETRY_S);
