@@ -124,15 +124,13 @@ static enum err take_plain(struct crypt *c, enum err e, struct secret *plain,
 static enum err rsa_crypt(struct crypt *c, int mode, enum sign_hash hash, struct diag *d)
 {
     (void)hash;
-    CLEANUP(rsa_free) struct rsa_key *k = NULL;
-    TRY(rsa_from_der(&k, c->material, d));
     struct diag why = DIAG_INIT;
     if (seals(c)) {
-        enum err e = rsa_encrypt(k, (enum rsa_padding)mode, c->value, &c->result, &why);
+        enum err e = rsa_encrypt(c->rsa, (enum rsa_padding)mode, c->value, &c->result, &why);
         return e == OK ? OK : refuse(e, &why, false, d);
     }
     CLEANUP(secret_free) struct secret *plain = NULL;
-    enum err e = rsa_decrypt(k, (enum rsa_padding)mode, c->value, &plain, &why);
+    enum err e = rsa_decrypt(c->rsa, (enum rsa_padding)mode, c->value, &plain, &why);
     return take_plain(c, e, plain, &why, d);
 }
 
@@ -186,12 +184,10 @@ static enum err aes_crypt(struct crypt *c, int mode, enum sign_hash hash, struct
 
 static enum err rsa_signature(struct crypt *c, int mode, enum sign_hash hash, struct diag *d)
 {
-    CLEANUP(rsa_free) struct rsa_key *k = NULL;
-    TRY(rsa_from_der(&k, c->material, d));
     struct diag why = DIAG_INIT;
     enum err e = c->op == PERM_SIGN
-                     ? rsa_sign(k, (enum rsa_signature)mode, hash, c->value, &c->result, &why)
-                     : rsa_verify(k, (enum rsa_signature)mode, hash, c->value, c->signature,
+                     ? rsa_sign(c->rsa, (enum rsa_signature)mode, hash, c->value, &c->result, &why)
+                     : rsa_verify(c->rsa, (enum rsa_signature)mode, hash, c->value, c->signature,
                                   &c->verdict, &why);
     return e == OK ? OK : refuse(e, &why, false, d);
 }

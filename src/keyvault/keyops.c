@@ -78,7 +78,9 @@ static enum err take(const json_t *body, const char *name, bool required, struct
 }
 
 struct inputs {
+    struct keyvault *kv;
     struct buf value, signature, iv, aad, tag, material;
+    struct loaded_key *rsa;
 };
 
 static void inputs_release(struct inputs *in)
@@ -89,6 +91,7 @@ static void inputs_release(struct inputs *in)
     buf_release(&in->aad);
     buf_release(&in->tag);
     buf_release(&in->material);
+    kv_loaded_put(in->kv, in->rsa);
 }
 #define CLEANUP_INPUTS __attribute__((cleanup(inputs_release)))
 
@@ -139,20 +142,26 @@ enum err kv_key_operate(struct call *c, const struct key_version *v, const struc
     TRY(check_attributes(v->doc, find_operation(op), d));
     const char *alg = json_get_str(c->body, "alg");
     if (alg == NULL) return BAD(d, "Property alg has invalid value");
-    CLEANUP_INPUTS struct inputs in = {0};
+    CLEANUP_INPUTS struct inputs in = {.kv = c->kv};
     TRY(read_inputs(c->body, op, &in, d));
     struct place p;
     kv_place_version(r, v->version, &p);
-    TRY(kvstore_get(c->kv->store, "material", p.version, &in.material, d));
-
+    struct key_kind kind;
+    TRY(kv_kind_of(v->doc, &kind, d));
+    if (str_eq(kind.kty, "RSA")) {
+        TRY(kv_loaded_get(c->kv, p.version, &in.rsa, d));
+    } else {
+        TRY(kvstore_get(c->kv->store, "material", p.version, &in.material, d));
+    }
     CLEANUP_CRYPT struct crypt x = {.op = op,
+                                    .kind = kind,
+                                    .rsa = in.rsa != NULL ? kv_loaded_rsa(in.rsa) : NULL,
                                     .material = buf_view(&in.material),
                                     .value = buf_view(&in.value),
                                     .signature = buf_view(&in.signature),
                                     .iv = buf_view(&in.iv),
                                     .aad = buf_view(&in.aad),
                                     .tag = buf_view(&in.tag)};
-    TRY(kv_kind_of(v->doc, &x.kind, d));
     TRY(kv_crypt_run(alg, &x, d));
     if (c->wrong_key) rand_bytes(x.result.p, x.result.len);
     return answer(c, &x, kid, d);

@@ -75,6 +75,7 @@ enum err kv_keys_remove_all(struct keyvault *kv, const char *vault_name, struct 
 {
     CLEANUP_FREE char *prefix = str_fmt("%s/", vault_name);
     if (prefix == NULL) return kv_out_of_memory(d);
+    kv_loaded_forget(kv->loaded, prefix);
     TRY(remove_below(kv, "material", prefix, d));
     TRY(remove_below(kv, "version", prefix, d));
     TRY(remove_below(kv, "rotation", prefix, d));
@@ -85,6 +86,7 @@ enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag
 {
     struct place p;
     kv_place_version(r, "", &p); /* ends in a slash: the prefix of its versions */
+    kv_loaded_forget(kv->loaded, p.version);
     TRY(remove_below(kv, "material", p.version, d));
     TRY(remove_below(kv, "version", p.version, d));
     TRY(kvstore_delete(kv->store, "rotation", p.key, d));

@@ -49,6 +49,7 @@ enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, s
                        c->audit_file_max != 0 ? c->audit_file_max : AUDIT_FILE_MAX, d));
     TRY(kv_throttle_new(&kv->throttle,
                         c->requests_per_10s != 0 ? c->requests_per_10s : REQUESTS_MAX, d));
+    TRY(kv_loaded_new(&kv->loaded, d));
     if (c->faults) TRY(kv_faults_new(&kv->faults, d));
     TRY(kv_tidy_start(&kv->tidy, kv, d));
     *out = TAKE(kv);
@@ -60,6 +61,7 @@ void keyvault_close(struct keyvault *kv)
     if (kv == NULL) return;
     kv_tidy_stop(kv->tidy);
     audit_log_close(kv->audit);
+    kv_loaded_free(kv->loaded);
     kv_throttle_free(kv->throttle);
     kv_faults_free(kv->faults);
     kvstore_close(kv->store);

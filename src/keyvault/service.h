@@ -37,6 +37,7 @@ struct keyvault {
     struct tidy *tidy;
     struct audit_log *audit;
     struct throttle *throttle;
+    struct loaded_keys *loaded;
     struct faults *faults;         /* NULL: started without them */
     struct keyvault_config config; /* callbacks */
 };
@@ -278,12 +279,25 @@ enum err kv_backup(struct keyvault *kv, const struct key_ref *r, struct buf *out
 enum err kv_restore(struct keyvault *kv, const struct key_ref *r, const char *blob,
                     struct key_version *out, struct diag *d);
 
+/* --- loaded.c: RSA keys in OpenSSL's form --- */
+struct loaded_keys;
+struct loaded_key;
+enum err kv_loaded_new(struct loaded_keys **out, struct diag *d);
+void kv_loaded_free(struct loaded_keys *l);                       /* NULL is fine */
+void kv_loaded_forget(struct loaded_keys *l, const char *prefix); /* of the names of rows */
+/* The key of this row of "material"; the caller gives it back with kv_loaded_put(). */
+enum err kv_loaded_get(struct keyvault *kv, const char *place, struct loaded_key **out,
+                       struct diag *d);
+const struct rsa_key *kv_loaded_rsa(const struct loaded_key *k);
+void kv_loaded_put(struct keyvault *kv, struct loaded_key *k); /* NULL is fine */
+
 /* --- algorithms.c --- */
 struct crypt { /* one operation; all but the results are borrowed */
     enum permission op;
     struct key_kind kind;
-    struct bytes material;
-    struct bytes value; /* sign, verify: the digest */
+    const struct rsa_key *rsa; /* of an RSA key */
+    struct bytes material;     /* of others */
+    struct bytes value;        /* sign, verify: the digest */
     struct bytes signature, iv, aad, tag;
     struct buf result, out_iv, out_tag;
     bool verdict; /* verify */

@@ -28,8 +28,8 @@ static const char *const sql[STATEMENTS] = {
     [PUT] = "INSERT OR REPLACE INTO rows(tab, key, sealed) VALUES(?1, ?2, ?3)",
     [DEL] = "DELETE FROM rows WHERE tab = ?1 AND key = ?2",
     /* The bounds let the index find the range; U+10FFFF sorts behind all of one prefix. */
-    [KEYS] = "SELECT key FROM rows WHERE tab = ?1 AND key >= max(?2, ?3) AND key <> ?3 AND "
-             "key < ?2 || char(1114111) AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
+    [KEYS] = ("SELECT key FROM rows WHERE tab = ?1 AND key >= max(?2, ?3) AND key <> ?3 AND "
+              "key < ?2 || char(1114111) AND substr(key, 1, length(?2)) = ?2 ORDER BY key"),
 };
 
 struct kvstore {

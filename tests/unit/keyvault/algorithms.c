@@ -480,3 +480,38 @@ TEST(algorithms, key_ops_and_groups_of_operations_are_enforced_for_every_algorit
     REQUIRE(strstr(a->text, "Operation release is not permitted on this key") != NULL);
     keyvault_close(kv);
 }
+
+TEST(algorithms, a_key_that_is_loaded_is_still_asked_whether_it_may_be_used)
+{
+    struct keyvault *kv = fresh("loaded");
+    make_secret_file();
+    REQUIRE(cli("openssl genrsa -out rsa.pem 2048 && openssl genrsa -out rsa2.pem 2048"));
+    CLEANUP_FREE char *body = import_body("rsa.pem", NULL, 0),
+                      *other = import_body("rsa2.pem", NULL, 0);
+    import(kv, "r", body);
+    REQUIRE(cli("openssl pkeyutl -encrypt -inkey rsa.pem -pkeyopt rsa_padding_mode:oaep -in secret "
+                "-out w"));
+    (void)operate(kv, "r", "unwrapkey", "RSA-OAEP", "w", "", "back");
+    CLEANUP_FREE char *value = file_text("w");
+    CLEANUP_FREE char *ask_body = str_fmt("{\"alg\":\"RSA-OAEP\",\"value\":\"%s\"}", value);
+    EXPECT_ANSWER(ask(kv, "PATCH", KV("kv1", "/keys/r"), T, "{\"attributes\":{\"enabled\":false}}"),
+                  200);
+    EXPECT_REFUSAL(ask(kv, "POST", KV("kv1", "/keys/r/unwrapkey"), T, ask_body), 403, "Forbidden",
+                   "KeyDisabled");
+    EXPECT_ANSWER(ask(kv, "DELETE", KV("kv1", "/keys/r"), T, NULL), 200);
+    EXPECT_ANSWER(ask(kv, "POST", KV("kv1", "/keys/r/unwrapkey"), T, ask_body), 404);
+    EXPECT_ANSWER(ask(kv, "DELETE", KV("kv1", "/deletedkeys/r"), T, NULL), 204);
+    import(kv, "r", other);
+    EXPECT_ANSWER(ask(kv, "POST", KV("kv1", "/keys/r/unwrapkey"), T, ask_body), 400);
+
+    /* More than there is room for: each still opens its own. */
+    for (int i = 0; i < 70; i++) {
+        CLEANUP_FREE char *name = str_fmt("k%d", i);
+        import(kv, name, i % 2 == 0 ? body : other);
+    }
+    for (int i = 0; i < 140; i++) {
+        CLEANUP_FREE char *name = str_fmt("k%d", i % 70), *url = url_of(name, "unwrapkey");
+        EXPECT_ANSWER(ask(kv, "POST", url, T, ask_body), i % 2 == 0 ? 200 : 400);
+    }
+    keyvault_close(kv);
+}
