@@ -59,6 +59,7 @@ static inline enum err test_keys_make(struct test_keys *t, struct file_ident *f,
     pthread_mutex_lock(&t->lock);
     if (t->n_out == TEST_KEYS_MAX) abort();
     t->out[t->n_out++] = *out;
+    t->n_created += is_new;
     pthread_mutex_unlock(&t->lock);
     return OK;
 }
@@ -71,7 +72,6 @@ static inline enum err test_keys_create(void *self, const uint8_t account[16], e
     memcpy(f.account, account, 16);
     memcpy(f.file_id, file_id, 16);
     rand_bytes(f.file_salt, sizeof f.file_salt);
-    ((struct test_keys *)self)->n_created++;
     return test_keys_make(self, &f, true, out, d);
 }
 
