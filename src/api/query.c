@@ -5,9 +5,10 @@
  * (1) While the key that new rows go under is revoked the whole workspace is refused, also what was
  * written before it had a customer's key (decision 42). Old accounts of a workspace that was
  * unlinked are the store's to refuse: it knows whether the query touches them. (2) A lock cancels
- * running queries; the state is asked again after the last row, before anything is sent. (3) Rows
- * of a cluster that was deleted are left out, and the answer says so: nothing can bring them back,
- * so the platform's rows are not held hostage to them.
+ * running queries; the state is asked again after the last row, before anything is sent, and what
+ * is being sent is taken back: a slow reader gets no row of a key that is gone. (3) Rows of a
+ * cluster that was deleted are left out, and the answer says so: nothing can bring them back, so
+ * the platform's rows are not held hostage to them.
  */
 #include "api/encode.h"
 #include "api/front.h"
@@ -15,7 +16,9 @@
 #include "api/timespan.h"
 #include "base/log.h"
 #include "exec/exec.h"
+#include "net/http_recall.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -25,7 +28,9 @@
 #define RESULT_MAX     ((size_t)256 << 20) /* bytes of an answer's text */
 #define ACTION         "Microsoft.OperationalInsights/workspaces/query/read"
 
-struct query_run { /* in the api's list while it runs */
+struct query_run { /* in the api's list until its last row is sent */
+    struct http_recall recall;
+    struct api *api;
     struct query_run *next, *previous;
     char workspace[GUID_TEXT_MAX];
     _Atomic bool cancel;
@@ -37,7 +42,7 @@ struct query_call {
     const char *text, *timespan;
     bool statistics, render, data_sources;
     unsigned wait_s;
-    struct query_run run;
+    struct query_run *run;
     struct plan plan;
     struct exec_stats stats;
     uint32_t n_tables;
@@ -49,29 +54,45 @@ struct query_call {
 /* --- running queries ----------------------------------------------------------------------------
  */
 
-static void run_begin(struct api *a, struct query_run *r, const char *workspace)
+static void run_end(struct query_run *r)
 {
+    struct api *a = r->api;
+    {
+        LOCK_SCOPE(&a->lock);
+        if (r->previous != NULL) r->previous->next = r->next;
+        if (r->next != NULL) r->next->previous = r->previous;
+        if (a->runs == r) a->runs = r->next;
+    }
+    http_recall_release(&r->recall);
+    free(r);
+}
+
+static void sent(struct http_recall *recall)
+{
+    run_end((struct query_run *)((char *)recall - offsetof(struct query_run, recall)));
+}
+
+static struct query_run *run_begin(struct api *a, const char *workspace)
+{
+    struct query_run *r = calloc(1, sizeof *r);
+    if (r == NULL) return NULL;
+    r->api = a;
+    http_recall_init(&r->recall, sent);
     snprintf(r->workspace, sizeof r->workspace, "%s", workspace);
     LOCK_SCOPE(&a->lock);
-    r->previous = NULL;
     r->next = a->runs;
     if (r->next != NULL) r->next->previous = r;
     a->runs = r;
-}
-
-static void run_end(struct api *a, struct query_run *r)
-{
-    LOCK_SCOPE(&a->lock);
-    if (r->previous != NULL) r->previous->next = r->next;
-    if (r->next != NULL) r->next->previous = r->previous;
-    if (a->runs == r) a->runs = r->next;
+    return r;
 }
 
 void queries_cancel(struct api *a, const char *workspace)
 {
     LOCK_SCOPE(&a->lock);
     for (struct query_run *r = a->runs; r != NULL; r = r->next) {
-        if (workspace == NULL || str_eq(r->workspace, workspace)) atomic_store(&r->cancel, true);
+        if (workspace != NULL && !str_eq(r->workspace, workspace)) continue;
+        atomic_store(&r->cancel, true);
+        http_recall_now(&r->recall); /* (2) */
     }
 }
 
@@ -309,7 +330,7 @@ static enum err run(struct query_call *q, struct arena *a, struct diag *d)
         .limits = {.deadline_us = time_mono_us() + q->wait_s * US_PER_S},
         .now_ticks = now,
         .pool = api->c.query_pool,
-        .cancel = &q->run.cancel,
+        .cancel = &q->run->cancel,
     };
     TRY(exec_run(&request, take_batch, q, &q->stats, d));
     buf_str(out, "]}]");
@@ -431,16 +452,21 @@ static void execute(struct query_call *q)
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
     struct diag d = DIAG_INIT;
-    run_begin(c->api, &q->run, q->workspace.customer_id);
+    q->run = run_begin(c->api, q->workspace.customer_id);
+    if (q->run == NULL) {
+        front_unavailable(c->res, "The server is out of memory.", 1);
+        return;
+    }
     enum err e = run(q, &a, &d);
-    run_end(c->api, &q->run);
-    if (e == OK && atomic_load(&q->run.cancel)) { /* (2) */
+    if (e == OK && atomic_load(&q->run->cancel)) { /* (2) */
         e = FAIL(&d, ERR_CANCELLED, "the key was taken away while the query ran");
     }
     count(c->api, q, started, e);
     if (e == OK) {
         finish(q);
+        c->res->recall = &q->run->recall;
     } else {
+        run_end(q->run);
         buf_release(&c->res->body); /* rows that were encoded are wiped */
         say_failure(q, e, &d);
     }

@@ -14,6 +14,7 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "net/http_recall.h"
 #include "net/http_target.h"
 #include "net/listen.h"
 
@@ -329,7 +330,9 @@ static enum MHD_Result send_response(struct MHD_Connection *c, struct http_respo
     }
     if (has_no_body(r->status)) buf_clear(&r->body);
     bool typed = r->body.len == 0;
-    struct MHD_Response *m = make_response(&r->body, r->fault == HTTP_FAULT_HALF);
+    struct MHD_Response *m = r->recall != NULL
+                                 ? http_recall_response(r->recall, c, &r->body)
+                                 : make_response(&r->body, r->fault == HTTP_FAULT_HALF);
     buf_release(&r->body);
     if (m == NULL) return MHD_NO;
 

@@ -49,11 +49,13 @@ enum http_fault {
     HTTP_FAULT_HALF,  /* headers and half of the body, then the connection is closed */
 };
 
+struct http_recall;
 struct http_response {
     int status; /* 0 = the handler forgot: becomes 500 */
     struct buf body;
     struct arena *a; /* for header values */
     enum http_fault fault;
+    struct http_recall *recall; /* http_recall.h; NULL: what is sent is sent */
     uint32_t n_headers;
     struct http_field headers[HTTP_RESPONSE_HEADERS_MAX];
 };
