@@ -87,6 +87,30 @@ enum err walk_vault(struct walk *w, const char *method, const char *path, json_t
     return call(w, RESOURCE_VAULT, method, url, body, out, d);
 }
 
+/* Each line works as it is printed (tests/clients/test_az.py runs them). One variable tells az of
+ * all the addresses; its own directory keeps other logins apart. */
+static void say_how_to_use_az(const struct walk *w, const struct credentials *c)
+{
+    static const char in[] = "               ";
+    const char *e = c->endpoint;
+    printf("%smkdir -p \"$HOME/.azure-keystead\"\n", in);
+    printf("%sexport AZURE_CONFIG_DIR=\"$HOME/.azure-keystead\" AZURE_CORE_COLLECT_TELEMETRY=no\n",
+           in);
+    printf("%sexport REQUESTS_CA_BUNDLE='%s' SSL_CERT_FILE='%s'\n", in, c->ca_file, c->ca_file);
+    printf("%sexport ARM_CLOUD_METADATA_URL='%s/metadata/endpoints?api-version=2019-05-01'\n", in,
+           e);
+    printf("%saz login --service-principal --tenant %s -u %s \\\n", in, c->tenant_id, c->client_id);
+    printf("%s  -p \"$(sed 's/.*\"clientSecret\":\"//; s/\".*//' '%s/credentials.json')\"\n", in,
+           w->data);
+    printf("%saz monitor log-analytics cluster show -g " WALK_GROUP " -n " WALK_CLUSTER "\n", in);
+    printf("%saz monitor log-analytics workspace list -o table\n", in);
+    printf("%sW=$(az monitor log-analytics workspace show -g " WALK_GROUP " -n " WALK_WORKSPACE
+           " --query customerId -o tsv)\n",
+           in);
+    printf("%saz rest --method post --resource %s --url %s/v1/workspaces/$W/query \\\n", in, e, e);
+    printf("%s  --body '{\"query\": \"" WALK_TABLE " | count\"}'\n", in);
+}
+
 static void where_to_go(struct walk *w)
 {
     const struct credentials *c = session_credentials(w->s);
@@ -97,20 +121,8 @@ static void where_to_go(struct walk *w)
     printf("   a query     build/keystead query --data %s --workspace " WALK_WORKSPACE
            " '" WALK_TABLE " | count'\n",
            w->data);
-    printf("   az CLI      export REQUESTS_CA_BUNDLE=%s\n", c->ca_file);
-    printf("               az cloud register -n keystead --endpoint-active-directory %s/adfs \\\n",
-           c->endpoint);
-    printf("                  --endpoint-resource-manager %s/ "
-           "--endpoint-active-directory-resource-id %s/ \\\n",
-           c->endpoint, c->endpoint);
-    printf("                  --endpoint-management %s/ --suffix-keyvault-dns .%s\n", c->endpoint,
-           c->vault_suffix);
-    printf("               az cloud set -n keystead\n");
-    printf("               az login --service-principal --tenant adfs -u %s -p \"$(jq -r "
-           ".clientSecret %s/credentials.json)\"\n",
-           c->client_id, w->data);
-    printf("               az monitor log-analytics cluster show -g " WALK_GROUP " -n " WALK_CLUSTER
-           "\n");
+    printf("   az CLI      apt-get install azure-cli, then:\n");
+    say_how_to_use_az(w, c);
 }
 
 static enum err run(struct walk *w, struct diag *d)

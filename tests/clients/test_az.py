@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tests/clients/test_az.py - the azure-cli as Debian ships it, unchanged, against a server of its own.
+
+Needs az (tools/deps.sh clients); says so and skips without it.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http"))
+
+from keystead import PROGRAM, Server
+
+# Debian's az 2.45 imports requests in two threads at once when it follows a long operation, and dies of it. With the module
+# there from the start it works; all else is az's own.
+PRELOADED = """
+import runpy, sys
+import requests
+sys.argv[0] = "az"
+runpy.run_module("azure.cli", run_name="__main__", alter_sys=True)
+"""
+DEBIAN = os.path.exists("/usr/lib/python3/dist-packages/azure/cli/core/__init__.py")
+AZ_LONG = ["/usr/bin/python3", "-c", PRELOADED] if DEBIAN else ["az"]
+
+
+def environment(home):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "ARM_", "PYTHON"))}
+    return {**env, "HOME": home}
+
+
+@unittest.skipUnless(shutil.which("az"), "az is not installed: tools/deps.sh clients")
+class Az(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.mkdtemp(prefix="keystead-az-")
+        cls.s = Server().start()
+        cls.c = cls.s.credentials
+        cls.version = cls.s.make_all()
+        cls.w = cls.s.workspace_id()
+        cls.s.make_table("Canary_CL", {"Word": "string"})
+        cls.s.send("Canary_CL", [{"Word": "hello"}, {"Word": "az"}], cls.w)
+        cls.env = {**environment(cls.home), "AZURE_CONFIG_DIR": cls.home, "AZURE_CORE_COLLECT_TELEMETRY": "no",
+                   "REQUESTS_CA_BUNDLE": cls.c["caFile"], "SSL_CERT_FILE": cls.c["caFile"],
+                   "ARM_CLOUD_METADATA_URL": cls.c["endpoint"] + "/metadata/endpoints?api-version=2019-05-01"}
+        cls.az(cls, *cls.login(cls, cls.c["clientSecret"]))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.s.close()
+        shutil.rmtree(cls.home, ignore_errors=True)
+
+    def login(self, secret):
+        return ("login", "--service-principal", "-u", self.c["clientId"], "-p", secret, "--tenant", self.c["tenantId"])
+
+    def run_az(self, program, args):
+        return subprocess.run([*program, *args, "-o", "json"], env=self.env, capture_output=True, text=True, timeout=180)
+
+    def az(self, *args, program=("az",)):
+        r = Az.run_az(self, program, args)
+        if r.returncode != 0:
+            raise AssertionError(f"az {' '.join(args)}: {r.stderr[-2000:]}")
+        return json.loads(r.stdout) if r.stdout.strip() else None
+
+    def long(self, *args):
+        return self.az(*args, program=AZ_LONG)
+
+    def analytics(self, *args):
+        return self.az("monitor", "log-analytics", *args)
+
+    # --- who, and where ---------------------------------------------------------------------------------
+    def test_the_account_is_the_servers(self):
+        a = self.az("account", "show")
+        self.assertEqual((a["id"], a["tenantId"], a["state"]), (self.c["subscriptionId"], self.c["tenantId"], "Enabled"))
+
+    def test_a_wrong_secret_is_named(self):
+        with tempfile.TemporaryDirectory() as other:
+            env = {**self.env, "AZURE_CONFIG_DIR": other}
+            r = subprocess.run(["az", *self.login("wrong")], env=env, capture_output=True, text=True, timeout=180)
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("AADSTS7000215", r.stderr)
+
+    # --- reading ----------------------------------------------------------------------------------------
+    def test_clusters_are_shown_and_listed(self):
+        c = self.analytics("cluster", "show", "-g", "rg", "-n", "cluster1")
+        self.assertEqual(c["keyVaultProperties"], {
+            "keyName": "k1", "keyVaultUri": self.s.vault_url(), "keyVersion": self.version})
+        self.assertEqual((c["provisioningState"], c["sku"]["capacity"], c["resourceGroup"]), ("Succeeded", 500, "rg"))
+        for args in (("list",), ("list", "-g", "rg")):
+            self.assertIn("cluster1", [c["name"] for c in self.analytics("cluster", *args)])
+
+    def test_workspaces_tables_and_links_are_shown_and_listed(self):
+        w = self.analytics("workspace", "show", "-g", "rg", "-n", "workspace1")
+        self.assertEqual((w["customerId"], w["provisioningState"]), (self.w, "Succeeded"))
+        self.assertIn("workspace1", [w["name"] for w in self.analytics("workspace", "list")])
+        tables = self.analytics("workspace", "table", "list", "-g", "rg", "--workspace-name", "workspace1")
+        self.assertIn("Canary_CL", [t["name"] for t in tables])
+        links = self.analytics("workspace", "linked-service", "list", "-g", "rg", "--workspace-name", "workspace1")
+        self.assertEqual([x["writeAccessResourceId"].rsplit("/", 1)[1] for x in links], ["cluster1"])
+
+    def test_vaults_are_found_without_their_group(self):
+        self.assertEqual([v["name"] for v in self.az("keyvault", "list") if v["name"] == "kv1"], ["kv1"])
+        v = self.az("keyvault", "show", "-n", "kv1")
+        self.assertEqual(v["properties"]["vaultUri"], self.s.vault_url("/"))
+
+    def test_groups_providers_and_resources_are_listed(self):
+        self.assertIn("rg", [g["name"] for g in self.az("group", "list")])
+        self.assertEqual(self.az("provider", "show", "-n", "Microsoft.OperationalInsights")["registrationState"], "Registered")
+        found = self.az("resource", "list", "--resource-type", "Microsoft.OperationalInsights/clusters")
+        self.assertEqual({r["type"] for r in found}, {"Microsoft.OperationalInsights/clusters"})
+
+    def test_what_does_not_exist_is_said_in_azs_own_words(self):
+        r = self.run_az(["az"], ["monitor", "log-analytics", "cluster", "show", "-g", "rg", "-n", "nothing"])
+        self.assertEqual(r.returncode, 3, r.stderr)
+        self.assertIn("ResourceNotFound", r.stderr)
+
+    # --- queries ----------------------------------------------------------------------------------------
+    def rest_query(self, kql):
+        e = self.c["endpoint"]
+        return ("rest", "--method", "post", "--resource", e, "--url", f"{e}/v1/workspaces/{self.w}/query",
+                "--body", json.dumps({"query": kql}))
+
+    def test_az_rest_queries(self):
+        a = self.az(*self.rest_query("Canary_CL | sort by Word asc | project Word"))
+        self.assertEqual(a["tables"][0]["rows"], [["az"], ["hello"]])
+
+    # --- changing ---------------------------------------------------------------------------------------
+    def test_groups_and_tables_are_made(self):
+        self.assertEqual(self.az("group", "create", "-n", "made-by-az", "-l", "westeurope")["location"], "westeurope")
+        t = self.analytics("workspace", "table", "create", "-g", "rg", "--workspace-name", "workspace1", "-n", "Az_CL",
+                           "--columns", "TimeGenerated=datetime", "Word=string")
+        self.assertEqual([c["name"] for c in t["schema"]["columns"]], ["TimeGenerated", "Word"])
+
+    def test_a_cluster_with_its_key_its_workspace_and_its_link_are_made_and_unmade(self):
+        self.long("keyvault", "create", "-g", "rg", "-n", "kv-by-az", "-l", "westeurope")
+        c = self.long("monitor", "log-analytics", "cluster", "create", "-g", "rg", "-n", "cluster2", "--sku-capacity", "500",
+                      "-l", "westeurope")
+        self.assertEqual(c["provisioningState"], "Succeeded")
+        self.long("keyvault", "set-policy", "-g", "rg", "-n", "kv1", "--object-id", c["identity"]["principalId"],
+                  "--key-permissions", "get", "wrapKey", "unwrapKey")
+        c = self.long("monitor", "log-analytics", "cluster", "update", "-g", "rg", "-n", "cluster2", "--key-vault-uri",
+                      self.s.vault_url(), "--key-name", "k1", "--key-version", self.version)
+        self.assertEqual(c["keyVaultProperties"]["keyVersion"], self.version)
+        self.assertEqual(c["provisioningState"], "Succeeded")
+        w = self.long("monitor", "log-analytics", "workspace", "create", "-g", "rg", "-n", "workspace2")
+        self.assertEqual(w["provisioningState"], "Succeeded")
+        named = ("-g", "rg", "--workspace-name", "workspace2", "-n", "cluster")
+        self.long("monitor", "log-analytics", "workspace", "linked-service", "create", *named, "--write-access-resource-id",
+                  c["id"])
+        self.s.wait(lambda: "cluster2" in json.dumps(self.analytics("workspace", "show", "-g", "rg", "-n", "workspace2")),
+                    what="the link")
+        self.long("monitor", "log-analytics", "workspace", "linked-service", "delete", *named, "-y")
+        self.long("monitor", "log-analytics", "workspace", "delete", "-g", "rg", "-n", "workspace2", "-y", "--force")
+        self.long("monitor", "log-analytics", "cluster", "delete", "-g", "rg", "-n", "cluster2", "-y")
+        self.assertNotIn("cluster2", [c["name"] for c in self.analytics("cluster", "list")])
+
+    def test_zz_a_revoked_key_is_named(self):
+        self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": False}})
+        self.s.wait(lambda: self.s.query("Canary_CL | count", self.w).status == 403, 30, "revocation")
+        r = self.run_az(["az"], self.rest_query("Canary_CL | count"))
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("CustomerManagedKeyUnavailable", r.stderr)
+        self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": True}})
+        self.s.wait(lambda: self.s.query("Canary_CL | count", self.w).status == 200, 60, "restore")
+
+
+@unittest.skipUnless(shutil.which("az"), "az is not installed: tools/deps.sh clients")
+class Recipe(unittest.TestCase):
+    def test_every_line_that_the_walk_prints_for_az_works_as_it_stands(self):
+        with Server() as s, tempfile.TemporaryDirectory(prefix="keystead-az-") as home:
+            walk = subprocess.run([PROGRAM, "walk", "--data", s.data], capture_output=True, text=True, timeout=400)
+            self.assertEqual(walk.returncode, 0, walk.stdout[-2000:] + walk.stderr[-2000:])
+            lines = walk.stdout.splitlines()
+            start = next(i for i, line in enumerate(lines) if line.startswith("   az CLI"))
+            recipe = []
+            for line in lines[start + 1:]:
+                if not line.startswith(" " * 15):
+                    break
+                recipe.append(line.strip())
+            self.assertGreater(len(recipe), 8, walk.stdout[-3000:])
+            r = subprocess.run(["sh", "-eu"], input="\n".join(recipe) + "\n", env=environment(home), capture_output=True,
+                               text=True, timeout=300)
+            self.assertEqual(r.returncode, 0, "\n".join(recipe) + "\n" + r.stdout[-2000:] + r.stderr[-4000:])
+            self.assertIn('"keyName": "logs-kek"', r.stdout)
+            self.assertIn("demo-logs", r.stdout)
+            self.assertIn('"PrimaryResult"', r.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
