@@ -85,7 +85,7 @@ TEST(faults, they_are_there_only_when_switched_on_and_only_for_the_owner)
 TEST(faults, a_denial_reads_like_a_withdrawn_permission)
 {
     struct keyvault *kv = open_with("deny", true);
-    CLEANUP_FREE char *id = order(kv, "{\"kind\":\"deny\",\"vault\":\"kv1\"}");
+    free(order(kv, "{\"kind\":\"deny\",\"vault\":\"kv1\"}"));
     const struct answer *a = ask(kv, "GET", KV("kv1", "/keys/k"), T, NULL);
     EXPECT_REFUSAL(a, 403, "Forbidden", "AccessDenied");
     REQUIRE(strstr(a->text, "does not have keys get permission on key vault 'kv1;") != NULL);
@@ -96,9 +96,8 @@ TEST(faults, a_denial_reads_like_a_withdrawn_permission)
 TEST(faults, a_fault_is_counted_and_narrowed_to_a_key_and_an_operation)
 {
     struct keyvault *kv = open_with("narrow", true);
-    CLEANUP_FREE char *id =
-        order(kv, "{\"kind\":\"error\",\"status\":500,\"vault\":\"kv1\",\"key\":\"K\","
-                  "\"operation\":\"keyget\",\"count\":2}");
+    free(order(kv, "{\"kind\":\"error\",\"status\":500,\"vault\":\"kv1\",\"key\":\"K\","
+                   "\"operation\":\"keyget\",\"count\":2}"));
     EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys/other"), T, NULL), 200);
     EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys/k/versions"), T, NULL), 200);
     EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys"), T, NULL), 200);
@@ -109,8 +108,7 @@ TEST(faults, a_fault_is_counted_and_narrowed_to_a_key_and_an_operation)
     EXPECT_EQ(json_get_int(json_array_get(json_get(a->body, "value"), 0), "hits", 0), 2);
     EXPECT_ANSWER(ask(kv, "DELETE", URL, A, NULL), 204);
 
-    CLEANUP_FREE char *slow =
-        order(kv, "{\"kind\":\"throttle\",\"vault\":\"kv1\",\"retryAfter\":7,\"count\":1}");
+    free(order(kv, "{\"kind\":\"throttle\",\"vault\":\"kv1\",\"retryAfter\":7,\"count\":1}"));
     a = ask(kv, "GET", KV("kv1", "/keys/k"), T, NULL);
     EXPECT_REFUSAL(a, 429, "Throttled", "");
     EXPECT_EQ(a->retry_after, 7);
@@ -124,7 +122,7 @@ TEST(faults, one_ends_at_its_time)
     CLEANUP_FREE char *clock = str_fmt("%s/time", test_dir());
     REQUIRE_OK(clock_open(clock, true, &d));
     struct keyvault *kv = open_with("ends", true);
-    CLEANUP_FREE char *id = order(kv, "{\"kind\":\"error\",\"vault\":\"kv1\",\"seconds\":60}");
+    free(order(kv, "{\"kind\":\"error\",\"vault\":\"kv1\",\"seconds\":60}"));
     EXPECT_EQ(get_status(kv), 503);
     REQUIRE_OK(clock_advance(59 * US_PER_S, &d));
     EXPECT_EQ(get_status(kv), 503);
@@ -137,17 +135,16 @@ TEST(faults, one_ends_at_its_time)
 TEST(faults, delay_half_reset_and_a_wrong_key_are_what_they_say)
 {
     struct keyvault *kv = open_with("kinds", true);
-    CLEANUP_FREE char *late =
-        order(kv, "{\"kind\":\"delay\",\"vault\":\"kv1\",\"delayMs\":300,\"count\":1}");
+    free(order(kv, "{\"kind\":\"delay\",\"vault\":\"kv1\",\"delayMs\":300,\"count\":1}"));
     int64_t start = time_mono_us();
     EXPECT_EQ(get_status(kv), 200);
     REQUIRE(time_mono_us() - start >= 300000);
 
-    CLEANUP_FREE char *half = order(kv, "{\"kind\":\"half\",\"vault\":\"kv1\",\"count\":1}");
+    free(order(kv, "{\"kind\":\"half\",\"vault\":\"kv1\",\"count\":1}"));
     const struct answer *a = ask(kv, "GET", KV("kv1", "/keys/k"), T, NULL);
     EXPECT_ANSWER(a, 200);
     EXPECT_EQ(a->fault, HTTP_FAULT_HALF);
-    CLEANUP_FREE char *cut = order(kv, "{\"kind\":\"reset\",\"vault\":\"kv1\",\"count\":1}");
+    free(order(kv, "{\"kind\":\"reset\",\"vault\":\"kv1\",\"count\":1}"));
     EXPECT_EQ(ask(kv, "GET", KV("kv1", "/keys/k"), T, NULL)->fault, HTTP_FAULT_RESET);
     EXPECT_EQ(ask(kv, "GET", KV("kv1", "/keys/k"), T, NULL)->fault, HTTP_FAULT_NONE);
 
@@ -155,9 +152,8 @@ TEST(faults, delay_half_reset_and_a_wrong_key_are_what_they_say)
             "{\"alg\":\"A256KW\",\"value\":\"" AEK "\"}");
     CLEANUP_FREE char *body =
         str_fmt("{\"alg\":\"A256KW\",\"value\":\"%s\"}", json_get_str(a->body, "value"));
-    CLEANUP_FREE char *wrong =
-        order(kv, "{\"kind\":\"wrongKey\",\"vault\":\"kv1\",\"operation\":\"KeyUnwrap\","
-                  "\"count\":1}");
+    free(order(kv, "{\"kind\":\"wrongKey\",\"vault\":\"kv1\",\"operation\":\"KeyUnwrap\","
+                   "\"count\":1}"));
     a = ask(kv, "POST", KV("kv1", "/keys/k/unwrapkey"), T, body);
     EXPECT_ANSWER(a, 200);
     EXPECT_EQ(strlen(json_get_str(a->body, "value")), strlen(AEK));
@@ -178,7 +174,7 @@ TEST(faults, what_hangs_is_let_go_when_the_service_stops)
 {
     struct diag d = DIAG_INIT;
     struct keyvault *kv = open_with("hang", true);
-    CLEANUP_FREE char *id = order(kv, "{\"kind\":\"hang\",\"vault\":\"kv1\"}");
+    free(order(kv, "{\"kind\":\"hang\",\"vault\":\"kv1\"}"));
     pthread_t t;
     REQUIRE_OK(thread_start(&t, take_back_soon, kv, &d));
     int64_t start = time_mono_us();
