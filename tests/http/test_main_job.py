@@ -108,7 +108,11 @@ class MainJob(unittest.TestCase):
                     return a.status == 200 and a.json["tables"][0]["rows"][0][0] == before
                 self.s.wait(answers, 60, f"service after the death of {name}")
 
+    def all_active(self):
+        return all(x["state"] == "ACTIVE" for x in self.s.call("GET", "/admin/keys/status").json["accounts"])
+
     def test_9_verify_finds_every_block_whole(self):
+        self.s.wait(self.all_active, 60, "every key's return after the deaths of test 8")
         p = subprocess.run([PROGRAM, "verify", "--data", self.s.data], capture_output=True, timeout=120)
         self.assertEqual(p.returncode, 0, p.stderr + p.stdout)
 
