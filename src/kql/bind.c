@@ -51,9 +51,7 @@ enum err op_second_input(struct binder *b, struct op *op, const struct op *secon
     return check_size(b, op);
 }
 
-/* --- names
- * ------------------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 enum err bind_push(struct binder *b, struct binding **names, struct binding item)
 {
@@ -89,8 +87,7 @@ enum err resolve_let(struct binder *b, struct binding *l)
     return OK;
 }
 
-/* --- statements
- * --------------------------------------------------------------------------------------------- */
+/* --- statements ------------------------------------------------------------------------------- */
 
 static enum err bind_set(struct binder *b, const struct ast *n)
 {
@@ -174,8 +171,7 @@ enum err bind_body(struct binder *b, struct binding *names, const struct ast_bod
     return OK;
 }
 
-/* --- table or value?
- * ------------------------------------------------------------------------------------------ */
+/* --- table or value? -------------------------------------------------------------------------- */
 
 static bool has_table(struct binder *b, const char *name)
 {
@@ -264,8 +260,7 @@ bool is_tabular(struct binder *b, struct binding *names, const struct ast *n)
     return yes;
 }
 
-/* --- functions of the query
- * ------------------------------------------------------------------------------ */
+/* --- functions of the query ------------------------------------------------------------------- */
 
 /* The argument for a parameter, by name or by place, NULL when the default is to be taken. */
 static const struct ast *argument_for(const struct ast *call, const struct ast *param,
@@ -380,9 +375,7 @@ enum err bind_function_scalar(struct scope *s, struct binding *f, const struct a
     return OK;
 }
 
-/* --- tables
- * -------------------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /* The API's timespan: only rows whose TimeGenerated lies in it. */
 static enum err limit_to_timespan(struct binder *b, struct op *table, struct op **out)
@@ -534,9 +527,7 @@ enum err bind_table(struct binder *b, struct binding *names, const struct ast *n
     return OK;
 }
 
-/* --- pipes
- * --------------------------------------------------------------------------------------------------
- */
+/* --- pipes ------------------------------------------------------------------------------------ */
 
 static bind_op_fn *const op_binders[] = {
     [OPER_WHERE] = bind_where,

@@ -15,6 +15,7 @@
 #include "kql/kql.h"
 #include "kql/known.h"
 #include "kql/lex.h" /* diag_at() */
+#include "kql/name_index.h"
 
 #define EXPR_WEIGHT_MAX 50000 /* nodes of one expression, shared ones counted each time */
 #define EXPR_LEVELS_MAX 1000
@@ -59,8 +60,7 @@ struct scope {
     const char *where;          /* the operator, for messages */
 };
 
-/* --- bind.c
- * ------------------------------------------------------------------------------------------ */
+/* --- bind.c ----------------------------------------------------------------------------------- */
 
 enum err bind_full(struct binder *b);                 /* the arena's limit */
 enum err bind_deeper(struct binder *b, uint32_t pos); /* pair with b->depth-- on success */
@@ -81,8 +81,7 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
                 struct op **out);
 enum err resolve_let(struct binder *b, struct binding *l);
 
-/* --- bind_expr.c
- * -------------------------------------------------------------------------------------- */
+/* --- bind_expr.c ------------------------------------------------------------------------------ */
 
 enum err bind_expr(struct scope *s, const struct ast *n, struct expr **out);
 enum err bind_condition(struct scope *s, const struct ast *n, struct expr **out); /* bool, cast */
@@ -90,8 +89,7 @@ enum err bind_const(struct scope *s, const struct ast *n, struct expr **out); /*
 enum err bind_long(struct scope *s, const struct ast *n,
                    struct expr **out); /* constant, or toscalar */
 
-/* --- bind_call.c
- * -------------------------------------------------------------------------------------- */
+/* --- bind_call.c ------------------------------------------------------------------------------ */
 
 enum err expr_const(struct binder *b, const struct value *v, struct expr **out);
 enum err expr_string(struct binder *b, const char *text, struct expr **out);
@@ -111,8 +109,7 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
 const struct value *const *const_args(struct binder *b, struct expr *const *args, uint32_t n);
 const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t n);
 
-/* --- bind_name.c
- * -------------------------------------------------------------------------------------- */
+/* --- bind_name.c ------------------------------------------------------------------------------ */
 
 /* The name that an expression gives its column, "" = none: x, d_a_b, strlen_s. */
 const char *auto_name(struct binder *b, const struct ast *n);
@@ -120,11 +117,11 @@ bool names_itself(const struct ast *n); /* a plain column: its name counts as gi
 /* Names of result columns: what is given must be unique, what is not gets 1, 2 ... behind it. */
 struct name_set {
     struct binder *b;
-    uint32_t n, cap;
-    const char **names;
-    bool *given;
-    uint32_t n_unnamed; /* Column1, Column2 ... */
+    struct name_index index; /* of a name: NAME_GIVEN and the last number put behind it */
+    uint32_t n_unnamed;      /* Column1, Column2 ... */
 };
+#define NAME_GIVEN (1U << 31)
+struct name_set name_set_of(struct binder *b);
 enum err names_add(struct name_set *s, const char *name, bool given, uint32_t pos,
                    const char **out);
 enum err names_unnamed(struct name_set *s, const char **out);
@@ -132,8 +129,7 @@ bool names_has(const struct name_set *s, const char *name);
 enum err no_column(struct scope *s, const char *name, uint32_t pos); /* fails with a suggestion */
 bool wildcard_match(const char *pattern, const char *name);
 
-/* --- operators
- * ---------------------------------------------------------------------------------------- */
+/* --- operators -------------------------------------------------------------------------------- */
 
 struct op_cx { /* one operator to bind */
     struct binder *b;
@@ -167,6 +163,8 @@ enum err op_second_input(struct binder *b, struct op *op, const struct op *secon
 const char *param_word(const struct ast *n, const char *name);
 /* Only these parameters, and hint.*, may be given. NULL ends the list. */
 enum err check_params(struct op_cx *cx, const char *const *allowed);
+/* A union whose legs are filtered first, each in its own columns; condition may be NULL. */
+enum err bind_union_where(struct op_cx *cx, const struct ast *condition, struct op **out);
 /* A projection to some of the input's columns under new names. */
 enum err op_columns(struct binder *b, struct op *in, uint32_t pos, const uint32_t *cols,
                     const char *const *names, uint32_t n, struct op **out);

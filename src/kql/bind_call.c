@@ -4,8 +4,7 @@
 
 #include <stdio.h>
 
-/* --- leaves
- * -------------------------------------------------------------------------------------------- */
+/* --- leaves ----------------------------------------------------------------------------------- */
 
 static enum err expr_new(struct binder *b, enum expr_kind kind, enum type type, struct expr **out)
 {
@@ -55,9 +54,7 @@ enum err expr_query(struct binder *b, struct op *op, uint32_t pos, struct expr *
     return OK;
 }
 
-/* --- casts
- * ------------------------------------------------------------------------------------------------
- */
+/* --- casts ------------------------------------------------------------------------------------ */
 
 static const char *const cast_names[N_TYPES] = {
     [T_BOOL] = "tobool",         [T_INT] = "toint",           [T_LONG] = "tolong",
@@ -176,8 +173,7 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
     return OK;
 }
 
-/* --- mixed types
- * --------------------------------------------------------------------------------------- */
+/* --- mixed types ------------------------------------------------------------------------------ */
 
 static bool in_list(const char *name, const char *const *list, size_t n)
 {
@@ -233,9 +229,7 @@ static enum err unify_branches(struct scope *s, uint32_t pos, const char *name, 
     return OK;
 }
 
-/* --- calls
- * ------------------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t n)
 {

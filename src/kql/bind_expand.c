@@ -5,9 +5,7 @@
 
 #include "base/str.h"
 
-/* --- columns
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 enum err columns_from(struct column_list *l, struct binder *b, const struct schema *in)
 {
@@ -55,9 +53,7 @@ enum err columns_append(struct column_list *l, const char *name, enum type type,
     return columns_push(l, unique, type, place);
 }
 
-/* --- mv-expand
- * --------------------------------------------------------------------------------------------------
- */
+/* --- mv-expand -------------------------------------------------------------------------------- */
 
 /* a = d.x to typeof(long) */
 static enum err bind_expanded(struct op_cx *cx, const struct ast *n, struct column_list *cols,
@@ -86,7 +82,7 @@ enum err bind_mv_expand(struct op_cx *cx, struct op **out)
     static const char *const allowed[] = {"kind", "bagexpansion", "with_itemindex", NULL};
     struct binder *b = cx->b;
     struct column_list cols;
-    struct name_set names = {.b = b};
+    struct name_set names = name_set_of(b);
     struct scope s = scope_of(cx);
     struct op *op;
     s.row = NULL;
@@ -119,9 +115,7 @@ enum err bind_mv_expand(struct op_cx *cx, struct op **out)
     return OK;
 }
 
-/* --- parse
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- parse ------------------------------------------------------------------------------------ */
 
 static enum err parse_params_of(struct op_cx *cx, struct op *op)
 {
@@ -155,7 +149,7 @@ static enum err parse_column(const struct ast *n, struct column_list *cols, stru
 
 static enum err parse_items(struct op_cx *cx, struct op *op, struct column_list *cols)
 {
-    struct name_set given = {.b = cx->b};
+    struct name_set given = name_set_of(cx->b);
     const struct ast_list *list = &cx->ast->args;
     op->parse.n = list->n;
     op->parse.items = arena_array(cx->b->a, struct parse_item, list->n + 1);
@@ -198,9 +192,7 @@ enum err bind_parse(struct op_cx *cx, struct op **out)
     return OK;
 }
 
-/* --- invoke
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- invoke ----------------------------------------------------------------------------------- */
 
 enum err bind_invoke(struct op_cx *cx, struct op **out)
 {

@@ -5,8 +5,7 @@
 #include "base/str.h"
 #include "kql/bind_agg.h"
 
-/* --- names
- * ---------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static enum err use_binding(struct scope *s, struct binding *n, uint32_t pos, struct expr **out)
 {
@@ -72,8 +71,7 @@ static enum err bind_index(struct scope *s, const struct ast *n, struct expr **o
     return expr_call2(s, n->pos, oper, base, index, out);
 }
 
-/* --- operators
- * ------------------------------------------------------------------------------------------ */
+/* --- operators -------------------------------------------------------------------------------- */
 
 /* x in (T | project a): the column's values as one list, made once. */
 static enum err bind_list_query(struct scope *s, const struct ast *n, struct expr **out)
@@ -186,8 +184,7 @@ static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **ou
     return expr_call(s, n->pos, n->name, args, n->args.n, out);
 }
 
-/* --- calls that are the binder's own
- * --------------------------------------------------------------------- */
+/* --- calls that are the binder's own ---------------------------------------------------------- */
 
 static enum err bind_toscalar(struct scope *s, const struct ast *n, struct expr **out)
 {
@@ -359,9 +356,7 @@ static enum err bind_call(struct scope *s, const struct ast *n, struct expr **ou
     return fn_find(n->name) != NULL ? bind_registered(s, n, out) : unknown_function(s, n);
 }
 
-/* --- all
- * --------------------------------------------------------------------------------------------------
- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 static enum err not_a_value(struct scope *s, const struct ast *n, const char *what)
 {

@@ -4,8 +4,7 @@
 
 #include "base/str.h"
 
-/* --- parameters of operators
- * ---------------------------------------------------------------------------------- */
+/* --- parameters of operators ------------------------------------------------------------------ */
 
 const char *param_word(const struct ast *n, const char *name)
 {
@@ -31,9 +30,7 @@ enum err check_params(struct op_cx *cx, const char *const *allowed)
     return OK;
 }
 
-/* --- kinds
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- kinds ------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name;
@@ -72,9 +69,7 @@ static enum err read_kind(struct op_cx *cx, bool lookup, enum join_kind *out)
                     best.name != NULL ? "'?" : "");
 }
 
-/* --- conditions
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 struct sides {
     struct op_cx *cx;
@@ -179,22 +174,21 @@ static enum err add_condition(struct sides *j, const struct ast *n)
                     "'%s' wants a column of both sides, or $left.a == $right.b", j->cx->ast->name);
 }
 
-/* --- result
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- result ----------------------------------------------------------------------------------- */
 
-/* A right column whose name the left has gets the first number that makes it new to both. */
-static enum err right_name(struct sides *j, const struct name_set *taken, uint32_t col,
-                           const char **out)
+/* A right column whose name is taken gets the first number that makes it new to both sides. */
+static enum err right_name(struct sides *j, const struct name_set *taken, struct name_index *right,
+                           uint32_t col, const char **out)
 {
     const char *name = j->right->cols[col].name;
     *out = name;
-    if (schema_find(j->left, name) < 0) return OK;
-    for (uint32_t i = 1;; i++) {
-        *out = arena_fmt(j->cx->b->a, "%s%u", name, i);
+    if (!names_has(taken, name)) return OK;
+    uint32_t *last = name_index_get(right, name);
+    do {
+        *out = arena_fmt(j->cx->b->a, "%s%u", name, ++*last);
         if (*out == NULL) return bind_full(j->cx->b);
-        if (schema_find(j->right, *out) < 0 && !names_has(taken, *out)) return OK;
-    }
+    } while (name_index_get(right, *out) != NULL || names_has(taken, *out));
+    return OK;
 }
 
 static bool is_key_of_lookup(const struct sides *j, bool lookup, uint32_t col)
@@ -213,15 +207,20 @@ static enum err both_sides(struct sides *j, struct op *op, bool lookup)
     op->join.right_columns = arena_array(b->a, uint32_t, j->right->n + 1);
     if (cols == NULL || op->join.right_columns == NULL) return bind_full(b);
 
-    struct name_set names = {.b = b};
+    struct name_set names = name_set_of(b);
+    struct name_index right;
     const char *name;
+    name_index_init(&right, b->a);
+    for (uint32_t i = 0; i < j->right->n; i++) {
+        if (!name_index_put(&right, j->right->cols[i].name, 0)) return bind_full(b);
+    }
     for (uint32_t i = 0; i < j->left->n; i++) {
         cols[i] = j->left->cols[i];
         TRY(names_add(&names, cols[i].name, false, op->pos, &name));
     }
     for (uint32_t i = 0; i < j->right->n; i++) {
         if (is_key_of_lookup(j, lookup, i)) continue;
-        TRY(right_name(j, &names, i, &name));
+        TRY(right_name(j, &names, &right, i, &name));
         TRY(names_add(&names, name, false, op->pos, &cols[n].name));
         cols[n++].type = j->right->cols[i].type;
         op->join.right_columns[op->join.n_right++] = i;

@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-/* --- automatic names
- * ----------------------------------------------------------------------------------- */
+/* --- automatic names -------------------------------------------------------------------------- */
 
 /* Functions whose column is named after their first argument. Sorted by strcmp(): bsearch() relies
  * on it. */
@@ -212,55 +211,41 @@ bool names_itself(const struct ast *n)
     return n->kind == AST_NAME && !n->in_parens;
 }
 
-/* --- collisions
- * ------------------------------------------------------------------------------------------ */
+/* --- collisions ------------------------------------------------------------------------------- */
+
+struct name_set name_set_of(struct binder *b)
+{
+    struct name_set s = {.b = b};
+    name_index_init(&s.index, b->a);
+    return s;
+}
 
 bool names_has(const struct name_set *s, const char *name)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (strcmp(s->names[i], name) == 0) return true;
-    }
-    return false;
+    return name_index_get(&s->index, name) != NULL;
 }
 
-static bool is_given(const struct name_set *s, const char *name)
+/* x1, x2 ...: the first that is new. Where the last search for x ended, the next one goes on. */
+static enum err numbered(struct name_set *s, const char *name, const char **out)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (strcmp(s->names[i], name) == 0) return s->given[i];
-    }
-    return false;
-}
-
-static enum err names_grow(struct name_set *s)
-{
-    uint32_t cap = s->cap == 0 ? 16 : s->cap * 2;
-    const char **names = arena_array(s->b->a, const char *, cap);
-    bool *given = arena_array(s->b->a, bool, cap);
-    if (names == NULL || given == NULL) return bind_full(s->b);
-    if (s->n > 0) {
-        memcpy(names, s->names, s->n * sizeof *names);
-        memcpy(given, s->given, s->n * sizeof *given);
-    }
-    s->names = names;
-    s->given = given;
-    s->cap = cap;
+    uint32_t *last = name_index_get(&s->index, name);
+    do {
+        *out = arena_fmt(s->b->a, "%s%u", name, (++*last) & ~NAME_GIVEN);
+        if (*out == NULL) return bind_full(s->b);
+    } while (names_has(s, *out));
     return OK;
 }
 
 enum err names_add(struct name_set *s, const char *name, bool given, uint32_t pos, const char **out)
 {
-    if (given && is_given(s, name)) {
+    const char *unique = name;
+    uint32_t *there = name_index_get(&s->index, name);
+    if (there != NULL && given && (*there & NAME_GIVEN) != 0) {
         return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0171",
                         "a column named '%s' is there already", name);
     }
-    const char *unique = name;
-    for (uint32_t i = 1; names_has(s, unique); i++) {
-        unique = arena_fmt(s->b->a, "%s%u", name, i);
-        if (unique == NULL) return bind_full(s->b);
-    }
-    if (s->n == s->cap) TRY(names_grow(s));
-    s->names[s->n] = unique;
-    s->given[s->n++] = given;
+    if (there != NULL) TRY(numbered(s, name, &unique));
+    if (!name_index_put(&s->index, unique, given ? NAME_GIVEN : 0)) return bind_full(s->b);
     *out = unique;
     return OK;
 }
@@ -271,8 +256,7 @@ enum err names_unnamed(struct name_set *s, const char **out)
     return *out != NULL ? OK : bind_full(s->b);
 }
 
-/* --- what is not there
- * -------------------------------------------------------------------------------------- */
+/* --- what is not there ------------------------------------------------------------------------ */
 
 enum err no_column(struct scope *s, const char *name, uint32_t pos)
 {

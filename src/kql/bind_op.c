@@ -13,8 +13,7 @@ struct scope scope_of(struct op_cx *cx)
         .b = cx->b, .names = *cx->names, .row = row, .base = row, .where = cx->ast->name};
 }
 
-/* --- projections
- * ------------------------------------------------------------------------------------------- */
+/* --- projections ------------------------------------------------------------------------------ */
 
 enum err op_project(struct binder *b, struct op *in, uint32_t pos, const struct named_expr *exprs,
                     uint32_t n, struct op **out)
@@ -77,7 +76,7 @@ enum err bind_project(struct op_cx *cx, struct op **out)
 {
     const struct ast_list *list = &cx->ast->args;
     struct scope s = scope_of(cx);
-    struct name_set names = {.b = cx->b};
+    struct name_set names = name_set_of(cx->b);
     struct named_expr *exprs = arena_array(cx->b->a, struct named_expr, list->n + 1);
     if (exprs == NULL) return bind_full(cx->b);
     for (uint32_t i = 0; i < list->n; i++) {
@@ -121,7 +120,7 @@ enum err bind_extend(struct op_cx *cx, struct op **out)
     uint32_t n = cx->in->schema.n;
     struct named_expr *exprs = arena_array(b->a, struct named_expr, (size_t)n + list->n + 1);
     bool *given = arena_array(b->a, bool, (size_t)n + list->n + 1);
-    struct name_set names = {.b = b};
+    struct name_set names = name_set_of(b);
     if (exprs == NULL || given == NULL) return bind_full(b);
     for (uint32_t i = 0; i < n; i++) {
         exprs[i].name = cx->in->schema.cols[i].name;
@@ -139,8 +138,7 @@ enum err bind_serialize(struct op_cx *cx, struct op **out)
     return cx->ast->args.n > 0 ? bind_extend(cx, out) : OK;
 }
 
-/* --- choosing columns by name or pattern
- * -------------------------------------------------------------------- */
+/* --- choosing columns by name or pattern ------------------------------------------------------ */
 
 static bool name_matches(const struct ast *n, const char *name)
 {
@@ -219,8 +217,7 @@ enum err bind_rename(struct op_cx *cx, struct op **out)
     return op_columns(b, cx->in, cx->ast->pos, cols, names, n, out);
 }
 
-/* --- project-reorder
- * ------------------------------------------------------------------------------------------ */
+/* --- project-reorder -------------------------------------------------------------------------- */
 
 struct reordered {
     const char *name;
@@ -294,9 +291,7 @@ enum err bind_reorder(struct op_cx *cx, struct op **out)
     return op_columns(b, cx->in, cx->ast->pos, cols, NULL, n, out);
 }
 
-/* --- rows
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 enum err bind_where(struct op_cx *cx, struct op **out)
 {
@@ -362,8 +357,7 @@ enum err bind_count(struct op_cx *cx, struct op **out)
     return OK;
 }
 
-/* --- names, schemas, charts
- * -------------------------------------------------------------------------------------- */
+/* --- names, schemas, charts ------------------------------------------------------------------- */
 
 enum err bind_as(struct op_cx *cx, struct op **out)
 {

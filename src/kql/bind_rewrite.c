@@ -5,8 +5,7 @@
 
 #include "base/str.h"
 
-/* --- small trees
- * ---------------------------------------------------------------------------------------------- */
+/* --- small trees ------------------------------------------------------------------------------ */
 
 static enum err make_node(struct binder *b, enum ast_kind kind, const struct ast *like,
                           struct ast **out)
@@ -38,8 +37,7 @@ static enum err make_oper(struct binder *b, const char *name, struct ast *left, 
     return make_args(b, *out, args, 2);
 }
 
-/* --- sample, consume, assert-schema
- * ------------------------------------------------------------------------ */
+/* --- sample, consume, assert-schema ----------------------------------------------------------- */
 
 /* The n rows whose dice fell highest. */
 enum err bind_sample(struct op_cx *cx, struct op **out)
@@ -96,9 +94,7 @@ enum err bind_assert_schema(struct op_cx *cx, struct op **out)
                     "the table does not have the schema that 'assert-schema' names");
 }
 
-/* --- top-hitters
- * ------------------------------------------------------------------------------------------------
- */
+/* --- top-hitters ------------------------------------------------------------------------------ */
 
 /* top-hitters 3 of s by x: summarize approximate_sum_x = sum(x) by s | top 3 by approximate_sum_x,
  * but exact. */
@@ -141,9 +137,7 @@ enum err bind_top_hitters(struct op_cx *cx, struct op **out)
     return bind_long(&s, cx->ast->left, &(*out)->top.count);
 }
 
-/* --- search
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- search ----------------------------------------------------------------------------------- */
 
 /* "err*" looks for a term's beginning, "*err" for its end, "*err*" anywhere; without stars for a
  * term. */
@@ -196,7 +190,7 @@ static enum err search_condition(struct binder *b, struct ast *n, bool cs, struc
     return OK;
 }
 
-static enum err search_tables(struct op_cx *cx, struct op **out)
+static enum err search_tables(struct op_cx *cx, const struct ast *condition, struct op **out)
 {
     struct binder *b = cx->b;
     struct ast *source, *all;
@@ -221,7 +215,18 @@ static enum err search_tables(struct op_cx *cx, struct op **out)
                        .args = tables};
     struct op_cx inner = *cx;
     inner.ast = &legs;
-    return bind_union(&inner, out);
+    return bind_union_where(&inner, condition, out);
+}
+
+/* Texts alone are looked for in each table by itself; a column may be in one table and not in the
+ * next. */
+static bool names_columns(const struct ast *n)
+{
+    if (n->kind == AST_NAME) return true;
+    for (uint32_t i = 0; i < n->args.n; i++) {
+        if (names_columns(n->args.at[i])) return true;
+    }
+    return false;
 }
 
 enum err bind_search(struct op_cx *cx, struct op **out)
@@ -232,8 +237,10 @@ enum err bind_search(struct op_cx *cx, struct op **out)
     TRY(check_params(cx, allowed));
     const char *kind = param_word(cx->ast, "kind");
     bool cs = kind != NULL && strcmp(kind, "case_sensitive") == 0;
-    TRY(search_tables(cx, &in));
     TRY(search_condition(cx->b, cx->ast->left, cs, &condition));
+    if (!names_columns(condition)) return search_tables(cx, condition, out);
+
+    TRY(search_tables(cx, NULL, &in));
     struct scope s = {.b = cx->b,
                       .names = *cx->names,
                       .row = &in->schema,

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- one aggregate
- * -------------------------------------------------------------------------------------------- */
+/* --- one aggregate ---------------------------------------------------------------------------- */
 
 static enum err check_arity(struct binder *b, uint32_t pos, const struct agg *agg, uint32_t n)
 {
@@ -136,8 +135,7 @@ enum err op_list_of_first_column(struct scope *s, struct op *in, uint32_t pos, s
     return OK;
 }
 
-/* --- the result's columns
- * -------------------------------------------------------------------------------------- */
+/* --- the result's columns --------------------------------------------------------------------- */
 
 struct result {
     struct scope rows;   /* the input's */
@@ -200,8 +198,7 @@ static enum err add_aggregate(struct result *r, const struct ast *item, const st
     return add_column_of(r, place, given_name(item, 0), auto_name(r->rows.b, call), item->pos);
 }
 
-/* --- percentiles(x, 5, 50)
- * -------------------------------------------------------------------------------------- */
+/* --- percentiles(x, 5, 50) -------------------------------------------------------------------- */
 
 static const char *percentile_name(struct binder *b, const char *arg, const struct expr *p)
 {
@@ -246,8 +243,7 @@ static enum err add_percentiles(struct result *r, const struct ast *item, const 
     return OK;
 }
 
-/* --- arg_max(x, *), take_any(*)
- * ------------------------------------------------------------------------------- */
+/* --- arg_max(x, *), take_any(*) --------------------------------------------------------------- */
 
 struct spread { /* an aggregate of several columns, while it is taken apart */
     const struct ast *item, *call;
@@ -348,9 +344,7 @@ static enum err add_take_any(struct result *r, const struct ast *item, const str
     return spread_args(r, &sp, 0);
 }
 
-/* --- summarize
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- summarize -------------------------------------------------------------------------------- */
 
 static enum err add_item(struct result *r, const struct ast *item)
 {
@@ -441,7 +435,7 @@ static enum err make_op(struct result *r, struct op *in, uint32_t pos, struct op
 
 static void result_init(struct result *r, struct op_cx *cx)
 {
-    *r = (struct result){.rows = scope_of(cx), .names = {.b = cx->b}};
+    *r = (struct result){.rows = scope_of(cx), .names = name_set_of(cx->b)};
     r->aggs.rows = &r->rows;
     r->groups = r->rows;
     r->groups.base = NULL;
@@ -481,9 +475,7 @@ enum err bind_distinct(struct op_cx *cx, struct op **out)
     return make_op(&r, cx->in, cx->ast->pos, out);
 }
 
-/* --- make-series
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- make-series ------------------------------------------------------------------------------ */
 
 /* The default of a series: a constant of the aggregate's type. */
 static enum err series_default(struct result *r, const struct ast *series, uint32_t place,

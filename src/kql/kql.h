@@ -2,8 +2,8 @@
 /*
  * kql/kql.h - from text to plan: lexer, parser, binder; knows no storage
  *
- * Exact or refused: what is not supported fails by name and position, with Kusto's codes in diag.tag
- * (SYN0002 syntax, SEM0100 semantic ...) and the offset in diag.pos.
+ * Exact or refused: what is not supported fails by name and position, with Kusto's codes in
+ * diag.tag (SYN0002 syntax, SEM0100 semantic ...) and the offset in diag.pos.
  */
 #pragma once
 
@@ -23,8 +23,9 @@ struct kql_catalog {
 };
 
 struct kql_options {
-    int64_t now_ticks;          /* now() */
-    int64_t timespan_from, timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
+    int64_t now_ticks; /* now() */
+    int64_t timespan_from,
+        timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
 };
 
 /* Parses and binds. Everything in *out lives in the arena. */

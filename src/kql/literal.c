@@ -129,8 +129,7 @@ enum err literal_string(struct parser *p, const struct token *t, struct buf *out
     return buf_check(out, p->d);
 }
 
-/* --- numbers and time spans
- * ----------------------------------------------------------------------- */
+/* --- numbers and time spans ------------------------------------------------------------------- */
 
 static int64_t unit_ticks(struct bytes unit, bool *is_nano)
 {
@@ -209,8 +208,7 @@ enum err literal_number(struct parser *p, const struct token *t, struct value *o
     return INVALID(p, t, "the number cannot be read as a real");
 }
 
-/* --- long(1), datetime(2020-01-01) ...
- * ------------------------------------------------------------ */
+/* --- long(1), datetime(2020-01-01) ... -------------------------------------------------------- */
 
 static struct bytes trimmed(struct bytes s)
 {

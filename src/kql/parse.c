@@ -5,8 +5,7 @@
 #include "base/str.h"
 #include "kql/kql.h"
 
-/* --- tokens
- * --------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 const struct token *tok(const struct parser *p)
 {
@@ -72,8 +71,7 @@ enum err expect(struct parser *p, const char *s)
     return expected(p, what);
 }
 
-/* --- nodes
- * ---------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 enum err node_at(struct parser *p, enum ast_kind kind, uint32_t pos, struct ast **out)
 {
@@ -124,8 +122,7 @@ enum err parse_list(struct parser *p, parse_fn *item, struct ast_list *out)
     return OK;
 }
 
-/* --- names
- * ---------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* ['a name'] or ["a name"], at the bracket */
 static enum err parse_bracketed(struct parser *p, const char **out)
@@ -334,8 +331,7 @@ enum err parse_hints(struct parser *p, struct ast_list *out)
     return OK;
 }
 
-/* --- let, set, declare
- * ---------------------------------------------------------------------------- */
+/* --- let, set, declare ------------------------------------------------------------------------ */
 
 /* name:type or name:(schema), and a default */
 static enum err parse_parameter(struct parser *p, struct ast **out)

@@ -2,8 +2,7 @@
 /* kql/parse_more.c - operators with a grammar of their own */
 #include "kql/parse.h"
 
-/* --- union, range, render
- * ---------------------------------------------------------------------------- */
+/* --- union, range, render --------------------------------------------------------------------- */
 
 /* T, T*, (T | where x), f(x), database("d").T, ["a table"] */
 static enum err parse_table(struct parser *p, struct ast **out)
@@ -73,8 +72,7 @@ enum err parse_render(struct parser *p, struct ast *o)
     return OK;
 }
 
-/* --- join, lookup, mv-expand, mv-apply
- * --------------------------------------------------------------- */
+/* --- join, lookup, mv-expand, mv-apply -------------------------------------------------------- */
 
 enum err parse_join(struct parser *p, struct ast *o)
 {
@@ -119,8 +117,7 @@ enum err parse_mv_expand(struct parser *p, struct ast *o)
     return parse_subquery(p, &o->right);
 }
 
-/* --- parse, parse-kv
- * ----------------------------------------------------------------------------------- */
+/* --- parse, parse-kv -------------------------------------------------------------------------- */
 
 /* A star, a text, or a column with or without its type. */
 static enum err parse_pattern_item(struct parser *p, struct ast *o)
@@ -162,8 +159,7 @@ enum err parse_parse_kv(struct parser *p, struct ast *o)
     return expect(p, ")");
 }
 
-/* --- make-series
- * ------------------------------------------------------------------------------------ */
+/* --- make-series ------------------------------------------------------------------------------ */
 
 static enum err parse_series(struct parser *p, struct ast **out)
 {
@@ -220,8 +216,7 @@ enum err parse_make_series(struct parser *p, struct ast *o)
     return OK;
 }
 
-/* --- top-nested, top-hitters
- * ------------------------------------------------------------------------ */
+/* --- top-nested, top-hitters ------------------------------------------------------------------ */
 
 static enum err parse_top_clause(struct parser *p, struct ast *o)
 {
@@ -266,8 +261,7 @@ enum err parse_top_hitters(struct parser *p, struct ast *o)
     return accept(p, "by") ? parse_expr(p, &o->extra) : OK;
 }
 
-/* --- search, find
- * ------------------------------------------------------------------------------------ */
+/* --- search, find ----------------------------------------------------------------------------- */
 
 static enum err parse_tables_in(struct parser *p, struct ast *o)
 {
@@ -304,8 +298,7 @@ enum err parse_find(struct parser *p, struct ast *o)
     return OK;
 }
 
-/* --- evaluate, partition, fork, facet, reduce
- * -------------------------------------------------------- */
+/* --- evaluate, partition, fork, facet, reduce ------------------------------------------------- */
 
 enum err parse_evaluate(struct parser *p, struct ast *o)
 {
@@ -363,8 +356,7 @@ enum err parse_reduce(struct parser *p, struct ast *o)
     return accept(p, "with") ? parse_list(p, parse_param, &o->params) : OK;
 }
 
-/* --- scan
- * --------------------------------------------------------------------------------------------- */
+/* --- scan ------------------------------------------------------------------------------------- */
 
 static enum err parse_declared(struct parser *p, struct ast **out)
 {

@@ -4,8 +4,7 @@
 
 #include "kql/known.h"
 
-/* --- operators whose grammar is a list or two
- * ----------------------------------------------------- */
+/* --- operators whose grammar is a list or two ------------------------------------------------- */
 
 static enum err parse_ordered(struct parser *p, struct ast **out)
 {
@@ -257,8 +256,7 @@ enum err parse_operator(struct parser *p, struct ast **out)
     return OK;
 }
 
-/* --- pipes
- * ------------------------------------------------------------------------------------------ */
+/* --- pipes ------------------------------------------------------------------------------------ */
 
 bool at_source_operator(const struct parser *p)
 {

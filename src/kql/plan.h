@@ -2,9 +2,9 @@
 /*
  * kql/plan.h - what a bound query is: a tree of operators over typed expressions
  *
- * Made by kql_bind() in one arena, read-only afterwards, run by exec/. Every name is resolved: a column is
- * an index into the input's schema, a function is a row of the registry, every implicit cast is a call.
- * Constant expressions are folded.
+ * Made by kql_compile() in one arena, read-only afterwards, run by exec/. Every name is resolved: a
+ * column is an index into the input's schema, a function is a row of the registry, every implicit
+ * cast is a call. Constant expressions are folded.
  */
 #pragma once
 
@@ -14,12 +14,12 @@
 struct expr {
     enum expr_kind { EXPR_COL, EXPR_CONST, EXPR_CALL, EXPR_SCALAR_QUERY } kind;
     enum type type;
-    uint32_t weight, levels;            /* nodes and depth of the tree below: limited, as shared parts repeat */
-    uint32_t col;                       /* COL: index into the input's schema */
-    struct value value;                 /* CONST */
-    struct fn_call call;                /* CALL */
-    struct expr **args;                 /* CALL: call.n_args */
-    struct op *query;                   /* SCALAR_QUERY: toscalar(); run once, first row, first column */
+    uint32_t weight, levels; /* nodes and depth of the tree below, shared parts each time */
+    uint32_t col;            /* COL: index into the input's schema */
+    struct value value;      /* CONST */
+    struct fn_call call;     /* CALL */
+    struct expr **args;      /* CALL: call.n_args */
+    struct op *query;        /* SCALAR_QUERY: toscalar(); run once, first row, first column */
 };
 
 struct named_expr {
@@ -39,8 +39,8 @@ struct agg_use {
 };
 
 enum op_kind {
-    OP_TABLE,     /* rows of a table source */
-    OP_ROWS,      /* rows that stand in the query: datatable, print */
+    OP_TABLE, /* rows of a table source */
+    OP_ROWS,  /* rows that stand in the query: datatable, print */
     OP_RANGE,
     OP_FILTER,
     OP_PROJECT,   /* extend, project*, and all that only computes columns of the same row */
@@ -69,7 +69,7 @@ enum join_kind {
     JOIN_RIGHT_ANTI,
 };
 
-struct expanded { /* one column of mv-expand */
+struct expanded {      /* one column of mv-expand */
     struct expr *expr; /* dynamic, over the input */
     uint32_t column;   /* of the result; its type there is what the elements are converted to */
 };
@@ -82,69 +82,94 @@ struct parse_item {
 
 struct op {
     enum op_kind kind;
-    struct op *input;     /* NULL for sources; the first of UNION's inputs */
-    struct schema schema; /* of the result */
-    uint32_t pos;         /* offset in the query's text, for messages */
-    uint32_t weight, levels; /* operators and depth of the tree below: a let's operator may have two parents */
+    struct op *input;        /* NULL for sources; the first of UNION's inputs */
+    struct schema schema;    /* of the result */
+    uint32_t pos;            /* offset in the query's text, for messages */
+    uint32_t weight, levels; /* as of an expression: a let's operator may have two parents */
     union {
         struct { /* TABLE */
             const char *name;
-            void *table;           /* what the catalogue gave for the name */
-            uint32_t *columns;     /* schema.cols[i] is column columns[i] of the source */
+            void *table;       /* what the catalogue gave for the name */
+            uint32_t *columns; /* schema.cols[i] is column columns[i] of the source */
         } table;
-        struct { uint32_t n_rows; struct expr **cells; } rows; /* row-major constants */
-        struct { struct expr *from, *to, *step; } range;
-        struct { struct expr *condition; } filter;
-        struct { uint32_t n; struct expr **exprs; } project;   /* one per result column */
+        struct {
+            uint32_t n_rows;
+            struct expr **cells;
+        } rows; /* row-major constants */
+        struct {
+            struct expr *from, *to, *step;
+        } range;
+        struct {
+            struct expr *condition;
+        } filter;
+        struct {
+            uint32_t n;
+            struct expr **exprs;
+        } project; /* one per result column */
         struct {
             uint32_t n_keys;
             struct expr **keys;
             uint32_t n_aggs;
             struct agg_use *aggs; /* result columns: keys, then aggregates */
         } summarize;
-        struct { uint32_t n_keys; struct sort_key *keys; } sort;
-        struct { uint32_t n_keys; struct sort_key *keys; struct expr *count; } top;
-        struct { struct expr *count; } take;
+        struct {
+            uint32_t n_keys;
+            struct sort_key *keys;
+        } sort;
+        struct {
+            uint32_t n_keys;
+            struct sort_key *keys;
+            struct expr *count;
+        } top;
+        struct {
+            struct expr *count;
+        } take;
         struct {
             uint32_t n;
             struct op **inputs;
-            uint32_t **columns; /* columns[k][i]: column of input k for result column i, UINT32_MAX = none */
+            /* columns[k][i]: column of input k for result column i, UINT32_MAX = none */
+            uint32_t **columns;
         } unions;
-        struct { /* JOIN: nulls and NaNs match each other; a string without a match is "", all else null */
+        /* Nulls and NaNs match each other. A string without a match is "", all else null. Result
+         * columns: all of the input's, then right_columns of right's; a semi or anti join has one
+         * side. */
+        struct {
             enum join_kind kind;
             struct op *right;
             uint32_t n_keys;
             struct expr **left_keys;  /* over the input */
             struct expr **right_keys; /* over right; of the same types */
-            /* Result columns: all of the input's, then these of right's. A semi or anti join has one side. */
             uint32_t n_right;
             uint32_t *right_columns;
         } join;
-        struct { /* MV_EXPAND: result columns are the input's in their places, replaced or followed by items */
+        /* Result columns: the input's in their places, replaced or followed by items. */
+        struct {
             uint32_t n;
             struct expanded *items;
             uint32_t index_column; /* with_itemindex, UINT32_MAX = none; from 0 */
             bool bags_as_arrays;   /* kind=array: {"a":1} gives ["a", 1], not {"a":1} */
             struct expr *limit;    /* rows out of one row, a constant; NULL = none */
         } mv_expand;
-        struct { /* PARSE: result columns are the input's, replaced or followed by those parsed */
+        /* Result columns: the input's in their places, replaced or followed by those parsed. */
+        struct {
             enum { PARSE_SIMPLE, PARSE_RELAXED, PARSE_REGEX } mode;
-            bool where;        /* parse-where: a row that does not match goes */
-            const char *flags; /* of regex: "i", "U" ... */
+            bool where;          /* parse-where: a row that does not match goes */
+            const char *flags;   /* of regex: "i", "U" ... */
             struct expr *source; /* string */
             uint32_t n;
             struct parse_item *items;
         } parse;
-        struct { /* MAKE_SERIES: result columns are keys, arrays of the aggregates, array of the axis */
+        /* Result columns: keys, arrays of the aggregates, array of the axis. */
+        struct {
             uint32_t n_keys;
             struct expr **keys;
             uint32_t n_aggs;
             struct agg_use *aggs;
-            struct expr **defaults; /* per aggregate, a constant of its type; NULL: 0, or null if it has none */
+            struct expr **defaults; /* constants of the aggregates' types; NULL: 0, or null */
             struct expr *axis;
-            struct expr *from, *to, *step; /* from and to NULL: of the data. Constants, or scalar queries */
+            struct expr *from, *to, *step; /* from and to NULL: of the data. Free of columns */
             bool inclusive;                /* in range(): `to` belongs to it */
-            bool nonempty;                 /* kind=nonempty: no rows and no keys still give one series */
+            bool nonempty; /* kind=nonempty: no rows and no keys still give one series */
         } make_series;
     };
 };
@@ -153,7 +178,7 @@ struct render_prop {
     const char *name, *value;
 };
 
-struct render { /* passed through to the client */
+struct render {       /* passed through to the client */
     const char *kind; /* "timechart"; NULL = none */
     uint32_t n;
     struct render_prop *props;
