@@ -251,7 +251,7 @@ static inline void house_cluster(struct house *h, const char *scope, const uint8
 /* Waits in real time: what the holder does after news runs on its own threads. */
 static inline bool house_reaches(struct house *h, const uint8_t account[16], enum key_state s)
 {
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) { /* a minute: for a busy machine */
         if (custody_account_state(h->custody, account) == s) return true;
         time_sleep_us(10000);
     }

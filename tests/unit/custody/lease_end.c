@@ -6,6 +6,7 @@
 #include "base/rand.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static const uint8_t account[16] = "account-one.....";
@@ -23,6 +24,8 @@ static pid_t fork_keyd(struct house *h, int *holder_end)
         *holder_end = pair[0];
         return pid;
     }
+    prctl(PR_SET_PDEATHSIG,
+          SIGKILL); /* a failed test leaves no keyd behind, holding the runner's pipe */
     close(pair[0]);
     house_start_keyd(h);
     if (chan_attach(keyd_chan_logs(h->keyd), pair[1], NULL) != OK) _exit(1);
@@ -56,7 +59,8 @@ TEST(custody, a_killed_keyd_locks_the_holder_when_the_lease_ends)
     while (custody_lease_check(h.custody, account, NULL) == OK)
         time_sleep_us(50000);
     int64_t lasted = time_boot_us() - killed;
-    REQUIRE(lasted <= 10 * US_PER_S + US_PER_S / 10);
+    /* The lease was given before the kill and lasts 10 s; the second is for a busy machine. */
+    REQUIRE(lasted <= 11 * US_PER_S);
     time_sleep_us(600000);
     REQUIRE_ERR(ERR_UNAVAILABLE, block_seal(k, BTYPE_WAL, 2, BYTES("row"), &sealed, &d));
     EXPECT_EQ(custody_account_state(h.custody, account), KEY_SUSPENDED);
