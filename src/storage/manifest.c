@@ -31,14 +31,19 @@ void id_hex(const uint8_t id[16], char out[33])
     hex_encode(bytes_of(id, 16), out);
 }
 
+static enum err fill(struct manifest *m, struct range *r, const char *counter, struct diag *d)
+{
+    if (r->next != r->end) return OK;
+    uint64_t first = 0;
+    TRY(m->catalog->ops->reserve(m->catalog, counter, NUMBERS_AT_ONCE, &first, d));
+    *r = (struct range){first, first + NUMBERS_AT_ONCE};
+    return OK;
+}
+
 static enum err take(struct manifest *m, struct range *r, const char *counter, uint64_t *out,
                      struct diag *d)
 {
-    if (r->next == r->end) {
-        uint64_t first = 0;
-        TRY(m->catalog->ops->reserve(m->catalog, counter, NUMBERS_AT_ONCE, &first, d));
-        *r = (struct range){first, first + NUMBERS_AT_ONCE};
-    }
+    TRY(fill(m, r, counter, d));
     *out = r->next++;
     return OK;
 }
@@ -52,6 +57,22 @@ enum err manifest_new_file_id(struct manifest *m, uint8_t out[16], struct diag *
     number = htobe64(number);
     memcpy(out + 8, &number, sizeof number);
     return OK;
+}
+
+enum err manifest_check_orphan(struct manifest *m, const uint8_t file_id[16], struct diag *d)
+{
+    LOCK_SCOPE(&m->lock);
+    uint64_t number = 0;
+    memcpy(&number, file_id + 8, sizeof number);
+    TRY(fill(m, &m->files, "file", d));
+    if (be64toh(number) < m->files.next) return OK;
+    char hex[33];
+    id_hex(file_id, hex);
+    return FAIL(
+        d, ERR_CORRUPT,
+        "the catalogue is older than file %s, which it does not know: it was damaged, or put "
+        "back from a copy; nothing was removed",
+        hex);
 }
 
 enum err manifest_new_log_numbers(struct manifest *m, const uint8_t account[16], uint64_t *first,

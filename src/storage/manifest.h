@@ -35,6 +35,10 @@ enum err manifest_unseal(struct manifest *m, const char *kind, const char *id, s
 
 /* 8 random bytes, then a number that the catalogue gives once. */
 enum err manifest_new_file_id(struct manifest *m, uint8_t out[16], struct diag *d);
+/* A file of this id that is on the disk although no entry names it: may it go? ERR_CORRUPT if its
+ * number was never given: then the catalogue is older than the file, and does not know what it
+ * holds. */
+enum err manifest_check_orphan(struct manifest *m, const uint8_t file_id[16], struct diag *d);
 /* The first of WAL_NUMBERS log numbers of the account, above all it ever had. */
 enum err manifest_new_log_numbers(struct manifest *m, const uint8_t account[16], uint64_t *first,
                                   struct diag *d);

@@ -405,8 +405,10 @@ static enum err load(struct store *s, struct diag *d)
     TRY(c->ops->list(c, NULL, "segment", NULL, NULL, load_segment, s, d));
     TRY(c->ops->list(c, NULL, "covered", NULL, NULL, load_covered, s, d));
     TRY(c->ops->list(c, NULL, "log", NULL, NULL, load_log, s, d));
-    TRY(segments_remove_orphans(s, d));
-    return log_remove_orphans(s, d);
+    TRY(segments_sweep(s, false, d));
+    TRY(log_sweep(s, false, d));
+    TRY(segments_sweep(s, true, d));
+    return log_sweep(s, true, d);
 }
 
 static void store_free(struct store *s)

@@ -189,7 +189,8 @@ const struct log_file *log_overdue(const struct account *a);
  */
 int64_t log_drop_due(const struct account *a);
 bool log_may_hold(const struct log_file *f, const struct table *t);
-enum err log_remove_orphans(struct store *s, struct diag *d);
+/* Files that no entry names: first whether all of them may go, then away with them. */
+enum err log_sweep(struct store *s, bool remove, struct diag *d);
 enum err log_finish_entries(struct account *a,
                             struct diag *d); /* of retired files: what they hold, final */
 /* Retires the file if segments cover all it holds, then drops the oldest files that they cover. */
@@ -211,8 +212,8 @@ void flusher_kick(struct store *s);
 enum err live_segment_new(struct store *s, const struct segment_entry *e, struct live_segment **out,
                           struct diag *d);
 void live_segment_ref(struct live_segment *g);
-void live_segment_unref(struct live_segment *g); /* NULL is fine */
-enum err segments_remove_orphans(struct store *s, struct diag *d);
+void live_segment_unref(struct live_segment *g);                       /* NULL is fine */
+enum err segments_sweep(struct store *s, bool remove, struct diag *d); /* as log_sweep() */
 /* Room in p->segments for one more that nobody else takes: flushes of an account come one by one.
  * account.lock. */
 enum err part_reserve_segment(struct part *p, struct diag *d);

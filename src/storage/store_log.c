@@ -364,7 +364,7 @@ static void cleanup_dir(DIR **dir)
 }
 #define CLEANUP_DIR __attribute__((cleanup(cleanup_dir)))
 
-static enum err sweep_account(struct store *s, const char *name, struct diag *d)
+static enum err sweep_account(struct store *s, const char *name, bool remove, struct diag *d)
 {
     uint8_t account[16], file_id[16];
     if (strlen(name) != 32 || hex_decode(bytes_str(name), account, 16, NULL) != OK) return OK;
@@ -376,6 +376,10 @@ static enum err sweep_account(struct store *s, const char *name, struct diag *d)
         if (strlen(e->d_name) != 36 || !str_ends(e->d_name, ".wal")) continue;
         if (hex_decode(bytes_of(e->d_name, 32), file_id, 16, NULL) != OK) continue;
         if (is_listed(s, account, file_id)) continue;
+        if (!remove) {
+            TRY(manifest_check_orphan(s->manifest, file_id, d));
+            continue;
+        }
         LOG(INFO, "wal.orphan_removed", F_STR("file", e->d_name));
         if (unlinkat(dirfd(dir), e->d_name, 0) != 0) {
             return FAIL(d, ERR_IO, "log %s: %s", e->d_name, strerror(errno));
@@ -384,11 +388,11 @@ static enum err sweep_account(struct store *s, const char *name, struct diag *d)
     return OK;
 }
 
-enum err log_remove_orphans(struct store *s, struct diag *d)
+enum err log_sweep(struct store *s, bool remove, struct diag *d)
 {
     CLEANUP_DIR DIR *dir = opendir(s->wal_dir);
     if (dir == NULL) return FAIL(d, ERR_IO, "logs %s: %s", s->wal_dir, strerror(errno));
     for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
-        TRY(sweep_account(s, e->d_name, d));
+        TRY(sweep_account(s, e->d_name, remove, d));
     return OK;
 }

@@ -54,6 +54,7 @@ enum err part_reserve_segment(struct part *p, struct diag *d)
 
 struct sweep {
     struct store *s;
+    bool remove; /* else only: may what has no entry go? */
     struct map known;
     uint64_t n_seen;
 };
@@ -79,23 +80,24 @@ static enum err sweep_one(void *ctx, const uint8_t id[16], uint64_t length, stru
     char hex[33];
     id_hex(id, hex);
     if (g == NULL) {
+        if (!w->remove) return manifest_check_orphan(w->s->manifest, id, d);
         LOG(INFO, "segment.orphan_removed", F_STR("file", hex), F_U64("length", length));
         return w->s->blobs->ops->remove(w->s->blobs, id, d);
     }
     w->n_seen++;
-    if (length != g->entry.length) {
+    if (w->remove && length != g->entry.length) {
         LOG(ERROR, "segment.wrong_length", F_STR("file", hex), F_U64("length", length),
             F_U64("expected", g->entry.length));
     }
     return OK;
 }
 
-enum err segments_remove_orphans(struct store *s, struct diag *d)
+enum err segments_sweep(struct store *s, bool remove, struct diag *d)
 {
-    struct sweep w = {.s = s};
+    struct sweep w = {.s = s, .remove = remove};
     enum err e = know_all(&w, d);
     if (e == OK) e = s->blobs->ops->list(s->blobs, sweep_one, &w, d);
-    if (e == OK && w.n_seen < w.known.n_live) {
+    if (e == OK && remove && w.n_seen < w.known.n_live) {
         LOG(ERROR, "segment.missing", F_U64("files", w.known.n_live - w.n_seen));
     }
     map_release(&w.known);
