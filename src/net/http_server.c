@@ -206,10 +206,13 @@ static void check_length(struct exchange *x)
 {
     const struct http_request *r = &x->req;
     const char *length = http_header(r, "Content-Length");
-    bool chunked = http_header(r, "Transfer-Encoding") != NULL;
+    const char *coding = http_header(r, "Transfer-Encoding");
     uint64_t n = 0;
+    if (coding != NULL && !str_eq_nocase(coding, "chunked")) {
+        refuse(x, 501, "a transfer coding other than chunked");
+    }
     if (length == NULL) return;
-    if (chunked || count_header(r, "Content-Length") > 1 ||
+    if (coding != NULL || count_header(r, "Content-Length") > 1 ||
         str_u64(length, UINT64_MAX, &n, NULL) != OK) {
         refuse(x, 400, "the length of the body is not clear");
     } else if (n > x->s->body_max) {
@@ -223,6 +226,17 @@ static bool is_cut(const struct exchange *x, const char *version)
 {
     uintptr_t v = (uintptr_t)version;
     return v > x->target_end && v - x->target_end < CONNECTION_MEMORY && v - x->target_end != 1;
+}
+
+/* "Content-Length : 5" is a length to some servers and an unknown header to others (RFC 9112 5.1).
+ */
+static void check_names(struct exchange *x)
+{
+    for (uint32_t i = 0; i < x->req.n_headers; i++) {
+        for (const char *p = x->req.headers[i].name; *p != 0; p++) {
+            if (*p <= ' ' || *p >= 127) refuse(x, 400, "a blank in the name of a header");
+        }
+    }
 }
 
 static void read_head(struct exchange *x, struct MHD_Connection *c, const char *method,
@@ -245,6 +259,7 @@ static void read_head(struct exchange *x, struct MHD_Connection *c, const char *
     if (is_cut(x, version)) refuse(x, 400, "a zero byte in the request target");
     if (count_header(&x->req, "Host") > 1) refuse(x, 400, "two Host headers");
     refuse_for(x, 400, http_read_host(&x->req, http_header(&x->req, "Host"), &d), &d);
+    check_names(x);
     check_length(x);
 
     const union MHD_ConnectionInfo *info =
@@ -356,6 +371,7 @@ static const char *status_code(int status)
     case 413: return "RequestEntityTooLarge";
     case 414: return "RequestUriTooLong";
     case 431: return "RequestHeadersTooLarge";
+    case 501: return "NotImplemented";
     case 503: return "ServiceUnavailable";
     default: return "BadRequest";
     }
@@ -400,8 +416,9 @@ static bool worth_reading(struct exchange *x)
 {
     uint64_t n = 0;
     const char *length = http_header(&x->req, "Content-Length");
+    const char *coding = http_header(&x->req, "Transfer-Encoding");
     if (x->refuse == 0) return true;
-    if (length == NULL) return http_header(&x->req, "Transfer-Encoding") != NULL;
+    if (length == NULL) return coding != NULL && str_eq_nocase(coding, "chunked");
     return str_u64(length, x->s->body_max * BODY_SKIPPED_MAX, &n, NULL) == OK && n != 0;
 }
 

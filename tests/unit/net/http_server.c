@@ -99,6 +99,8 @@ TEST(http, what_is_malformed_never_reaches_the_handler)
     EXPECT_STATUS(
         400, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
              "0\r\n\r\n");
+    EXPECT_STATUS(400, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 0\r\n\r\n");
+    EXPECT_STATUS(501, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: foo\r\n\r\nabc");
     static const char odd_length[] = "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n";
     static const char odd_header[] = "GET / HTTP/1.1\r\nHo\0st: x\r\n\r\n";
     static const char tls_hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n";
