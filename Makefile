@@ -4,7 +4,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash bench clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash bench bench-kql clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -68,6 +68,11 @@ crash: build
 ## make bench    start, ingestion, ten queries, rotation, revocation; RECORD=1 keeps them in bench/results.md
 bench: build
 	@python3 bench/bench.py $(if $(ROWS),--rows $(ROWS)) $(if $(RECORD),--record)
+
+## make bench-kql  ten queries over vectors in memory beside ClickHouse and DuckDB (from npm); RECORD=1, ROWS=
+bench-kql: build
+	@cmake --build --preset release --target bench_kql -j$(JOBS) -- --no-print-directory -s
+	@python3 bench/kql.py $(if $(ROWS),--rows $(ROWS)) $(if $(RECORD),--record)
 
 clean:
 	rm -rf build compile_commands.json
