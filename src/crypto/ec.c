@@ -49,23 +49,54 @@ enum err ec_generate(struct ec_key **out, enum ec_curve c, struct diag *d)
     return OK;
 }
 
-enum err ec_import(struct ec_key **out, enum ec_curve c, struct bytes x, struct bytes y,
-                   struct bytes private_number, struct diag *d)
+#define POINT_MAX (1 + 2 * FIELD_LEN_MAX)
+
+/* The group and the point, whose numbers' lengths are checked, into bld, which keeps looking at
+ * point until it is built. */
+static enum err push_public(OSSL_PARAM_BLD *bld, enum ec_curve c, struct bytes x, struct bytes y,
+                            uint8_t point[POINT_MAX], struct diag *d)
 {
     size_t len = curves[c].len;
-    if (x.len != len || y.len != len || private_number.len != len) {
+    if (x.len != len || y.len != len) {
         return FAIL(d, ERR_INVALID, "the numbers of a key on %s have %zu bytes", curves[c].group,
                     len);
     }
-    uint8_t point[1 + 2 * FIELD_LEN_MAX] = {POINT_CONVERSION_UNCOMPRESSED};
+    point[0] = POINT_CONVERSION_UNCOMPRESSED;
     memcpy(point + 1, x.p, len);
     memcpy(point + 1 + len, y.p, len);
+    if (bld == NULL ||
+        OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, curves[c].group, 0) != 1 ||
+        OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * len) != 1) {
+        return FAIL_SSL(d, ERR_LIMIT, "out of memory");
+    }
+    return OK;
+}
 
+enum err ec_public(struct ec_key **out, enum ec_curve c, struct bytes x, struct bytes y,
+                   struct diag *d)
+{
+    CLEANUP(OSSL_PARAM_BLD_free) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+    CLEANUP(EVP_PKEY_free) EVP_PKEY *pkey = NULL;
+    uint8_t point[POINT_MAX];
+    TRY(push_public(bld, c, x, y, point, d));
+    TRY(pkey_from_params("EC", EVP_PKEY_PUBLIC_KEY, bld, &pkey, d));
+    TRY(wrap_pkey(pkey, c, out, d));
+    (void)TAKE(pkey);
+    return OK;
+}
+
+enum err ec_import(struct ec_key **out, enum ec_curve c, struct bytes x, struct bytes y,
+                   struct bytes private_number, struct diag *d)
+{
     CLEANUP(OSSL_PARAM_BLD_free) OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
     CLEANUP(BN_clear_free) BIGNUM *n = BN_secure_new();
-    if (bld == NULL || n == NULL || BN_bin2bn(private_number.p, (int)len, n) == NULL ||
-        OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, curves[c].group, 0) != 1 ||
-        OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * len) != 1 ||
+    if (private_number.len != curves[c].len) {
+        return FAIL(d, ERR_INVALID, "the numbers of a key on %s have %zu bytes", curves[c].group,
+                    curves[c].len);
+    }
+    uint8_t point[POINT_MAX];
+    TRY(push_public(bld, c, x, y, point, d));
+    if (n == NULL || BN_bin2bn(private_number.p, (int)private_number.len, n) == NULL ||
         OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_PRIV_KEY, n) != 1) {
         return FAIL_SSL(d, ERR_LIMIT, "out of memory");
     }

@@ -19,6 +19,9 @@ enum err ec_generate(struct ec_key **out, enum ec_curve c, struct diag *d);
  */
 enum err ec_import(struct ec_key **out, enum ec_curve c, struct bytes x, struct bytes y,
                    struct bytes private_number, struct diag *d);
+/* A public key only: for verifying. ERR_INVALID: a wrong length, or no point of the curve. */
+enum err ec_public(struct ec_key **out, enum ec_curve c, struct bytes x, struct bytes y,
+                   struct diag *d);
 enum err ec_from_der(struct ec_key **out, enum ec_curve c, struct bytes pkcs8, struct diag *d);
 enum err ec_to_der(const struct ec_key *k, struct secret **pkcs8, struct diag *d);
 void ec_free(struct ec_key *k);

@@ -34,6 +34,10 @@ enum err rsa_encrypt(const struct rsa_key *k, enum rsa_padding p, struct bytes p
 enum err rsa_decrypt(const struct rsa_key *k, enum rsa_padding p, struct bytes cipher,
                      struct secret **out, struct diag *d);
 
+/* Takes OAEP's padding (with an empty label) off the number that a raw decryption has left: as long
+ * as the modulus, in constant time. ERR_INVALID says nothing about why. */
+enum err rsa_unpad_oaep(enum rsa_padding p, struct bytes em, struct secret **out, struct diag *d);
+
 enum err rs256_sign(const struct rsa_key *k, struct bytes text, struct buf *out, struct diag *d);
 enum err rs256_verify(const struct rsa_key *k, struct bytes text, struct bytes sig, struct diag *d);
 
