@@ -109,6 +109,35 @@ void time_format_iso(int64_t us, char out[TIME_TEXT_MAX])
     snprintf(out + n, TIME_TEXT_MAX - n, ".%06dZ", f);
 }
 
+static bool two_digits(const char *p, int *out)
+{
+    if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9') return false;
+    *out = (p[0] - '0') * 10 + (p[1] - '0');
+    return true;
+}
+
+bool time_parse_iso(const char *text, int64_t *us)
+{
+    int part[10], i = 0; /* 20 26 11 22 04 28 20 12 34 56 */
+    static const uint8_t at[10] = {0, 2, 5, 8, 11, 14, 17, 20, 22, 24};
+    if (strlen(text) != 27) return false;
+    while (i < 10 && two_digits(text + at[i], &part[i]))
+        i++;
+    if (i != 10) return false;
+    struct tm tm = {.tm_year = part[0] * 100 + part[1] - 1900,
+                    .tm_mon = part[2] - 1,
+                    .tm_mday = part[3],
+                    .tm_hour = part[4],
+                    .tm_min = part[5],
+                    .tm_sec = part[6]};
+    int64_t v = (int64_t)timegm(&tm) * US_PER_S + part[7] * 10000LL + part[8] * 100LL + part[9];
+    char again[TIME_TEXT_MAX];
+    time_format_iso(v, again);
+    if (strcmp(again, text) != 0) return false; /* the 31st of February, or other marks */
+    *us = v;
+    return true;
+}
+
 void time_format_iso7(int64_t us, char out[TIME_TEXT_MAX])
 {
     int f;
@@ -276,7 +305,8 @@ bool timer_wait(struct timer *t, int64_t due_us)
     atomic_store(&s->due_us, due_us);
     int32_t working = WORKING;
     bool due = false;
-    /* A new timer's slot is ASLEEP already. WOKEN stays until here: no advance passes over a wake. */
+    /* A new timer's slot is ASLEEP already. WOKEN stays until here: no advance passes over a wake.
+     */
     bool woken = !atomic_compare_exchange_strong(&s->awake, &working, ASLEEP) && working == WOKEN;
     while (!woken) {
         uint32_t epoch = atomic_load(&shared->epoch); /* (2) */

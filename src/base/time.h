@@ -23,6 +23,7 @@ void time_sleep_us(int64_t us); /* really sleeps */
 
 #define TIME_TEXT_MAX 40                                    /* bytes, with the terminating zero */
 void time_format_iso(int64_t us, char out[TIME_TEXT_MAX]);  /* 2026-03-01T00:00:00.123456Z */
+bool time_parse_iso(const char *text, int64_t *us);         /* what that wrote, nothing else */
 void time_format_iso7(int64_t us, char out[TIME_TEXT_MAX]); /* seven digits, as ARM has it */
 void time_format_rfc1123(int64_t us, char out[TIME_TEXT_MAX]); /* Thu, 08 May 2025 08:01:26 GMT */
 

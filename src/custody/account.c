@@ -91,6 +91,18 @@ enum err account_adopt_wrap(struct account *a, const struct wrap *w, struct diag
     return OK;
 }
 
+int64_t account_patience_us(const struct keyd *k, const struct account *a)
+{
+    struct key_policy p = scope_policy(k, a->scope);
+    uint32_t silence_s = policy_silence_s(&p);
+    if (silence_s == RETAIN_FOREVER) return INT64_MAX;
+    /* By both clocks: the wall's can be set back, the other stands still for a paused guest's. */
+    int64_t max = silence_s * US_PER_S;
+    int64_t by_wall = a->good_us + max - time_now_us(),
+            by_boot = a->good_boot_us + max - time_boot_us();
+    return by_wall < by_boot ? by_wall : by_boot;
+}
+
 struct news account_news(struct keyd *k, const struct account *a)
 {
     struct news n = {

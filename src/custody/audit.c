@@ -66,6 +66,15 @@ static bool line_follows(struct bytes line, uint8_t chain[CHAIN_LEN], struct buf
     return true;
 }
 
+static void remember_use(const json_t *line, const struct audit_past *past)
+{
+    const char *scope = json_get_str(line, "scope"), *kek = json_get_str(line, "kek"),
+               *result = json_get_str(line, "result"), *time = json_get_str(line, "time");
+    int64_t us;
+    if (past->used == NULL || scope == NULL || kek == NULL || !str_eq(result, "ok")) return;
+    if (time != NULL && time_parse_iso(time, &us)) past->used(past->ctx, scope, kek, us);
+}
+
 static void remember(struct audit *a, struct bytes body, struct audit_past *past)
 {
     CLEANUP_JSON json_t *line = NULL;
@@ -74,6 +83,7 @@ static void remember(struct audit *a, struct bytes body, struct audit_past *past
     past->n_lines++;
     const char *event = json_get_str(line, "event");
     if (str_eq(event, "mk.installed")) past->mk_installed = true;
+    if (str_eq(event, "unwrap")) remember_use(line, past);
     const char *account = json_get_str(line, "account"), *now = json_get_str(line, "now");
     if (!str_eq(event, "state") || account == NULL || now == NULL || past->visit == NULL) return;
     past->visit(past->ctx, account, now);

@@ -23,8 +23,12 @@ struct audit;
 /* Called at opening for each state line of the past, in order. */
 typedef void audit_state_visit(void *ctx, const char *account_hex, const char *state);
 
+/* The same for each good unwrap of a scope's wraps: which KEK version, and when. */
+typedef void audit_use_visit(void *ctx, const char *scope, const char *kek_id, int64_t us);
+
 struct audit_past {
     audit_state_visit *visit; /* may be NULL */
+    audit_use_visit *used;    /* may be NULL */
     void *ctx;
     uint64_t n_lines;  /* set by audit_open() */
     bool mk_installed; /* a platform key was made under this log */

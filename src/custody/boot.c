@@ -324,13 +324,31 @@ void forget_scopes(struct keyd *k)
     k->accounts = (struct map){0};
 }
 
+/* What the audit log says of versions that were used before this start. */
+static void recall_uses(struct keyd *k)
+{
+    MAP_EACH (&k->past_uses, e) {
+        CLEANUP_FREE char *name = str_fmt("%.*s", (int)e->key.len, (const char *)e->key.p);
+        char *kek_id = name != NULL ? strchr(name, '\n') : NULL;
+        if (kek_id == NULL) continue;
+        *kek_id++ = 0;
+        pthread_mutex_lock(&k->lock);
+        struct scope *s = scope_find(k, name);
+        pthread_mutex_unlock(&k->lock);
+        if (s != NULL) scope_used(k, s, kek_id, *(const int64_t *)e->value);
+    }
+}
+
 static enum err load_all(struct keyd *k, struct scope **platform, struct diag *d)
 {
     struct load l = {.k = k};
     enum err e = load_records(k, &l, d);
     ledger_release(&l.sweep);
     TRY(e);
-    return ensure_platform(k, platform, d);
+    TRY(ensure_platform(k, platform, d));
+    recall_uses(k);
+    scope_used(k, *platform, k->mk_record.w.kek_id, time_now_us());
+    return OK;
 }
 
 enum err boot_run(struct keyd *k, struct diag *d)

@@ -15,8 +15,9 @@
 #define RECORDS_MAX    100000            /* in one transaction */
 #define NAME_MAX_BYTES 512
 
-#define CALL_MS  60000        /* a few vault calls */
-#define SCOPE_MS (600 * 1000) /* vault calls for every account of a scope */
+#define STATUS_MS 5000         /* no vault is asked */
+#define CALL_MS   60000        /* a few vault calls */
+#define SCOPE_MS  (600 * 1000) /* vault calls for every account of a scope */
 
 /* --- what keyd asks
  * -------------------------------------------------------------------------------- */
@@ -216,23 +217,44 @@ enum err custody_scope_set(struct custody *c, const char *scope, const struct cu
     return OK;
 }
 
-static enum err scope_end(struct custody *c, enum keyd_method method, const char *scope,
-                          struct diag *d)
+static enum err ask(struct custody *c, enum keyd_method method, const struct buf *in,
+                    struct diag *d)
+{
+    TRY(buf_check(in, d));
+    return chan_call(c->chan, (uint16_t)method, buf_view(in), NULL, CALL_MS, d);
+}
+
+enum err custody_scope_policy(struct custody *c, const char *scope, const struct key_policy *p,
+                              const char *by, struct diag *d)
 {
     CLEANUP_BUF struct buf in = {0};
     put_string(&in, scope);
-    TRY(buf_check(&in, d));
-    return chan_call(c->chan, (uint16_t)method, buf_view(&in), NULL, CALL_MS, d);
+    put_policy(&in, p);
+    put_string(&in, by);
+    return ask(c, KEYD_SCOPE_POLICY, &in, d);
 }
 
-enum err custody_scope_clear(struct custody *c, const char *scope, struct diag *d)
+enum err custody_scope_clear(struct custody *c, const char *scope, bool sealed, struct diag *d)
 {
-    return scope_end(c, KEYD_SCOPE_CLEAR, scope, d);
+    CLEANUP_BUF struct buf in = {0};
+    put_string(&in, scope);
+    buf_u8(&in, sealed);
+    return ask(c, KEYD_SCOPE_CLEAR, &in, d);
+}
+
+enum err custody_scope_unlock(struct custody *c, const char *scope, const char *by, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    put_string(&in, scope);
+    put_string(&in, by);
+    return ask(c, KEYD_SCOPE_UNLOCK, &in, d);
 }
 
 enum err custody_scope_remove(struct custody *c, const char *scope, struct diag *d)
 {
-    return scope_end(c, KEYD_SCOPE_REMOVE, scope, d);
+    CLEANUP_BUF struct buf in = {0};
+    put_string(&in, scope);
+    return ask(c, KEYD_SCOPE_REMOVE, &in, d);
 }
 
 enum err custody_account_add(struct custody *c, const char *scope, const uint8_t account[16],
@@ -269,9 +291,21 @@ enum key_state custody_account_state(struct custody *c, const uint8_t account[16
     return whole ? h->heard : KEY_RESTORING;
 }
 
+static enum err status_of(struct custody *c, const char *scope, json_t **out, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, text = {0};
+    put_string(&in, scope);
+    TRY(buf_check(&in, d));
+    TRY(chan_call(c->chan, KEYD_STATUS, buf_view(&in), &text, STATUS_MS, d));
+    return json_read(buf_view(&text), out, d);
+}
+
 enum err custody_status(struct custody *c, json_t **out, struct diag *d)
 {
-    CLEANUP_BUF struct buf text = {0};
-    TRY(chan_call(c->chan, KEYD_STATUS, (struct bytes){0}, &text, CALL_MS, d));
-    return json_read(buf_view(&text), out, d);
+    return status_of(c, "", out, d);
+}
+
+enum err custody_scope_state(struct custody *c, const char *scope, json_t **out, struct diag *d)
+{
+    return status_of(c, scope, out, d);
 }

@@ -15,6 +15,7 @@
 
 #include "base/chan.h"
 #include "crypto/sealed.h"
+#include "custody/policy.h"
 #include "json/json.h"
 
 /* First enumerator: a forgotten cell locks and drops nothing. The states of keys.md. */
@@ -61,9 +62,9 @@ enum err custody_wait_ready(struct custody *c, uint64_t timeout_ms, struct diag 
 struct custody_kek {
     const char *vault_uri; /* https://demo-kv.vault.localhost:8444 */
     const char *key_name;
-    const char *key_version;              /* "" = the latest, followed automatically */
-    const char *principal_id;             /* managed identity that may wrap and unwrap */
-    uint32_t probe_s, revocation_bound_s; /* 0 = the server's default */
+    const char *key_version;  /* "" = the latest, followed automatically */
+    const char *principal_id; /* managed identity that may wrap and unwrap */
+    struct key_policy policy;
 };
 
 /* Describe, wrap, unwrap, compare; no change. ERR_DENIED, ERR_NOT_FOUND, ERR_UNAVAILABLE, or
@@ -76,8 +77,19 @@ enum err custody_kek_check(struct custody *c, const struct custody_kek *k, char 
  */
 enum err custody_scope_set(struct custody *c, const char *scope, const struct custody_kek *k,
                            uint64_t *wraps_rewritten, struct diag *d);
-enum err custody_scope_clear(struct custody *c, const char *scope,
-                             struct diag *d); /* REVOKED at once */
+/* Changes how a scope waits and how soon it acts; asks no vault. `by`: whose order, for the audit.
+ * ERR_INVALID: it does not fit together. ERR_NOT_FOUND: it does, but there is no such scope: it
+ * comes with custody_scope_set(). */
+enum err custody_scope_policy(struct custody *c, const char *scope, const struct key_policy *p,
+                              const char *by, struct diag *d);
+/* The key is taken away from the scope: REVOKED at once. sealed: the identity went with it, and no
+ * key is accepted any more until custody_scope_unlock(). */
+enum err custody_scope_clear(struct custody *c, const char *scope, bool sealed, struct diag *d);
+/* An administrator's explicit word that a sealed scope may have a key again. It stays REVOKED until
+ * one is set. ERR_CONFLICT: it is not sealed. */
+enum err custody_scope_unlock(struct custody *c, const char *scope, const char *by, struct diag *d);
+/* What `keystead keys status` says of the scope as a whole: "scopes" has one member. */
+enum err custody_scope_state(struct custody *c, const char *scope, json_t **out, struct diag *d);
 enum err custody_scope_remove(struct custody *c, const char *scope,
                               struct diag *d); /* destroys the wraps */
 /* A new AEK for a new account, wrapped by the scope's KEK, persisted. There already: OK. */
@@ -85,8 +97,8 @@ enum err custody_account_add(struct custody *c, const char *scope, const uint8_t
                              const char *workspace, struct diag *d);
 /* As last heard; SUSPENDED when unknown or keyd is away. */
 enum key_state custody_account_state(struct custody *c, const uint8_t account[16]);
-/* The array "accounts" and "anchor" of `keystead keys status` (without "dropped": the caller adds
- * it). */
+/* The arrays "accounts" and "scopes", and "anchor", of `keystead keys status` (without "dropped":
+ * the caller adds it). */
 enum err custody_status(struct custody *c, json_t **out, struct diag *d);
 
 /* The functions of storage/keys.h; self is the struct custody. */

@@ -22,16 +22,13 @@
 #include "custody/keyd.h"
 #include "custody/protocol.h"
 
-#define WORKERS_MAX   32
-#define DUE_NEVER     INT64_MAX
-#define PROBE_S_MIN   6
-#define PROBE_S_MAX   60
-#define BOUND_S_MIN   10
-#define BOUND_S_MAX   3600
-#define DOUBT_PROBE_S 2
-#define DOUBT_S       10
-#define CALL_MS_MAX   10000 /* a vault call, in milliseconds */
-#define CALL_MS_MIN   200
+#define WORKERS_MAX       32
+#define DUE_NEVER         INT64_MAX
+#define BY_MAX            128 /* bytes of who gave an order, with the terminating zero */
+#define DOUBT_PROBE_S     2
+#define DOUBT_S           10
+#define CONFIRM_S         2  /* a firewall, a vault that is gone: looked at again so soon */
+#define RETRY_AFTER_S_MAX 60 /* who asks for more must not postpone a revocation by that much */
 
 struct aek {
     struct wrap wrap;   /* the active one; its MAC was right when it was loaded or made */
@@ -48,7 +45,8 @@ struct account {
     size_t n_aeks;
     bool damaged; /* one of its records is not what keyd wrote: every answer counts as none */
     bool removed;
-    bool fresh; /* still in its state of the start: nothing to tell the holder */
+    bool fresh;  /* still in its state of the start: nothing to tell the holder */
+    bool barred; /* the last answer was one that locks when it comes twice */
     int64_t since_us, created_us, doubt_since_us;
     int64_t good_us, good_boot_us; /* when the last good unwrap was asked for; 0 = never */
     uint64_t seq, seq_told, seq_saved, seq_restoring;
@@ -61,6 +59,14 @@ struct version_use { /* when a KEK version last unwrapped something */
 
 #define VERSIONS_MAX 64
 
+struct alarm {                          /* somebody must look: an operator's fault, or an attack */
+    char code[DIAG_TAG_MAX], text[256]; /* code "" = none */
+    int64_t since_us;
+};
+
+/* How a scope's vault answered last: who hangs must not use up the hands that serve the others. */
+enum lane { LANE_UNKNOWN, LANE_SILENT, LANE_ANSWERS, LANES };
+
 struct scope {
     struct scope_record rec;
     struct account **accounts;
@@ -70,7 +76,12 @@ struct scope {
     uint32_t round; /* probes so far: which account's wrap is the sample */
     struct version_use versions[VERSIONS_MAX];
     size_t n_versions;
-    bool rotation_overdue;
+    char target[KEK_ID_MAX]; /* the version that new wraps are made with, as last seen */
+    char overdue[256];       /* why the key no longer wraps, though it unwraps; "" = it does */
+    int64_t wrap_tried_us;
+    int64_t quiet_until_us; /* the vault asked to be left alone until then (Retry-After) */
+    struct alarm alarm;
+    enum lane lane;
 };
 
 struct worker {
@@ -81,13 +92,14 @@ struct worker {
 
 struct keyd {
     struct kek_config platform;
-    uint32_t probe_s, bound_s;
+    struct key_policy policy; /* resolved: scopes without one of their own */
     void (*holder_failed)(void *ctx);
     void *ctx;
     struct chan *logs, *identity, *reader;
     struct kek_port port;
     struct audit *audit;
     struct map past_states; /* account hex -> enum key_state + 1: last state in the audit log */
+    struct map past_uses; /* scope, newline, KEK version -> int64_t *: last good unwrap, likewise */
     bool past_mk;
 
     pthread_mutex_t lock;
@@ -104,7 +116,8 @@ struct keyd {
     struct timer *boot_timer; /* NULL: not started */
     pthread_t boot_thread, herald_thread;
     struct worker workers[WORKERS_MAX];
-    unsigned n_workers;
+    unsigned n_workers, busy[LANES]; /* workers at a vault, by the lane of the scope */
+    unsigned n_vault_calls;          /* of the log service, that wait for a vault: keyd.c */
 };
 
 /* boot.c */
@@ -133,9 +146,7 @@ enum err ledger_load(struct keyd *k, const char *kind, ledger_visit *visit, void
 #define CLEANUP_LEDGER __attribute__((cleanup(ledger_release)))
 
 /* scope.c */
-enum err scope_check_times(uint32_t probe_s, uint32_t *bound_s, struct diag *d);
-uint32_t scope_probe_s(const struct keyd *k, const struct scope *s);
-uint32_t scope_bound_s(const struct keyd *k, const struct scope *s);
+struct key_policy scope_policy(const struct keyd *k, const struct scope *s);
 uint64_t scope_call_ms(const struct keyd *k, const struct scope *s);
 struct scope *scope_find(struct keyd *k, const char *name); /* under lock; NULL */
 enum err scope_insert(struct keyd *k, const struct scope_record *rec, struct scope **out,
@@ -147,7 +158,10 @@ void scope_used(struct keyd *k, struct scope *s, const char *kek_id, int64_t now
 void scope_free(struct scope *s);
 enum err scope_set(struct keyd *k, const char *name, const struct kek_request *q, uint64_t *wraps,
                    struct diag *d);
-enum err scope_clear(struct keyd *k, const char *name, struct diag *d);
+enum err scope_set_policy(struct keyd *k, const char *name, const struct key_policy *p,
+                          const char *by, struct diag *d);
+enum err scope_clear(struct keyd *k, const char *name, bool sealed, struct diag *d);
+enum err scope_unlock(struct keyd *k, const char *name, const char *by, struct diag *d);
 enum err scope_remove(struct keyd *k, const char *name, struct diag *d);
 
 /* worker.c: threads that serve what is due */
@@ -167,6 +181,9 @@ enum err account_add(struct keyd *k, const char *scope, const uint8_t id[16], co
                      struct news *out, struct diag *d);
 /* Applies one event: state, wipe, audit, news, in this order. Scope busy. */
 void account_event(struct keyd *k, struct account *a, enum key_event event);
+/* How long keys that are in memory may still serve a silent vault; INT64_MAX = for ever. Under
+ * lock. */
+int64_t account_patience_us(const struct keyd *k, const struct account *a);
 struct news account_news(struct keyd *k, const struct account *a);    /* under lock */
 struct aek *account_aek(struct account *a, const uint8_t aek_id[16]); /* under lock; NULL */
 
@@ -175,11 +192,15 @@ struct probe {
     const char *purpose;         /* for the audit line */
     const struct kek_config *as; /* whose identity asks; NULL = the scope's */
     bool fresh;
+    uint64_t timeout_ms;     /* 0 = the scope's */
+    uint32_t *retry_after_s; /* may be NULL: set when the vault asks to be left alone */
 };
 /* Unwraps, writes the audit line, checks the commitment. ERR_CORRUPT: a mismatch, with an alarm. */
 enum err probe_unwrap(struct keyd *k, struct scope *s, const struct probe *p, const struct wrap *w,
                       struct secret **out, struct diag *d);
 void probe_round(struct keyd *k, struct scope *s); /* scope busy */
+void probe_enough(struct keyd *k,
+                  struct scope *s); /* the outage policy, by the clock; scope busy */
 
 /* rotate.c */
 struct rotation { /* where to */
@@ -190,8 +211,9 @@ struct rotation { /* where to */
  * transaction that flips. */
 enum err rotate_scope(struct keyd *k, struct scope *s, const struct rotation *r,
                       struct scope_record *rec, uint64_t *wraps, struct diag *d);
-enum err rotate_follow(struct keyd *k, struct scope *s,
-                       struct diag *d); /* when key_version is "" */
+/* When key_version is "": to the latest. In any case: does the key still wrap? ERR_INVALID,
+ * ERR_DENIED: a rotation is overdue; the sentence says why. */
+enum err rotate_follow(struct keyd *k, struct scope *s, struct diag *d);
 enum err kek_check(struct keyd *k, const struct kek_config *kek, uint64_t call_ms,
                    struct kek_info *out, struct diag *d);
 
@@ -207,7 +229,7 @@ void *herald_run(void *keyd);
 void herald_tell(struct keyd *k, struct account *a); /* now, and waits for the acknowledgement */
 
 /* status.c */
-enum err status_json(struct keyd *k, struct buf *out, struct diag *d);
+enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct diag *d);
 
 /* keyd.c: as keyd_new(), with the caller's door to the vaults; takes port when OK */
 enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const struct kek_port *port,

@@ -15,6 +15,7 @@ struct kek_call {
     const struct kek_config *kek; /* whose identity asks; for describe and wrap: which key */
     uint64_t timeout_ms;
     bool fresh; /* a new connection and a new token: a denial must not come from something cached */
+    uint32_t *retry_after_s; /* may be NULL: set when the vault asks to be left alone so long */
 };
 
 struct kek_info {
@@ -48,6 +49,14 @@ enum key_event kek_verdict(enum err e, const struct diag *d);
  * channel (which outlives the port). Copies hosts. */
 enum err kek_azure_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
                         struct diag *d);
+
+/* Would the version wrap now? An expired one still unwraps, by design: then a rotation is overdue.
+ */
+enum err kek_wraps(const struct kek_info *info, int64_t now_us, struct diag *d);
+
+/* An operator's fault that must not pass for an outage of the network: the code of an alarm, or
+ * NULL. */
+const char *kek_alarm(enum err e, const struct diag *d);
 
 /* May a scope's key be this one? ERR_INVALID with the tags of custody_kek_check(). */
 enum err kek_acceptable(const struct kek_info *info, int64_t now_us, struct diag *d);

@@ -103,7 +103,8 @@ static enum err find_handle(struct door *p, const char *key_uri, const char *pri
 static struct vault_call call_of(const struct kek_call *c)
 {
     return (struct vault_call){.deadline_us = time_mono_us() + (int64_t)c->timeout_ms * 1000,
-                               .fresh = c->fresh};
+                               .fresh = c->fresh,
+                               .retry_after_s = c->retry_after_s};
 }
 
 static enum err configured(struct door *p, const struct kek_config *kek, void **vault,

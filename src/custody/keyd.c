@@ -14,6 +14,7 @@
 #define IDENTITY_THREADS 1
 #define BOOT_RETRY_US    US_PER_S
 #define CHECK_MS         CALL_MS_MAX
+#define VAULT_CALLS_MAX  (LOGS_THREADS / 2) /* the other threads renew leases and hand out keys */
 
 /* --- calls of the log service
  * ---------------------------------------------------------------------- */
@@ -49,8 +50,36 @@ static enum err serve_scope_end(struct keyd *k, struct rd *in, bool remove, stru
 {
     char name[SCOPE_MAX];
     get_string(in, name, sizeof name);
+    bool sealed = !remove && rd_u8(in) != 0;
     TRY(parsed(in, d));
-    return remove ? scope_remove(k, name, d) : scope_clear(k, name, d);
+    return remove ? scope_remove(k, name, d) : scope_clear(k, name, sealed, d);
+}
+
+static enum err serve_scope_policy(struct keyd *k, struct rd *in, struct diag *d)
+{
+    char name[SCOPE_MAX], by[BY_MAX];
+    get_string(in, name, sizeof name);
+    struct key_policy p = get_policy(in);
+    get_string(in, by, sizeof by);
+    TRY(parsed(in, d));
+    return scope_set_policy(k, name, &p, by, d);
+}
+
+static enum err serve_scope_unlock(struct keyd *k, struct rd *in, struct diag *d)
+{
+    char name[SCOPE_MAX], by[BY_MAX];
+    get_string(in, name, sizeof name);
+    get_string(in, by, sizeof by);
+    TRY(parsed(in, d));
+    return scope_unlock(k, name, by, d);
+}
+
+static enum err serve_status(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    char scope[SCOPE_MAX] = "";
+    if (rd_left(in) != 0) get_string(in, scope, sizeof scope);
+    TRY(parsed(in, d));
+    return status_json(k, scope, out, d);
 }
 
 static enum err serve_account_add(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
@@ -92,9 +121,36 @@ static bool is_ready(struct keyd *k)
     return k->ready;
 }
 
+/* Calls that wait for a vault, or for a scope that does. */
+static bool asks_vault(uint16_t method)
+{
+    return method == KEYD_KEK_CHECK || method == KEYD_SCOPE_SET || method == KEYD_SCOPE_REMOVE ||
+           method == KEYD_ACCOUNT_ADD || method == KEYD_SCOPE_POLICY || method == KEYD_SCOPE_UNLOCK;
+}
+
+static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, struct buf *out,
+                          struct diag *d);
+
+/* Dead vaults must not take the threads on which leases are renewed. A key that is taken away is
+ * never turned back. */
 static enum err serve(void *ctx, uint16_t method, struct bytes in, struct buf *out, struct diag *d)
 {
     struct keyd *k = ctx;
+    if (!asks_vault(method)) return serve_one(k, method, in, out, d);
+    pthread_mutex_lock(&k->lock);
+    bool room = k->n_vault_calls < VAULT_CALLS_MAX;
+    k->n_vault_calls += room;
+    pthread_mutex_unlock(&k->lock);
+    if (!room) return FAIL(d, ERR_UNAVAILABLE, "keyd waits for %d vaults already", VAULT_CALLS_MAX);
+    enum err e = serve_one(k, method, in, out, d);
+    LOCK_SCOPE(&k->lock);
+    k->n_vault_calls--;
+    return e;
+}
+
+static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, struct buf *out,
+                          struct diag *d)
+{
     struct rd r = rd_from(in);
     if (!is_ready(k)) return FAIL(d, ERR_UNAVAILABLE, "keyd has no platform key yet");
     switch ((enum keyd_method)method) {
@@ -104,7 +160,9 @@ static enum err serve(void *ctx, uint16_t method, struct bytes in, struct buf *o
     case KEYD_SCOPE_CLEAR: return serve_scope_end(k, &r, false, d);
     case KEYD_SCOPE_REMOVE: return serve_scope_end(k, &r, true, d);
     case KEYD_ACCOUNT_ADD: return serve_account_add(k, &r, out, d);
-    case KEYD_STATUS: return status_json(k, out, d);
+    case KEYD_SCOPE_POLICY: return serve_scope_policy(k, &r, d);
+    case KEYD_SCOPE_UNLOCK: return serve_scope_unlock(k, &r, d);
+    case KEYD_STATUS: return serve_status(k, &r, out, d);
     case KEYD_FILE_CREATE: return lease_file_create(k, &r, out, d);
     case KEYD_FILE_OPEN: return lease_file_open(k, &r, out, d);
     case KEYD_LEASES: return lease_renew(k, &r, out, d);
@@ -148,6 +206,24 @@ static void remember_state(void *ctx, const char *account, const char *state)
     }
 }
 
+/* What a version last unwrapped must outlive keyd: who asks whether it may be disabled relies on
+ * it. */
+static void remember_use(void *ctx, const char *scope, const char *kek_id, int64_t us)
+{
+    struct keyd *k = ctx;
+    CLEANUP_FREE char *name = str_fmt("%s\n%s", scope, kek_id);
+    if (name == NULL) return;
+    int64_t *at = map_get(&k->past_uses, bytes_str(name));
+    if (at == NULL) {
+        at = malloc(sizeof *at);
+        if (at == NULL || map_put(&k->past_uses, bytes_str(name), at, NULL, NULL) != OK) {
+            free(at);
+            return;
+        }
+    }
+    *at = us;
+}
+
 static bool text_fits(char *to, size_t cap, const char *from)
 {
     return from != NULL && (size_t)snprintf(to, cap, "%s", from) < cap;
@@ -162,20 +238,19 @@ static enum err take_config(struct keyd *k, const struct keyd_config *c, struct 
         return FAIL(d, ERR_INVALID,
                     "keyd: the platform's vault, key or principal is missing or too long");
     }
-    k->probe_s = c->probe_s;
-    k->bound_s = c->revocation_bound_s;
+    k->policy = policy_resolve(&c->policy, &(const struct key_policy){0});
     k->holder_failed = c->holder_failed;
     k->ctx = c->ctx;
-    return scope_check_times(k->probe_s, &k->bound_s, d);
+    return policy_check(&k->policy, d);
 }
 
 static enum err open_audit(struct keyd *k, const char *path, struct diag *d)
 {
-    struct audit_past past = {.visit = remember_state, .ctx = k};
+    struct audit_past past = {.visit = remember_state, .used = remember_use, .ctx = k};
     TRY(audit_open(&k->audit, path, &past, d));
     k->past_mk = past.mk_installed;
-    return AUDIT(k->audit, d, "keyd.started", F_U64("probe_s", k->probe_s),
-                 F_U64("bound_s", k->bound_s));
+    return AUDIT(k->audit, d, "keyd.started", F_U64("probe_s", k->policy.probe_s),
+                 F_U64("bound_s", k->policy.bound_s));
 }
 
 enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const struct kek_port *port,
@@ -283,6 +358,9 @@ void keyd_free(struct keyd *k)
     forget_scopes(k);
     secret_free(k->mk);
     map_release(&k->past_states);
+    MAP_EACH (&k->past_uses, e)
+        free(e->value);
+    map_release(&k->past_uses);
     audit_close(k->audit);
     pthread_cond_destroy(&k->change);
     pthread_mutex_destroy(&k->save_lock);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/chan.h"
+#include "custody/policy.h"
 
 struct keyd;
 
@@ -19,9 +20,7 @@ struct keyd_config {
     const char *platform_vault_uri; /* https://keystead-platform.vault.localhost:8444 */
     const char *platform_key;       /* "pmk" */
     const char *platform_principal_id;
-    uint32_t probe_s;            /* 6..60 */
-    uint32_t revocation_bound_s; /* 10..3600, refused unless probe + jitter + two calls + 3 s fit;
-                                    0 = 60, or the least that fits */
+    struct key_policy policy; /* of scopes that have none of their own */
     /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be
      * NULL. */
     void (*holder_failed)(void *ctx);

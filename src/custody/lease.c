@@ -4,9 +4,9 @@
  *
  * (1) A lease never lasts longer than LEASE_S_MAX, nor than the scope's bound. While the vault
  * answers it also ends one bound after the last good unwrap was asked for: whatever happens to the
- * holder, no key outlives a denial by more than the bound. While the vault is silent (STALE) it is
- * renewed at full length: the outage policy is the bound then. (2) The audit line of a lease is
- * durable before the key leaves; the state is looked at again after it.
+ * holder, no key outlives a denial by more than the bound. While the vault is silent (STALE) the
+ * outage policy is the bound: a lease ends when that has had enough. (2) The audit line of a lease
+ * is durable before the key leaves; the state is looked at again after it.
  */
 #include "base/rand.h"
 #include "base/str.h"
@@ -18,10 +18,10 @@
 uint64_t lease_us(struct keyd *k, const struct account *a)
 {
     if (!key_state_leases(a->at.state) || a->removed) return 0;
-    int64_t bound = scope_bound_s(k, a->scope) * US_PER_S;
+    int64_t bound = scope_policy(k, a->scope).bound_s * US_PER_S;
     int64_t most = LEASE_S_MAX * US_PER_S < bound ? LEASE_S_MAX * US_PER_S : bound;
-    if (a->at.state == KEY_STALE) return (uint64_t)most;
-    int64_t left = a->good_boot_us + bound - time_boot_us(); /* (1) */
+    int64_t left = a->at.state == KEY_STALE ? account_patience_us(k, a)
+                                            : a->good_boot_us + bound - time_boot_us(); /* (1) */
     if (left < 0) left = 0;
     return (uint64_t)(left < most ? left : most);
 }

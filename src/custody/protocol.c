@@ -40,14 +40,33 @@ struct news get_news(struct rd *r)
     return n;
 }
 
+void put_policy(struct buf *b, const struct key_policy *p)
+{
+    buf_u8(b, (uint8_t)p->outage);
+    buf_u32(b, p->grace_s);
+    buf_u32(b, p->retain_max_s);
+    buf_u32(b, p->probe_s);
+    buf_u32(b, p->bound_s);
+}
+
+struct key_policy get_policy(struct rd *r)
+{
+    struct key_policy p = {.outage = (enum outage_policy)rd_u8(r)};
+    p.grace_s = rd_u32(r);
+    p.retain_max_s = rd_u32(r);
+    p.probe_s = rd_u32(r);
+    p.bound_s = rd_u32(r);
+    if (p.outage > OUTAGE_SUSPEND) r->bad = true;
+    return p;
+}
+
 void put_kek(struct buf *b, const struct custody_kek *k)
 {
     put_string(b, k->vault_uri);
     put_string(b, k->key_name);
     put_string(b, k->key_version != NULL ? k->key_version : "");
     put_string(b, k->principal_id);
-    buf_u32(b, k->probe_s);
-    buf_u32(b, k->revocation_bound_s);
+    put_policy(b, &k->policy);
 }
 
 struct kek_request get_kek(struct rd *r)
@@ -57,8 +76,7 @@ struct kek_request get_kek(struct rd *r)
     get_string(r, q.kek.key_name, sizeof q.kek.key_name);
     get_string(r, q.kek.key_version, sizeof q.kek.key_version);
     get_string(r, q.kek.principal_id, sizeof q.kek.principal_id);
-    q.probe_s = rd_u32(r);
-    q.bound_s = rd_u32(r);
+    q.policy = get_policy(r);
     return q;
 }
 

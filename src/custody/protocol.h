@@ -10,9 +10,12 @@
  *      KEYD_READY                          -                                 -
  *      KEYD_KEK_CHECK                      kek                               version
  *      KEYD_SCOPE_SET                      scope, kek                        u64 wraps rewritten
- *      KEYD_SCOPE_CLEAR, _REMOVE           scope                             -
+ *      KEYD_SCOPE_POLICY                   scope, policy, by                 -
+ *      KEYD_SCOPE_CLEAR                    scope, u8 sealed                  -
+ *      KEYD_SCOPE_UNLOCK                   scope, by                         -
+ *      KEYD_SCOPE_REMOVE                   scope                             -
  *      KEYD_ACCOUNT_ADD                    scope, account[16], workspace     news
- *      KEYD_STATUS                         -                                 JSON text
+ *      KEYD_STATUS                         scope, "" = all                   JSON text
  *      KEYD_FILE_CREATE                    account[16], u8 otype, file_id    u64 lease,
  * header[128], key[64] KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
  * lease, n keys KEYD_LEASES                         u32 n, n accounts                 n news
@@ -44,6 +47,8 @@ enum keyd_method {
     KEYD_FILE_OPEN,
     KEYD_LEASES,
     KEYD_REPLAYED,
+    KEYD_SCOPE_POLICY,
+    KEYD_SCOPE_UNLOCK,
 };
 
 enum logs_method { LOGS_LOAD = 101, LOGS_PERSIST, LOGS_NEWS };
@@ -69,8 +74,10 @@ void get_string(struct rd *r, char *out, size_t cap);
 
 struct kek_request {
     struct kek_config kek;
-    uint32_t probe_s, bound_s;
+    struct key_policy policy;
 };
+void put_policy(struct buf *b, const struct key_policy *p);
+struct key_policy get_policy(struct rd *r);
 void put_kek(struct buf *b, const struct custody_kek *k);
 struct kek_request get_kek(struct rd *r);
 

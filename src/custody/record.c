@@ -106,12 +106,16 @@ enum err scope_encode(const struct scope_record *s, const struct secret *mk, str
     put_header(&b, RECORD_SCOPE, s->generation);
     put_text(&b, s->name);
     buf_u8(&b, s->cleared);
+    buf_u8(&b, s->sealed);
     put_text(&b, s->kek.vault_uri);
     put_text(&b, s->kek.key_name);
     put_text(&b, s->kek.key_version);
     put_text(&b, s->kek.principal_id);
-    buf_u32be(&b, s->probe_s);
-    buf_u32be(&b, s->bound_s);
+    buf_u8(&b, (uint8_t)s->policy.outage);
+    buf_u32be(&b, s->policy.grace_s);
+    buf_u32be(&b, s->policy.retain_max_s);
+    buf_u32be(&b, s->policy.probe_s);
+    buf_u32be(&b, s->policy.bound_s);
     return seal(&b, mk, out, d);
 }
 
@@ -255,12 +259,17 @@ enum err scope_decode(struct bytes in, const struct secret *mk, struct scope_rec
     TRY(header_right(in, RECORD_SCOPE, &r, &s.generation, d));
     get_text(&r, s.name, sizeof s.name);
     s.cleared = get_flag(&r);
+    s.sealed = get_flag(&r);
     get_text(&r, s.kek.vault_uri, sizeof s.kek.vault_uri);
     get_text(&r, s.kek.key_name, sizeof s.kek.key_name);
     get_text(&r, s.kek.key_version, sizeof s.kek.key_version);
     get_text(&r, s.kek.principal_id, sizeof s.kek.principal_id);
-    s.probe_s = rd_u32be(&r);
-    s.bound_s = rd_u32be(&r);
+    s.policy.outage = (enum outage_policy)rd_u8(&r);
+    if (s.policy.outage > OUTAGE_SUSPEND) r.bad = true;
+    s.policy.grace_s = rd_u32be(&r);
+    s.policy.retain_max_s = rd_u32be(&r);
+    s.policy.probe_s = rd_u32be(&r);
+    s.policy.bound_s = rd_u32be(&r);
     TRY(whole(&r, RECORD_SCOPE, d));
     *out = s;
     return OK;

@@ -62,8 +62,9 @@ struct scope_record {
     uint64_t generation;
     char name[SCOPE_MAX];
     bool cleared; /* the key was removed: nothing is probed */
+    bool sealed;  /* the identity was removed with it: no key is accepted until it is unlocked */
     struct kek_config kek;
-    uint32_t probe_s, bound_s; /* 0 = the server's default */
+    struct key_policy policy;
 };
 
 struct state_record { /* an account: that it exists, to whom it belongs, and where it stood */

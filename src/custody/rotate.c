@@ -129,9 +129,16 @@ static void drop_pending(struct plan *p)
     (void)ledger_commit(&l, NULL);
 }
 
+static void set_target(struct keyd *k, struct scope *s, const struct kek_info *info)
+{
+    LOCK_SCOPE(&k->lock);
+    memcpy(s->target, info->kek_id, sizeof s->target);
+}
+
 enum err rotate_scope(struct keyd *k, struct scope *s, const struct rotation *r,
                       struct scope_record *rec, uint64_t *wraps, struct diag *d)
 {
+    set_target(k, s, &r->info); /* before its first wrap: it is not to be disabled any more */
     CLEANUP_PLAN struct plan p = {.k = k, .s = s, .r = r};
     TRY(plan_make(&p, d)); // NOLINT: the cleanup frees
     if (p.n == 0 && rec == NULL) return OK;
@@ -195,13 +202,38 @@ static bool all_wrapped_by(struct keyd *k, struct scope *s, const char *kek_id)
     return true;
 }
 
+#define WRAP_TRY_US (3600 * US_PER_S)
+
+/* What the attributes cannot tell - a right to wrap that was taken away - an hourly try does. */
+static enum err try_wrap(struct keyd *k, struct scope *s, const struct rotation *r, struct diag *d)
+{
+    if (s->wrap_tried_us + WRAP_TRY_US > time_now_us()) return OK;
+    struct kek_call call = {.kek = r->kek, .timeout_ms = scope_call_ms(k, s)};
+    CLEANUP(secret_free) struct secret *sample = NULL;
+    struct wrapped w;
+    TRY(secret_random(&sample, AEK_LEN, d));
+    TRY(k->port.wrap(k->port.ctx, &call, &r->info, secret_view(sample), &w, d));
+    s->wrap_tried_us = time_now_us();
+    return AUDIT(k->audit, d, "wrap", F_STR("scope", s->rec.name), F_STR("kek", w.kek_id),
+                 F_STR("purpose", "check"));
+}
+
 enum err rotate_follow(struct keyd *k, struct scope *s, struct diag *d)
 {
-    if (s->rec.kek.key_version[0] != 0) return OK;
+    if (s->n_accounts == 0 && !s->platform) return OK;
+    bool follows = s->rec.kek.key_version[0] == 0;
     struct rotation r = {.kek = &s->rec.kek};
     struct kek_call call = {.kek = r.kek, .timeout_ms = scope_call_ms(k, s)};
-    TRY(k->port.describe(k->port.ctx, &call, &r.info, d));
-    if (all_wrapped_by(k, s, r.info.kek_id)) return OK;
+    struct diag why = DIAG_INIT;
+    enum err e = k->port.describe(k->port.ctx, &call, &r.info, &why);
+    /* An explicit version can be used without the right to read the key: then nobody knows. */
+    if (e == ERR_DENIED && !follows) return OK;
+    if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    set_target(k, s, &r.info);
+    if (!follows || all_wrapped_by(k, s, r.info.kek_id)) {
+        TRY(kek_wraps(&r.info, time_now_us(), d));
+        return try_wrap(k, s, &r, d);
+    }
     TRY(kek_acceptable(&r.info, time_now_us(), d));
     uint64_t wraps = 0;
     TRY(rotate_scope(k, s, &r, NULL, &wraps, d));

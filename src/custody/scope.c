@@ -12,89 +12,50 @@
 /* --- times ---------------------------------------------------------------------------------------
  */
 
-#define WIPE_AND_PROBE_MS                                                  \
-    (3 * 1000) /* the second look of DOUBT after 2 s, and the holder's 1 s \
-                */
-#define CALL_MS_DEFAULT 5000
+#define CALL_MS_DEFAULT 5000 /* of a key that no scope has yet */
 
-static uint64_t probe_and_jitter_ms(uint32_t probe_s)
+struct key_policy scope_policy(const struct keyd *k, const struct scope *s)
 {
-    return (uint64_t)probe_s * 1000 + (uint64_t)probe_s * 100;
-}
-
-/* What is left of the bound for one vault call; 0 = nothing. */
-static uint64_t call_ms_of(uint32_t probe_s, uint32_t bound_s)
-{
-    uint64_t rest = probe_and_jitter_ms(probe_s) + WIPE_AND_PROBE_MS,
-             bound = (uint64_t)bound_s * 1000;
-    if (bound <= rest) return 0;
-    uint64_t each = (bound - rest) / 2;
-    return each < CALL_MS_MAX ? each : CALL_MS_MAX;
-}
-
-enum err scope_check_times(uint32_t probe_s, uint32_t *bound_s, struct diag *d)
-{
-    if (probe_s < PROBE_S_MIN || probe_s > PROBE_S_MAX) {
-        return FAIL(d, ERR_INVALID, "probe interval %" PRIu32 " s is not between %d and %d",
-                    probe_s, PROBE_S_MIN, PROBE_S_MAX);
+    struct key_policy p = policy_resolve(&s->rec.policy, &k->policy);
+    if (s->platform) { /* the operator's own key: without it nothing can be spooled either */
+        p.outage = OUTAGE_RETAIN;
+        p.retain_max_s = RETAIN_FOREVER;
     }
-    if (*bound_s == 0) {
-        uint64_t need = probe_and_jitter_ms(probe_s) + WIPE_AND_PROBE_MS + 2 * CALL_MS_DEFAULT;
-        *bound_s = (uint32_t)((need + 999) / 1000);
-        if (*bound_s < LEASE_S_MAX) *bound_s = LEASE_S_MAX;
-    }
-    if (*bound_s < BOUND_S_MIN || *bound_s > BOUND_S_MAX) {
-        return FAIL(d, ERR_INVALID, "revocation bound %" PRIu32 " s is not between %d and %d",
-                    *bound_s, BOUND_S_MIN, BOUND_S_MAX);
-    }
-    if (call_ms_of(probe_s, *bound_s) < CALL_MS_MIN) {
-        return FAIL(d, ERR_INVALID,
-                    "revocation bound %" PRIu32 " s is too short for a probe every %" PRIu32
-                    " s: probe, jitter, two vault calls and 3 s must fit into it",
-                    *bound_s, probe_s);
-    }
-    return OK;
-}
-
-uint32_t scope_probe_s(const struct keyd *k, const struct scope *s)
-{
-    return s->rec.probe_s != 0 ? s->rec.probe_s : k->probe_s;
-}
-
-uint32_t scope_bound_s(const struct keyd *k, const struct scope *s)
-{
-    if (s->rec.bound_s != 0) return s->rec.bound_s;
-    uint32_t bound_s = k->bound_s;
-    /* A scope with a probe interval of its own and the server's bound: the bound grows with it. */
-    if (call_ms_of(scope_probe_s(k, s), bound_s) < CALL_MS_MIN) {
-        bound_s = 0;
-        (void)scope_check_times(scope_probe_s(k, s), &bound_s, NULL);
-    }
-    return bound_s;
+    return p;
 }
 
 uint64_t scope_call_ms(const struct keyd *k, const struct scope *s)
 {
-    return call_ms_of(scope_probe_s(k, s), scope_bound_s(k, s));
+    struct key_policy p = scope_policy(k, s);
+    return policy_call_ms(&p);
+}
+
+/* When this account wants to be looked at, where the others of its scope are at `due`. */
+static int64_t account_due(const struct keyd *k, const struct account *a, int64_t now, int64_t due)
+{
+    int64_t its = due;
+    if (a->at.state == KEY_DOUBT) {
+        int64_t end = a->doubt_since_us + DOUBT_S * US_PER_S;
+        its = now + DOUBT_PROBE_S * US_PER_S;
+        if (its > end && end > now) its = end;
+    } else if (a->barred && !key_state_locked(a->at.state)) {
+        its = now + CONFIRM_S * US_PER_S;
+    } else if (a->at.state == KEY_STALE) {
+        int64_t patience = account_patience_us(k, a);
+        if (patience < due - now) its = now + (patience > 0 ? patience : 0);
+    } else if (a->fresh && a->at.state == KEY_SUSPENDED) {
+        its = now + US_PER_S; /* the vault may still be starting */
+    }
+    return its < due ? its : due;
 }
 
 int64_t scope_next_due(const struct keyd *k, const struct scope *s)
 {
     if (s->rec.cleared || s->removed) return DUE_NEVER;
-    int64_t now = time_now_us(), probe_us = scope_probe_s(k, s) * US_PER_S;
+    int64_t now = time_now_us(), probe_us = scope_policy(k, s).probe_s * US_PER_S;
     int64_t due = now + probe_us + (int64_t)rand_below((uint64_t)probe_us / 10);
     for (size_t i = 0; i < s->n_accounts; i++) {
-        const struct account *a = s->accounts[i];
-        if (a->removed) continue;
-        int64_t its = due;
-        if (a->at.state == KEY_DOUBT) {
-            int64_t end = a->doubt_since_us + DOUBT_S * US_PER_S;
-            its = now + DOUBT_PROBE_S * US_PER_S;
-            if (its > end && end > now) its = end;
-        } else if (a->fresh && a->at.state == KEY_SUSPENDED) {
-            its = now + US_PER_S; /* the vault may still be starting */
-        }
-        if (its < due) due = its;
+        if (!s->accounts[i]->removed) due = account_due(k, s->accounts[i], now, due);
     }
     return due;
 }
@@ -190,15 +151,15 @@ static enum err check_name(const char *name, struct diag *d)
 
 static struct scope_record record_of(const char *name, const struct kek_request *q)
 {
-    struct scope_record rec = {.kek = q->kek, .probe_s = q->probe_s, .bound_s = q->bound_s};
+    struct scope_record rec = {.kek = q->kek, .policy = q->policy};
     snprintf(rec.name, sizeof rec.name, "%s", name);
     return rec;
 }
 
-static enum err check_request(const struct keyd *k, const struct kek_request *q, struct diag *d)
+static enum err check_policy(const struct keyd *k, const struct key_policy *p, struct diag *d)
 {
-    uint32_t bound_s = q->bound_s;
-    return scope_check_times(q->probe_s != 0 ? q->probe_s : k->probe_s, &bound_s, d);
+    struct key_policy resolved = policy_resolve(p, &k->policy);
+    return policy_check(&resolved, d);
 }
 
 static enum err add_scope(struct keyd *k, struct scope_record *rec, struct diag *d)
@@ -212,6 +173,8 @@ static enum err add_scope(struct keyd *k, struct scope_record *rec, struct diag 
     LOCK_SCOPE(&k->lock);
     struct scope *s;
     TRY(scope_insert(k, rec, &s, d));
+    s->lane = LANE_ANSWERS;
+    snprintf(s->target, sizeof s->target, "%s", info.kek_id);
     s->due_us = scope_next_due(k, s);
     TRY(workers_match(k, d));
     workers_wake(k);
@@ -223,6 +186,12 @@ static enum err change_scope(struct keyd *k, struct scope *s, struct scope_recor
                              uint64_t *wraps, struct diag *d)
 {
     if (s->removed) return FAIL(d, ERR_NOT_FOUND, "scope %s is gone", rec->name);
+    if (s->rec.sealed) {
+        return FAIL_TAG(d, ERR_CONFLICT, "Sealed",
+                        "the identity of scope %s was removed: it has to be unlocked before it can "
+                        "have a key",
+                        rec->name);
+    }
     struct rotation r = {.kek = &rec->kek};
     TRY(kek_check(k, &rec->kek, scope_call_ms(k, s), &r.info, d));
     TRY(rotate_scope(k, s, &r, rec, wraps, d));
@@ -237,7 +206,7 @@ enum err scope_set(struct keyd *k, const char *name, const struct kek_request *q
                    struct diag *d)
 {
     TRY(check_name(name, d));
-    TRY(check_request(k, q, d));
+    TRY(check_policy(k, &q->policy, d));
     struct scope_record rec = record_of(name, q);
     *wraps = 0;
     pthread_mutex_lock(&k->lock);
@@ -294,29 +263,93 @@ static enum err find_owned(struct keyd *k, const char *name, struct scope **out,
     return OK;
 }
 
-static enum err persist_cleared(struct keyd *k, struct scope *s, struct diag *d)
+/* Scope busy: the record goes to the catalogue, and counts from its acknowledgement. */
+static enum err replace_record(struct keyd *k, struct scope *s, struct scope_record *rec,
+                               struct diag *d)
 {
-    pthread_mutex_lock(&k->lock);
-    s->rec.cleared = true;
-    struct scope_record rec = s->rec;
-    pthread_mutex_unlock(&k->lock);
     CLEANUP_LEDGER struct ledger l = {0};
     TRY(ledger_begin(&l, k, d));
-    TRY(ledger_scope(&l, &rec, d));
-    return ledger_commit(&l, d);
+    TRY(ledger_scope(&l, rec, d));
+    TRY(ledger_commit(&l, d));
+    LOCK_SCOPE(&k->lock);
+    s->rec = *rec;
+    return OK;
 }
 
-enum err scope_clear(struct keyd *k, const char *name, struct diag *d)
+static struct scope_record record_copy(struct keyd *k, const struct scope *s)
+{
+    LOCK_SCOPE(&k->lock);
+    return s->rec;
+}
+
+enum err scope_clear(struct keyd *k, const char *name, bool sealed, struct diag *d)
 {
     struct scope *s;
     TRY(find_owned(k, name, &s, d));
     TRY(withdraw(k, s, d));
     scope_take(k, s);
     enum err e = withdraw(k, s, d); /* again: a rotation that was running has put the key back */
-    if (e == OK) e = persist_cleared(k, s, d);
+    struct scope_record rec = record_copy(k, s);
+    rec.sealed = rec.sealed || sealed;
+    if (e == OK) e = replace_record(k, s, &rec, d);
     scope_give(k, s, DUE_NEVER);
     if (e != OK) return e;
-    return AUDIT(k->audit, d, "scope.cleared", F_STR("scope", name));
+    return AUDIT(k->audit, d, "scope.cleared", F_STR("scope", name), F_BOOL("sealed", rec.sealed));
+}
+
+/* Scope busy. */
+static enum err unlock(struct keyd *k, struct scope *s, const char *by, struct diag *d)
+{
+    struct scope_record rec = record_copy(k, s);
+    if (!rec.sealed) {
+        return FAIL(d, ERR_CONFLICT, "scope %s is not sealed: there is nothing to unlock",
+                    rec.name);
+    }
+    /* Written down before it counts: who lifts a customer's revocation leaves his name. */
+    TRY(AUDIT(k->audit, d, "scope.unlocked", F_STR("scope", rec.name), F_STR("by", by)));
+    rec.sealed = false;
+    return replace_record(k, s, &rec, d);
+}
+
+enum err scope_unlock(struct keyd *k, const char *name, const char *by, struct diag *d)
+{
+    struct scope *s;
+    TRY(find_owned(k, name, &s, d));
+    scope_take(k, s);
+    enum err e = unlock(k, s, by, d);
+    scope_give(k, s, DUE_NEVER); /* sealed or not, it has no key: nothing is probed */
+    return e;
+}
+
+static int64_t next_due(struct keyd *k, const struct scope *s)
+{
+    LOCK_SCOPE(&k->lock);
+    return scope_next_due(k, s);
+}
+
+static enum err audit_policy(struct keyd *k, const struct scope_record *rec, const char *by,
+                             struct diag *d)
+{
+    struct key_policy p = policy_resolve(&rec->policy, &k->policy);
+    return AUDIT(k->audit, d, "scope.policy", F_STR("scope", rec->name),
+                 F_STR("outage", outage_policy_name(p.outage)), F_U64("grace_s", p.grace_s),
+                 F_U64("retain_max_s", p.retain_max_s == RETAIN_FOREVER ? 0 : p.retain_max_s),
+                 F_U64("probe_s", p.probe_s), F_U64("bound_s", p.bound_s), F_STR("by", by));
+}
+
+enum err scope_set_policy(struct keyd *k, const char *name, const struct key_policy *p,
+                          const char *by, struct diag *d)
+{
+    TRY(check_policy(k, p, d));
+    struct scope *s;
+    TRY(find_owned(k, name, &s, d));
+    scope_take(k, s);
+    struct scope_record rec = record_copy(k, s);
+    rec.policy = *p;
+    enum err e = audit_policy(k, &rec, by, d);
+    if (e == OK) e = replace_record(k, s, &rec, d);
+    scope_give(k, s, next_due(k, s));
+    return e;
 }
 
 /* Scope busy, save_lock held: no herald writes a state back after this. */

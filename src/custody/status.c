@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* custody/status.c - what `keystead keys status` says of each account */
+/* custody/status.c - what `keystead keys status` says of each account and of each scope */
 #include "base/str.h"
 #include "custody/core.h"
 #include "json/json.h"
@@ -40,11 +40,14 @@ static bool counted_before(const struct account *a, size_t i)
     return false;
 }
 
-/* No wrap of the whole scope needs it any more. */
+/* No wrap of the whole scope needs it any more, none is about to be made with it, and every record
+ * could be read: what a damaged one is wrapped by nobody knows. */
 static bool is_safe(const struct scope *s, const char *kek_id)
 {
+    if (str_eq(s->target, kek_id)) return false;
     for (size_t i = 0; i < s->n_accounts; i++) {
-        if (!s->accounts[i]->removed && wraps_of(s->accounts[i], kek_id) != 0) return false;
+        const struct account *a = s->accounts[i];
+        if (!a->removed && (a->damaged || wraps_of(a, kek_id) != 0)) return false;
     }
     return true;
 }
@@ -79,14 +82,48 @@ static json_t *wraps_json(const struct keyd *k, const struct account *a)
     return list;
 }
 
-static const char *bound_text(struct keyd *k, const struct account *a, char out[96])
+/* --- the policy, and what it comes to at this moment ---------------------------------------------
+ */
+
+#define NOT_ENFORCED "not enforced while the vault is unreachable"
+
+/* Seconds from a denial until no row is returned any more; RETAIN_FOREVER: not enforced. */
+static uint32_t bound_in_force(const struct keyd *k, const struct scope *s, enum key_state state)
 {
-    if (a->at.state == KEY_STALE) return "not enforced while the vault is unreachable";
-    snprintf(out, 96, "%u s", scope_bound_s(k, a->scope));
+    struct key_policy p = scope_policy(k, s);
+    return state == KEY_STALE ? policy_silence_s(&p) : p.bound_s;
+}
+
+static json_t *seconds_or_null(uint32_t s)
+{
+    return s == RETAIN_FOREVER ? json_null() : json_integer(s);
+}
+
+static json_t *policy_json(const struct keyd *k, const struct scope *s)
+{
+    struct key_policy p = scope_policy(k, s);
+    return json_pack("{s:s, s:I, s:o, s:I, s:I}", "outagePolicy", outage_policy_name(p.outage),
+                     "outageGraceSeconds", (json_int_t)p.grace_s, "retainMaxSeconds",
+                     seconds_or_null(p.retain_max_s), "probeSeconds", (json_int_t)p.probe_s,
+                     "revocationBoundSeconds", (json_int_t)p.bound_s);
+}
+
+static json_t *alarm_json(const struct scope *s)
+{
+    if (s->alarm.code[0] == 0) return json_null();
+    return json_pack("{s:s, s:s, s:o}", "code", s->alarm.code, "message", s->alarm.text, "since",
+                     time_or_null(s->alarm.since_us));
+}
+
+static const char *bound_text(const struct keyd *k, const struct account *a, char out[96])
+{
+    uint32_t bound_s = bound_in_force(k, a->scope, a->at.state);
+    if (bound_s == RETAIN_FOREVER) return NOT_ENFORCED;
+    snprintf(out, 96, "%u s", bound_s);
     return out;
 }
 
-static json_t *account_json(struct keyd *k, const struct account *a)
+static json_t *account_json(const struct keyd *k, const struct account *a)
 {
     char bound[96];
     const struct wrap *w = a->n_aeks != 0 ? &a->aeks[a->n_aeks - 1].wrap : NULL;
@@ -99,13 +136,81 @@ static json_t *account_json(struct keyd *k, const struct account *a)
     json_object_set_new(o, "since", time_or_null(a->since_us));
     json_object_set_new(o, "lastUnwrap", time_or_null(a->good_us));
     json_object_set_new(o, "bound", json_string(bound_text(k, a, bound)));
-    json_object_set_new(o, "rotationOverdue", json_boolean(a->scope->rotation_overdue));
+    json_object_set_new(o, "boundInForceSeconds",
+                        seconds_or_null(bound_in_force(k, a->scope, a->at.state)));
+    json_object_set_new(o, "policy", policy_json(k, a->scope));
+    json_object_set_new(o, "rotationOverdue", json_boolean(a->scope->overdue[0] != 0));
+    json_object_set_new(o, "alarm", alarm_json(a->scope));
     json_object_set_new(o, "damaged", json_boolean(a->damaged));
     json_object_set_new(o, "wraps", wraps_json(k, a));
     return o;
 }
 
-static json_t *all_json(struct keyd *k)
+/* --- scopes --------------------------------------------------------------------------------------
+ */
+
+/* The account that is worst off; NULL: there is none. */
+static const struct account *worst_of(const struct scope *s)
+{
+    static const uint8_t order[KEY_STATES] = {
+        [KEY_REVOKED] = 0,   [KEY_SUSPENDED] = 1, [KEY_DOUBT] = 2,
+        [KEY_RESTORING] = 3, [KEY_STALE] = 4,     [KEY_ACTIVE] = 5};
+    const struct account *worst = NULL;
+    for (size_t i = 0; i < s->n_accounts; i++) {
+        const struct account *a = s->accounts[i];
+        if (a->removed) continue;
+        if (worst == NULL || order[a->at.state] < order[worst->at.state]) worst = a;
+    }
+    return worst;
+}
+
+/* The least recent: so far at least every key of the scope was confirmed. */
+static int64_t last_unwrap(const struct scope *s)
+{
+    int64_t least = 0;
+    for (size_t i = 0; i < s->n_accounts; i++) {
+        const struct account *a = s->accounts[i];
+        if (!a->removed && (least == 0 || a->good_us < least)) least = a->good_us;
+    }
+    return least;
+}
+
+static json_t *scope_json(const struct keyd *k, const struct scope *s)
+{
+    const struct account *worst = worst_of(s);
+    enum key_state state = worst != NULL ? worst->at.state : KEY_ACTIVE;
+    if (s->rec.cleared) state = KEY_REVOKED;
+    uint32_t bound_s = bound_in_force(k, s, state);
+    json_t *o = json_object();
+    json_object_set_new(o, "scope", json_string(s->rec.name));
+    json_object_set_new(o, "state", json_string(key_state_name(state)));
+    json_object_set_new(o, "since", time_or_null(worst != NULL ? worst->since_us : 0));
+    json_object_set_new(o, "lastUnwrap", time_or_null(last_unwrap(s)));
+    json_object_set_new(o, "policy", policy_json(k, s));
+    json_object_set_new(o, "boundInForceSeconds", seconds_or_null(bound_s));
+    json_object_set_new(o, "notEnforced",
+                        bound_s == RETAIN_FOREVER ? json_string(NOT_ENFORCED) : json_null());
+    json_object_set_new(o, "hasKey", json_boolean(!s->rec.cleared));
+    json_object_set_new(o, "sealed", json_boolean(s->rec.sealed));
+    json_object_set_new(o, "rotationOverdue",
+                        s->overdue[0] != 0 ? json_string(s->overdue) : json_null());
+    json_object_set_new(o, "alarm", alarm_json(s));
+    return o;
+}
+
+static json_t *scopes_json(struct keyd *k, const char *only)
+{
+    LOCK_SCOPE(&k->lock);
+    json_t *list = json_array();
+    for (size_t i = 0; i < k->n_scopes; i++) {
+        const struct scope *s = k->all_scopes[i];
+        if (s->removed || (only[0] != 0 && !str_eq(only, s->rec.name))) continue;
+        json_array_append_new(list, scope_json(k, s));
+    }
+    return list;
+}
+
+static json_t *accounts_json(struct keyd *k)
 {
     LOCK_SCOPE(&k->lock);
     json_t *list = json_array();
@@ -116,10 +221,13 @@ static json_t *all_json(struct keyd *k)
     return list;
 }
 
-enum err status_json(struct keyd *k, struct buf *out, struct diag *d)
+enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct diag *d)
 {
     CLEANUP_JSON json_t *o = json_object();
-    json_object_set_new(o, "accounts", all_json(k));
-    json_object_set_new(o, "anchor", json_string("none: rollback not detected"));
+    json_object_set_new(o, "scopes", scopes_json(k, scope));
+    if (scope[0] == 0) {
+        json_object_set_new(o, "accounts", accounts_json(k));
+        json_object_set_new(o, "anchor", json_string("none: rollback not detected"));
+    }
     return json_write(o, out, d);
 }

@@ -3,10 +3,24 @@
  * custody/worker.c - threads that serve the scope that is due first
  *
  * As many as there are scopes, up to WORKERS_MAX, so that a vault that answers nobody holds up its
- * own scope only. All waiting is in timer_wait(): a virtual clock drives them.
+ * own scope only. Where there are more scopes than workers, those whose vault hung the last time
+ * may hold half of the workers at once, and with those nobody has heard of yet three quarters: the
+ * rest are there for vaults that answer. All waiting is in timer_wait(): a virtual clock drives
+ * them.
  */
 #include "base/log.h"
 #include "custody/core.h"
+
+#include <stdio.h>
+
+/* Under lock. */
+static bool lane_is_full(const struct keyd *k, enum lane lane)
+{
+    if (lane == LANE_ANSWERS || k->n_scopes <= k->n_workers) return false;
+    unsigned half = k->n_workers / 2, silent = k->busy[LANE_SILENT];
+    if (lane == LANE_SILENT) return silent >= (half != 0 ? half : 1);
+    return silent + k->busy[LANE_UNKNOWN] >= half + (half + 1) / 2;
+}
 
 /* Under lock. */
 static struct scope *due_first(struct keyd *k)
@@ -14,7 +28,7 @@ static struct scope *due_first(struct keyd *k)
     struct scope *first = NULL;
     for (size_t i = 0; i < k->n_scopes; i++) {
         struct scope *s = k->all_scopes[i];
-        if (s->busy || s->removed) continue;
+        if (s->busy || s->removed || lane_is_full(k, s->lane)) continue;
         if (first == NULL || s->due_us < first->due_us) first = s;
     }
     return first;
@@ -34,13 +48,18 @@ static bool all_hold(struct keyd *k, const struct scope *s)
 /* Probing comes first: a denial must not wait behind a rotation. */
 static void serve_scope(struct keyd *k, struct scope *s)
 {
+    probe_enough(k, s); /* on time, however long the vault takes to say nothing */
     probe_round(k, s);
+    probe_enough(k, s);
     if (!all_hold(k, s)) return;
     struct diag d = DIAG_INIT;
     enum err e = rotate_follow(k, s, &d);
+    bool unknown = e == ERR_UNAVAILABLE || e == ERR_IO || e == ERR_LIMIT;
+    if (unknown) return; /* it says nothing of the key: what was known stays */
     if (e != OK) LOG(WARN, "key.rotation_overdue", F_STR("scope", s->rec.name), F_ERR(&d));
     LOCK_SCOPE(&k->lock);
-    s->rotation_overdue = e != OK;
+    snprintf(s->overdue, sizeof s->overdue, "%.*s", (int)sizeof s->overdue - 1,
+             e != OK ? d.text : "");
 }
 
 static void *worker_run(void *arg)
@@ -57,11 +76,14 @@ static void *worker_run(void *arg)
             pthread_mutex_lock(&k->lock);
             continue;
         }
+        enum lane lane = s->lane;
         s->busy = true;
+        k->busy[lane]++;
         pthread_mutex_unlock(&k->lock);
         serve_scope(k, s);
         pthread_mutex_lock(&k->lock);
         s->busy = false;
+        k->busy[lane]--;
         s->due_us = scope_next_due(k, s);
         pthread_cond_broadcast(&k->change);
     }

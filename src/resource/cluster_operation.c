@@ -41,12 +41,12 @@ static enum err set_key(struct arm *a, const json_t *doc, const json_t *key, str
     return OK;
 }
 
-static enum err clear_key(struct arm *a, const json_t *doc, struct diag *d)
+static enum err clear_key(struct arm *a, const json_t *doc, bool sealed, struct diag *d)
 {
     char scope[ARM_ID_MAX];
     scope_of(doc_str(doc, "id"), scope);
     struct diag why = DIAG_INIT;
-    enum err e = custody_scope_clear(a->c.custody, scope, &why);
+    enum err e = custody_scope_clear(a->c.custody, scope, sealed, &why);
     if (e == OK || e == ERR_NOT_FOUND) return OK;
     return FAIL_TAG(d, e, why.tag, "%s", why.text);
 }
@@ -143,7 +143,8 @@ static enum err update_work(struct arm *a, const json_t *op, struct diag *d)
     bool keyed = json_is_true(json_object_get(doc, "keyed"));
     bool revokes = json_is_null(key) || (identity != NULL && str_eq(identity, "None"));
     if (json_is_object(key)) TRY(set_key(a, doc, key, d));
-    if (keyed && revokes) TRY(clear_key(a, doc, d));
+    bool sealed = identity != NULL && str_eq(identity, "None");
+    if (keyed && revokes) TRY(clear_key(a, doc, sealed, d));
     return identity != NULL ? adopt_identity(a, op, identity, keyed, d) : OK;
 }
 
@@ -192,7 +193,7 @@ static enum err delete_work(struct arm *a, const json_t *op, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = doc_of(a, op);
     if (doc == NULL || !json_is_true(json_object_get(doc, "keyed"))) return OK;
-    return clear_key(a, doc, d); /* (2) */
+    return clear_key(a, doc, false, d); /* (2) */
 }
 
 static enum err delete_settle(struct arm *a, const json_t *op, const struct diag *failure,

@@ -87,6 +87,9 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg(a, "platform-principal", k->platform_object_id);
         arg_number(a, "probe-seconds", c->o->probe_s);
         arg_number(a, "revocation-bound", c->o->revocation_bound_s);
+        if (c->o->outage_policy != NULL) arg(a, "outage-policy", c->o->outage_policy);
+        arg_number(a, "outage-grace", c->o->outage_grace_s);
+        arg_number(a, "retain-max", c->o->retain_max_s);
         if (c->o->vault_socket != NULL) arg(a, "vault-socket", c->o->vault_socket);
         break;
     case CHILD_LOGS:

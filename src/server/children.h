@@ -28,7 +28,8 @@ struct up_options {
     const char *log_level;    /* "info" */
     const char *vault_socket; /* keyd reaches the embedded vault there; NULL = by its name */
     bool virtual_clock, allow_swap, faults;
-    uint64_t probe_s, revocation_bound_s;
+    uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
+    const char *outage_policy;                                          /* NULL = retain */
 };
 
 struct child {

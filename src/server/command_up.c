@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/opt.h"
+#include "custody/policy.h"
 #include "server/supervisor.h"
 
 static const char *const usages[] = {"keystead up --data DIR [options]",
@@ -29,8 +30,7 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                            .vault_listen = "127.0.0.1:8444",
                            .domain = "localhost",
                            .log_level = "info",
-                           .probe_s = 30,
-                           .revocation_bound_s = 0};
+                           .probe_s = PROBE_S};
     const struct opt opts[] = {
         {.name = "data",
          .value = "DIR",
@@ -60,6 +60,26 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .number = &o.revocation_bound_s,
          .min = 10,
          .max = 3600},
+        {.name = "outage-policy",
+         .value = "POLICY",
+         .help =
+             "while a vault is silent: retain keeps its keys, suspend drops them after the grace\n"
+             "(retain); a cluster may have its own",
+         .text = &o.outage_policy},
+        {.name = "outage-grace",
+         .value = "SECONDS",
+         .help = "with suspend: keys serve so long after their last good unwrap (1800)",
+         .number = &o.outage_grace_s,
+         .min = SILENCE_S_MIN,
+         .max = SILENCE_S_MAX},
+        {.name = "retain-max",
+         .value = "SECONDS",
+         .help =
+             "with retain: keys serve so long at most; without it a revocation is not enforced\n"
+             "while the vault is silent (no end)",
+         .number = &o.retain_max_s,
+         .min = SILENCE_S_MIN,
+         .max = SILENCE_S_MAX},
         {.name = "log-level",
          .value = "LEVEL",
          .help = "least level of events on standard error: debug, info, warn, error (info)",
@@ -85,6 +105,12 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
     if (helped) return EXIT_OK;
     if (o.data == NULL) {
         (void)FAIL(d, ERR_INVALID, "--data DIR is missing");
+        return EXIT_USAGE;
+    }
+    enum outage_policy outage;
+    if (o.outage_policy != NULL && !outage_policy_parse(o.outage_policy, &outage)) {
+        (void)FAIL(d, ERR_INVALID, "--outage-policy takes retain or suspend, not '%.20s'",
+                   o.outage_policy);
         return EXIT_USAGE;
     }
     enum log_level min;

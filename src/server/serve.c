@@ -6,6 +6,7 @@
 #include "base/opt.h"
 #include "base/os.h"
 #include "base/time.h"
+#include "custody/policy.h"
 
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d)
 {
@@ -25,6 +26,9 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "platform-principal", .value = "GUID", .text = &o.platform_principal},
         {.name = "probe-seconds", .value = "N", .number = &o.probe_s, .max = 60},
         {.name = "revocation-bound", .value = "N", .number = &o.revocation_bound_s, .max = 3600},
+        {.name = "outage-policy", .value = "POLICY", .text = &o.outage_policy},
+        {.name = "outage-grace", .value = "N", .number = &o.outage_grace_s, .max = SILENCE_S_MAX},
+        {.name = "retain-max", .value = "N", .number = &o.retain_max_s, .max = SILENCE_S_MAX},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
         {.name = "faults", .flag = &o.faults},

@@ -7,9 +7,9 @@
 
 struct serve_options {
     const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
-        *subscription, *object_id, *platform_principal;
+        *subscription, *object_id, *platform_principal, *outage_policy;
     bool virtual_clock, allow_swap, faults;
-    uint64_t probe_s, revocation_bound_s;
+    uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s;
 };
 
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d);

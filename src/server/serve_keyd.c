@@ -26,6 +26,10 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     CLEANUP_FREE char *audit = os_path(dir, "audit.log");
     CLEANUP_FREE char *platform = str_fmt("https://keystead-platform.%s", o->vault_suffix);
     const char *const hosts[] = {o->vault_suffix, NULL};
+    enum outage_policy outage = OUTAGE_DEFAULT;
+    if (o->outage_policy != NULL && !outage_policy_parse(o->outage_policy, &outage)) {
+        return FAIL(d, ERR_INVALID, "no outage policy '%.20s'", o->outage_policy);
+    }
     const struct keyd_config config = {
         .ca_file = o->ca_file,
         .audit_file = audit,
@@ -34,8 +38,11 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .platform_vault_uri = platform,
         .platform_key = "pmk",
         .platform_principal_id = o->platform_principal,
-        .probe_s = (uint32_t)o->probe_s,
-        .revocation_bound_s = (uint32_t)o->revocation_bound_s,
+        .policy = {.outage = outage,
+                   .grace_s = (uint32_t)o->outage_grace_s,
+                   .retain_max_s = (uint32_t)o->retain_max_s,
+                   .probe_s = (uint32_t)o->probe_s,
+                   .bound_s = (uint32_t)o->revocation_bound_s},
         .holder_failed = holder_failed,
     };
     CLEANUP(keyd_free) struct keyd *k = NULL;

@@ -84,6 +84,16 @@ struct request {
     int64_t deadline_us; /* monotonic */
 };
 
+/* A date instead of a number is not looked at: clocks differ, and no vault sends one. */
+static void note_retry_after(const struct vault_call *call, struct http_answer *answer)
+{
+    if (call->retry_after_s == NULL || (answer->status != 429 && answer->status != 503)) return;
+    const char *text = http_answer_header(answer, "retry-after");
+    uint64_t s;
+    if (text != NULL && str_u64(text, UINT32_MAX, &s, NULL) == OK)
+        *call->retry_after_s = (uint32_t)s;
+}
+
 /* One exchange; token NULL: the one that only wants to be challenged. */
 static enum err exchange(struct azure *a, const struct request *r, const char *token,
                          struct http_answer *out, struct diag *d)
@@ -101,7 +111,10 @@ static enum err exchange(struct azure *a, const struct request *r, const char *t
                              .answer_max = ANSWER_MAX};
     struct diag why = DIAG_INIT;
     enum err e = http_do(a->config.http, &call, out, &why);
-    if (e == OK) return OK;
+    if (e == OK) {
+        note_retry_after(r->call, out);
+        return OK;
+    }
     const char *tag = e == ERR_LIMIT                            ? "BadAnswer"
                       : time_mono_us() >= r->deadline_us - 1000 ? "Timeout"
                                                                 : "Network";

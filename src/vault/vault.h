@@ -37,8 +37,9 @@ struct vault_config {
 };
 
 struct vault_call {
-    int64_t deadline_us; /* monotonic clock; 0 = 30 s from now */
-    bool fresh;          /* on a new connection, with a new token: for probes in DOUBT */
+    int64_t deadline_us;     /* monotonic clock; 0 = 30 s from now */
+    bool fresh;              /* on a new connection, with a new token: for probes in DOUBT */
+    uint32_t *retry_after_s; /* set on 429 and 503 that name a number of seconds; may be NULL */
 };
 
 #define VAULT_KID_MAX     512 /* bytes, with the terminating zero */

@@ -43,7 +43,7 @@ struct house {
     _Atomic int refuse_changes; /* this many calls of changed(RESTORING) fail */
     _Atomic unsigned n_holder_failed;
     char audit_file[256];
-    uint32_t probe_s, bound_s;
+    struct key_policy policy;
     struct keyd *keyd;
     struct custody *custody;
 };
@@ -135,8 +135,7 @@ static inline struct keyd_config house_keyd_config(struct house *h)
                                 .platform_vault_uri = PLATFORM_URI,
                                 .platform_key = "pmk",
                                 .platform_principal_id = "platform",
-                                .probe_s = h->probe_s,
-                                .revocation_bound_s = h->bound_s,
+                                .policy = h->policy,
                                 .holder_failed = house_holder_failed,
                                 .ctx = h};
 }
@@ -168,7 +167,7 @@ static inline void house_build(struct house *h)
     tv_init(&h->vault);
     tv_add(&h->vault, PLATFORM_URI, "pmk", "p1", true);
     tv_add(&h->vault, CUSTOMER_URI, "kek", "v1", false);
-    h->probe_s = 30;
+    h->policy.probe_s = 30;
     snprintf(h->audit_file, sizeof h->audit_file, "%s/audit-%u.log", test_dir(), n++);
     if (!clock_is_virtual()) {
         char clock[300];

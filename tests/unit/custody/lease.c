@@ -78,7 +78,7 @@ TEST(custody, the_platform_has_a_scope_of_its_own_from_the_start)
     struct sealed_file f = write_file(&h, account);
     house_restart_keyd(&h);
     REQUIRE_OK(read_file(&h, &f, &d));
-    REQUIRE_ERR(ERR_INVALID, custody_scope_clear(h.custody, "platform", &d));
+    REQUIRE_ERR(ERR_INVALID, custody_scope_clear(h.custody, "platform", false, &d));
     buf_release(&f.block);
     house_close(&h);
 }

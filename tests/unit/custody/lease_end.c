@@ -39,8 +39,8 @@ TEST(custody, a_killed_keyd_locks_the_holder_when_the_lease_ends)
     struct house h;
     int first, second;
     house_build(&h);
-    h.probe_s = 6;
-    h.bound_s = 10;
+    h.policy.probe_s = 6;
+    h.policy.bound_s = 10;
     pid_t one = fork_keyd(&h, &first);
     pid_t two = fork_keyd(&h, &second); /* waits for its peer */
     house_start_custody(&h);

@@ -62,11 +62,11 @@ TEST(record, scope_state_and_mk_come_back_as_they_were)
     struct scope_record s = {.name = "cluster",
                              .cleared = true,
                              .kek = {"u", "n", "v", "p"},
-                             .probe_s = 6},
+                             .policy.probe_s = 6},
                         s2;
     REQUIRE_OK(scope_encode(&s, mk, &a, &d));
     REQUIRE_OK(scope_decode(buf_view(&a), mk, &s2, &d));
-    REQUIRE(s2.cleared && s2.probe_s == 6);
+    REQUIRE(s2.cleared && s2.policy.probe_s == 6);
     EXPECT_STR(s2.kek.principal_id, "p");
     struct state_record t = {.scope = "cluster",
                              .workspace = "w",

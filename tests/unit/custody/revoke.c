@@ -232,7 +232,7 @@ TEST(custody, a_firewall_suspends_and_does_not_revoke)
     with_cluster(&h);
     log_set_level(LOG_ERROR + 1); /* every refusal is an alarm */
     tv_mood(&h.vault, CUSTOMER_URI, MOOD_BARRED);
-    house_advance(34);
+    house_advance(33 + 2 + 0.1);
     REQUIRE(house_reaches(&h, account, KEY_SUSPENDED));
     house_advance(300);
     EXPECT_EQ(count_changes(&h, KEY_REVOKED), 0);
@@ -269,7 +269,7 @@ TEST(custody, removing_the_key_acts_at_once_and_stays)
     struct house h;
     with_cluster(&h);
     struct file_key *k = new_file(&h, account);
-    REQUIRE_OK(custody_scope_clear(h.custody, CLUSTER, &d));
+    REQUIRE_OK(custody_scope_clear(h.custody, CLUSTER, false, &d));
     EXPECT_EQ(custody_account_state(h.custody, account), KEY_REVOKED);
     REQUIRE_ERR(ERR_KEY_LOCKED, seal(k, &d));
     unsigned before = tv_unwraps(&h.vault);
@@ -324,7 +324,7 @@ TEST(custody, a_dead_vault_keeps_nobody_else_waiting)
                                      .key_name = "kek",
                                      .key_version = "",
                                      .principal_id = "cluster",
-                                     .revocation_bound_s = 47};
+                                     .policy.bound_s = 47};
     REQUIRE_OK(custody_scope_set(h.custody, "dead", &dead, NULL, &d));
     REQUIRE_OK(custody_account_add(h.custody, "dead", other, "w", &d));
     struct file_key *k = new_file(&h, account);

@@ -45,8 +45,10 @@ TEST(verdict, each_answer_is_classified_as_keys_md_says)
 
 static enum err times(uint32_t probe_s, uint32_t bound_s, uint32_t *got)
 {
-    *got = bound_s;
-    return scope_check_times(probe_s, got, NULL);
+    const struct key_policy p = {.probe_s = probe_s, .bound_s = bound_s};
+    struct key_policy resolved = policy_resolve(&p, &(const struct key_policy){0});
+    *got = resolved.bound_s;
+    return policy_check(&resolved, NULL);
 }
 
 TEST(verdict, a_bound_is_refused_unless_probe_jitter_two_calls_and_three_seconds_fit)
