@@ -6,6 +6,7 @@
  * hash set once. A null value is in no list, so !in is true for it.
  */
 #include "func/families.h"
+#include "func/needle.h"
 
 #include "base/map.h"
 #include "column/dyn.h"
@@ -236,7 +237,7 @@ static bool terms_fill(struct terms *t, const struct value *const *values, uint3
 static bool terms_match(const struct terms *t, struct bytes s)
 {
     for (uint32_t i = 0; i < t->n; i++) {
-        if (needle_term(&t->needles[i], s) != t->all) return !t->all;
+        if (needle_bounded(&t->needles[i], s, BOUND_TERM) != t->all) return !t->all;
     }
     return t->all;
 }

@@ -29,9 +29,14 @@ EVAL(eval_matches)
     void *data;
     (void)call;
     CLEANUP_REGEX_LAST struct regex_last last = {0};
+    struct regex *re;
     TRY(out_flat(cx, T_BOOL, n, out, &data));
+    if (n != 0 && args[0]->shape == VEC_FLAT && args[1]->shape == VEC_CONST) {
+        TRY(regex_last_get(&last, vec_str(args[1], 0), &re, cx->d));
+        regex_test_rows(re, args[0]->data, n, data);
+        return OK;
+    }
     for (uint32_t i = 0; i < n; i++) {
-        struct regex *re;
         TRY(regex_last_get(&last, vec_str(args[1], i), &re, cx->d));
         ((uint8_t *)data)[i] = regex_test(re, vec_str(args[0], i));
     }

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "column/dyn.h"
 #include "func/families.h"
+#include "func/needle.h"
 
 #include <math.h>
 
@@ -174,7 +175,7 @@ EVAL(eval_has_any_index)
             buf_clear(&text);
             dyn_to_string(e, &text);
             if (!needle_init(&needle, buf_view(&text), true, cx->a)) return out_full(cx);
-            if (needle_term(&needle, vec_str(args[0], i))) found = k;
+            if (needle_bounded(&needle, vec_str(args[0], i), BOUND_TERM)) found = k;
         }
         vecb_i64(&b, found);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* func/fn_strop.c - the operators that look for text in text: has, contains, startswith, =~ ... */
 #include "func/families.h"
+#include "func/needle.h"
 
 typedef bool finder(const struct needle *n, struct bytes s);
 
@@ -9,14 +10,9 @@ static bool find_equal(const struct needle *n, struct bytes s)
     return n->nocase ? text_eq_nocase(n->text, s) : bytes_eq(n->text, s);
 }
 
-static bool find_anywhere(const struct needle *n, struct bytes s)
-{
-    size_t len;
-    return needle_find(n, s, 0, &len) != TEXT_NONE;
-}
-
 struct search {
-    finder *find;
+    finder *find; /* NULL: anywhere in the text, with these bounds */
+    enum needle_bounds bounds;
     bool nocase, negated;
     struct needle needle;
     bool ready; /* the needle is a constant of the query */
@@ -28,13 +24,14 @@ static void search_of(const char *op, struct search *s)
     static const struct {
         const char *verb;
         finder *find;
+        enum needle_bounds bounds;
     } verbs[] = {
-        {"hasprefix", needle_term_prefix},
-        {"hassuffix", needle_term_suffix},
-        {"has", needle_term},
-        {"contains", find_anywhere},
-        {"startswith", needle_starts},
-        {"endswith", needle_ends},
+        {"hasprefix", NULL, BOUND_START},
+        {"hassuffix", NULL, BOUND_END},
+        {"has", NULL, BOUND_TERM},
+        {"contains", NULL, BOUND_NONE},
+        {"startswith", needle_starts, BOUND_NONE},
+        {"endswith", needle_ends, BOUND_NONE},
     };
     const char *p = op + 3;
     size_t len = strlen(p);
@@ -44,6 +41,7 @@ static void search_of(const char *op, struct search *s)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strncmp(p, verbs[i].verb, strlen(verbs[i].verb)) == 0) {
             s->find = verbs[i].find;
+            s->bounds = verbs[i].bounds;
             return;
         }
     }
@@ -63,6 +61,22 @@ static enum err prepare_search(struct fn_call *call, struct arena *a, struct dia
     return OK;
 }
 
+static bool found(const struct search *s, struct bytes text)
+{
+    return s->find != NULL ? s->find(&s->needle, text)
+                           : needle_bounded(&s->needle, text, s->bounds);
+}
+
+/* A column of texts lies in memory as one text: it is searched as one. */
+static void search_column(const struct search *s, const struct vec *v, uint32_t n, uint8_t *r)
+{
+    struct needle_rows rows = {
+        .needle = &s->needle, .bounds = s->bounds, .rows = v->data, .n_rows = n};
+    memset(r, s->negated, n);
+    for (uint32_t row; needle_rows_next(&rows, &row);)
+        r[row] = !s->negated;
+}
+
 static enum err eval_search(struct fn_cx *cx, const struct fn_call *call,
                             const struct vec *const *args, uint32_t n, struct vec *out)
 {
@@ -75,14 +89,18 @@ static enum err eval_search(struct fn_cx *cx, const struct fn_call *call,
     } else {
         search_of(call->fn->name, &s);
     }
+    if (s.ready && s.find == NULL && args[0]->shape == VEC_FLAT) {
+        search_column(&s, args[0], n, r);
+        return OK;
+    }
     if (s.ready) {
         for (uint32_t i = 0; i < n; i++)
-            r[i] = s.find(&s.needle, vec_str(args[0], i)) != s.negated;
+            r[i] = found(&s, vec_str(args[0], i)) != s.negated;
         return OK;
     }
     for (uint32_t i = 0; i < n; i++) {
         if (!needle_init(&s.needle, vec_str(args[1], i), s.nocase, cx->a)) return out_full(cx);
-        r[i] = s.find(&s.needle, vec_str(args[0], i)) != s.negated;
+        r[i] = found(&s, vec_str(args[0], i)) != s.negated;
     }
     return OK;
 }

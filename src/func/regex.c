@@ -11,8 +11,8 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "func/needle.h"
 #include "func/re2_shim.h"
-#include "func/text.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -241,7 +241,7 @@ static void prepare_literal(struct regex *re)
     re->literal_text = malloc(best.len);
     if (re->literal_text == NULL) return;
     memcpy(re->literal_text, best.p, best.len);
-    re->literal = (struct needle){.text = bytes_of(re->literal_text, best.len)};
+    re->literal = needle_exact(bytes_of(re->literal_text, best.len));
 }
 
 static bool may_match(const struct regex *re, struct bytes text, size_t from)
@@ -346,10 +346,22 @@ int regex_group_named(const struct regex *re, struct bytes name)
     return re2_form_named(re->ascii, (const char *)name.p, name.len);
 }
 
+static bool test_candidate(struct regex *re, struct bytes text)
+{
+    return re2_form_match(form_for(re, text), (const char *)text.p, text.len, 0, NULL, 0);
+}
+
 bool regex_test(struct regex *re, struct bytes text)
 {
-    return may_match(re, text, 0) &&
-           re2_form_match(form_for(re, text), (const char *)text.p, text.len, 0, NULL, 0);
+    return may_match(re, text, 0) && test_candidate(re, text);
+}
+
+void regex_test_rows(struct regex *re, const struct bytes *rows, uint32_t n, uint8_t *out)
+{
+    struct needle_rows candidates = {.needle = &re->literal, .rows = rows, .n_rows = n};
+    memset(out, 0, n);
+    for (uint32_t row; needle_rows_next(&candidates, &row);)
+        out[row] = test_candidate(re, rows[row]);
 }
 
 bool regex_find(struct regex *re, struct bytes text, size_t from, struct bytes *groups,

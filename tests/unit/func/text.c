@@ -3,8 +3,8 @@
 #include "test.h"
 
 #include "base/arena.h"
+#include "func/needle.h"
 #include "func/regex.h"
-#include "func/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +57,69 @@ TEST(func, a_needle_is_found_at_every_place_and_never_beyond_the_text)
         }
         free(text);
         free(exact);
+    }
+}
+
+TEST(func, every_kernel_of_the_processor_finds_the_same_places_and_reads_no_byte_more)
+{
+    for (int round = 0; round < 20000; round++) {
+        size_t needle_len = 1 + chance(12), len = needle_len + chance(200);
+        uint8_t *text = malloc(len); /* ASan guards both ends */
+        REQUIRE(text != NULL);
+        for (size_t i = 0; i < len; i++)
+            text[i] = (uint8_t) "aAb@ 7"[chance(6)];
+        struct probe p = probe_of(bytes_of(text + chance(len - needle_len + 1), needle_len), false);
+        p.fold[0] = p.byte[0] == 'a' && chance(2) != 0 ? 0x20 : 0;
+        const uint8_t *end = text + len - needle_len + 1;
+        for (const uint8_t *at = text; at != NULL;) {
+            const uint8_t *want = probe_kernel_at(0)(&p, at, end);
+            for (unsigned k = 1; probe_kernel_at(k) != NULL; k++)
+                REQUIRE(probe_kernel_at(k)(&p, at, end) == want);
+            at = want != NULL ? want + 1 : NULL;
+        }
+        free(text);
+    }
+}
+
+/* Rows of one text, as a decoded column has them, and rows that lie elsewhere. */
+static uint32_t make_rows(uint8_t *text, size_t len, struct bytes *rows)
+{
+    static uint8_t elsewhere[] = "b aB-a";
+    uint32_t n = 0;
+    for (size_t at = 0; at < len;) {
+        size_t row_len = chance(7) < len - at ? chance(7) : len - at;
+        if (row_len > len - at) row_len = len - at;
+        rows[n++] = bytes_of(text + at, row_len);
+        at += row_len;
+        if (chance(20) == 0) rows[n++] = bytes_of(elsewhere, chance(sizeof elsewhere));
+        if (chance(20) == 0) rows[n++] = (struct bytes){0};
+        if (row_len == 0 && chance(2) != 0) rows[n++] = bytes_of(text + at, 1), at++;
+    }
+    return n;
+}
+
+TEST(func, a_column_searched_as_one_text_has_the_rows_that_each_row_says)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    static struct bytes rows[2000];
+    for (int round = 0; round < 3000; round++) {
+        uint8_t text[300], want[4];
+        size_t len = chance(sizeof text), want_len = chance(sizeof want);
+        for (size_t i = 0; i < len; i++)
+            text[i] = (uint8_t) "aAb -"[chance(5)];
+        for (size_t i = 0; i < want_len; i++)
+            want[i] = (uint8_t) "aAb -"[chance(5)];
+        uint32_t n_rows = make_rows(text, len, rows);
+        struct needle n;
+        REQUIRE(needle_init(&n, bytes_of(want, want_len), chance(2) == 0, &a));
+        struct needle_rows r = {.needle = &n, .bounds = chance(4), .rows = rows, .n_rows = n_rows};
+        uint32_t row = 0, hit = UINT32_MAX;
+        for (bool more = needle_rows_next(&r, &hit); row < n_rows; row++) {
+            bool said = more && hit == row;
+            REQUIRE(said == needle_bounded(&n, rows[row], r.bounds));
+            if (said) more = needle_rows_next(&r, &hit);
+        }
     }
 }
 
