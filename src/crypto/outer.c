@@ -13,23 +13,41 @@
 
 #define FRAME_VERSION  1
 #define FRAME_LEN_MAX  (BLOCK_LEN_MAX + BLOCK_OVERHEAD) /* bytes: a whole sealed block */
-#define FRAME_OVERHEAD (OUTER_HEADER_LEN + AEAD_TAG_LEN)
-#define IEK_LEN        32
+#define FRAME_OVERHEAD OUTER_OVERHEAD
 #define INFO_MAX       160
 
 static const char label_file[] = "keystead/1 outer-file";
+static const char label_commit[] = "keystead/1 iek-commit";
 static const char label_frame[] = "keystead/1 outer-frame";
 
 #define LABEL(l) bytes_of((l), sizeof(l)) /* with its zero byte */
 #define ID(id)   bytes_of((id), 16)
 
+static enum err check_iek(const struct secret *iek, struct diag *d)
+{
+    if (secret_len(iek) == IEK_LEN) return OK;
+    return FAIL(d, ERR_INVALID, "an infrastructure key of %zu bytes, not %d", secret_len(iek),
+                IEK_LEN);
+}
+
+enum err iek_commitment(const struct secret *iek, const uint8_t iek_id[16], uint8_t out[32],
+                        struct diag *d)
+{
+    TRY(check_iek(iek, d));
+    uint8_t info[INFO_MAX];
+    struct wr w = wr_into(info, sizeof info);
+    wr_bytes(&w, LABEL(label_commit));
+    wr_u16be(&w, SUITE_OUTER_0101);
+    wr_bytes(&w, ID(iek_id));
+    assert(!w.bad);
+    hkdf_expand(secret_view(iek), bytes_of(info, wr_len(&w)), out, 32);
+    return OK;
+}
+
 enum err outer_file_key_derive(const struct secret *iek, const uint8_t iek_id[16],
                                const struct file_ident *f, struct secret **out, struct diag *d)
 {
-    if (secret_len(iek) != IEK_LEN) {
-        return FAIL(d, ERR_INVALID, "an infrastructure key of %zu bytes, not %d", secret_len(iek),
-                    IEK_LEN);
-    }
+    TRY(check_iek(iek, d));
     uint8_t info[INFO_MAX];
     struct wr w = wr_into(info, sizeof info);
     wr_bytes(&w, LABEL(label_file));
@@ -143,20 +161,25 @@ enum err outer_seal(struct outer_key *k, uint64_t frame_no, struct bytes block, 
     return outer_seal_salted(k, frame_no, salt, block, out, d);
 }
 
-/* What is wrong with a frame for one who asked for this file's frame of that number; NULL: nothing.
- */
-static const char *check_frame(const struct outer_key *k, uint64_t frame_no, struct bytes frame,
-                               const uint8_t **salt)
+struct frame_header {
+    uint8_t iek_id[16], file_id[16];
+    uint64_t no;
+    uint32_t len;
+};
+
+/* What is wrong with a header by itself; NULL: nothing. */
+static const char *read_header(struct bytes in, struct frame_header *out, const uint8_t **salt)
 {
-    struct rd r = rd_from(frame);
+    struct rd r = rd_from(in);
     struct bytes magic = rd_bytes(&r, 4);
     uint8_t version = rd_u8(&r);
     uint8_t zero8 = rd_u8(&r);
     uint16_t suite = rd_u16be(&r);
-    struct bytes iek_id = rd_bytes(&r, 16);
-    struct bytes file_id = rd_bytes(&r, 16);
-    uint64_t no = rd_u64be(&r);
-    uint32_t len = rd_u32be(&r);
+    struct frame_header h;
+    rd_copy(&r, h.iek_id, sizeof h.iek_id);
+    rd_copy(&r, h.file_id, sizeof h.file_id);
+    h.no = rd_u64be(&r);
+    h.len = rd_u32be(&r);
     uint32_t zero32 = rd_u32be(&r);
     *salt = rd_bytes(&r, SEAL_SALT_LEN).p;
 
@@ -165,11 +188,57 @@ static const char *check_frame(const struct outer_key *k, uint64_t frame_no, str
     if (version != FRAME_VERSION) return "unknown version";
     if (zero8 != 0 || zero32 != 0) return "bytes that must be zero are not";
     if (suite != SUITE_OUTER_0101) return "suite is not on the list";
-    if (len == 0 || len > FRAME_LEN_MAX) return "length out of range";
-    if (frame.len != (size_t)len + FRAME_OVERHEAD) return "length does not fit the file";
-    if (!bytes_eq(iek_id, ID(k->iek_id))) return "another infrastructure key's frame";
-    if (!bytes_eq(file_id, ID(k->file_id))) return "another file's frame";
-    if (no != frame_no) return "another frame of this file";
+    if (h.len == 0 || h.len > FRAME_LEN_MAX) return "length out of range";
+    *out = h;
+    return NULL;
+}
+
+enum err sealed_head_decode(struct bytes in, struct sealed_head *out, struct diag *d)
+{
+    struct sealed_head x = {.is_framed = in.len >= 4 && memcmp(in.p, "KSTO", 4) == 0};
+    if (!x.is_framed) {
+        TRY(block_header_decode(in, &x.block, d));
+        x.no = x.block.block_no;
+        x.length = (size_t)x.block.len + BLOCK_OVERHEAD;
+        memcpy(x.file_id, x.block.file_id, sizeof x.file_id);
+    } else {
+        struct frame_header h;
+        const uint8_t *salt;
+        const char *wrong = read_header(in, &h, &salt);
+        if (wrong != NULL) return FAIL(d, ERR_CORRUPT, "frame header: %s", wrong);
+        x.no = h.no;
+        x.length = (size_t)h.len + FRAME_OVERHEAD;
+        memcpy(x.file_id, h.file_id, sizeof x.file_id);
+        memcpy(x.iek_id, h.iek_id, sizeof x.iek_id);
+    }
+    *out = x;
+    return OK;
+}
+
+struct bytes outer_needle(const struct outer_key *k, uint8_t *out)
+{
+    struct wr w = wr_into(out, 40);
+    wr_bytes(&w, BYTES("KSTO"));
+    wr_u8(&w, FRAME_VERSION);
+    wr_u8(&w, 0);
+    wr_u16be(&w, SUITE_OUTER_0101);
+    wr_bytes(&w, ID(k->iek_id));
+    wr_bytes(&w, ID(k->file_id));
+    return bytes_of(out, wr_len(&w));
+}
+
+/* What is wrong with a frame for one who asked for this file's frame of that number; NULL: nothing.
+ */
+static const char *check_frame(const struct outer_key *k, uint64_t frame_no, struct bytes frame,
+                               const uint8_t **salt)
+{
+    struct frame_header h;
+    const char *wrong = read_header(frame, &h, salt);
+    if (wrong != NULL) return wrong;
+    if (frame.len != (size_t)h.len + FRAME_OVERHEAD) return "length does not fit the file";
+    if (memcmp(h.iek_id, k->iek_id, 16) != 0) return "another infrastructure key's frame";
+    if (memcmp(h.file_id, k->file_id, 16) != 0) return "another file's frame";
+    if (h.no != frame_no) return "another frame of this file";
     return NULL;
 }
 

@@ -145,6 +145,8 @@ struct file_key {
     pthread_rwlock_t use;
     enum err wiped; /* OK: the key is there */
     struct hmac_key *hmac;
+    bool is_double;
+    struct outer_key *outer; /* of a double file, until it is wiped */
 };
 
 /* Busy readers must not keep a wipe waiting, as glibc's default would let them. */
@@ -177,6 +179,7 @@ void file_key_free(struct file_key *k)
 {
     if (k == NULL) return;
     hmac_key_free(k->hmac);
+    outer_key_free(k->outer);
     pthread_rwlock_destroy(&k->use);
     free(k);
 }
@@ -187,7 +190,20 @@ void file_key_wipe(struct file_key *k, enum err why)
     pthread_rwlock_wrlock(&k->use);
     if (k->wiped == OK) k->wiped = why;
     hmac_key_free(TAKE(k->hmac));
+    outer_key_free(TAKE(k->outer));
     pthread_rwlock_unlock(&k->use);
+}
+
+void file_key_double(struct file_key *k, struct outer_key *outer)
+{
+    assert(outer != NULL && !k->is_double);
+    k->is_double = true;
+    k->outer = outer;
+}
+
+size_t file_key_overhead(const struct file_key *k)
+{
+    return BLOCK_OVERHEAD + (k->is_double ? OUTER_OVERHEAD : 0);
 }
 
 /* Takes `use` for reading, unless the key is gone. */
@@ -280,12 +296,25 @@ enum err block_seal_salted(struct file_key *k, enum btype btype, uint64_t block_
     return e;
 }
 
+/* A key that was wiped between the two layers has no outer key any more. */
+static enum err seal_frame(struct file_key *k, uint64_t block_no, struct bytes block,
+                           struct buf *out, struct diag *d)
+{
+    TRY(begin_use(k, d));
+    enum err e = outer_seal(k->outer, block_no, block, out, d);
+    end_use(k);
+    return e;
+}
+
 enum err block_seal(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes plain,
                     struct buf *out, struct diag *d)
 {
     uint8_t salt[SEAL_SALT_LEN];
     rand_bytes(salt, sizeof salt);
-    return block_seal_salted(k, btype, block_no, salt, plain, out, d);
+    if (!k->is_double) return block_seal_salted(k, btype, block_no, salt, plain, out, d);
+    CLEANUP_BUF struct buf block = {0};
+    TRY(block_seal_salted(k, btype, block_no, salt, plain, &block, d));
+    return seal_frame(k, block_no, buf_view(&block), out, d);
 }
 
 /* What is wrong with a header by itself; NULL: nothing. */
@@ -320,20 +349,24 @@ enum err block_header_decode(struct bytes in, struct block_header *out, struct d
     return wrong == NULL ? OK : FAIL(d, ERR_CORRUPT, "block header: %s", wrong);
 }
 
-/* What is wrong with a block for one who asked for this file's block of that type and number. */
-static const char *check_block(const struct file_key *k, enum btype btype, uint64_t block_no,
+#define ANY_BTYPE ((enum btype)0)
+
+/* What is wrong with a block for one who asked for this file's block of that type and number;
+ * *btype ANY_BTYPE becomes what it says. */
+static const char *check_block(const struct file_key *k, enum btype *btype, uint64_t block_no,
                                struct bytes sealed, const uint8_t **salt)
 {
     struct block_header h;
     const char *wrong = read_header(sealed, &h, salt);
     if (wrong != NULL) return wrong;
+    if (*btype == ANY_BTYPE) *btype = (enum btype)h.btype;
 
     const struct file_ident *f = &k->ident;
     if (sealed.len != (size_t)h.len + BLOCK_OVERHEAD) return "length does not fit the file";
     if (memcmp(h.account, f->account, sizeof h.account) != 0) return "another account's block";
     if (memcmp(h.aek_id, f->aek_id, sizeof h.aek_id) != 0) return "another account key's block";
     if (memcmp(h.file_id, f->file_id, sizeof h.file_id) != 0) return "another file's block";
-    if (h.btype != btype) return "a block of another type";
+    if (h.btype != *btype) return "a block of another type";
     if (h.block_no != block_no) return "another block of this file";
     return NULL;
 }
@@ -345,8 +378,8 @@ static enum err refuse(const char *reason, uint64_t block_no, struct diag *d)
     return FAIL(d, ERR_CORRUPT, "block cannot be opened");
 }
 
-enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes sealed,
-                    struct buf *out, struct diag *d)
+static enum err open_inner(struct file_key *k, enum btype *btype, uint64_t block_no,
+                           struct bytes sealed, struct buf *out, struct diag *d)
 {
     const uint8_t *salt;
     const char *wrong = check_block(k, btype, block_no, sealed, &salt);
@@ -362,7 +395,7 @@ enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, str
     }
 
     struct dek dek;
-    derive_dek(k, (uint8_t)btype, block_no, salt, &dek);
+    derive_dek(k, (uint8_t)*btype, block_no, salt, &dek);
     struct aead a = {.alg = AEAD_AES_256_GCM,
                      .key = dek.key,
                      .nonce = dek.nonce,
@@ -376,4 +409,56 @@ enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, str
     buf_shrink(out, before); /* also wipes */
     if (e == ERR_CORRUPT) return refuse("tag does not match", block_no, d);
     return FAIL(d, e, "block cannot be opened: out of memory");
+}
+
+static enum err open_frame(struct file_key *k, uint64_t block_no, struct bytes frame,
+                           struct buf *block, struct diag *d)
+{
+    TRY(begin_use(k, d));
+    enum err e = outer_open(k->outer, block_no, frame, block, d);
+    end_use(k);
+    return e;
+}
+
+static enum err open_both(struct file_key *k, enum btype *btype, uint64_t block_no,
+                          struct bytes sealed, struct buf *out, struct diag *d)
+{
+    if (!k->is_double) return open_inner(k, btype, block_no, sealed, out, d);
+    CLEANUP_BUF struct buf block = {0};
+    TRY(open_frame(k, block_no, sealed, &block, d));
+    return open_inner(k, btype, block_no, buf_view(&block), out, d);
+}
+
+enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes sealed,
+                    struct buf *out, struct diag *d)
+{
+    if (btype == ANY_BTYPE) return refuse("a block of no type", block_no, d);
+    return open_both(k, &btype, block_no, sealed, out, d);
+}
+
+enum err block_open_any(struct file_key *k, uint64_t block_no, struct bytes sealed,
+                        enum btype *btype, struct buf *out, struct diag *d)
+{
+    *btype = ANY_BTYPE;
+    return open_both(k, btype, block_no, sealed, out, d);
+}
+
+struct bytes file_key_needle(struct file_key *k, enum btype btype, uint8_t out[SEALED_NEEDLE_MAX])
+{
+    if (k->is_double) {
+        if (begin_use(k, NULL) != OK) return (struct bytes){0};
+        struct bytes needle = outer_needle(k->outer, out);
+        end_use(k);
+        return needle;
+    }
+    struct wr w = wr_into(out, SEALED_NEEDLE_MAX);
+    wr_bytes(&w, BYTES("KSTB"));
+    wr_u8(&w, FORMAT_VERSION);
+    wr_u8(&w, (uint8_t)btype);
+    wr_u16be(&w, k->ident.suite);
+    wr_bytes(&w, ID(k->ident.account));
+    wr_bytes(&w, ID(k->ident.aek_id));
+    wr_bytes(&w, ID(k->ident.file_id));
+    assert(!w.bad && wr_len(&w) == SEALED_NEEDLE_MAX);
+    return bytes_of(out, SEALED_NEEDLE_MAX);
 }

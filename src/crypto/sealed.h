@@ -12,8 +12,14 @@
  *      0 "KSTB"   4 version=1   5 btype   6 suite16   8 account[16]   24 aek_id[16]
  *     40 file_id[16]   56 block_no64   64 len32 (1..16 MiB)   68 zero32   72 block_salt[24]
  *
- * Outer frame of the second layer: 80-byte header "KSTO", ciphertext of ChaCha20-Poly1305, 16-byte
- * tag.
+ * Outer frame of the second layer: 80-byte header, all of it additional data; the ciphertext of
+ * ChaCha20-Poly1305 over one sealed block, its header included; 16-byte tag:
+ *
+ *      0 "KSTO"   4 version=1   5 zero8   6 suite16   8 iek_id[16]   24 file_id[16]
+ *     40 frame_no64 = block_no64   48 len32   52 zero32   56 frame_salt[24]
+ *
+ * A file's blocks are all framed or none is: its key says which, and block_open() refuses the
+ * other.
  *
  * Known answers: tests/data/suite0001.json. Numbers of types: docs/formats/sealed.md; never reused.
  */
@@ -29,6 +35,8 @@
 #define BLOCK_OVERHEAD   (BLOCK_HEADER_LEN + BLOCK_TAG_LEN)
 #define BLOCK_LEN_MAX    ((uint32_t)16 << 20) /* bytes of plaintext */
 #define OUTER_HEADER_LEN 80
+#define OUTER_OVERHEAD   (OUTER_HEADER_LEN + 16)
+#define IEK_LEN          32
 #define AEK_LEN          32
 #define FILE_KEY_LEN     64
 
@@ -85,6 +93,17 @@ void file_key_free(struct file_key *k); /* wipes */
 void file_key_wipe(struct file_key *k, enum err why);
 const struct file_ident *file_key_ident(const struct file_key *k);
 
+/* Every block of this file is framed from now on: block_seal() seals twice, block_open() opens both
+ * and takes nothing else. Takes outer, which is wiped with the key. Before k is shared. */
+struct outer_key;
+void file_key_double(struct file_key *k, struct outer_key *outer);
+/* What sealing adds to a plaintext. */
+size_t file_key_overhead(const struct file_key *k);
+/* What all blocks of the type in this file begin with, up to their number: to search for them.
+ * Nothing when the key is gone. */
+#define SEALED_NEEDLE_MAX 56
+struct bytes file_key_needle(struct file_key *k, enum btype btype, uint8_t out[SEALED_NEEDLE_MAX]);
+
 /* Appends one sealed block to out. The caller never uses a block_no twice with one key. */
 enum err block_seal(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes plain,
                     struct buf *out, struct diag *d);
@@ -97,6 +116,10 @@ enum err block_seal(struct file_key *k, enum btype btype, uint64_t block_no, str
 enum err block_open(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes sealed,
                     struct buf *out, struct diag *d);
 
+/* As block_open(), but of any type: *btype is what the opened block says. For verify. */
+enum err block_open_any(struct file_key *k, uint64_t block_no, struct bytes sealed,
+                        enum btype *btype, struct buf *out, struct diag *d);
+
 /* What a block header claims, before any key is at hand: for verify, recovery and scanning. */
 struct block_header {
     uint8_t btype;
@@ -107,8 +130,23 @@ struct block_header {
 };
 enum err block_header_decode(struct bytes in, struct block_header *out, struct diag *d);
 
+/* What the first bytes of a block or of a frame claim: where it ends, and which it is. */
+struct sealed_head {
+    bool is_framed;
+    uint64_t no;
+    size_t length; /* of all of it, header and tag included */
+    uint8_t file_id[16];
+    struct block_header block; /* not framed */
+    uint8_t iek_id[16];        /* framed */
+};
+enum err sealed_head_decode(struct bytes in, struct sealed_head *out, struct diag *d);
+
 /* --- second layer (keys.md "Second layer"): another algorithm, another key --- */
-struct outer_key;
+
+/* Tells a wrong key at once: X(IEK, "keystead/1 iek-commit" 00 | 0x0101 | iek_id, 32). ERR_INVALID
+ * when the key is not exactly 32 bytes. */
+enum err iek_commitment(const struct secret *iek, const uint8_t iek_id[16], uint8_t out[32],
+                        struct diag *d);
 enum err outer_file_key_derive(const struct secret *iek, const uint8_t iek_id[16],
                                const struct file_ident *f, struct secret **out, struct diag *d);
 enum err outer_key_new(struct outer_key **out, const uint8_t iek_id[16], const struct file_ident *f,

@@ -46,7 +46,7 @@ static enum err refuse_any(void *ctx, const struct custody_record *r, struct dia
 /* (1) */
 static enum err check_first_start(struct keyd *k, struct diag *d)
 {
-    static const char *const kinds[] = {"scope", "state", "wrap"};
+    static const char *const kinds[] = {"scope", "state", "wrap", "iek"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         TRY(ledger_load(k, kinds[i], refuse_any, NULL, d));
     }
@@ -356,6 +356,7 @@ enum err boot_run(struct keyd *k, struct diag *d)
     struct scope *platform;
     TRY(chan_wait_up(k->logs, 1000, d));
     TRY(get_mk(k, d));
+    TRY(iek_boot(k, d));
     enum err e = load_all(k, &platform, d);
     if (e != OK) {
         LOCK_SCOPE(&k->lock);

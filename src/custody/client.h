@@ -65,6 +65,7 @@ struct custody_kek {
     const char *key_version;  /* "" = the latest, followed automatically */
     const char *principal_id; /* managed identity that may wrap and unwrap */
     struct key_policy policy;
+    bool is_double; /* files of the scope's accounts are sealed twice: never changes */
 };
 
 /* Describe, wrap, unwrap, compare; no change. ERR_DENIED, ERR_NOT_FOUND, ERR_UNAVAILABLE, or

@@ -142,7 +142,7 @@ static void make_room(struct held *h)
 }
 
 /* Borrows too. */
-static enum err keep(struct held *h, const struct file_ident *f, struct bytes key,
+static enum err keep(struct held *h, const struct file_ident *f, const struct leased_key *key,
                      struct file_key **out, struct diag *d)
 {
     *out = borrow(h, f); /* another thread asked for the same file */
@@ -150,7 +150,7 @@ static enum err keep(struct held *h, const struct file_ident *f, struct bytes ke
     make_room(h);
     struct cached_key *k = calloc(1, sizeof *k);
     if (k == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    enum err e = file_key_new(&k->key, f, key, d);
+    enum err e = leased_key_open(key, f, &k->key, d);
     struct file_name n = name_of(f);
     if (e == OK) e = map_put(&h->keys, BYTES_OF(n), k, NULL, d);
     if (e != OK) {
@@ -245,7 +245,7 @@ enum err custody_file_create(void *self, const uint8_t account[16], enum otype o
     struct file_ident f = {0};
     uint64_t lease_us = rd_u64(&r);
     TRY(file_header_decode(rd_bytes(&r, FILE_HEADER_LEN), &f, d));
-    struct bytes key = rd_bytes(&r, FILE_KEY_LEN);
+    struct leased_key key = get_leased_key(&r);
     if (!rd_done(&r) || memcmp(f.account, account, 16) != 0 ||
         memcmp(f.file_id, file_id, 16) != 0) {
         return FAIL(d, ERR_CORRUPT, "keyd made a key for another file");
@@ -253,7 +253,7 @@ enum err custody_file_create(void *self, const uint8_t account[16], enum otype o
     LOCK_SCOPE(&c->lock);
     struct held *h;
     TRY(still_true(c, account, &q, lease_us, &h, d));
-    return keep(h, &f, key, out, d);
+    return keep(h, &f, &key, out, d);
 }
 
 /* Takes back what was borrowed for a call that fails. Under lock. */
@@ -289,9 +289,9 @@ static enum err take_answer(struct custody *c, const uint8_t account[16], const 
     TRY(still_true(c, account, q, lease_us, &h, d));
     for (size_t i = 0; i < n; i++) {
         if (keys[i] != NULL) continue;
-        struct bytes key = rd_bytes(&r, FILE_KEY_LEN);
+        struct leased_key key = get_leased_key(&r);
         if (r.bad) break;
-        TRY(keep(h, &files[i], key, &keys[i], d));
+        TRY(keep(h, &files[i], &key, &keys[i], d));
     }
     return rd_done(&r) ? OK : FAIL(d, ERR_CORRUPT, "keyd answered with another number of keys");
 }

@@ -84,6 +84,13 @@ struct scope {
     enum lane lane;
 };
 
+struct iek {            /* the infrastructure key of the second layer */
+    struct secret *key; /* NULL: `trouble` says why */
+    uint8_t id[16];
+    bool is_known; /* its record is there, so id is right */
+    char custodian[256], trouble[192];
+};
+
 struct worker {
     struct keyd *k;
     struct timer *timer;
@@ -109,6 +116,7 @@ struct keyd {
     size_t n_scopes;
     struct secret *mk;
     struct mk_record mk_record;
+    struct iek iek;
     uint64_t generation, seq;
     bool ready, stopping, herald_due;
     pthread_mutex_t save_lock; /* one writer of state records; taken before lock */
@@ -138,6 +146,7 @@ enum err ledger_drop_scope(struct ledger *l, const char *name, struct diag *d);
 enum err ledger_state(struct ledger *l, struct state_record *s, struct diag *d);
 enum err ledger_drop_state(struct ledger *l, const uint8_t account[16], struct diag *d);
 enum err ledger_mk(struct ledger *l, struct mk_record *m, struct diag *d);
+enum err ledger_iek(struct ledger *l, struct iek_record *i, struct diag *d);
 enum err ledger_commit(struct ledger *l, struct diag *d); /* acknowledged by the log service */
 void ledger_release(struct ledger *l);
 typedef enum err ledger_visit(void *ctx, const struct custody_record *r, struct diag *d);
@@ -216,6 +225,11 @@ enum err rotate_scope(struct keyd *k, struct scope *s, const struct rotation *r,
 enum err rotate_follow(struct keyd *k, struct scope *s, struct diag *d);
 enum err kek_check(struct keyd *k, const struct kek_config *kek, uint64_t call_ms,
                    struct kek_info *out, struct diag *d);
+
+/* iek.c */
+enum err iek_boot(struct keyd *k, struct diag *d);       /* after MK: is it the right one? */
+enum err iek_need(const struct keyd *k, struct diag *d); /* under lock: ERR_UNAVAILABLE, and why */
+json_t *iek_status(const struct keyd *k);                /* under lock */
 
 /* lease.c */
 uint64_t lease_us(struct keyd *k, const struct account *a); /* under lock; 0 = none */

@@ -239,6 +239,11 @@ static enum err take_config(struct keyd *k, const struct keyd_config *c, struct 
                     "keyd: the platform's vault, key or principal is missing or too long");
     }
     k->policy = policy_resolve(&c->policy, &(const struct key_policy){0});
+    if (c->iek != NULL) TRY(secret_of(&k->iek.key, secret_view(c->iek), d));
+    const char *custodian = c->iek_custodian != NULL ? c->iek_custodian : "none";
+    snprintf(k->iek.custodian, sizeof k->iek.custodian, "%s", custodian);
+    snprintf(k->iek.trouble, sizeof k->iek.trouble, "%s",
+             c->iek_trouble != NULL ? c->iek_trouble : "none is configured");
     k->holder_failed = c->holder_failed;
     k->ctx = c->ctx;
     return policy_check(&k->policy, d);
@@ -357,6 +362,7 @@ void keyd_free(struct keyd *k)
     chan_free(k->identity);
     forget_scopes(k);
     secret_free(k->mk);
+    secret_free(k->iek.key);
     map_release(&k->past_states);
     MAP_EACH (&k->past_uses, e)
         free(e->value);

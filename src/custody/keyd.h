@@ -9,6 +9,7 @@
 
 #include "base/chan.h"
 #include "custody/policy.h"
+#include "crypto/secret.h"
 
 struct keyd;
 
@@ -21,6 +22,10 @@ struct keyd_config {
     const char *platform_key;       /* "pmk" */
     const char *platform_principal_id;
     struct key_policy policy; /* of scopes that have none of their own */
+    /* The infrastructure key of the second layer (iek.h), copied; NULL: nothing can be sealed
+     * twice, and iek_trouble says why. The custodian is told in the status. */
+    const struct secret *iek;
+    const char *iek_custodian, *iek_trouble;
     /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be
      * NULL. */
     void (*holder_failed)(void *ctx);

@@ -83,13 +83,28 @@ static enum err denied(struct keyd *k, const struct request *q, const char *op, 
     return FAIL_TAG(d, e, why->tag, "%s", why->text);
 }
 
-/* Under lock: derives one file key and appends it. */
-static enum err derive(const struct aek *x, struct file_ident *f, bool is_new, struct buf *keys,
-                       struct diag *d)
+/* Which files have a second layer: entries of the catalogue are no files of their own. */
+static bool is_framed(const struct account *a, uint8_t otype)
 {
-    CLEANUP(secret_free) struct secret *key = NULL;
+    return a->scope->rec.is_double &&
+           (otype == OTYPE_SEGMENT || otype == OTYPE_WAL || otype == OTYPE_SPOOL);
+}
+
+/* Under lock: derives one file key and appends it, both layers' where there are two. */
+static enum err derive(const struct keyd *k, const struct account *a, const struct aek *x,
+                       struct file_ident *f, bool is_new, struct buf *keys, struct diag *d)
+{
+    CLEANUP(secret_free) struct secret *key = NULL, *outer = NULL;
+    bool framed = is_framed(a, f->otype);
+    if (framed) TRY(iek_need(k, d));
     TRY(file_key_derive(x->key, f, is_new, &key, d));
+    buf_u8(keys, framed ? 2 : 1);
     buf_bytes(keys, secret_view(key));
+    if (framed) {
+        TRY(outer_file_key_derive(k->iek.key, k->iek.id, f, &outer, d));
+        buf_bytes(keys, BYTES_OF(k->iek.id));
+        buf_bytes(keys, secret_view(outer));
+    }
     return buf_check(keys, d);
 }
 
@@ -105,7 +120,7 @@ static enum err derive_new(struct keyd *k, const struct request *q, struct file_
     }
     memcpy(f->aek_id, x->wrap.aek_id, 16);
     f->suite = x->wrap.suite;
-    return derive(x, f, true, keys, d);
+    return derive(k, a, x, f, true, keys, d);
 }
 
 enum err lease_file_create(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
@@ -146,7 +161,7 @@ static enum err derive_old(struct keyd *k, struct request *q, struct file_ident 
         if (x->key == NULL) {
             return FAIL(d, ERR_UNAVAILABLE, "account %s has no key in memory", a->hex);
         }
-        TRY(derive(x, &files[i], false, &q->keys, d));
+        TRY(derive(k, a, x, &files[i], false, &q->keys, d));
     }
     return OK;
 }

@@ -88,6 +88,15 @@ enum err ledger_mk(struct ledger *l, struct mk_record *m, struct diag *d)
     return OK;
 }
 
+enum err ledger_iek(struct ledger *l, struct iek_record *i, struct diag *d)
+{
+    CLEANUP_BUF struct buf value = {0};
+    i->generation = l->generation;
+    TRY(iek_encode(i, l->k->mk, &value, d));
+    put_record(&l->body, "iek", "", "iek", buf_view(&value));
+    return OK;
+}
+
 enum err ledger_commit(struct ledger *l, struct diag *d)
 {
     TRY(buf_check(&l->body, d));

@@ -67,6 +67,7 @@ void put_kek(struct buf *b, const struct custody_kek *k)
     put_string(b, k->key_version != NULL ? k->key_version : "");
     put_string(b, k->principal_id);
     put_policy(b, &k->policy);
+    buf_u8(b, k->is_double);
 }
 
 struct kek_request get_kek(struct rd *r)
@@ -77,7 +78,35 @@ struct kek_request get_kek(struct rd *r)
     get_string(r, q.kek.key_version, sizeof q.kek.key_version);
     get_string(r, q.kek.principal_id, sizeof q.kek.principal_id);
     q.policy = get_policy(r);
+    q.is_double = rd_u8(r) != 0;
     return q;
+}
+
+struct leased_key get_leased_key(struct rd *r)
+{
+    struct leased_key x = {0};
+    uint8_t layers = rd_u8(r);
+    if (layers != 1 && layers != 2) r->bad = true;
+    x.key = rd_bytes(r, FILE_KEY_LEN);
+    if (layers == 2) {
+        x.iek_id = rd_bytes(r, 16);
+        x.outer = rd_bytes(r, FILE_KEY_LEN);
+    }
+    return x;
+}
+
+enum err leased_key_open(const struct leased_key *x, const struct file_ident *f,
+                         struct file_key **out, struct diag *d)
+{
+    CLEANUP(file_key_free) struct file_key *k = NULL;
+    TRY(file_key_new(&k, f, x->key, d));
+    if (x->outer.len != 0) {
+        struct outer_key *outer = NULL;
+        TRY(outer_key_new(&outer, x->iek_id.p, f, x->outer, d));
+        file_key_double(k, outer);
+    }
+    *out = TAKE(k);
+    return OK;
 }
 
 void put_record(struct buf *b, const char *id, const char *parent, const char *kind,

@@ -17,8 +17,8 @@
  *      KEYD_ACCOUNT_ADD                    scope, account[16], workspace     news
  *      KEYD_STATUS                         scope, "" = all                   JSON text
  *      KEYD_FILE_CREATE                    account[16], u8 otype, file_id    u64 lease,
- * header[128], key[64] KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
- * lease, n keys KEYD_LEASES                         u32 n, n accounts                 n news
+ * header[128], a file key KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
+ * lease, n file keys KEYD_LEASES                         u32 n, n accounts                 n news
  *      KEYD_REPLAYED                       account[16], u64 seq              news
  *
  *      keyd asks the log service
@@ -75,11 +75,20 @@ void get_string(struct rd *r, char *out, size_t cap);
 struct kek_request {
     struct kek_config kek;
     struct key_policy policy;
+    bool is_double;
 };
 void put_policy(struct buf *b, const struct key_policy *p);
 struct key_policy get_policy(struct rd *r);
 void put_kek(struct buf *b, const struct custody_kek *k);
 struct kek_request get_kek(struct rd *r);
+
+/* A file key on its way: u8 layers, key[64]; with two layers iek_id[16] and outer key[64]. */
+struct leased_key { /* borrows the message */
+    struct bytes key, iek_id, outer;
+};
+struct leased_key get_leased_key(struct rd *r);
+enum err leased_key_open(const struct leased_key *x, const struct file_ident *f,
+                         struct file_key **out, struct diag *d);
 
 void put_record(struct buf *b, const char *id, const char *parent, const char *kind,
                 struct bytes value);

@@ -87,9 +87,9 @@ enum err reader_file_open(void *self, const uint8_t account[16], const struct fi
     size_t made = 0;
     enum err e = OK;
     for (; e == OK && made < n; made += e == OK) {
-        struct bytes key = rd_bytes(&rd, FILE_KEY_LEN);
+        struct leased_key key = get_leased_key(&rd);
         e = rd.bad ? FAIL(d, ERR_CORRUPT, "keyd answered with another number of keys")
-                   : file_key_new(&out[made], &files[made], key, d);
+                   : leased_key_open(&key, &files[made], &out[made], d);
     }
     while (e != OK && made > 0)
         file_key_free(out[--made]);

@@ -24,6 +24,7 @@ const char *record_kind_name(enum record_kind k)
     case RECORD_WRAP: return "wrap";
     case RECORD_STATE: return "state";
     case RECORD_MK: return "mk";
+    case RECORD_IEK: return "iek";
     }
     return "?";
 }
@@ -116,6 +117,7 @@ enum err scope_encode(const struct scope_record *s, const struct secret *mk, str
     buf_u32be(&b, s->policy.retain_max_s);
     buf_u32be(&b, s->policy.probe_s);
     buf_u32be(&b, s->policy.bound_s);
+    buf_u8(&b, s->is_double);
     return seal(&b, mk, out, d);
 }
 
@@ -141,6 +143,17 @@ enum err mk_encode(const struct mk_record *m, const struct secret *mk, struct bu
     buf_u64be(&b, (uint64_t)m->created_us);
     put_wrapped(&b, &m->w);
     buf_bytes(&b, bytes_of(m->commit, sizeof m->commit));
+    return seal(&b, mk, out, d);
+}
+
+enum err iek_encode(const struct iek_record *i, const struct secret *mk, struct buf *out,
+                    struct diag *d)
+{
+    CLEANUP_BUF struct buf b = {0};
+    put_header(&b, RECORD_IEK, i->generation);
+    buf_u64be(&b, (uint64_t)i->created_us);
+    buf_bytes(&b, bytes_of(i->id, sizeof i->id));
+    buf_bytes(&b, bytes_of(i->commit, sizeof i->commit));
     return seal(&b, mk, out, d);
 }
 
@@ -270,6 +283,7 @@ enum err scope_decode(struct bytes in, const struct secret *mk, struct scope_rec
     s.policy.retain_max_s = rd_u32be(&r);
     s.policy.probe_s = rd_u32be(&r);
     s.policy.bound_s = rd_u32be(&r);
+    s.is_double = get_flag(&r);
     TRY(whole(&r, RECORD_SCOPE, d));
     *out = s;
     return OK;
@@ -290,6 +304,21 @@ enum err state_decode(struct bytes in, const struct secret *mk, struct state_rec
     s.created_us = (int64_t)rd_u64be(&r);
     TRY(whole(&r, RECORD_STATE, d));
     *out = s;
+    return OK;
+}
+
+enum err iek_decode(struct bytes in, const struct secret *mk, struct iek_record *out,
+                    struct diag *d)
+{
+    TRY(mac_right(in, mk, "iek", d)); /* (1) */
+    struct rd r;
+    struct iek_record i = {0};
+    TRY(header_right(in, RECORD_IEK, &r, &i.generation, d));
+    i.created_us = (int64_t)rd_u64be(&r);
+    rd_copy(&r, i.id, sizeof i.id);
+    rd_copy(&r, i.commit, sizeof i.commit);
+    TRY(whole(&r, RECORD_IEK, d));
+    *out = i;
     return OK;
 }
 

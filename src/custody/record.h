@@ -24,7 +24,13 @@
 #define SCOPE_MAX     512  /* bytes of a scope's name, with the terminating zero */
 #define RECORD_MAX    8192 /* bytes */
 
-enum record_kind { RECORD_SCOPE = 1, RECORD_WRAP = 2, RECORD_STATE = 3, RECORD_MK = 4 };
+enum record_kind {
+    RECORD_SCOPE = 1,
+    RECORD_WRAP = 2,
+    RECORD_STATE = 3,
+    RECORD_MK = 4,
+    RECORD_IEK = 5
+};
 const char *record_kind_name(enum record_kind k); /* "wrap": the kind in the catalogue */
 
 enum wrap_alg { WRAP_RSA_OAEP_256 = 1, WRAP_A256KW = 2 };
@@ -65,6 +71,7 @@ struct scope_record {
     bool sealed;  /* the identity was removed with it: no key is accepted until it is unlocked */
     struct kek_config kek;
     struct key_policy policy;
+    bool is_double; /* its accounts' files are sealed twice; never changes */
 };
 
 struct state_record { /* an account: that it exists, to whom it belongs, and where it stood */
@@ -82,6 +89,12 @@ struct mk_record {
     uint8_t commit[32];
 };
 
+struct iek_record { /* which infrastructure key is the right one */
+    uint64_t generation;
+    int64_t created_us;
+    uint8_t id[16], commit[32];
+};
+
 enum err wrap_encode(const struct wrap *w, const struct secret *mk, struct buf *out,
                      struct diag *d);
 enum err scope_encode(const struct scope_record *s, const struct secret *mk, struct buf *out,
@@ -90,6 +103,8 @@ enum err state_encode(const struct state_record *s, const struct secret *mk, str
                       struct diag *d);
 enum err mk_encode(const struct mk_record *m, const struct secret *mk, struct buf *out,
                    struct diag *d);
+enum err iek_encode(const struct iek_record *i, const struct secret *mk, struct buf *out,
+                    struct diag *d);
 
 /* ERR_CORRUPT: the MAC is wrong, or the bytes are none of ours. */
 enum err wrap_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d);
@@ -97,6 +112,8 @@ enum err scope_decode(struct bytes in, const struct secret *mk, struct scope_rec
                       struct diag *d);
 enum err state_decode(struct bytes in, const struct secret *mk, struct state_record *out,
                       struct diag *d);
+enum err iek_decode(struct bytes in, const struct secret *mk, struct iek_record *out,
+                    struct diag *d);
 /* Before MK is unwrapped: believes nothing but the shape. */
 enum err mk_decode(struct bytes in, struct mk_record *out, struct diag *d);
 /* After: MAC and commitment. */

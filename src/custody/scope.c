@@ -151,7 +151,7 @@ static enum err check_name(const char *name, struct diag *d)
 
 static struct scope_record record_of(const char *name, const struct kek_request *q)
 {
-    struct scope_record rec = {.kek = q->kek, .policy = q->policy};
+    struct scope_record rec = {.kek = q->kek, .policy = q->policy, .is_double = q->is_double};
     snprintf(rec.name, sizeof rec.name, "%s", name);
     return rec;
 }
@@ -162,10 +162,17 @@ static enum err check_policy(const struct keyd *k, const struct key_policy *p, s
     return policy_check(&resolved, d);
 }
 
+static enum err need_iek(struct keyd *k, struct diag *d)
+{
+    LOCK_SCOPE(&k->lock);
+    return iek_need(k, d);
+}
+
 static enum err add_scope(struct keyd *k, struct scope_record *rec, struct diag *d)
 {
     struct kek_info info;
     TRY(kek_check(k, &rec->kek, CALL_MS_DEFAULT, &info, d));
+    if (rec->is_double) TRY(need_iek(k, d));
     CLEANUP_LEDGER struct ledger l = {0};
     TRY(ledger_begin(&l, k, d));
     TRY(ledger_scope(&l, rec, d));
@@ -192,6 +199,8 @@ static enum err change_scope(struct keyd *k, struct scope *s, struct scope_recor
                         "have a key",
                         rec->name);
     }
+    if (rec->is_double != s->rec.is_double)
+        return FAIL(d, ERR_CONFLICT, "scope %s: the number of its layers never changes", rec->name);
     struct rotation r = {.kek = &rec->kek};
     TRY(kek_check(k, &rec->kek, scope_call_ms(k, s), &r.info, d));
     TRY(rotate_scope(k, s, &r, rec, wraps, d));

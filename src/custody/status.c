@@ -123,6 +123,23 @@ static const char *bound_text(const struct keyd *k, const struct account *a, cha
     return out;
 }
 
+/* Every generation of the account's key, the oldest first; the last one seals new files. */
+static json_t *aeks_json(const struct account *a)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < a->n_aeks; i++) {
+        const struct wrap *w = &a->aeks[i].wrap;
+        char hex[33];
+        hex_encode(bytes_of(w->aek_id, 16), hex);
+        json_t *o = json_object();
+        json_object_set_new(o, "aek", json_string(hex));
+        json_object_set_new(o, "generation", json_integer(w->gen));
+        json_object_set_new(o, "kek", json_string(w->w.kek_id));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 static json_t *account_json(const struct keyd *k, const struct account *a)
 {
     char bound[96];
@@ -141,6 +158,8 @@ static json_t *account_json(const struct keyd *k, const struct account *a)
     json_object_set_new(o, "policy", policy_json(k, a->scope));
     json_object_set_new(o, "rotationOverdue", json_boolean(a->scope->overdue[0] != 0));
     json_object_set_new(o, "alarm", alarm_json(a->scope));
+    json_object_set_new(o, "layers", json_integer(a->scope->rec.is_double ? 2 : 1));
+    json_object_set_new(o, "aeks", aeks_json(a));
     json_object_set_new(o, "damaged", json_boolean(a->damaged));
     json_object_set_new(o, "wraps", wraps_json(k, a));
     return o;
@@ -228,6 +247,9 @@ enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct 
     if (scope[0] == 0) {
         json_object_set_new(o, "accounts", accounts_json(k));
         json_object_set_new(o, "anchor", json_string("none: rollback not detected"));
+        pthread_mutex_lock(&k->lock);
+        json_object_set_new(o, "infrastructureKey", iek_status(k));
+        pthread_mutex_unlock(&k->lock);
     }
     return json_write(o, out, d);
 }

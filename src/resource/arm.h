@@ -22,7 +22,7 @@ struct arm_config {
     const char *tenant_id, *subscription_id, *owner_object_id;
     const char *const *vault_hosts; /* suffixes of hosts that key URIs may name, NULL-terminated */
     unsigned operation_threads;     /* 0 = 4 */
-    bool has_double_encryption;     /* the store seals twice where a cluster asks for it */
+    bool has_double_encryption;     /* a region may lack it: then a cluster that asks is refused */
 };
 
 enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d);

@@ -181,12 +181,11 @@ static enum err read_choice(struct arm_call *c, const char *name, const char *a,
     return OK;
 }
 
-/* Create-only. Refused with the documented text while the store does not seal twice: no false
- * claim. */
+/* Create-only. On by default since the versions that know it, where the region has it. */
 static enum err read_double(struct arm_call *c, const json_t *old, bool *out, struct diag *d)
 {
-    bool was = old != NULL ? json_is_true(json_object_get(old, "double"))
-                           : c->arm->c.has_double_encryption;
+    bool fresh = c->arm->c.has_double_encryption && !cluster_dialect(c->version)->is_preview_body;
+    bool was = old != NULL ? json_is_true(json_object_get(old, "double")) : fresh;
     const json_t *props = json_get(c->body, "properties");
     bool is = json_get_bool(props, "isDoubleEncryptionEnabled", was);
     if (old != NULL && is != was) {

@@ -27,7 +27,8 @@ static enum err set_key(struct arm *a, const json_t *doc, const json_t *key, str
     struct custody_kek kek = {.vault_uri = doc_str(key, "uri"),
                               .key_name = doc_str(key, "name"),
                               .key_version = doc_str(key, "version"),
-                              .principal_id = doc_str(doc, "principal")};
+                              .principal_id = doc_str(doc, "principal"),
+                              .is_double = json_is_true(json_object_get(doc, "double"))};
     uint64_t wraps = 0;
     TRY(custody_scope_set(a->c.custody, scope, &kek, &wraps, d));
     LOG(INFO, "cluster.key_set", F_STR("cluster", doc_str(doc, "id")), F_U64("wraps", wraps));

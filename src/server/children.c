@@ -85,6 +85,8 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         break;
     case CHILD_KEYD:
         arg(a, "platform-principal", k->platform_object_id);
+        if (c->o->infrastructure_key != NULL)
+            arg(a, "infrastructure-key", c->o->infrastructure_key);
         arg_number(a, "probe-seconds", c->o->probe_s);
         arg_number(a, "revocation-bound", c->o->revocation_bound_s);
         if (c->o->outage_policy != NULL) arg(a, "outage-policy", c->o->outage_policy);
@@ -97,6 +99,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg(a, "subscription", k->subscription_id);
         arg(a, "object-id", k->object_id);
         if (c->o->allow_swap) arg(a, "allow-swap", NULL);
+        if (c->o->no_double_encryption) arg(a, "no-double-encryption", NULL);
         break;
     default: break;
     }

@@ -25,9 +25,10 @@ enum up_part { PART_ALL, PART_VAULT, PART_LOGS };
 struct up_options {
     enum up_part part;
     const char *data, *listen, *vault_listen, *domain;
-    const char *log_level;    /* "info" */
-    const char *vault_socket; /* keyd reaches the embedded vault there; NULL = by its name */
-    bool virtual_clock, allow_swap, faults;
+    const char *log_level;          /* "info" */
+    const char *infrastructure_key; /* NULL = DIR/keyd/iek.key */
+    const char *vault_socket;       /* keyd reaches the embedded vault there; NULL = by its name */
+    bool virtual_clock, allow_swap, faults, no_double_encryption;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     const char *outage_policy;                                          /* NULL = retain */
 };

@@ -26,6 +26,7 @@
 
 struct verifying {
     const char *data;
+    const char *infrastructure_key;
     bool json, no_keys, quiet;
     struct catalog *catalog;
     json_t *accounts; /* account id, hex -> {"scope","workspace","kek"} */
@@ -67,6 +68,13 @@ static void take_keks(struct verifying *v, const json_t *status)
             if (known == NULL || version == NULL || json_get_int(w, "count", 0) == 0) continue;
             if (json_put(known, "kek", json_string(version), NULL) != OK) return;
         }
+        json_t *keks = json_object();
+        json_array_foreach (json_get(a, "aeks"), k, w) {
+            const char *aek = json_get_str(w, "aek"), *kek = json_get_str(w, "kek");
+            if (aek != NULL && kek != NULL) json_object_set_new(keks, aek, json_string(kek));
+        }
+        if (known != NULL) json_object_set(known, "aeks", keks);
+        json_decref(keks);
     }
 }
 
@@ -99,7 +107,7 @@ static enum err get_keys(struct verifying *v, struct keys *out, struct diag *d)
         *out = (struct keys){&reader_ops, v->reader};
         return OK;
     }
-    TRY(trio_start(&v->trio, v->data, v->catalog, d));
+    TRY(trio_start(&v->trio, v->data, v->infrastructure_key, v->catalog, d));
     CLEANUP_JSON json_t *status = NULL;
     TRY(trio_status(v->trio, &status, d));
     take_keks(v, status);
@@ -121,6 +129,14 @@ static const char *kek_of(const struct verifying *v, const char *hex)
 {
     const char *kek = json_get_str(json_object_get(v->accounts, hex), "kek");
     return kek != NULL ? kek : "-";
+}
+
+/* The version that wraps this generation of the account's key. */
+static const char *kek_of_aek(const struct verifying *v, const char *account, const char *aek)
+{
+    const json_t *keks = json_get(json_object_get(v->accounts, account), "aeks");
+    const char *kek = json_get_str(keks, aek);
+    return kek != NULL ? kek : kek_of(v, account);
 }
 
 static const char *result_name(enum err e)
@@ -162,16 +178,24 @@ static void on_progress(void *ctx, uint64_t done, uint64_t total)
             done == total ? "\r\033[K" : "");
 }
 
+static json_t *aek_json(const struct verifying *v, const char *account, const struct verify_aek *x)
+{
+    char aek[33], iek[33];
+    hex_encode(bytes_of(x->aek_id, 16), aek);
+    hex_encode(bytes_of(x->iek_id, 16), iek);
+    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "aek", aek, "kek",
+                     kek_of_aek(v, account, aek), "iek",
+                     x->is_framed ? json_string(iek) : json_null(), "files", (json_int_t)x->files,
+                     "blocks", (json_int_t)x->blocks, "bytes", (json_int_t)x->bytes);
+}
+
 static json_t *account_json(const struct verifying *v, const struct verify_account *a)
 {
     char hex[33];
     const char *scope = account_name(v, a->account, hex);
     CLEANUP_JSON json_t *aeks = json_array();
-    for (uint32_t i = 0; i < a->n_aek_ids; i++) {
-        char aek[33];
-        hex_encode(bytes_of(a->aek_ids[i], 16), aek);
-        json_array_append_new(aeks, json_string(aek));
-    }
+    for (uint32_t i = 0; i < a->n_aeks; i++)
+        json_array_append_new(aeks, aek_json(v, hex, &a->aeks[i]));
     return json_pack("{s:s, s:s, s:s, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "account", hex, "scope",
                      scope, "kek", kek_of(v, hex), "aeks", aeks, "files", (json_int_t)a->files,
                      "blocks", (json_int_t)a->blocks, "opened", (json_int_t)a->opened, "bytes",
@@ -188,15 +212,27 @@ static enum err print_json(const struct verifying *v, const struct verify_report
         json_array_append_new(damages, json_pack("{s:s, s:s}", "file", r->damages[i].file, "text",
                                                  r->damages[i].text));
     }
-    CLEANUP_JSON json_t *all = json_pack(
-        "{s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "accounts", accounts, "files", v->files, "damages",
-        damages, "blocks", (json_int_t)r->blocks, "opened", (json_int_t)r->opened, "bytes",
-        (json_int_t)r->bytes, "bytesWithoutKey", (json_int_t)r->bytes_without_key);
+    CLEANUP_JSON json_t *all =
+        json_pack("{s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I}", "accounts", accounts, "files",
+                  v->files, "damages", damages, "blocks", (json_int_t)r->blocks, "opened",
+                  (json_int_t)r->opened, "frames", (json_int_t)r->frames, "bytes",
+                  (json_int_t)r->bytes, "bytesWithoutKey", (json_int_t)r->bytes_without_key);
     CLEANUP_BUF struct buf text = {0};
     if (all == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(json_write(all, &text, d));
     puts(buf_cstr(&text));
     return OK;
+}
+
+static void print_aek(const struct verifying *v, const char *account, const struct verify_aek *x)
+{
+    char aek[33], iek[33];
+    hex_encode(bytes_of(x->aek_id, 16), aek);
+    hex_encode(bytes_of(x->iek_id, 16), iek);
+    printf("      %" PRIu64 " blocks, %" PRIu64 " bytes under AEK %.8s, KEK %s", x->blocks,
+           x->bytes, aek, v->no_keys ? "not asked for" : kek_of_aek(v, account, aek));
+    if (x->is_framed) printf(", second layer IEK %.8s", iek);
+    puts("");
 }
 
 static void print_totals(const struct verifying *v, const struct verify_report *r)
@@ -207,15 +243,17 @@ static void print_totals(const struct verifying *v, const struct verify_report *
         char hex[33];
         const char *scope = account_name(v, a->account, hex);
         printf("   account %.8s of %s: %" PRIu64 " blocks, %" PRIu64 " bytes in %" PRIu64
-               " files, sealed under %s\n",
-               hex, scope, a->blocks, a->bytes, a->files,
-               v->no_keys ? "keys that were not asked for" : kek_of(v, hex));
+               " files\n",
+               hex, scope, a->blocks, a->bytes, a->files);
+        for (uint32_t k = 0; k < a->n_aeks; k++)
+            print_aek(v, hex, &a->aeks[k]);
     }
     for (uint32_t i = 0; i < r->n_damages; i++)
         printf("   DAMAGE %s: %s\n", r->damages[i].file, r->damages[i].text);
-    printf("   %" PRIu64 " blocks, %" PRIu64 " opened, %" PRIu64 " catalog entries, %" PRIu64
-           " bytes; %u damaged files; %" PRIu64 " bytes without a key\n",
-           r->blocks, r->opened, r->entries, r->bytes, r->n_damages, r->bytes_without_key);
+    printf(
+        "   %" PRIu64 " blocks, %" PRIu64 " opened, %" PRIu64 " sealed twice, %" PRIu64
+        " catalog entries, %" PRIu64 " bytes; %u damaged files; %" PRIu64 " bytes without a key\n",
+        r->blocks, r->opened, r->frames, r->entries, r->bytes, r->n_damages, r->bytes_without_key);
 }
 
 /* --- the command
@@ -259,20 +297,24 @@ int command_verify(int argc, char **argv, struct diag *d)
          .help = "data directory; its server may run or not",
          .text = &v.data},
         {.name = "no-keys", .help = "check headers, lengths and SHA-256 only", .flag = &v.no_keys},
+        {.name = "infrastructure-key",
+         .value = "FILE",
+         .help = "as given to keystead up; for a server that does not run",
+         .text = &v.infrastructure_key},
         {.name = "output",
          .letter = 'o',
          .value = "FORMAT",
          .help = "table or json (table)",
          .text = &format},
     };
-    const struct opt_command c = {.usage = "keystead verify --data DIR [--no-keys] [-o table|json]",
+    const struct opt_command c = {.usage = "keystead verify --data DIR [--no-keys] [options]",
                                   .about =
                                       "Opens every block, footer and manifest entry of a store and "
                                       "says what is sealed under which key. Changes\n"
                                       "nothing. Exit status: 0 good, 2 usage, 3 damage, 4 keys are "
                                       "missing for some of the data.",
                                   .opts = opts,
-                                  .n_opts = 3};
+                                  .n_opts = sizeof opts / sizeof opts[0]};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;

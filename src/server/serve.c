@@ -24,6 +24,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "subscription", .value = "GUID", .text = &o.subscription},
         {.name = "object-id", .value = "GUID", .text = &o.object_id},
         {.name = "platform-principal", .value = "GUID", .text = &o.platform_principal},
+        {.name = "infrastructure-key", .value = "FILE", .text = &o.infrastructure_key},
         {.name = "probe-seconds", .value = "N", .number = &o.probe_s, .max = 60},
         {.name = "revocation-bound", .value = "N", .number = &o.revocation_bound_s, .max = 3600},
         {.name = "outage-policy", .value = "POLICY", .text = &o.outage_policy},
@@ -31,6 +32,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "retain-max", .value = "N", .number = &o.retain_max_s, .max = SILENCE_S_MAX},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
+        {.name = "no-double-encryption", .flag = &o.no_double_encryption},
         {.name = "faults", .flag = &o.faults},
     };
     const struct opt_command c = {.usage = "started by keystead up",

@@ -7,8 +7,8 @@
 
 struct serve_options {
     const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
-        *subscription, *object_id, *platform_principal, *outage_policy;
-    bool virtual_clock, allow_swap, faults;
+        *subscription, *object_id, *platform_principal, *infrastructure_key, *outage_policy;
+    bool virtual_clock, allow_swap, faults, no_double_encryption;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s;
 };
 

@@ -4,16 +4,47 @@
 
 #include "base/os.h"
 #include "base/str.h"
+#include "base/log.h"
+#include "custody/iek.h"
 #include "custody/keyd.h"
 #include "server/harden.h"
 #include "server/process.h"
 #include "server/serve.h"
+
+#include <stdio.h>
+
+struct infrastructure_key {
+    struct secret *key;
+    char custodian[256], trouble[192];
+};
+
+static void infrastructure_key_release(struct infrastructure_key *i)
+{
+    secret_free(i->key);
+}
 
 static void holder_failed(void *ctx)
 {
     (void)ctx;
     /* The supervisor's death ends this process too: there is nobody else to tell. */
     (void)process_kill_peer("logs", NULL);
+}
+
+/* Made at the very first start only: later a missing file is a lost key, not a new one. */
+static void open_infrastructure_key(const struct serve_options *o, const char *dir, bool is_first,
+                                    struct infrastructure_key *out)
+{
+    CLEANUP_FREE char *own = os_path(dir, "iek.key");
+    const char *path = o->infrastructure_key != NULL ? o->infrastructure_key : own;
+    struct diag d = DIAG_INIT;
+    size_t n = strlen(o->data);
+    bool inside = path != NULL && strncmp(path, o->data, n) == 0 && path[n] == '/';
+    snprintf(out->custodian, sizeof out->custodian, "file %s%s", path != NULL ? path : "",
+             inside ? ": in the data directory, beside what it protects" : "");
+    if (path != NULL && iek_file_open(path, is_first, &out->key, &d) != OK) {
+        LOG(WARN, "iek.missing", F_ERR(&d));
+        snprintf(out->trouble, sizeof out->trouble, "%s", d.text);
+    }
 }
 
 static enum err serve(const struct serve_options *o, struct diag *d)
@@ -25,6 +56,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(os_mkdir(dir, d));
     CLEANUP_FREE char *audit = os_path(dir, "audit.log");
     CLEANUP_FREE char *platform = str_fmt("https://keystead-platform.%s", o->vault_suffix);
+    CLEANUP_LOCAL(infrastructure_key_release) struct infrastructure_key iek = {0};
+    open_infrastructure_key(o, dir, !os_exists(audit), &iek);
     const char *const hosts[] = {o->vault_suffix, NULL};
     enum outage_policy outage = OUTAGE_DEFAULT;
     if (o->outage_policy != NULL && !outage_policy_parse(o->outage_policy, &outage)) {
@@ -43,6 +76,9 @@ static enum err serve(const struct serve_options *o, struct diag *d)
                    .retain_max_s = (uint32_t)o->retain_max_s,
                    .probe_s = (uint32_t)o->probe_s,
                    .bound_s = (uint32_t)o->revocation_bound_s},
+        .iek = iek.key,
+        .iek_custodian = iek.custodian,
+        .iek_trouble = iek.key == NULL ? iek.trouble : NULL,
         .holder_failed = holder_failed,
     };
     CLEANUP(keyd_free) struct keyd *k = NULL;

@@ -72,13 +72,17 @@ static enum err on_ready(void *ctx, enum child_id which, const json_t *info, str
 /* --- start and stop
  * ------------------------------------------------------------------------------------------- */
 
-static enum err open_directory(struct trio *t, const char *data, struct diag *d)
+static enum err open_directory(struct trio *t, const char *data, const char *infrastructure_key,
+                               struct diag *d)
 {
     TRY(datadir_open(&t->dir, data, LOCK_BOTH, d));
     CLEANUP_FREE char *clock = datadir_path(&t->dir, "clock");
     CLEANUP_FREE char *credentials = datadir_path(&t->dir, "credentials.json");
-    t->o = (struct up_options){
-        .data = data, .log_level = "error", .probe_s = 60, .virtual_clock = os_exists(clock)};
+    t->o = (struct up_options){.data = data,
+                               .log_level = "error",
+                               .probe_s = 60,
+                               .infrastructure_key = infrastructure_key,
+                               .virtual_clock = os_exists(clock)};
     TRY(datadir_clock(&t->dir, t->o.virtual_clock, d));
     TRY(credentials_read(credentials, &t->credentials, d));
     snprintf(t->socket_dir, sizeof t->socket_dir, "/tmp/keystead-verify-XXXXXX");
@@ -152,7 +156,8 @@ static void let_signals_end_us(void)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-enum err trio_start(struct trio **out, const char *data, struct catalog *catalog, struct diag *d)
+enum err trio_start(struct trio **out, const char *data, const char *infrastructure_key,
+                    struct catalog *catalog, struct diag *d)
 {
     struct trio *t = calloc(1, sizeof *t);
     if (t == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -161,7 +166,7 @@ enum err trio_start(struct trio **out, const char *data, struct catalog *catalog
     t->children.signals = -1;
     const struct custody_config config = {
         .ctx = t, .persist = forget, .load = load, .changed = changed};
-    enum err e = open_directory(t, data, d);
+    enum err e = open_directory(t, data, infrastructure_key, d);
     if (e == OK) e = custody_new(&t->custody, &config, d);
     if (e == OK) e = start_processes(t, d);
     if (e == OK) e = settle(t, d);

@@ -18,7 +18,8 @@ struct trio;
 
 /* Returns when keyd has tried every key once. Keys that the vault refuses stay missing: that is not
  * a failure here. */
-enum err trio_start(struct trio **out, const char *data, struct catalog *catalog, struct diag *d);
+enum err trio_start(struct trio **out, const char *data, const char *infrastructure_key,
+                    struct catalog *catalog, struct diag *d);
 void trio_stop(struct trio *t); /* NULL is fine */
 struct keys trio_keys(struct trio *t);
 enum err trio_status(struct trio *t, json_t **out, struct diag *d);

@@ -157,16 +157,17 @@ static enum err open_footer(struct segment_reader *r, struct file_key *k, struct
                             struct diag *d)
 {
     struct bytes sealed = bytes_of(r->tail.p + (r->footer_at - r->tail_at), r->footer_len);
-    struct block_header h;
-    TRY(block_header_decode(sealed, &h, d));
+    struct sealed_head h;
+    TRY(sealed_head_decode(sealed, &h, d));
     if (memcmp(sealed.p + sealed.len - 16, r->entry.footer_tag, 16) != 0) {
         return corrupt(r, "its footer is not the one that the catalogue says", d); /* (2) */
     }
-    return block_open(k, BTYPE_FOOTER, h.block_no, sealed, plain, d);
+    return block_open(k, BTYPE_FOOTER, h.no, sealed, plain, d);
 }
 
 /* Blocks lie one behind the other from the header to the footer. */
-static enum err decode_footer(struct segment_reader *r, struct bytes plain, struct diag *d)
+static enum err decode_footer(struct segment_reader *r, struct bytes plain, size_t overhead,
+                              struct diag *d)
 {
     struct bytes kept = arena_bytes(&r->arena, plain);
     if (kept.p == NULL) return arena_full(&r->arena, d);
@@ -186,8 +187,7 @@ static enum err decode_footer(struct segment_reader *r, struct bytes plain, stru
         b->length = rd_u32(&rd);
         b->btype = rd_u8(&rd);
         b->tag = rd_bytes(&rd, 16);
-        if (b->offset != at || b->length <= BLOCK_OVERHEAD)
-            return corrupt(r, "a footer with gaps", d);
+        if (b->offset != at || b->length <= overhead) return corrupt(r, "a footer with gaps", d);
         at += b->length;
     }
     if (at != r->footer_at) return corrupt(r, "a footer that misses blocks", d);
@@ -317,7 +317,7 @@ enum err segment_reader_unlock(struct segment_reader *r, struct file_key *k, boo
     CLEANUP_BUF struct buf plain = {0};
     r->want_from = 0;
     TRY(open_footer(r, k, &plain, d));
-    TRY(decode_footer(r, buf_view(&plain), d));
+    TRY(decode_footer(r, buf_view(&plain), file_key_overhead(k), d));
     r->key = k;
     enum err e = open_meta(r, d);
     *more = e == OK && r->want_from != 0;

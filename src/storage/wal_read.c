@@ -77,13 +77,12 @@ void wal_reader_release(struct wal_reader *r)
 }
 
 /* The block that a header at pos claims; false: there is none, or it does not fit the file. */
-static bool block_at(const struct wal_reader *r, size_t pos, struct block_header *h,
+static bool block_at(const struct wal_reader *r, size_t pos, struct sealed_head *h,
                      struct bytes *out)
 {
-    if (block_header_decode(bytes_of(r->image.p + pos, r->size - pos), h, NULL) != OK) return false;
-    size_t len = (size_t)h->len + BLOCK_OVERHEAD;
-    if (len > r->size - pos) return false;
-    *out = bytes_of(r->image.p + pos, len);
+    if (sealed_head_decode(bytes_of(r->image.p + pos, r->size - pos), h, NULL) != OK) return false;
+    if (h->length > r->size - pos) return false;
+    *out = bytes_of(r->image.p + pos, h->length);
     return true;
 }
 
@@ -99,12 +98,12 @@ static bool record_decode(struct bytes plain, uint64_t number, struct wal_record
 static enum err open_at(const struct wal_reader *r, struct file_key *k, size_t pos, uint64_t number,
                         struct buf *plain, struct wal_record *out, bool *good, struct diag *d)
 {
-    struct block_header h;
+    struct sealed_head h;
     struct bytes sealed;
     *good = false;
     buf_clear(plain);
     if (!block_at(r, pos, &h, &sealed)) return OK;
-    if (number == 0) number = h.block_no; /* a search takes what it finds */
+    if (number == 0) number = h.no; /* a search takes what it finds */
     struct diag why = DIAG_INIT;
     enum err e = block_open(k, BTYPE_WAL, number, sealed, plain, &why);
     if (e == ERR_CORRUPT) return OK;
@@ -113,28 +112,16 @@ static enum err open_at(const struct wal_reader *r, struct file_key *k, size_t p
     return OK;
 }
 
-/* What every block of this file begins with: all of the header before the number. */
-static void needle_of(const struct file_ident *f, uint8_t out[56])
-{
-    struct wr w = wr_into(out, 56);
-    wr_bytes(&w, BYTES("KSTB"));
-    wr_u8(&w, 1);
-    wr_u8(&w, BTYPE_WAL);
-    wr_u16be(&w, f->suite);
-    wr_bytes(&w, BYTES_OF(f->account));
-    wr_bytes(&w, BYTES_OF(f->aek_id));
-    wr_bytes(&w, BYTES_OF(f->file_id));
-}
-
 /* (5) Searches behind the bad record for a good one that vouches for it. */
 static enum err look_behind(const struct wal_reader *r, struct file_key *k, struct buf *plain,
                             struct diag *d)
 {
-    uint8_t needle[56];
-    needle_of(&r->ident, needle);
+    uint8_t room[SEALED_NEEDLE_MAX];
+    struct bytes needle = file_key_needle(k, BTYPE_WAL, room);
+    if (needle.len == 0) return FAIL(d, ERR_UNAVAILABLE, "the log's key was taken away");
     size_t pos = r->pos;
     for (;;) {
-        const uint8_t *hit = memmem(r->image.p + pos, r->size - pos, needle, sizeof needle);
+        const uint8_t *hit = memmem(r->image.p + pos, r->size - pos, needle.p, needle.len);
         if (hit == NULL) return OK;
         size_t at = (size_t)(hit - r->image.p);
         struct wal_record later;
@@ -158,7 +145,7 @@ enum err wal_reader_next(struct wal_reader *r, struct file_key *k, struct buf *p
     *out = rec;
     TRY(open_at(r, k, r->pos, r->next, plain, &rec, &good, d));
     if (good) {
-        r->pos += plain->len + BLOCK_OVERHEAD;
+        r->pos += plain->len + file_key_overhead(k);
         r->next++;
         *out = rec;
         return OK;

@@ -13,12 +13,30 @@ bool is_key_missing(enum err e)
     return e == ERR_KEY_LOCKED || e == ERR_UNAVAILABLE || e == ERR_DENIED;
 }
 
-static bool knows_aek(const struct verify_account *a, const uint8_t id[16])
+static struct verify_aek *find_aek(struct verify_account *a, const struct verify_file *f)
 {
-    for (uint32_t i = 0; i < a->n_aek_ids; i++) {
-        if (memcmp(a->aek_ids[i], id, 16) == 0) return true;
+    for (uint32_t i = 0; i < a->n_aeks; i++) {
+        struct verify_aek *x = &a->aeks[i];
+        if (memcmp(x->aek_id, f->aek_id, 16) == 0 && x->is_framed == f->is_framed &&
+            memcmp(x->iek_id, f->iek_id, 16) == 0) {
+            return x;
+        }
     }
-    return false;
+    if (a->n_aeks == VERIFY_AEKS_MAX) return &a->aeks[VERIFY_AEKS_MAX - 1];
+    struct verify_aek *x = &a->aeks[a->n_aeks++];
+    *x = (struct verify_aek){.is_framed = f->is_framed};
+    memcpy(x->aek_id, f->aek_id, 16);
+    memcpy(x->iek_id, f->iek_id, 16);
+    return x;
+}
+
+static void count_aek(struct verify_account *a, const struct verify_file *f)
+{
+    if (f->blocks == 0) return;
+    struct verify_aek *x = find_aek(a, f);
+    x->files++;
+    x->blocks += f->blocks;
+    x->bytes += f->bytes;
 }
 
 enum err walk_account(struct walk *w, const uint8_t id[16], struct verify_account **out,
@@ -65,9 +83,9 @@ enum err walk_report(struct walk *w, const struct verify_file *f, struct diag *d
     struct verify_report *r = w->r;
     struct verify_account *a = NULL;
     TRY(walk_account(w, f->account, &a, d));
-    if (!knows_aek(a, f->aek_id) && a->n_aek_ids < VERIFY_AEKS_MAX && f->blocks != 0) {
-        memcpy(a->aek_ids[a->n_aek_ids++], f->aek_id, 16);
-    }
+    count_aek(a, f);
+    r->framed_files += f->is_framed;
+    r->frames += f->is_framed ? f->blocks : 0;
     bool is_log = str_eq(f->kind, "log"), is_segment = str_eq(f->kind, "segment");
     bool missing = is_key_missing(f->result), damaged = !missing && f->result != OK;
     a->files += is_log || is_segment;

@@ -19,6 +19,8 @@ struct verify_file {  /* one line: a segment, a log, or the catalogue's own entr
     const char *kind; /* "segment", "log", "catalog" */
     const char *name; /* below DIR; "" for the catalogue */
     uint8_t account[16], aek_id[16]; /* under whose key */
+    bool is_framed;                  /* sealed twice, the second time under iek_id */
+    uint8_t iek_id[16];
     uint64_t blocks, opened, bytes;
     enum err result;  /* OK; ERR_CORRUPT; ERR_KEY_LOCKED or ERR_UNAVAILABLE: checked as far as
                          possible without */
@@ -35,12 +37,18 @@ struct verify_options {
     void *ctx;
 };
 
-#define VERIFY_AEKS_MAX 8
+#define VERIFY_AEKS_MAX 32
+
+struct verify_aek { /* what lies under one key, or one pair of keys */
+    uint8_t aek_id[16], iek_id[16];
+    bool is_framed;
+    uint64_t files, blocks, bytes;
+};
 
 struct verify_account {
     uint8_t account[16];
-    uint8_t aek_ids[VERIFY_AEKS_MAX][16]; /* those met in file headers */
-    uint32_t n_aek_ids;
+    struct verify_aek aeks[VERIFY_AEKS_MAX]; /* the last one gathers what finds no room */
+    uint32_t n_aeks;
     uint64_t files, segments, logs, blocks, opened, bytes,
         rows;         /* rows: as the manifest says; 0 without keys */
     uint64_t damaged; /* files */
@@ -59,7 +67,8 @@ struct verify_report {
     struct verify_damage *damages;
     uint32_t n_damages;
     uint64_t files, blocks, opened, bytes;
-    uint64_t bytes_without_key; /* not 0: keys were missing */
+    uint64_t framed_files, frames; /* of those: sealed twice */
+    uint64_t bytes_without_key;    /* not 0: keys were missing */
     uint64_t strangers; /* files that the catalogue does not name: a crash leaves such; the next
                            start removes them */
     uint64_t entries;   /* sealed catalogue entries */

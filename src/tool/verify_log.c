@@ -10,23 +10,28 @@
 
 #define NOTE_MAX 128
 
+static bool is_this_files(const struct wal_reader *r, const struct sealed_head *h)
+{
+    if (memcmp(h->file_id, r->ident.file_id, 16) != 0) return false;
+    return h->is_framed ||
+           (h->block.btype == BTYPE_WAL && memcmp(h->block.account, r->ident.account, 16) == 0 &&
+            memcmp(h->block.aek_id, r->ident.aek_id, 16) == 0);
+}
+
 /* Without a key: headers one behind the other, as long as they are this file's. */
 static void walk_headers(const struct wal_reader *r, struct verify_file *f, size_t *end)
 {
     size_t pos = FILE_HEADER_LEN;
     uint64_t number = 0;
     for (;;) {
-        struct block_header h;
-        if (block_header_decode(bytes_of(r->image.p + pos, r->size - pos), &h, NULL) != OK) break;
-        if (h.btype != BTYPE_WAL || memcmp(h.account, r->ident.account, 16) != 0 ||
-            memcmp(h.aek_id, r->ident.aek_id, 16) != 0 ||
-            memcmp(h.file_id, r->ident.file_id, 16) != 0 ||
-            (size_t)h.len + BLOCK_OVERHEAD > r->size - pos ||
-            (number != 0 && h.block_no != number + 1)) {
+        struct sealed_head h;
+        if (sealed_head_decode(bytes_of(r->image.p + pos, r->size - pos), &h, NULL) != OK) break;
+        if (!is_this_files(r, &h) || h.length > r->size - pos ||
+            (number != 0 && h.no != number + 1)) {
             break;
         }
-        number = h.block_no;
-        pos += (size_t)h.len + BLOCK_OVERHEAD;
+        number = h.no;
+        pos += h.length;
         f->blocks++;
     }
     *end = pos;
@@ -45,12 +50,12 @@ static enum err open_records(struct wal_reader *r, struct file_key *k, struct ve
     }
 }
 
-/* The number of the first record; it is in the sealed entry, and in the first header. */
-static uint64_t first_number(const struct wal_reader *r)
+/* What the first block or frame says; the number of the first record is in the sealed entry too. */
+static struct sealed_head first_head(const struct wal_reader *r)
 {
-    struct block_header h;
+    struct sealed_head h = {0};
     struct bytes rest = bytes_of(r->image.p + FILE_HEADER_LEN, r->size - FILE_HEADER_LEN);
-    return block_header_decode(rest, &h, NULL) == OK ? h.block_no : 0;
+    return sealed_head_decode(rest, &h, NULL) == OK ? h : (struct sealed_head){0};
 }
 
 static enum err check_log(struct walk *w, struct wal_reader *r, struct verify_file *f,
@@ -61,10 +66,13 @@ static enum err check_log(struct walk *w, struct wal_reader *r, struct verify_fi
     memcpy(f->aek_id, r->ident.aek_id, 16);
     f->bytes = r->size;
     walk_advance(w, r->size);
+    const struct sealed_head head = first_head(r);
+    f->is_framed = head.is_framed;
+    memcpy(f->iek_id, head.iek_id, 16);
     TRY(walk_key(w, &r->ident, &k, &f->result, d));
     enum err e = OK;
     if (k != NULL) {
-        r->first = r->next = first_number(r);
+        r->first = r->next = head.no;
         e = open_records(r, k, f, d);
         end = r->pos;
         walk_release(w, k);

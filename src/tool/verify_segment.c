@@ -18,7 +18,7 @@ struct seen { /* the file as it is walked */
     uint64_t length, at;
     struct verify_file f;
     uint8_t footer_tag[16];
-    uint64_t footer_at;
+    uint64_t footer_at, last_at; /* as the end says; of the last block that was met */
 };
 
 static enum err take(struct seen *s, size_t n, struct buf *out, struct diag *d)
@@ -33,55 +33,92 @@ static enum err take(struct seen *s, size_t n, struct buf *out, struct diag *d)
     return OK;
 }
 
-static bool same_file(const struct block_header *h, const struct file_ident *f)
+/* Which file a block or frame says it belongs to. All frames of a file name one infrastructure key.
+ */
+static bool same_file(struct seen *s, const struct sealed_head *h)
 {
-    return h->suite == f->suite && memcmp(h->account, f->account, 16) == 0 &&
-           memcmp(h->aek_id, f->aek_id, 16) == 0 && memcmp(h->file_id, f->file_id, 16) == 0;
+    const struct file_ident *f = &s->ident;
+    if (memcmp(h->file_id, f->file_id, 16) != 0) return false;
+    if (s->f.blocks == 0) {
+        s->f.is_framed = h->is_framed;
+        memcpy(s->f.iek_id, h->iek_id, 16);
+    }
+    if (h->is_framed != s->f.is_framed) return false;
+    if (h->is_framed) return memcmp(h->iek_id, s->f.iek_id, 16) == 0;
+    return h->block.suite == f->suite && memcmp(h->block.account, f->account, 16) == 0 &&
+           memcmp(h->block.aek_id, f->aek_id, 16) == 0;
+}
+
+/* Both layers, where there are two. */
+static enum err open_block(struct seen *s, const struct sealed_head *h, uint64_t start,
+                           struct bytes sealed, struct diag *d)
+{
+    CLEANUP_BUF struct buf plain = {0};
+    enum btype btype;
+    enum err e = block_open_any(s->key, h->no, sealed, &btype, &plain, NULL);
+    if (e != OK) {
+        return FAIL(d, e, "block %" PRIu64 " at byte %" PRIu64 " cannot be opened", h->no, start);
+    }
+    if ((btype == BTYPE_FOOTER) != (start == s->footer_at))
+        return FAIL(d, ERR_CORRUPT, "the block at byte %" PRIu64 " is out of place", start);
+    s->f.opened++;
+    return OK;
 }
 
 /* One block: its header, its place in the order, and with a key its seal. */
-static enum err check_block(struct seen *s, bool *is_footer, struct diag *d)
+static enum err check_block(struct seen *s, struct diag *d)
 {
-    CLEANUP_BUF struct buf sealed = {0}, plain = {0};
-    struct block_header h;
+    CLEANUP_BUF struct buf sealed = {0};
+    struct sealed_head h;
     uint64_t start = s->at;
     if (s->length - s->at < BLOCK_HEADER_LEN)
         return FAIL(d, ERR_CORRUPT, "the file ends within a block");
     TRY(s->w->blobs->ops->read(s->w->blobs, s->id, s->at, BLOCK_HEADER_LEN, &sealed, d));
-    TRY(block_header_decode(buf_view(&sealed), &h, d));
-    TRY(take(s, (size_t)h.len + BLOCK_OVERHEAD, &sealed, d));
-    if (!same_file(&h, &s->ident) || h.block_no != s->f.blocks) {
+    TRY(sealed_head_decode(buf_view(&sealed), &h, d));
+    TRY(take(s, h.length, &sealed, d));
+    if (!same_file(s, &h) || h.no != s->f.blocks) {
         return FAIL(d, ERR_CORRUPT, "block %" PRIu64 " at byte %" PRIu64 " is not this file's",
                     s->f.blocks, start);
     }
-    if (s->key != NULL) {
-        enum err e = block_open(s->key, h.btype, h.block_no, buf_view(&sealed), &plain, NULL);
-        if (e != OK) {
-            return FAIL(d, e, "block %" PRIu64 " at byte %" PRIu64 " cannot be opened", h.block_no,
-                        start);
-        }
-        s->f.opened++;
-    }
+    if (s->key != NULL) TRY(open_block(s, &h, start, buf_view(&sealed), d));
     s->f.blocks++;
-    *is_footer = h.btype == BTYPE_FOOTER;
-    s->footer_at = start;
+    s->last_at = start;
     memcpy(s->footer_tag, sealed.p + sealed.len - sizeof s->footer_tag, sizeof s->footer_tag);
     return OK;
+}
+
+static enum err decode_end(const struct seen *s, struct bytes end, uint64_t *footer_at,
+                           struct diag *d)
+{
+    struct rd r = rd_from(end);
+    uint64_t at = rd_u64be(&r);
+    uint32_t len = rd_u32be(&r);
+    if (!bytes_eq(rd_bytes(&r, 4), BYTES("KSTE")) || at + len + END_LEN != s->length) {
+        return FAIL(d, ERR_CORRUPT, "the file does not end with its footer");
+    }
+    *footer_at = at;
+    return OK;
+}
+
+/* What the end says of the footer, before the walk: under a second layer no block tells its type.
+ */
+static enum err peek_end(struct seen *s, struct diag *d)
+{
+    CLEANUP_BUF struct buf end = {0};
+    if (s->length < FILE_HEADER_LEN + END_LEN)
+        return FAIL(d, ERR_CORRUPT, "the file ends within a block");
+    TRY(s->w->blobs->ops->read(s->w->blobs, s->id, s->length - END_LEN, END_LEN, &end, d));
+    return decode_end(s, buf_view(&end), &s->footer_at, d);
 }
 
 static enum err check_end(struct seen *s, struct diag *d)
 {
     CLEANUP_BUF struct buf end = {0};
+    uint64_t footer_at = 0;
     TRY(take(s, END_LEN, &end, d));
-    struct rd r = rd_from(buf_view(&end));
-    uint64_t at = rd_u64be(&r);
-    uint32_t len = rd_u32be(&r);
-    if (at != s->footer_at || at + len + END_LEN != s->length ||
-        !bytes_eq(rd_bytes(&r, 4), BYTES("KSTE"))) {
-        return FAIL(d, ERR_CORRUPT, "the file does not end with its footer");
-    }
-    if (s->at != s->length) return FAIL(d, ERR_CORRUPT, "there are bytes behind the footer");
-    return OK;
+    TRY(decode_end(s, buf_view(&end), &footer_at, d));
+    if (footer_at == s->last_at && s->at == s->length) return OK;
+    return FAIL(d, ERR_CORRUPT, "the file does not end with its footer");
 }
 
 static enum err check_header(struct seen *s, struct diag *d)
@@ -109,8 +146,9 @@ static enum err check_file(struct seen *s, const struct catalog_row *row, struct
                     length);
     }
     TRY(walk_key(s->w, &s->ident, &s->key, &s->f.result, d));
-    for (bool is_footer = false; !is_footer;)
-        TRY(check_block(s, &is_footer, d));
+    TRY(peek_end(s, d));
+    while (s->at < s->length - END_LEN)
+        TRY(check_block(s, d));
     TRY(check_end(s, d));
     sha256_end(TAKE(s->sha), got);
     if (memcmp(want, got, sizeof want) != 0) {

@@ -281,6 +281,151 @@ TEST(outer, every_flipped_bit_truncation_and_swap_of_a_frame_is_detected)
     drop(&m);
 }
 
+static const uint8_t test_iek_id[16] = {0x1e, 0xe1};
+
+static struct outer_key *outer_of(const struct secret *iek, const struct file_ident *f)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *s = NULL;
+    struct outer_key *k;
+    REQUIRE_OK(outer_file_key_derive(iek, test_iek_id, f, &s, &d));
+    REQUIRE_OK(outer_key_new(&k, test_iek_id, f, secret_view(s), &d));
+    return k;
+}
+
+static struct made make_double(struct secret *iek)
+{
+    struct made m = make();
+    file_key_double(m.key, outer_of(iek, &m.f));
+    return m;
+}
+
+TEST(layers, a_block_sealed_twice_is_one_frame_around_one_block)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *iek = NULL;
+    REQUIRE_OK(secret_random(&iek, IEK_LEN, &d));
+    struct made m = make_double(iek);
+    CLEANUP_BUF struct buf sealed = seal(m.key, BTYPE_WAL, 12), out = {0}, block = {0};
+    EXPECT_EQ(file_key_overhead(m.key), BLOCK_OVERHEAD + OUTER_OVERHEAD);
+    struct sealed_head h;
+    REQUIRE_OK(sealed_head_decode(buf_view(&sealed), &h, &d));
+    REQUIRE(h.is_framed && h.no == 12 && h.length == sealed.len);
+    REQUIRE(memcmp(h.iek_id, test_iek_id, 16) == 0 && memcmp(h.file_id, m.f.file_id, 16) == 0);
+
+    CLEANUP(outer_key_free) struct outer_key *outer = outer_of(iek, &m.f);
+    REQUIRE_OK(outer_open(outer, 12, buf_view(&sealed), &block, &d));
+    REQUIRE_OK(sealed_head_decode(buf_view(&block), &h, &d));
+    REQUIRE(!h.is_framed && h.no == 12 && h.length == block.len);
+
+    REQUIRE_OK(block_open(m.key, BTYPE_WAL, 12, buf_view(&sealed), &out, &d));
+    enum btype btype;
+    buf_clear(&out);
+    REQUIRE_OK(block_open_any(m.key, 12, buf_view(&sealed), &btype, &out, &d));
+    EXPECT_EQ(btype, BTYPE_WAL);
+    uint8_t room[SEALED_NEEDLE_MAX];
+    struct bytes needle = file_key_needle(m.key, BTYPE_WAL, room);
+    REQUIRE(needle.len == 40 && memcmp(sealed.p, needle.p, needle.len) == 0);
+    drop(&m);
+}
+
+TEST(layers, every_flipped_bit_and_truncation_of_both_layers_is_refused)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *iek = NULL;
+    REQUIRE_OK(secret_random(&iek, IEK_LEN, &d));
+    struct made m = make_double(iek);
+    CLEANUP_BUF struct buf sealed = seal(m.key, BTYPE_DATA, 7);
+    for (size_t bit = 0; bit < 8 * sealed.len; bit++) {
+        sealed.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        expect_refused(m.key, BTYPE_DATA, 7, buf_view(&sealed));
+        sealed.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    for (size_t cut = 0; cut < sealed.len; cut++)
+        expect_refused(m.key, BTYPE_DATA, 7, bytes_of(sealed.p, cut));
+    drop(&m);
+}
+
+/* Whoever has the outer key alone - the infrastructure - still cannot move what lies inside. */
+TEST(layers, an_inner_block_moved_into_a_good_frame_of_another_place_is_refused)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *iek = NULL;
+    REQUIRE_OK(secret_random(&iek, IEK_LEN, &d));
+    struct made m = make_double(iek), other = make_double(iek);
+    CLEANUP(outer_key_free) struct outer_key *outer = outer_of(iek, &m.f);
+    CLEANUP(outer_key_free) struct outer_key *outer2 = outer_of(iek, &other.f);
+    CLEANUP_BUF struct buf sealed = seal(m.key, BTYPE_DATA, 7), block = {0}, moved = {0};
+    REQUIRE_OK(outer_open(outer, 7, buf_view(&sealed), &block, &d));
+
+    REQUIRE_OK(outer_seal(outer, 8, buf_view(&block), &moved, &d)); /* another number */
+    expect_refused(m.key, BTYPE_DATA, 8, buf_view(&moved));
+    buf_clear(&moved);
+    REQUIRE_OK(outer_seal(outer2, 7, buf_view(&block), &moved, &d)); /* another file and tenant */
+    expect_refused(other.key, BTYPE_DATA, 7, buf_view(&moved));
+    expect_refused(m.key, BTYPE_META, 7, buf_view(&sealed)); /* another type */
+    buf_clear(&moved);
+    REQUIRE_OK(outer_seal(outer, 7, buf_view(&sealed), &moved, &d)); /* framed twice */
+    expect_refused(m.key, BTYPE_DATA, 7, buf_view(&moved));
+    drop(&m);
+    drop(&other);
+}
+
+TEST(layers, a_file_of_one_layer_takes_no_frame_and_a_file_of_two_no_bare_block)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *iek = NULL;
+    REQUIRE_OK(secret_random(&iek, IEK_LEN, &d));
+    struct made m = make();
+    struct made twice = {.f = m.f, .key = key_of(m.aek, &m.f)}; /* the same inner key */
+    file_key_double(twice.key, outer_of(iek, &m.f));
+    CLEANUP_BUF struct buf bare = seal(m.key, BTYPE_DATA, 7),
+                           framed = seal(twice.key, BTYPE_DATA, 7);
+    expect_refused(m.key, BTYPE_DATA, 7, buf_view(&framed));
+    expect_refused(twice.key, BTYPE_DATA, 7, buf_view(&bare));
+    drop(&m);
+    drop(&twice);
+}
+
+TEST(layers, another_infrastructure_key_opens_nothing)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *iek = NULL, *wrong = NULL, *short_one = NULL;
+    REQUIRE_OK(secret_random(&iek, IEK_LEN, &d));
+    REQUIRE_OK(secret_random(&wrong, IEK_LEN, &d));
+    REQUIRE_OK(secret_random(&short_one, IEK_LEN - 1, &d));
+    struct made m = make_double(iek);
+    struct made other = {.f = m.f, .key = key_of(m.aek, &m.f)};
+    file_key_double(other.key, outer_of(wrong, &m.f));
+    CLEANUP_BUF struct buf sealed = seal(m.key, BTYPE_DATA, 7);
+    expect_refused(other.key, BTYPE_DATA, 7, buf_view(&sealed));
+    uint8_t commit[32], again[32];
+    REQUIRE_OK(iek_commitment(iek, test_iek_id, commit, &d));
+    REQUIRE_OK(iek_commitment(wrong, test_iek_id, again, &d));
+    REQUIRE(memcmp(commit, again, 32) != 0);
+    REQUIRE_ERR(ERR_INVALID, iek_commitment(short_one, test_iek_id, commit, &d));
+    CLEANUP(secret_free) struct secret *none = NULL;
+    REQUIRE_ERR(ERR_INVALID, outer_file_key_derive(short_one, test_iek_id, &m.f, &none, &d));
+    drop(&m);
+    drop(&other);
+}
+
+TEST(layers, a_wipe_takes_both_layers)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(secret_free) struct secret *iek = NULL;
+    REQUIRE_OK(secret_random(&iek, IEK_LEN, &d));
+    struct made m = make_double(iek);
+    CLEANUP_BUF struct buf sealed = seal(m.key, BTYPE_DATA, 7), out = {0};
+    file_key_wipe(m.key, ERR_KEY_LOCKED);
+    REQUIRE_ERR(ERR_KEY_LOCKED, block_open(m.key, BTYPE_DATA, 7, buf_view(&sealed), &out, &d));
+    REQUIRE_ERR(ERR_KEY_LOCKED, block_seal(m.key, BTYPE_DATA, 8, BYTES("row"), &out, NULL));
+    EXPECT_EQ(out.len, 0);
+    uint8_t room[SEALED_NEEDLE_MAX];
+    EXPECT_EQ(file_key_needle(m.key, BTYPE_WAL, room).len, 0);
+    drop(&m);
+}
+
 struct job {
     struct file_key *key;
     _Atomic unsigned good;

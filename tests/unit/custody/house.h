@@ -44,6 +44,7 @@ struct house {
     _Atomic unsigned n_holder_failed;
     char audit_file[256];
     struct key_policy policy;
+    struct secret *iek; /* NULL: none */
     struct keyd *keyd;
     struct custody *custody;
 };
@@ -136,6 +137,8 @@ static inline struct keyd_config house_keyd_config(struct house *h)
                                 .platform_key = "pmk",
                                 .platform_principal_id = "platform",
                                 .policy = h->policy,
+                                .iek = h->iek,
+                                .iek_custodian = "the test",
                                 .holder_failed = house_holder_failed,
                                 .ctx = h};
 }
@@ -220,6 +223,7 @@ static inline void house_close(struct house *h)
         free(s);
     }
     map_release(&h->catalogue);
+    secret_free(h->iek);
     tv_release(&h->vault);
     pthread_mutex_destroy(&h->lock);
 }

@@ -272,7 +272,7 @@ TEST(cluster, identity_and_key_do_not_change_together)
     EXPECT_EQ(read_cluster("2022-10-01", both, false, true, false, &w, code, &status), ERR_INVALID);
 }
 
-TEST(cluster, double_encryption_is_not_claimed_before_it_is_done)
+TEST(cluster, a_region_without_double_encryption_refuses_it_and_does_not_claim_it)
 {
     struct cluster_wish w = {0};
     char code[64];
@@ -286,4 +286,27 @@ TEST(cluster, double_encryption_is_not_claimed_before_it_is_done)
               OK);
     EXPECT_EQ(w.is_double, false);
     cluster_wish_release(&w);
+}
+
+static bool default_of(const char *version, bool region_has_it)
+{
+    struct fixture f;
+    struct cluster_wish w = {0};
+    struct diag d = DIAG_INIT;
+    setup(&f, version,
+          "{\"location\":\"westeurope\",\"identity\":{\"type\":\"SystemAssigned\"},\"sku\":{"
+          "\"name\":\"CapacityReservation\",\"capacity\":1000}}");
+    f.call.arm->c.has_double_encryption = region_has_it;
+    REQUIRE_OK(cluster_read(&f.call, NULL, true, &w, &d));
+    teardown(&f);
+    cluster_wish_release(&w);
+    return w.is_double;
+}
+
+TEST(cluster, double_encryption_is_the_default_of_the_versions_that_know_it)
+{
+    EXPECT_EQ(default_of("2020-10-01", true), true);
+    EXPECT_EQ(default_of("2022-10-01", true), true);
+    EXPECT_EQ(default_of("2020-03-01-preview", true), false);
+    EXPECT_EQ(default_of("2022-10-01", false), false);
 }

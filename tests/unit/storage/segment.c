@@ -274,11 +274,13 @@ static enum err scan_all(struct bench *b)
     return count_ids(b, counts, sizeof counts, &total, &d);
 }
 
-TEST(segment, no_flipped_byte_no_truncation_and_no_other_file_is_read_as_rows)
+static void damage_every_byte(const char *dir, bool is_double)
 {
     struct diag d = DIAG_INIT;
     struct bench b = {0};
-    REQUIRE_OK(bench_open(&b, "damage", &d));
+    test_keys_init(&b.keys);
+    b.keys.is_double = is_double;
+    REQUIRE_OK(bench_open(&b, dir, &d));
     REQUIRE_OK(store_account_open(b.store, customer, &d));
     REQUIRE_OK(append_ids(&b, customer, 0, 60, &d));
     REQUIRE_OK(store_flush(b.store, customer, &d));
@@ -308,6 +310,78 @@ TEST(segment, no_flipped_byte_no_truncation_and_no_other_file_is_read_as_rows)
     EXPECT_EQ(scan_all(&b), ERR_CORRUPT);
     free(one);
     free(two);
+    bench_release(&b);
+}
+
+TEST(segment, no_flipped_byte_no_truncation_and_no_other_file_is_read_as_rows)
+{
+    damage_every_byte("damage", false);
+}
+
+TEST(segment, sealed_twice_no_flipped_byte_no_truncation_and_no_other_file_is_read_as_rows)
+{
+    damage_every_byte("damage-twice", true);
+}
+
+/* The key says how many layers a file has; the file is not asked. */
+static void open_with_other_layers(const char *dir, bool is_double)
+{
+    struct diag d = DIAG_INIT;
+    struct bench b = {0};
+    test_keys_init(&b.keys);
+    b.keys.is_double = is_double;
+    REQUIRE_OK(bench_open(&b, dir, &d));
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    REQUIRE_OK(append_ids(&b, customer, 0, 60, &d));
+    REQUIRE_OK(store_flush(b.store, customer, &d));
+    REQUIRE_OK(append_ids(&b, customer, 60, 60, &d));
+    REQUIRE_OK(scan_all(&b));
+    b.keys.is_double = !is_double;
+    EXPECT_EQ(scan_all(&b), ERR_CORRUPT); /* the segment */
+    store_account_lock(b.store, customer);
+    REQUIRE_ERR(ERR_CORRUPT, store_account_open(b.store, customer, NULL)); /* the log */
+    b.keys.is_double = is_double;
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    EXPECT_EQ(scan_all(&b), OK);
+    bench_release(&b);
+}
+
+TEST(segment, a_bare_block_where_a_frame_belongs_is_refused_and_the_other_way_round)
+{
+    open_with_other_layers("bare", true);
+    open_with_other_layers("framed", false);
+}
+
+static void expect_frames(struct bytes file)
+{
+    struct diag d = DIAG_INIT;
+    size_t at = FILE_HEADER_LEN, n = 0;
+    while (at + OUTER_HEADER_LEN <= file.len) {
+        struct sealed_head h;
+        REQUIRE_OK(sealed_head_decode(bytes_of(file.p + at, file.len - at), &h, &d));
+        REQUIRE(h.is_framed);
+        at += h.length;
+        n++;
+    }
+    REQUIRE(n > 1);
+    REQUIRE(memmem(file.p, file.len, "KSTB", 4) == NULL);
+}
+
+TEST(segment, in_a_doubly_sealed_segment_every_block_lies_in_a_frame)
+{
+    struct diag d = DIAG_INIT;
+    struct bench b = {0};
+    test_keys_init(&b.keys);
+    b.keys.is_double = true;
+    REQUIRE_OK(bench_open(&b, "frames", &d));
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    REQUIRE_OK(append_ids(&b, customer, 0, 40000, &d));
+    REQUIRE_OK(store_flush(b.store, customer, &d));
+    char *path = only_segment(&b, 0);
+    CLEANUP_BUF struct buf image = {0};
+    REQUIRE_OK(os_read_file(path, 1 << 24, &image, &d));
+    expect_frames(buf_view(&image));
+    free(path);
     bench_release(&b);
 }
 

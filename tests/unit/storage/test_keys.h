@@ -27,6 +27,8 @@ struct test_keys {
     size_t n_states;
     struct file_key *out[TEST_KEYS_MAX]; /* handed out and not released */
     size_t n_out, n_created;
+    bool is_double;     /* files, not catalogue entries, are sealed twice */
+    uint8_t generation; /* of the account keys that seal new files */
 };
 
 static inline enum err test_keys_state(struct test_keys *t, const uint8_t account[16])
@@ -46,16 +48,32 @@ static inline enum err test_keys_check(void *self, const uint8_t account[16], st
     return e == OK ? OK : FAIL(d, e, "the test has taken this account's key");
 }
 
+static inline enum err test_keys_double(struct file_key *k, struct diag *d)
+{
+    static const uint8_t iek_id[16] = {0x1e};
+    static const uint8_t iek_bytes[32] = "the infrastructure key of tests";
+    CLEANUP(secret_free) struct secret *iek = NULL, *key = NULL;
+    struct outer_key *outer = NULL;
+    TRY(secret_of(&iek, BYTES_OF(iek_bytes), d));
+    TRY(outer_file_key_derive(iek, iek_id, file_key_ident(k), &key, d));
+    TRY(outer_key_new(&outer, iek_id, file_key_ident(k), secret_view(key), d));
+    file_key_double(k, outer);
+    return OK;
+}
+
 static inline enum err test_keys_make(struct test_keys *t, struct file_ident *f, bool is_new,
                                       struct file_key **out, struct diag *d)
 {
     TRY(test_keys_check(t, f->account, d));
-    uint8_t bytes[32];
-    sha256(BYTES_OF(f->account), bytes);
+    uint8_t bytes[32], names[32];
+    memcpy(names, f->account, 16);
+    memcpy(names + 16, f->aek_id, 16);
+    sha256(BYTES_OF(names), bytes);
     CLEANUP(secret_free) struct secret *aek = NULL, *key = NULL;
     TRY(secret_of(&aek, BYTES_OF(bytes), d));
     TRY(file_key_derive(aek, f, is_new, &key, d));
     TRY(file_key_new(out, f, secret_view(key), d));
+    if (t->is_double && f->otype != OTYPE_CATALOG) TRY(test_keys_double(*out, d));
     pthread_mutex_lock(&t->lock);
     if (t->n_out == TEST_KEYS_MAX) abort();
     t->out[t->n_out++] = *out;
@@ -69,6 +87,7 @@ static inline enum err test_keys_create(void *self, const uint8_t account[16], e
                                         struct diag *d)
 {
     struct file_ident f = {.otype = (uint8_t)otype, .suite = SUITE_0001, .aek_id = {1, 2, 3}};
+    f.aek_id[3] = ((struct test_keys *)self)->generation;
     memcpy(f.account, account, 16);
     memcpy(f.file_id, file_id, 16);
     rand_bytes(f.file_salt, sizeof f.file_salt);

@@ -123,12 +123,13 @@ static void image_write(struct file *f, struct bytes image)
     free(path);
 }
 
-TEST(wal, what_was_appended_is_read_back_in_order)
+static void read_back(bool is_double)
 {
     struct diag d = DIAG_INIT;
     struct file f;
     size_t ends[4], end = 0;
     file_init(&f, 1);
+    f.keys.is_double = is_double;
     write_three(&f, ends);
     CLEANUP_BUF struct buf got = {0};
     REQUIRE_OK(read_all(&f, &got, &end, &d));
@@ -137,13 +138,24 @@ TEST(wal, what_was_appended_is_read_back_in_order)
     file_release(&f);
 }
 
+TEST(wal, what_was_appended_is_read_back_in_order)
+{
+    read_back(false);
+}
+
+TEST(wal, sealed_twice_what_was_appended_is_read_back_in_order)
+{
+    read_back(true);
+}
+
 /* Cuts the file at every byte: a crash may stop a write anywhere. */
-TEST(wal, a_torn_tail_never_hides_a_whole_record)
+static void tear(bool is_double)
 {
     struct diag d = DIAG_INIT;
     struct file f;
     size_t ends[4];
     file_init(&f, 2);
+    f.keys.is_double = is_double;
     write_three(&f, ends);
     CLEANUP_BUF struct buf image = {0};
     image_read(&f, &image);
@@ -166,13 +178,24 @@ TEST(wal, a_torn_tail_never_hides_a_whole_record)
     file_release(&f);
 }
 
+TEST(wal, a_torn_tail_never_hides_a_whole_record)
+{
+    tear(false);
+}
+
+TEST(wal, sealed_twice_a_torn_tail_never_hides_a_whole_record)
+{
+    tear(true);
+}
+
 /* The disk may have written the sectors of an unsynced group in any order. */
-TEST(wal, a_bad_record_is_a_torn_tail_unless_a_later_one_says_that_it_was_durable)
+static void spoil(bool is_double)
 {
     struct diag d = DIAG_INIT;
     struct file f;
     size_t ends[4];
     file_init(&f, 3);
+    f.keys.is_double = is_double;
     write_three(&f, ends);
     CLEANUP_BUF struct buf image = {0};
     image_read(&f, &image);
@@ -201,6 +224,16 @@ TEST(wal, a_bad_record_is_a_torn_tail_unless_a_later_one_says_that_it_was_durabl
     size_t end = 0;
     REQUIRE_ERR(ERR_CORRUPT, read_all(&f, &got, &end, &d));
     file_release(&f);
+}
+
+TEST(wal, a_bad_record_is_a_torn_tail_unless_a_later_one_says_that_it_was_durable)
+{
+    spoil(false);
+}
+
+TEST(wal, sealed_twice_a_bad_record_is_a_torn_tail_unless_a_later_one_says_that_it_was_durable)
+{
+    spoil(true);
 }
 
 struct appender {

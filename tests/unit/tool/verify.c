@@ -93,8 +93,10 @@ TEST(verify, a_good_store_is_good_and_counted_by_account)
     EXPECT_EQ(a->segments, 2);
     EXPECT_EQ(a->logs, 1);
     EXPECT_EQ(a->rows, 600);
-    EXPECT_EQ(a->n_aek_ids, 1);
-    REQUIRE(a->aek_ids[0][0] == 1 && a->bytes > 1000 && a->blocks > 10);
+    EXPECT_EQ(a->n_aeks, 1);
+    EXPECT_EQ(a->aeks[0].bytes, a->bytes);
+    REQUIRE(!a->aeks[0].is_framed && a->aeks[0].aek_id[0] == 1 && a->bytes > 1000 &&
+            a->blocks > 10);
     EXPECT_EQ(account_of(&r, customer2)->logs, 1);
     EXPECT_EQ(account_of(&r, platform)->files, 0);
     uint64_t blocks = r.blocks;
@@ -259,5 +261,37 @@ TEST(verify, a_changed_entry_and_a_file_that_nobody_names_are_told)
         EXPECT_STR(r.damages[0].file, "");
         verify_report_release(&r);
     }
+    bench_release(&b);
+}
+
+TEST(verify, the_second_layer_is_checked_and_counted)
+{
+    struct bench b = {0};
+    struct verify_report r;
+    struct lines l;
+    test_keys_init(&b.keys);
+    b.keys.is_double = true;
+    fill(&b, "double");
+    verify(&b, true, &r, &l);
+    EXPECT_EQ(r.n_damages, 0);
+    EXPECT_EQ(r.opened, r.blocks);
+    EXPECT_EQ(r.framed_files, 4);
+    const struct verify_account *a = account_of(&r, customer);
+    EXPECT_EQ(r.frames, a->blocks + account_of(&r, customer2)->blocks);
+    EXPECT_EQ(a->n_aeks, 1);
+    REQUIRE(a->aeks[0].is_framed && a->aeks[0].iek_id[0] == 0x1e);
+    uint64_t frames = r.frames;
+    verify_report_release(&r);
+
+    verify(&b, false, &r, &l);
+    EXPECT_EQ(r.n_damages, 0);
+    EXPECT_EQ(r.frames, frames);
+    EXPECT_EQ(r.opened, 0);
+    verify_report_release(&r);
+
+    b.keys.is_double = false; /* with keys of one layer every file is another's */
+    verify(&b, true, &r, &l);
+    EXPECT_EQ(r.n_damages, 4);
+    verify_report_release(&r);
     bench_release(&b);
 }
