@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api/admin.c - /admin: the virtual clock, and the state of all keys */
+/* api/admin.c - /admin: the virtual clock, the settings of the resource plane, the state of all keys
+ */
 #include "api/front.h"
+
+#include "resource/settings.h"
 
 #define ADVANCE_S_MAX (3650 * 86400LL) /* ten years in one call */
 
@@ -59,6 +62,28 @@ void admin_clock(struct front_call *c)
     } else {
         show_clock(c);
     }
+}
+
+/* --- settings -----------------------------------------------------------------------------------
+ */
+
+void admin_settings(struct front_call *c)
+{
+    if (!front_verify(c, PLANE_ARM) || !is_owner(c)) return;
+    struct diag d = DIAG_INIT;
+    if (str_eq(c->req->method, "PATCH")) {
+        CLEANUP_JSON json_t *body = NULL;
+        enum err e = json_read(c->req->body, &body, &d);
+        if (e == OK) e = settings_change(c->api->arm, body, &d);
+        if (e != OK) {
+            front_error(c->res, e == ERR_INVALID ? 400 : 503,
+                        e == ERR_INVALID ? "InvalidParameter" : "ServiceUnavailable", d.text, NULL,
+                        NULL);
+            return;
+        }
+    }
+    CLEANUP_JSON json_t *j = settings_json(c->api->arm);
+    front_json(c->res, 200, j);
 }
 
 /* --- keys ---------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
         .catalog = c->catalog,
         .custody = c->custody,
         .identity = c->identity,
+        .http = c->http,
         .endpoint = c->endpoint,
         .vault_suffix = c->vault_suffix,
         .tenant_id = c->tenant_id,

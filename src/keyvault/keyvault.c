@@ -160,6 +160,7 @@ static enum err serve_data(struct call *c, const char *name, struct diag *d)
         return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.", name);
     }
     c->vault_id = arena_str(c->req->a, bytes_str(json_get_str(vault, "id")));
+    http_set(c->res, "x-ms-keyvault-region", json_get_str(vault, "location")); /* with a 401 too */
     TRY(authenticate_data(c, d));
     TRY(kv_network_check(c, vault, d));
     TRY(kv_throttle_check(c, vault, d));

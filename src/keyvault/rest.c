@@ -119,7 +119,6 @@ static const char *object_of(const struct call *c, const struct key_ref *r)
 
 enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
 {
-    http_set(c->res, "x-ms-keyvault-region", json_get_str(vault, "location"));
     TRY(check_version(c->req, d));
     CLEANUP_FREE char *vault_name = str_dup(json_get_str(vault, "name"));
     if (vault_name == NULL) return kv_out_of_memory(d);

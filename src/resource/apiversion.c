@@ -72,6 +72,7 @@ static const struct cluster_dialect cluster_dialects[] = {
      .create = CREATE_200_BODY,
      .key_reply = KEY_200_WRAPPER,
      .key_uri_has_port = true,
+     .has_status_words = true,
      .sku_is_lower_case = true,
      .billing_is_lower_case = true,
      .is_preview_body = true,

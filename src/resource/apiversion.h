@@ -41,6 +41,7 @@ struct cluster_dialect {
     bool shows_display_location; /* "South Central US" */
     const int32_t *capacities;   /* allowed, 0-terminated; NULL = any (decision 12) */
     bool deletes_at_once;        /* decision 16: 200 instead of 202 */
+    bool has_status_words;       /* operations are "Updating" and "Deleting" too (decision 14) */
 };
 const struct cluster_dialect *cluster_dialect(struct api_version v);
 

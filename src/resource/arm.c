@@ -292,6 +292,18 @@ json_t *arm_tags(const json_t *doc)
     return tags != NULL ? json_incref(tags) : json_object();
 }
 
+struct operation_start arm_operation(struct arm_call *c, const struct operation_kind *kind,
+                                     const char *location)
+{
+    return (struct operation_start){.kind = kind,
+                                    .resource = c->id_text,
+                                    .location = location,
+                                    .subscription = c->id->subscription,
+                                    .legacy = !api_version_at_least(c->version, "2021-06-01"),
+                                    .caller = c->caller->object_id,
+                                    .correlation = c->correlation};
+}
+
 void arm_async_headers(struct arm_call *c, const char *location, const char *operation,
                        bool with_location)
 {
@@ -535,8 +547,9 @@ static void request_ids(struct arm_call *c)
     time_format_iso(time_now_us(), when);
     const char *correlation = http_header(c->req, "x-ms-correlation-request-id");
     http_set(c->res, "x-ms-request-id", id);
-    http_set(c->res, "x-ms-correlation-request-id",
-             correlation != NULL && strlen(correlation) < 64 ? correlation : id);
+    c->correlation = arena_str(
+        c->a, bytes_str(correlation != NULL && strlen(correlation) < 64 ? correlation : id));
+    http_set(c->res, "x-ms-correlation-request-id", c->correlation);
     http_setf(c->res, "x-ms-routing-request-id", "LOCAL:%s:%s", when, id);
     http_set(c->res, "Cache-Control", "no-cache");
     http_set(c->res, "Pragma", "no-cache");

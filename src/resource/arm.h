@@ -7,6 +7,7 @@
 
 #include "custody/client.h"
 #include "identity/identity_client.h"
+#include "net/http_client.h"
 #include "net/http_server.h"
 #include "resource/doc.h"
 #include "storage/store.h"
@@ -17,6 +18,7 @@ struct arm_config {
     struct catalog *catalog;
     struct custody *custody;
     struct identity_client *identity;
+    struct http_client *http; /* asks vaults where they are; NULL: they are not asked */
     const char *endpoint;     /* "https://localhost:8443" */
     const char *vault_suffix; /* "vault.localhost:8444" */
     const char *tenant_id, *subscription_id, *owner_object_id;

@@ -19,7 +19,6 @@
     "operation before any update operation is performed."
 #define BUSY_UPDATE \
     "Operation can't be executed now. Wait for the Async operation to complete and try again."
-#define LOCK_US   (31 * 86400 * US_PER_S) /* a capacity cannot go down so long (decision 13) */
 #define REVERT_US (6 * 3600 * US_PER_S)   /* except in the cluster's first hours */
 
 static bool is_legacy(const struct arm_call *c) /* shapes of 2020-03-01-preview and before */
@@ -73,8 +72,9 @@ static enum err check_capacity(struct arm_call *c, const json_t *old, int64_t wa
                                struct diag *d)
 {
     int64_t now = time_now_us();
+    int64_t lock_us = settings_of(c->arm).capacity_lock_days * 86400 * US_PER_S;
     if (wanted == 0 || wanted >= json_get_int(old, "capacity", 0)) return OK;
-    if (now >= json_get_int(old, "sized", 0) + LOCK_US ||
+    if (now >= json_get_int(old, "sized", 0) + lock_us || /* decision 13 */
         now < json_get_int(old, "created", 0) + REVERT_US) {
         return OK;
     }
@@ -84,14 +84,16 @@ static enum err check_capacity(struct arm_call *c, const json_t *old, int64_t wa
         "update.");
 }
 
+static enum err check_name(struct arm_call *c, struct diag *d)
+{
+    if (arm_name_valid(arm_id_name(c->id), 4, 63)) return OK;
+    return ARM_FAIL(c, d, 400, "InvalidParameter",
+                    "Cluster name isn't valid. Cluster name can contain characters a-z, A-Z, 0-9 "
+                    "and a length of 3-63.");
+}
+
 static enum err check_name_free(struct arm_call *c, struct diag *d)
 {
-    if (!arm_name_valid(arm_id_name(c->id), 4, 63)) {
-        return ARM_FAIL(
-            c, d, 400, "InvalidParameter",
-            "Cluster name isn't valid. Cluster name can contain characters a-z, A-Z, 0-9 "
-            "and a length of 3-63.");
-    }
     const char *key = arena_fmt(c->a, "deleted:%s", c->key);
     if (key == NULL) return arena_full(c->a, d);
     TRY(cluster_forget(c->arm, c->key, d));
@@ -150,15 +152,14 @@ static json_t *new_doc(struct arm_call *c, const struct cluster_wish *w,
     return doc;
 }
 
+/* word: as in struct operation_start. */
 static enum err commit_and_go(struct arm_call *c, const json_t *doc,
-                              const struct operation_kind *kind, json_t *args, char op[37],
-                              struct diag *d)
+                              const struct operation_kind *kind, const char *word, json_t *args,
+                              char op[37], struct diag *d)
 {
-    struct operation_start start = {.kind = kind,
-                                    .resource = c->id_text,
-                                    .location = doc_str(doc, "location"),
-                                    .subscription = c->id->subscription,
-                                    .args = args};
+    struct operation_start start = arm_operation(c, kind, doc_str(doc, "location"));
+    start.args = args;
+    start.word = word;
     CLEANUP_CHANGE struct change change = {0};
     operation_add(&change, &start, op);
     json_t *waiting = json_deep_copy(doc);
@@ -174,7 +175,10 @@ static enum err create(struct arm_call *c, struct cluster_wish *w, struct diag *
     if (str_eq(w->identity, "SystemAssigned")) {
         TRY(identity_managed_ensure(c->arm->c.identity, c->id_text, &mi, d));
     }
-    if (w->key == KEY_SET) TRY(check_key(c, mi.principal_id, &w->key_to_set, d));
+    if (w->key == KEY_SET) {
+        TRY(cluster_check_vault(c, w->location, w->key_to_set.uri, d));
+        TRY(check_key(c, mi.principal_id, &w->key_to_set, d));
+    }
     CLEANUP_JSON json_t *doc = new_doc(c, w, &mi);
     char op[37];
     {
@@ -184,9 +188,10 @@ static enum err create(struct arm_call *c, struct cluster_wish *w, struct diag *
             return ARM_FAIL(c, d, 409, "Conflict",
                             "Another request is creating the cluster at this moment.");
         }
+        if (other == NULL) TRY(cluster_check_limits(c, w->location, d));
         json_t *key = w->key == KEY_SET ? cluster_key_json(&w->key_to_set) : json_null();
-        TRY(commit_and_go(c, doc, &cluster_create_operation, json_pack("{s:o}", "key", key), op,
-                          d));
+        TRY(commit_and_go(c, doc, &cluster_create_operation, NULL, json_pack("{s:o}", "key", key),
+                          op, d));
     }
     TRY(operations_go(c->arm->operations, op, d));
     const struct cluster_dialect *how = cluster_dialect(c->version);
@@ -261,6 +266,7 @@ static enum err check_update(struct arm_call *c, const json_t *old, const struct
             "The cluster has no identity that could use a key. Identity type None revokes "
             "access to the data and can't be undone.");
     }
+    TRY(cluster_check_vault(c, doc_str(old, "location"), w->key_to_set.uri, d));
     return check_key(c, doc_str(old, "principal"), &w->key_to_set, d);
 }
 
@@ -277,10 +283,16 @@ static enum err update(struct arm_call *c, const json_t *seen, const struct clus
         CLEANUP_JSON json_t *old = arm_get_doc(c);
         if (old == NULL) return arm_not_found(c, d);
         TRY(check_idle(c, old, d));
+        if (old != seen) { /* what was checked is not what is there any more */
+            return ARM_FAIL(c, d, 409, "Conflict",
+                            "Another request has changed the cluster at this moment. Read it and "
+                            "try again.");
+        }
         doc = with_small_changes(old, w);
         if (is_async) {
             json_object_set_new(doc, "state", json_string("Updating"));
-            TRY(commit_and_go(c, doc, &cluster_update_operation, json_incref(args), op, d));
+            const char *word = cluster_dialect(c->version)->has_status_words ? "Updating" : NULL;
+            TRY(commit_and_go(c, doc, &cluster_update_operation, word, json_incref(args), op, d));
         } else {
             CLEANUP_CHANGE struct change change = {0};
             change_put(&change, DOC_RESOURCE, c->key, KIND_CLUSTER, json_incref(doc));
@@ -291,14 +303,35 @@ static enum err update(struct arm_call *c, const json_t *seen, const struct clus
     return reply_update(c, doc, is_async ? op : NULL, is_put, d);
 }
 
+/* The create of 2019-08-01-preview, where the operator lets it bring back what was deleted. */
+static enum err create_or_recover(struct arm_call *c, struct cluster_wish *w, struct diag *d)
+{
+    const char *tomb_key = arena_fmt(c->a, "deleted:%s", c->key);
+    CLEANUP_JSON json_t *tomb = tomb_key != NULL ? arm_doc(c->arm, tomb_key) : NULL;
+    if (tomb == NULL) return create(c, w, d);
+    const char *location = NULL;
+    TRY(arm_read_location(c, tomb, &location, d));
+    char op[37];
+    TRY(cluster_recover(c, true, op, d));
+    TRY(operations_go(c->arm->operations, op, d));
+    arm_async_headers(c, location, op, false);
+    c->res->status = 202;
+    return OK;
+}
+
 enum err cluster_put(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     bool is_new = old == NULL || str_eq(doc_str(old, "state"), "Failed");
-    if (is_new) TRY(check_name_free(c, d));
+    bool may_recover = cluster_dialect(c->version)->create == CREATE_202 &&
+                       settings_of(c->arm).legacy_put_recovers;
+    if (is_new) TRY(cluster_check_allowed(c, d));
+    if (is_new) TRY(check_name(c, d));
+    if (is_new && !may_recover) TRY(check_name_free(c, d));
     __attribute__((cleanup(cluster_wish_release))) struct cluster_wish w = {0};
     TRY(cluster_read(c, is_new ? NULL : old, true, &w, d));
-    return is_new ? create(c, &w, d) : update(c, old, &w, true, d);
+    if (!is_new) return update(c, old, &w, true, d);
+    return may_recover ? create_or_recover(c, &w, d) : create(c, &w, d);
 }
 
 enum err cluster_patch(struct arm_call *c, struct diag *d)
@@ -316,6 +349,26 @@ enum err cluster_patch(struct arm_call *c, struct diag *d)
 /* --- deleting -----------------------------------------------------------------------------------
  */
 
+/* The first article's clusters are not deleted under their workspaces, where the operator says so
+ * (decision 14). */
+static enum err check_unused(struct arm_call *c, const json_t *links, struct diag *d)
+{
+    if (cluster_dialect(c->version)->create != CREATE_202 ||
+        !settings_of(c->arm).legacy_delete_fails || json_array_size(links) == 0) {
+        return OK;
+    }
+    return ARM_FAIL(c, d, 409, "Conflict",
+                    "Can't delete a cluster that has workspaces associated to it.");
+}
+
+static enum err reply_removal(struct arm_call *c, const json_t *doc, const char *op)
+{
+    bool at_once = cluster_dialect(c->version)->deletes_at_once;
+    arm_async_headers(c, doc_str(doc, "location"), op, !at_once);
+    c->res->status = at_once ? 200 : 202;
+    return OK;
+}
+
 enum err cluster_remove(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = NULL;
@@ -328,19 +381,46 @@ enum err cluster_remove(struct arm_call *c, struct diag *d)
             return OK;
         }
         const char *state = doc_str(old, "state");
+        /* Asked again, it is the same deletion that goes on. */
+        if (str_eq(state, "Deleting")) return reply_removal(c, old, doc_str(old, "operation"));
         if (!str_eq(state, "Succeeded") && !str_eq(state, "Failed")) {
             return ARM_FAIL(
                 c, d, 409, "Conflict",
                 "Can't delete a cluster while in provisioning state. Wait for the Async "
                 "operation to complete and try again.");
         }
+        CLEANUP_JSON json_t *links = cluster_links(c->arm, doc_str(old, "id"));
+        TRY(check_unused(c, links, d));
+        bool says_deleting =
+            cluster_dialect(c->version)->has_status_words && json_array_size(links) != 0;
         doc = json_deep_copy(old);
         json_object_set_new(doc, "state", json_string("Deleting"));
-        TRY(commit_and_go(c, doc, &cluster_delete_operation, NULL, op, d));
+        TRY(commit_and_go(c, doc, &cluster_delete_operation, says_deleting ? "Deleting" : NULL,
+                          NULL, op, d));
     }
     TRY(operations_go(c->arm->operations, op, d));
-    bool at_once = cluster_dialect(c->version)->deletes_at_once;
-    arm_async_headers(c, doc_str(doc, "location"), op, !at_once);
-    c->res->status = at_once ? 200 : 202;
+    return reply_removal(c, doc, op);
+}
+
+/* --- the operator -------------------------------------------------------------------------------
+ */
+
+/* POST .../clusters/{c}/recover: what one asks the support for. */
+static enum err recover_now(struct arm_call *c, struct diag *d)
+{
+    const char *scope = arena_fmt(c->a, "/subscriptions/%s", c->id->subscription);
+    if (scope == NULL) return arena_full(c->a, d);
+    TRY(arm_authorize(c, "Microsoft.Authorization/roleAssignments/write", scope, d));
+    char op[37];
+    TRY(cluster_recover(c, json_get_bool(c->body, "withLinks", false), op, d));
+    TRY(operations_go(c->arm->operations, op, d));
+    CLEANUP_JSON json_t *doc = arm_get_doc(c);
+    arm_async_headers(c, doc_str(doc, "location"), op, false);
+    c->res->status = 202;
     return OK;
 }
+
+const struct arm_action cluster_actions[] = {
+    {"recover", recover_now},
+    {NULL, NULL},
+};

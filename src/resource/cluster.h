@@ -53,5 +53,23 @@ json_t *cluster_json(const json_t *doc, const struct cluster_dialect *how,
 struct cluster_key cluster_key_of(const json_t *doc); /* from doc.key */
 bool cluster_key_eq(const struct cluster_key *a, const struct cluster_key *b);
 json_t *cluster_key_json(const struct cluster_key *k);
-/* Documents of the links to a cluster. A new array. */
-json_t *cluster_links(struct arm *a, const char *cluster_id);
+
+/* --- rules (cluster_rules.c)
+ * -------------------------------------------------------------------------------- */
+
+enum err cluster_check_allowed(struct arm_call *c, struct diag *d);
+/* May the region take one more? Under DOCS_WRITE(). */
+enum err cluster_check_limits(struct arm_call *c, const char *location, struct diag *d);
+/* Is the vault in the cluster's region and tenant? Asks it. */
+enum err cluster_check_vault(struct arm_call *c, const char *location, const char *vault_uri,
+                             struct diag *d);
+
+/* --- operations (cluster_operation.c, cluster_recover.c)
+ * ---------------------------------------------------- */
+
+json_t *cluster_of_operation(struct arm *a, const json_t *op); /* its document; NULL */
+/* Gives the key to custody, and linked workspaces their accounts. */
+enum err cluster_set_key(struct arm *a, const json_t *doc, const json_t *key, struct diag *d);
+void cluster_refresh_workspaces(struct arm *a, const json_t *op);
+/* Starts to bring back the deleted cluster of c->key; op: the operation to go on with. */
+enum err cluster_recover(struct arm_call *c, bool with_links, char op[37], struct diag *d);

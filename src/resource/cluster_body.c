@@ -182,7 +182,8 @@ static enum err read_choice(struct arm_call *c, const char *name, const char *a,
 }
 
 /* Create-only. On by default since the versions that know it, where the region has it. */
-static enum err read_double(struct arm_call *c, const json_t *old, bool *out, struct diag *d)
+static enum err read_double(struct arm_call *c, const json_t *old, const char *location, bool *out,
+                            struct diag *d)
 {
     bool fresh = c->arm->c.has_double_encryption && !cluster_dialect(c->version)->is_preview_body;
     bool was = old != NULL ? json_is_true(json_object_get(old, "double")) : fresh;
@@ -192,7 +193,8 @@ static enum err read_double(struct arm_call *c, const json_t *old, bool *out, st
         return bad(c, d,
                    "isDoubleEncryptionEnabled can't be changed after the cluster was created.");
     }
-    if (is && !c->arm->c.has_double_encryption) {
+    if (is && (!c->arm->c.has_double_encryption ||
+               (old == NULL && !settings_double_encryption(c->arm, location)))) {
         return ARM_FAIL(
             c, d, 400, "InvalidParameter", "%s doesn't support Double Encryption for clusters.",
             json_get_str(c->body, "location") != NULL ? json_get_str(c->body, "location")
@@ -220,7 +222,7 @@ enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct
     TRY(read_identity(c, old, &w.identity, d));
     TRY(read_choice(c, "billingType", "Cluster", "Workspaces", &w.billing, d));
     TRY(read_choice(c, "clusterType", "LogAnalytics", "ApplicationInsights", &w.type, d));
-    TRY(read_double(c, old, &w.is_double, d));
+    TRY(read_double(c, old, w.location, &w.is_double, d));
     TRY(read_key(c, old, is_put, &w, d));
     TRY(arm_read_tags(c, &w.tags, d));
     bool identity_changes =

@@ -20,7 +20,7 @@ static void scope_of(const char *cluster_id, char out[ARM_ID_MAX])
     str_lower(out);
 }
 
-static enum err set_key(struct arm *a, const json_t *doc, const json_t *key, struct diag *d)
+enum err cluster_set_key(struct arm *a, const json_t *doc, const json_t *key, struct diag *d)
 {
     char scope[ARM_ID_MAX];
     scope_of(doc_str(doc, "id"), scope);
@@ -52,7 +52,7 @@ static enum err clear_key(struct arm *a, const json_t *doc, bool sealed, struct 
     return FAIL_TAG(d, e, why.tag, "%s", why.text);
 }
 
-static json_t *doc_of(struct arm *a, const json_t *op)
+json_t *cluster_of_operation(struct arm *a, const json_t *op)
 {
     char key[ARM_ID_MAX];
     scope_of(operation_resource(op), key);
@@ -91,7 +91,7 @@ static void put(struct change *c, const json_t *op, json_t *doc)
     change_put(c, DOC_RESOURCE, key, KIND_CLUSTER, doc);
 }
 
-static void refresh_workspaces(struct arm *a, const json_t *op)
+void cluster_refresh_workspaces(struct arm *a, const json_t *op)
 {
     CLEANUP_JSON json_t *links = cluster_links(a, operation_resource(op));
     size_t i;
@@ -120,7 +120,7 @@ static enum err adopt_identity(struct arm *a, const json_t *op, const char *iden
         TRY(identity_managed_ensure(a->c.identity, operation_resource(op), &mi, d));
     }
     DOCS_WRITE(a->docs);
-    CLEANUP_JSON json_t *old = doc_of(a, op);
+    CLEANUP_JSON json_t *old = cluster_of_operation(a, op);
     if (old == NULL) return FAIL(d, ERR_NOT_FOUND, "the cluster is gone");
     json_t *doc = json_deep_copy(old);
     json_object_set_new(doc, "identity", json_string(identity));
@@ -137,13 +137,13 @@ static enum err adopt_identity(struct arm *a, const json_t *op, const char *iden
 
 static enum err update_work(struct arm *a, const json_t *op, struct diag *d)
 {
-    CLEANUP_JSON json_t *doc = doc_of(a, op);
+    CLEANUP_JSON json_t *doc = cluster_of_operation(a, op);
     if (doc == NULL) return FAIL(d, ERR_NOT_FOUND, "the cluster is gone");
     const json_t *key = json_object_get(operation_args(op), "key");
     const char *identity = json_string_value(json_object_get(operation_args(op), "identity"));
     bool keyed = json_is_true(json_object_get(doc, "keyed"));
     bool revokes = json_is_null(key) || (identity != NULL && str_eq(identity, "None"));
-    if (json_is_object(key)) TRY(set_key(a, doc, key, d));
+    if (json_is_object(key)) TRY(cluster_set_key(a, doc, key, d));
     bool sealed = identity != NULL && str_eq(identity, "None");
     if (keyed && revokes) TRY(clear_key(a, doc, sealed, d));
     return identity != NULL ? adopt_identity(a, op, identity, keyed, d) : OK;
@@ -152,7 +152,7 @@ static enum err update_work(struct arm *a, const json_t *op, struct diag *d)
 static enum err update_settle(struct arm *a, const json_t *op, const struct diag *failure,
                               struct change *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *old = doc_of(a, op);
+    CLEANUP_JSON json_t *old = cluster_of_operation(a, op);
     if (old == NULL) return OK;
     bool creating = str_eq(doc_str(old, "state"), "Creating");
     if (failure != NULL) { /* the old key still holds; a cluster that never came to be has failed */
@@ -176,15 +176,17 @@ static enum err update_settle(struct arm *a, const json_t *op, const struct diag
 
 const struct operation_kind cluster_create_operation = {
     .name = "cluster.create",
+    .lasts = LASTS_CLUSTER_CREATE,
     .work = update_work,
     .settle = update_settle,
 };
 
 const struct operation_kind cluster_update_operation = {
     .name = "cluster.update",
+    .lasts = LASTS_KEY_UPDATE,
     .work = update_work,
     .settle = update_settle,
-    .after = refresh_workspaces,
+    .after = cluster_refresh_workspaces,
 };
 
 /* --- delete -------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ const struct operation_kind cluster_update_operation = {
 
 static enum err delete_work(struct arm *a, const json_t *op, struct diag *d)
 {
-    CLEANUP_JSON json_t *doc = doc_of(a, op);
+    CLEANUP_JSON json_t *doc = cluster_of_operation(a, op);
     if (doc == NULL || !json_is_true(json_object_get(doc, "keyed"))) return OK;
     return clear_key(a, doc, false, d); /* (2) */
 }
@@ -201,7 +203,7 @@ static enum err delete_settle(struct arm *a, const json_t *op, const struct diag
                               struct change *c, struct diag *d)
 {
     (void)d;
-    CLEANUP_JSON json_t *old = doc_of(a, op);
+    CLEANUP_JSON json_t *old = cluster_of_operation(a, op);
     if (old == NULL) return OK;
     if (failure != NULL) {
         put(c, op, settled(old, "Failed"));
@@ -213,8 +215,9 @@ static enum err delete_settle(struct arm *a, const json_t *op, const struct diag
     json_object_set_new(tomb, "deleted", json_integer(time_now_us()));
     change_remove(c, DOC_RESOURCE, key);
     CLEANUP_FREE char *tomb_key = str_fmt("deleted:%s", key);
-    change_put(c, DOC_RESOURCE, tomb_key != NULL ? tomb_key : "", KIND_DELETED_CLUSTER, tomb);
     CLEANUP_JSON json_t *links = cluster_links(a, doc_str(old, "id"));
+    json_object_set(tomb, "links", links);
+    change_put(c, DOC_RESOURCE, tomb_key != NULL ? tomb_key : "", KIND_DELETED_CLUSTER, tomb);
     size_t i;
     json_t *link;
     json_array_foreach (links, i, link) { /* decision 14 */
@@ -248,6 +251,7 @@ static void delete_after(struct arm *a, const json_t *op)
 
 const struct operation_kind cluster_delete_operation = {
     .name = "cluster.delete",
+    .lasts = LASTS_CLUSTER_DELETE,
     .work = delete_work,
     .settle = delete_settle,
     .after = delete_after,
@@ -311,7 +315,7 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d)
     CLEANUP_FREE char *key = str_fmt("deleted:%s", cluster_key);
     if (key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     CLEANUP_JSON json_t *tomb = arm_doc(a, key);
-    if (tomb == NULL || doc_int(tomb, "deleted") + DELETED_US > time_now_us()) return OK;
+    if (tomb == NULL || doc_int(tomb, "deleted") + deleted_us(a) > time_now_us()) return OK;
     return forget(a, cluster_key, tomb, d);
 }
 

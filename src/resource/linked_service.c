@@ -5,7 +5,7 @@
  * A document: id cluster workspaceId workspaceName customerId, state operation tags created. New
  * rows go to the cluster from the moment the state is Succeeded (account.c (2)).
  */
-#include "resource/plane.h"
+#include "resource/link.h"
 
 #include "base/log.h"
 
@@ -21,6 +21,7 @@
 
 static json_t *link_json(const json_t *doc)
 {
+    if (json_object_get(doc, "cluster") == NULL) return link_other_json(doc);
     CLEANUP_FREE char *id = str_dup(doc_str(doc, "id"));
     if (id == NULL) return NULL;
     str_lower(id); /* as seen on the wire */
@@ -59,7 +60,13 @@ static json_t *workspace_of(struct arm_call *c)
     return arm_doc(c->arm, arm_id_key(c->a, arm_id_parent(c->a, c->id)));
 }
 
-static enum err find_cluster(struct arm_call *c, json_t **out, struct diag *d)
+static enum err no_cluster(struct arm_call *c, struct diag *d)
+{
+    return ARM_FAIL(c, d, 400, "ResourceNotFound", NO_CLUSTER);
+}
+
+/* The key of the cluster that the body names. */
+static enum err read_cluster(struct arm_call *c, const char **out, struct diag *d)
 {
     const char *text =
         json_string_value(json_at(c->body, "properties", "writeAccessResourceId", NULL));
@@ -70,13 +77,11 @@ static enum err find_cluster(struct arm_call *c, json_t **out, struct diag *d)
     }
     struct arm_id id;
     struct diag why = DIAG_INIT;
-    json_t *doc = NULL;
-    if (arm_id_parse(c->a, text, &id, &why) == OK && arm_id_name(&id) != NULL &&
-        str_eq_nocase(id.type, "Microsoft.OperationalInsights/clusters")) {
-        doc = arm_doc(c->arm, arm_id_key(c->a, &id));
+    if (arm_id_parse(c->a, text, &id, &why) != OK || arm_id_name(&id) == NULL ||
+        !str_eq_nocase(id.type, "Microsoft.OperationalInsights/clusters")) {
+        return no_cluster(c, d);
     }
-    if (doc == NULL) return ARM_FAIL(c, d, 400, "ResourceNotFound", NO_CLUSTER);
-    *out = doc;
+    *out = arm_id_key(c->a, &id);
     return OK;
 }
 
@@ -104,36 +109,67 @@ static enum err check_cluster(struct arm_call *c, const json_t *workspace, const
     return OK;
 }
 
-static json_t *new_link(struct arm_call *c, const json_t *workspace, const json_t *cluster)
+/* The times of the workspace's links that still count, and room for one more. */
+static enum err check_window(struct arm_call *c, const json_t *workspace, json_t **out,
+                             struct diag *d)
+{
+    struct settings s = settings_of(c->arm);
+    int64_t from = time_now_us() - s.link_window_days * 86400 * US_PER_S;
+    CLEANUP_JSON json_t *recent = json_array();
+    size_t i;
+    json_t *t;
+    json_array_foreach (json_object_get(workspace, "linkTimes"), i, t) {
+        if (json_integer_value(t) > from) json_array_append(recent, t);
+    }
+    if ((int64_t)json_array_size(recent) >= s.link_operations_max) {
+        return ARM_FAIL(c, d, 400, "OperationNotAllowed",
+                        "The workspace was linked %zu times in %lld days. A maximum of %lld link "
+                        "operations on a workspace is allowed in that time.",
+                        json_array_size(recent), (long long)s.link_window_days,
+                        (long long)s.link_operations_max);
+    }
+    *out = TAKE(recent);
+    return OK;
+}
+
+static enum err check_room(struct arm_call *c, const json_t *cluster, struct diag *d)
+{
+    CLEANUP_JSON json_t *links = cluster_links(c->arm, doc_str(cluster, "id"));
+    int64_t max = settings_of(c->arm).cluster_workspaces_max;
+    if ((int64_t)json_array_size(links) < max) return OK;
+    return ARM_FAIL(c, d, 409, "QuotaExceeded",
+                    "A maximum of %lld workspaces can be linked to a cluster.", (long long)max);
+}
+
+static json_t *new_link(const struct link_request *r, const json_t *workspace,
+                        const json_t *cluster)
 {
     json_t *doc =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "id", c->id_text, "cluster",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "id", r->id_text, "cluster",
                   doc_str(cluster, "id"), "workspaceId", doc_str(workspace, "id"), "workspaceName",
                   doc_str(workspace, "name"), "customerId", doc_str(workspace, "customerId"),
                   "state", "ProvisioningAccount", "created", (json_int_t)time_now_us());
-    const json_t *tags = json_get(c->body, "tags");
-    if (json_is_object(tags)) json_object_set_new(doc, "tags", json_deep_copy(tags));
+    if (json_is_object(r->tags)) json_object_set_new(doc, "tags", json_deep_copy(r->tags));
     return doc;
 }
 
-static enum err start(struct arm_call *c, json_t *doc, const struct operation_kind *kind,
-                      const json_t *workspace, char op[37], struct diag *d)
+/* Adds the link's document with its operation to the change. */
+static void put_operation(struct arm_call *c, struct change *change, const char *id_text,
+                          const char *key, json_t *doc, const struct operation_kind *kind,
+                          const json_t *workspace, char op[37])
 {
-    struct operation_start s = {.kind = kind,
-                                .resource = c->id_text,
-                                .location = doc_str(workspace, "location"),
-                                .subscription = c->id->subscription};
-    CLEANUP_CHANGE struct change change = {0};
-    operation_add(&change, &s, op);
+    struct operation_start s = arm_operation(c, kind, doc_str(workspace, "location"));
+    s.resource = id_text;
+    operation_add(change, &s, op);
     json_object_set_new(doc, "operation", json_string(op));
-    change_put(&change, DOC_RESOURCE, c->key, KIND_LINK, json_incref(doc));
-    return docs_commit(c->arm->docs, &change, d);
+    change_put(change, DOC_RESOURCE, key, KIND_LINK, json_incref(doc));
 }
 
 /* Under DOCS_WRITE(). *done: the very link is there already. */
-static enum err check_free(struct arm_call *c, const json_t *cluster, json_t **done, struct diag *d)
+static enum err check_free(struct arm_call *c, const char *key, const json_t *cluster,
+                           json_t **done, struct diag *d)
 {
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    CLEANUP_JSON json_t *old = arm_doc(c->arm, key);
     if (old == NULL) return OK;
     if (!str_eq(doc_str(old, "state"), "Succeeded")) {
         return ARM_FAIL(c, d, 409, "Conflict", IN_PROCESS);
@@ -143,6 +179,38 @@ static enum err check_free(struct arm_call *c, const json_t *cluster, json_t **d
                         "The workspace is linked to another cluster. Unlink it first.");
     }
     *done = TAKE(old);
+    return OK;
+}
+
+enum err link_begin(struct arm_call *c, const struct link_request *r, char op[37], json_t **doc,
+                    bool *done, struct diag *d)
+{
+    DOCS_WRITE(c->arm->docs);
+    CLEANUP_JSON json_t *workspace = arm_doc(c->arm, r->workspace_key);
+    CLEANUP_JSON json_t *cluster = arm_doc(c->arm, r->cluster_key);
+    if (workspace == NULL) return ARM_FAIL(c, d, 404, "ResourceNotFound", NO_WORKSPACE);
+    if (cluster == NULL) return no_cluster(c, d);
+    json_t *there = NULL;
+    TRY(check_free(c, r->key, cluster, &there, d));
+    if (there != NULL) {
+        *doc = there;
+        *done = true;
+        return OK;
+    }
+    TRY(check_cluster(c, workspace, cluster, d));
+    TRY(check_room(c, cluster, d));
+    json_t *times = NULL;
+    TRY(check_window(c, workspace, &times, d));
+    json_array_append_new(times, json_integer(time_now_us()));
+    json_t *counted = json_deep_copy(workspace);
+    json_object_set_new(counted, "linkTimes", times);
+    CLEANUP_JSON json_t *link = new_link(r, workspace, cluster);
+    CLEANUP_CHANGE struct change change = {0};
+    put_operation(c, &change, r->id_text, r->key, link, &link_operation, workspace, op);
+    change_put(&change, DOC_RESOURCE, r->workspace_key, KIND_WORKSPACE, counted);
+    TRY(docs_commit(c->arm->docs, &change, d));
+    *doc = TAKE(link);
+    *done = false;
     return OK;
 }
 
@@ -157,31 +225,43 @@ static enum err answer(struct arm_call *c, const json_t *doc, const json_t *work
     return OK;
 }
 
+/* Writing a link takes the right to write on both of its ends. */
+static enum err authorize_ends(struct arm_call *c, const json_t *workspace, const char *cluster_id,
+                               struct diag *d)
+{
+    TRY(arm_authorize(c, "Microsoft.OperationalInsights/workspaces/write",
+                      doc_str(workspace, "id"), d));
+    return arm_authorize(c, "Microsoft.OperationalInsights/clusters/write", cluster_id, d);
+}
+
+static bool is_cluster_link(const struct arm_call *c)
+{
+    return str_eq_nocase(arm_id_name(c->id), LINK_NAME);
+}
+
 enum err link_put(struct arm_call *c, struct diag *d)
 {
     TRY(arm_need_body(c, d));
-    if (!str_eq_nocase(arm_id_name(c->id), LINK_NAME)) {
-        return ARM_FAIL(c, d, 400, "InvalidParameter",
-                        "The linked service '%s' is not supported. Use the name 'cluster'.",
-                        arm_id_name(c->id));
-    }
     CLEANUP_JSON json_t *workspace = workspace_of(c);
     if (workspace == NULL) return ARM_FAIL(c, d, 404, "ResourceNotFound", NO_WORKSPACE);
-    CLEANUP_JSON json_t *seen = NULL;
-    TRY(find_cluster(c, &seen, d));
-    TRY(arm_authorize(c, "Microsoft.OperationalInsights/clusters/write", doc_str(seen, "id"), d));
+    if (!is_cluster_link(c)) return link_other_put(c, workspace, d);
+    struct link_request r = {
+        .id_text = c->id_text,
+        .key = c->key,
+        .workspace_key = arm_id_key(c->a, arm_id_parent(c->a, c->id)),
+    };
+    TRY(read_cluster(c, &r.cluster_key, d));
+    CLEANUP_JSON json_t *cluster = arm_doc(c->arm, r.cluster_key);
+    if (cluster == NULL) return no_cluster(c, d);
+    TRY(authorize_ends(c, workspace, doc_str(cluster, "id"), d));
+    CLEANUP_JSON json_t *tags = NULL;
+    TRY(arm_read_tags(c, &tags, d));
+    r.tags = tags;
     CLEANUP_JSON json_t *doc = NULL;
+    bool done = false;
     char op[37];
-    {
-        DOCS_WRITE(c->arm->docs);
-        CLEANUP_JSON json_t *cluster = NULL, *done = NULL;
-        TRY(find_cluster(c, &cluster, d));
-        TRY(check_free(c, cluster, &done, d));
-        if (done != NULL) return arm_reply(c, 200, link_json(done), d);
-        TRY(check_cluster(c, workspace, cluster, d));
-        doc = new_link(c, workspace, cluster);
-        TRY(start(c, doc, &link_operation, workspace, op, d));
-    }
+    TRY(link_begin(c, &r, op, &doc, &done, d));
+    if (done) return arm_reply(c, 200, link_json(doc), d);
     TRY(operations_go(c->arm->operations, op, d));
     return answer(c, doc, workspace, op, d);
 }
@@ -190,6 +270,12 @@ enum err link_remove(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *workspace = workspace_of(c);
     if (workspace == NULL) return ARM_FAIL(c, d, 404, "ResourceNotFound", NO_WORKSPACE);
+    if (!is_cluster_link(c)) return link_other_remove(c, d);
+    CLEANUP_JSON json_t *seen = arm_get_doc(c);
+    /* The articles of 2020 ask for the right on both ends; later it is linkedServices/delete. */
+    if (seen != NULL && !api_version_at_least(c->version, "2020-08-01")) {
+        TRY(authorize_ends(c, workspace, doc_str(seen, "cluster"), d));
+    }
     CLEANUP_JSON json_t *doc = NULL;
     char op[37];
     {
@@ -204,7 +290,9 @@ enum err link_remove(struct arm_call *c, struct diag *d)
         }
         doc = json_deep_copy(old);
         json_object_set_new(doc, "state", json_string("Deleting"));
-        TRY(start(c, doc, &unlink_operation, workspace, op, d));
+        CLEANUP_CHANGE struct change change = {0};
+        put_operation(c, &change, c->id_text, c->key, doc, &unlink_operation, workspace, op);
+        TRY(docs_commit(c->arm->docs, &change, d));
     }
     TRY(operations_go(c->arm->operations, op, d));
     return answer(c, doc, workspace, op, d);
@@ -297,6 +385,7 @@ static void refresh(struct arm *a, const json_t *op)
 
 const struct operation_kind link_operation = {
     .name = "link.put",
+    .lasts = LASTS_LINK,
     .work = link_work,
     .settle = link_settle,
     .after = refresh,
@@ -304,6 +393,7 @@ const struct operation_kind link_operation = {
 
 const struct operation_kind unlink_operation = {
     .name = "link.delete",
+    .lasts = LASTS_UNLINK,
     .work = unlink_work,
     .settle = unlink_settle,
     .after = refresh,

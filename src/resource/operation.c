@@ -13,18 +13,31 @@
 #define ROUNDS_MAX 20                     /* times that settle() may send work() back */
 #define KEEP_US    (7 * 86400 * US_PER_S) /* a finished operation can be asked about so long */
 
+#define IN_PROGRESS "InProgress"
+#define TURN_MS     30000            /* the clock waits so long for an operation that is due */
+#define NEVER_US    (INT64_MAX / 2)
+
 struct operations {
     struct arm *arm;
     struct pool *pool;
     pthread_mutex_t m;
     pthread_cond_t ended;
     struct map running; /* ids from operations_go() until after() has returned */
+    struct waiting {
+        char id[37];
+        int64_t due_us;
+    } *waiting; /* (4) */
+    size_t n_waiting, waiting_cap;
+    struct timer *timer;
+    pthread_t timer_thread;
+    bool has_timer_thread;
     bool stopping;
 };
 
 static const struct operation_kind *const operation_kinds[] = {
     &cluster_create_operation,   &cluster_update_operation, &cluster_delete_operation,
-    &workspace_create_operation, &link_operation,           &unlink_operation,
+    &cluster_recover_operation,  &workspace_create_operation, &link_operation,
+    &unlink_operation,
 };
 
 const struct operation_kind *operation_kind_find(const char *name)
@@ -43,10 +56,12 @@ void operation_add(struct change *c, const struct operation_start *s, char id[37
     struct guid g;
     guid_random(&g);
     guid_format(&g, id);
-    json_t *op =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "id", id, "kind", s->kind->name,
-                  "resource", s->resource, "location", s->location, "subscription", s->subscription,
-                  "status", "InProgress", "start", (json_int_t)time_now_us());
+    json_t *op = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s, s:s}", "id", id, "kind", s->kind->name,
+        "resource", s->resource, "location", s->location, "subscription", s->subscription, "status",
+        s->word != NULL ? s->word : IN_PROGRESS, "start", (json_int_t)time_now_us(), "legacy",
+        (int)s->legacy, "caller", s->caller != NULL ? s->caller : "", "correlation",
+        s->correlation != NULL ? s->correlation : "");
     if (op != NULL) json_object_set_new(op, "args", s->args != NULL ? s->args : json_object());
     change_put(c, DOC_OPERATION, id, "", op);
 }
@@ -127,6 +142,100 @@ static void run_job(void *arg)
     pthread_cond_broadcast(&o->ended);
 }
 
+/* --- what waits for its time --------------------------------------------------------------------
+ */
+
+/* Under the lock. */
+static enum err submit(struct operations *o, const char *id, struct diag *d)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    job->o = o;
+    snprintf(job->id, sizeof job->id, "%s", id);
+    enum err e = o->pool != NULL ? pool_submit(o->pool, run_job, job, d)
+                                 : FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
+    if (e != OK) free(job);
+    return e;
+}
+
+/* (4) When its time is over; 0: at once. */
+static int64_t due_of(struct operations *o, const char *id)
+{
+    CLEANUP_JSON json_t *op = docs_get(o->arm->docs, DOC_OPERATION, id);
+    const struct operation_kind *k = operation_kind_find(doc_str(op, "kind"));
+    if (k == NULL) return 0;
+    int64_t seconds = settings_of(o->arm).duration_s[k->lasts];
+    return seconds == 0 ? 0 : doc_int(op, "start") + seconds * US_PER_S;
+}
+
+/* Under the lock. */
+static enum err wait_until(struct operations *o, const char *id, int64_t due_us, struct diag *d)
+{
+    if (o->n_waiting == o->waiting_cap) {
+        size_t cap = o->waiting_cap == 0 ? 16 : o->waiting_cap * 2;
+        struct waiting *more = realloc(o->waiting, cap * sizeof *more);
+        if (more == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+        o->waiting = more;
+        o->waiting_cap = cap;
+    }
+    struct waiting *w = &o->waiting[o->n_waiting++];
+    *w = (struct waiting){.due_us = due_us};
+    snprintf(w->id, sizeof w->id, "%s", id);
+    timer_wake(o->timer);
+    return OK;
+}
+
+enum err operations_go(struct operations *o, const char *id, struct diag *d)
+{
+    int64_t due_us = due_of(o, id);
+    LOCK_SCOPE(&o->m);
+    TRY(map_put(&o->running, bytes_str(id), o, NULL, d));
+    enum err e = due_us > time_now_us() && !o->stopping ? wait_until(o, id, due_us, d)
+                                                        : submit(o, id, d);
+    if (e != OK) (void)map_remove(&o->running, bytes_str(id));
+    return e;
+}
+
+/* Starts what is due and waits until it has ended: then the clock may turn on. */
+static void start_due(struct operations *o)
+{
+    int64_t now = time_now_us();
+    for (;;) {
+        char id[37] = "";
+        {
+            LOCK_SCOPE(&o->m);
+            struct diag d = DIAG_INIT;
+            size_t i = 0;
+            while (i < o->n_waiting && o->waiting[i].due_us > now)
+                i++;
+            if (i == o->n_waiting || o->stopping) return;
+            memcpy(id, o->waiting[i].id, sizeof id);
+            o->waiting[i] = o->waiting[--o->n_waiting];
+            if (submit(o, id, &d) != OK) {
+                (void)map_remove(&o->running, bytes_str(id)); /* (3): the next start */
+                continue;
+            }
+        }
+        (void)operations_wait(o, id, TURN_MS);
+    }
+}
+
+static void *run_timer(void *arg)
+{
+    struct operations *o = arg;
+    while (!is_stopping(o)) {
+        int64_t due = NEVER_US;
+        pthread_mutex_lock(&o->m);
+        for (size_t i = 0; i < o->n_waiting; i++) {
+            if (o->waiting[i].due_us < due) due = o->waiting[i].due_us;
+        }
+        pthread_mutex_unlock(&o->m);
+        (void)timer_wait(o->timer, due);
+        start_due(o);
+    }
+    return NULL;
+}
+
 /* --- the engine ---------------------------------------------------------------------------------
  */
 
@@ -137,7 +246,11 @@ enum err operations_new(struct operations **out, struct arm *a, unsigned n_threa
     o->arm = a;
     pthread_mutex_init(&o->m, NULL);
     cond_init(&o->ended);
-    enum err e = pool_new(&o->pool, n_threads != 0 ? n_threads : 4, QUEUE_MAX, d);
+    o->timer = timer_new();
+    enum err e = o->timer != NULL ? pool_new(&o->pool, n_threads != 0 ? n_threads : 4, QUEUE_MAX, d)
+                                  : FAIL(d, ERR_LIMIT, "no timer is left for operations");
+    if (e == OK) e = thread_start(&o->timer_thread, run_timer, o, d);
+    o->has_timer_thread = e == OK;
     if (e != OK) {
         operations_free(o);
         return e;
@@ -152,7 +265,14 @@ void operations_stop(struct operations *o)
     pthread_mutex_lock(&o->m);
     o->stopping = true;
     struct pool *pool = TAKE(o->pool);
+    bool has_thread = o->has_timer_thread;
+    o->has_timer_thread = false;
+    pthread_cond_broadcast(&o->ended);
     pthread_mutex_unlock(&o->m);
+    if (has_thread) {
+        timer_wake(o->timer);
+        pthread_join(o->timer_thread, NULL);
+    }
     pool_free(pool);
 }
 
@@ -160,27 +280,12 @@ void operations_free(struct operations *o)
 {
     if (o == NULL) return;
     operations_stop(o);
+    timer_free(o->timer);
+    free(o->waiting);
     map_release(&o->running);
     pthread_cond_destroy(&o->ended);
     pthread_mutex_destroy(&o->m);
     free(o);
-}
-
-enum err operations_go(struct operations *o, const char *id, struct diag *d)
-{
-    struct job *job = calloc(1, sizeof *job);
-    if (job == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    job->o = o;
-    snprintf(job->id, sizeof job->id, "%s", id);
-    LOCK_SCOPE(&o->m);
-    enum err e = o->pool != NULL ? map_put(&o->running, bytes_str(id), o, NULL, d)
-                                 : FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
-    if (e == OK) {
-        e = pool_submit(o->pool, run_job, job, d);
-        if (e != OK) (void)map_remove(&o->running, bytes_str(id));
-    }
-    if (e != OK) free(job);
-    return e;
 }
 
 bool operations_wait(struct operations *o, const char *id, uint64_t timeout_ms)
@@ -202,7 +307,7 @@ enum err operations_resume(struct operations *o, struct diag *d)
     json_array_foreach (all, i, op) {
         const char *id = json_string_value(json_object_get(op, "id"));
         if (id == NULL) continue;
-        if (str_eq(json_string_value(json_object_get(op, "status")), "InProgress")) {
+        if (!operation_ended(op)) {
             TRY(operations_go(o, id, d));
         } else if (old.n < CHANGE_MAX / 2 &&
                    json_integer_value(json_object_get(op, "end")) < time_now_us() - KEEP_US) {
@@ -216,30 +321,36 @@ enum err operations_resume(struct operations *o, struct diag *d)
 /* --- the documented body ------------------------------------------------------------------------
  */
 
-json_t *operation_json(const json_t *op, bool legacy_dates)
+bool operation_ended(const json_t *op)
 {
-    const char *id = json_string_value(json_object_get(op, "id"));
-    const char *status = json_string_value(json_object_get(op, "status"));
-    enum arm_dates how = legacy_dates ? ARM_DATES_RFC1123 : ARM_DATES_ISO;
-    if (id == NULL || status == NULL) return NULL;
+    return json_object_get(op, "end") != NULL;
+}
+
+static void set_status(json_t *j, const json_t *op)
+{
+    json_object_set_new(j, "status", json_string(doc_str(op, "status")));
+}
+
+json_t *operation_json(const json_t *op)
+{
+    bool legacy = json_is_true(json_object_get(op, "legacy"));
+    enum arm_dates how = legacy ? ARM_DATES_RFC1123 : ARM_DATES_ISO;
     json_t *j = json_object();
+    if (legacy) set_status(j, op);
+    if (legacy) json_object_set_new(j, "name", json_string(doc_str(op, "id")));
     json_object_set_new(
         j, "id",
         json_sprintf("/subscriptions/%s/providers/Microsoft.OperationalInsights/locations/%s/"
                      "operationstatuses/%s",
-                     json_string_value(json_object_get(op, "subscription")),
-                     json_string_value(json_object_get(op, "location")), id));
-    json_object_set_new(j, "name", json_string(id));
-    json_object_set_new(j, "status", json_string(status));
-    json_object_set_new(j, "startTime",
-                        arm_date(how, json_integer_value(json_object_get(op, "start"))));
-    if (!str_eq(status, "InProgress")) {
-        json_object_set_new(j, "endTime",
-                            arm_date(how, json_integer_value(json_object_get(op, "end"))));
-        json_t *error = json_object_get(op, "error");
-        if (error != NULL) json_object_set(j, "error", error);
-        /* The newest JavaScript poller reads members of properties whatever the end was. */
-        json_object_set_new(j, "properties", json_object());
-    }
+                     doc_str(op, "subscription"), doc_str(op, "location"), doc_str(op, "id")));
+    if (!legacy) json_object_set_new(j, "name", json_string(doc_str(op, "id")));
+    if (!legacy) set_status(j, op);
+    json_object_set_new(j, "startTime", arm_date(how, doc_int(op, "start")));
+    if (!operation_ended(op)) return j;
+    json_object_set_new(j, "endTime", arm_date(how, doc_int(op, "end")));
+    json_t *error = json_object_get(op, "error");
+    if (error != NULL) json_object_set(j, "error", error);
+    /* The newest JavaScript poller reads members of properties whatever the end was. */
+    json_object_set_new(j, "properties", json_object());
     return j;
 }

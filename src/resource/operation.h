@@ -5,17 +5,20 @@
  * (1) An operation and the resource that waits for it are written in one transaction, and settled
  * in one: there is no moment at which a crash could forget either. (2) work() may run again after a
  * crash, or when settle() says so: it must be idempotent. (3) After a restart an operation that is
- * in progress is resumed.
+ * in progress is resumed. (4) An operation that is to take its time (settings.h) does nothing before
+ * that time is over: nothing is half done while it waits.
  */
 #pragma once
 
 #include "resource/doc.h"
+#include "resource/settings.h"
 
 struct arm;
 struct operations;
 
 struct operation_kind {
     const char *name; /* "cluster.update" */
+    enum setting_duration lasts;
     /* The slow part, without locks. */
     enum err (*work)(struct arm *a, const json_t *op, struct diag *d);
     /* Under DOCS_WRITE(): what becomes of the resource. failure is NULL when the work was done. May
@@ -38,7 +41,10 @@ struct operation_start {
     const char *resource; /* ARM id, canonical */
     const char *location; /* canonical */
     const char *subscription;
-    json_t *args; /* taken; may be NULL */
+    json_t *args;     /* taken; may be NULL */
+    bool legacy;      /* asked in the shape of 2020: RFC 1123 dates, another order of members */
+    const char *word; /* what it is called while it runs; NULL = "InProgress" */
+    const char *caller, *correlation; /* whose request it is: for the activity log; NULL = none */
 };
 
 /* Adds a new operation to the change; after docs_commit() call operations_go(). */
@@ -47,9 +53,10 @@ enum err operations_go(struct operations *o, const char *id, struct diag *d);
 /* Until it has ended, with all its effects, or the time is up: true if it has ended. */
 bool operations_wait(struct operations *o, const char *id, uint64_t timeout_ms);
 
-/* The documented body: id, name, status, startTime, endTime, error, properties. legacy: RFC 1123
- * dates. */
-json_t *operation_json(const json_t *op, bool legacy_dates);
+/* The documented body: id, name, status, startTime, endTime, error, properties. */
+json_t *operation_json(const json_t *op);
+/* Has it ended? */
+bool operation_ended(const json_t *op);
 
 /* Fields of an operation's document, for its kind. */
 static inline const char *operation_resource(const json_t *op)

@@ -14,6 +14,7 @@
 #include "resource/id.h"
 #include "resource/location.h"
 #include "resource/operation.h"
+#include "resource/settings.h"
 
 struct arm {
     struct arm_config c; /* strings are owned */
@@ -42,6 +43,7 @@ struct arm_call {
     const char *version_text;
     struct api_version version;
     const struct caller *caller;
+    const char *correlation; /* one request may be several calls: the client's or a new one */
     const json_t *body; /* NULL: none was sent */
     json_t *reply;      /* the call's own; written as the body */
 };
@@ -104,6 +106,9 @@ json_t *arm_tags(const json_t *doc);
 /* --- asynchronous operations
  * ---------------------------------------------------------------------- */
 
+/* What operation_add() needs, of this call. */
+struct operation_start arm_operation(struct arm_call *c, const struct operation_kind *kind,
+                                     const char *location);
 /* Sets Azure-AsyncOperation, Retry-After and, when asked, Location. */
 void arm_async_headers(struct arm_call *c, const char *location, const char *operation,
                        bool with_location);
@@ -131,6 +136,7 @@ void index_release(struct arm *a);
 
 const char *doc_str(const json_t *doc, const char *name); /* "" when absent */
 int64_t doc_int(const json_t *doc, const char *name);     /* 0 when absent */
+json_t *cluster_links(struct arm *a, const char *cluster_id); /* documents of its links, new */
 json_t *rule_doc(const json_t *workspace); /* a workspace's default collection rule */
 /* Tables that keep rows as long as their workspace says get its new number of days. */
 enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d);
@@ -153,12 +159,17 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_DELETED_CLUSTER   "deleted/clusters"   /* id "deleted:" + key: name reserved */
 #define KIND_DELETED_WORKSPACE "deleted/workspaces" /* the same: can be recovered */
 
-#define DELETED_US (14 * 86400 * US_PER_S) /* how long a deleted resource's name is reserved */
+/* How long a deleted resource's name is reserved; microseconds. */
+static inline int64_t deleted_us(struct arm *a)
+{
+    return settings_of(a).soft_delete_days * 86400 * US_PER_S;
+}
 
 /* --- the types
  * ------------------------------------------------------------------------------------ */
 
 arm_op cluster_list, cluster_get, cluster_put, cluster_patch, cluster_remove;
+extern const struct arm_action cluster_actions[];
 arm_op workspace_list, workspace_get, workspace_put, workspace_patch, workspace_remove;
 arm_op deleted_workspace_list;
 extern const struct arm_action workspace_actions[];
@@ -172,4 +183,5 @@ arm_op provider_list, provider_get;
 extern const struct arm_action provider_actions[];
 
 extern const struct operation_kind cluster_create_operation, cluster_update_operation,
-    cluster_delete_operation, workspace_create_operation, link_operation, unlink_operation;
+    cluster_delete_operation, cluster_recover_operation, workspace_create_operation, link_operation,
+    unlink_operation;

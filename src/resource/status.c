@@ -16,7 +16,7 @@ static enum err find(struct arm_call *c, json_t **out, struct diag *d)
         return ARM_FAIL(c, d, 404, "ResourceNotFound", "The operation '%s' could not be found.",
                         id);
     }
-    if (str_eq(doc_str(op, "status"), "InProgress")) {
+    if (!operation_ended(op)) {
         http_set(c->res, "Retry-After", "1");
     } else {
         (void)operations_wait(c->arm->operations, key, SETTLE_WAIT_MS);
@@ -29,7 +29,7 @@ enum err status_get(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *op = NULL;
     TRY(find(c, &op, d));
-    return arm_reply(c, 200, operation_json(op, false), d);
+    return arm_reply(c, 200, operation_json(op), d);
 }
 
 /* 202 while it runs; then 200 with the resource, or what went wrong. */
@@ -39,7 +39,7 @@ enum err result_get(struct arm_call *c, struct diag *d)
     TRY(find(c, &op, d));
     const char *status = doc_str(op, "status");
     const json_t *error = json_object_get(op, "error");
-    if (str_eq(status, "InProgress")) {
+    if (!operation_ended(op)) {
         http_setf(c->res, "Location", "%s%s?api-version=%s", c->arm->c.endpoint, c->id_text,
                   c->version_text);
         c->res->status = 202;

@@ -316,10 +316,7 @@ static enum err create(struct arm_call *c, struct diag *d)
                             "Another request is creating the workspace at this moment.");
         }
         CLEANUP_CHANGE struct change change = {0};
-        struct operation_start start = {.kind = &workspace_create_operation,
-                                        .resource = c->id_text,
-                                        .location = location,
-                                        .subscription = c->id->subscription};
+        struct operation_start start = arm_operation(c, &workspace_create_operation, location);
         operation_add(&change, &start, op);
         json_object_set_new(doc, "operation", json_string(op));
         change_put(&change, DOC_RESOURCE, c->key, KIND_WORKSPACE, json_incref(doc));
@@ -377,6 +374,7 @@ static void create_after(struct arm *a, const json_t *op)
 
 const struct operation_kind workspace_create_operation = {
     .name = "workspace.create",
+    .lasts = LASTS_WORKSPACE_CREATE,
     .work = create_work,
     .settle = create_settle,
     .after = create_after,
@@ -516,7 +514,7 @@ void workspaces_tidy(struct arm *a, int64_t now_us)
     size_t i;
     json_t *tomb;
     json_array_foreach (tombs, i, tomb) {
-        if (doc_int(tomb, "deleted") + DELETED_US > now_us) continue;
+        if (doc_int(tomb, "deleted") + deleted_us(a) > now_us) continue;
         CLEANUP_FREE char *key = str_dup(doc_str(tomb, "id"));
         CLEANUP_FREE char *deleted = str_fmt("deleted:%s", doc_str(tomb, "id"));
         CLEANUP_FREE char *parts = str_fmt("%s/", doc_str(tomb, "id"));

@@ -57,7 +57,9 @@ class Connection(http.client.HTTPSConnection):
 
 
 class Server:
-    def __init__(self, *options, data=None, probe=6):
+    def __init__(self, *options, data=None, probe=6, limits=False):
+        """limits: with the documented numbers of clusters; else as many as a test needs."""
+        self.limits = limits or data is not None
         self.keep = data is not None
         self.data = data or tempfile.mkdtemp(prefix="keystead-")
         self.port, self.vault_port = free_ports(2)
@@ -79,7 +81,11 @@ class Server:
             line += self.process.stdout.read() or b""
             time.sleep(0.02)
         self.ready_line = line.decode()
-        return self.attach()
+        self.attach()
+        if not self.limits:
+            self.settings(clustersActiveMax=1000, clustersReservedMax=1000)
+            self.limits = True
+        return self
 
     def attach(self):
         """Reads how to reach the server that runs on the directory."""
@@ -220,6 +226,17 @@ class Server:
         status = self.follow(answer)
         assert status["status"] == "Succeeded", status
         return answer
+
+    def settings(self, **changes):
+        a = self.call("PATCH", "/admin/resource-settings", changes)
+        assert a.status == 200, a
+        return a.json
+
+    def turn(self, seconds=0, days=0):
+        """Turns the virtual clock; tokens that are too old by then are forgotten."""
+        a = self.call("POST", "/admin/clock", {"advanceSeconds": seconds + days * 86400}, timeout=300)
+        assert a.status == 200, a
+        self.tokens = {}
 
     # --- vaults -------------------------------------------------------------------------------------------
     def vault_url(self, path="", vault="kv1"):

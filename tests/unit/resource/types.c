@@ -46,8 +46,9 @@ TEST(types, the_versions_of_a_type_are_well_formed_and_plain_ones_come_first)
 
 TEST(types, every_kind_of_operation_can_be_resumed_by_its_name)
 {
-    static const char *const names[] = {"cluster.create",   "cluster.update", "cluster.delete",
-                                        "workspace.create", "link.put",       "link.delete"};
+    static const char *const names[] = {"cluster.create",  "cluster.update",   "cluster.delete",
+                                        "cluster.recover", "workspace.create", "link.put",
+                                        "link.delete"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct operation_kind *k = operation_kind_find(names[i]);
         REQUIRE(k != NULL && k->work != NULL && k->settle != NULL);
@@ -60,7 +61,7 @@ TEST(types, the_status_of_an_operation_is_flat_and_always_has_properties_at_its_
     json_t *op =
         json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", "o1", "subscription", "s", "location",
                   "westeurope", "status", "InProgress", "start", (json_int_t)1746689780173706);
-    json_t *j = operation_json(op, false);
+    json_t *j = operation_json(op);
     EXPECT_STR(json_get_str(j, "id"), "/subscriptions/s/providers/Microsoft.OperationalInsights/"
                                       "locations/westeurope/operationstatuses/o1");
     EXPECT_STR(json_get_str(j, "startTime"), "2025-05-08T07:36:20.1737060Z");
@@ -69,7 +70,8 @@ TEST(types, the_status_of_an_operation_is_flat_and_always_has_properties_at_its_
     json_object_set_new(op, "status", json_string("Failed"));
     json_object_set_new(op, "end", json_integer(1746691286000000));
     json_object_set_new(op, "error", json_pack("{s:s, s:s}", "code", "C", "message", "M"));
-    j = operation_json(op, true);
+    json_object_set_new(op, "legacy", json_true());
+    j = operation_json(op);
     EXPECT_STR(json_get_str(j, "endTime"), "Thu, 08 May 2025 08:01:26 GMT");
     EXPECT_STR(json_get_str(json_get(j, "error"), "code"), "C");
     REQUIRE(json_is_object(json_get(j, "properties")));

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/settings.h - what the operator of this cloud decides: limits, durations, switches
+ *
+ * Every figure that the articles name is a row of one table, with the article's figure as its
+ * default. What was changed is one document of the catalogue, so a restart keeps it. Owners of the
+ * subscription read and change it at /admin/resource-settings.
+ */
+#pragma once
+
+#include "json/json.h"
+
+#include <pthread.h>
+
+struct arm;
+
+/* Seconds that an operation takes at least; 0: as long as the work takes. */
+enum setting_duration {
+    LASTS_CLUSTER_CREATE,
+    LASTS_KEY_UPDATE,
+    LASTS_CLUSTER_DELETE,
+    LASTS_LINK,
+    LASTS_UNLINK,
+    LASTS_WORKSPACE_CREATE,
+    LASTS_KINDS
+};
+
+struct settings {
+    int64_t clusters_active_max;   /* per region and subscription */
+    int64_t clusters_reserved_max; /* the same, with those whose name is still reserved */
+    int64_t cluster_workspaces_max;
+    int64_t link_operations_max; /* of one workspace, in link_window_days */
+    int64_t link_window_days;
+    int64_t capacity_lock_days; /* a capacity does not go down so long */
+    int64_t soft_delete_days;   /* of clusters and workspaces */
+    int64_t duration_s[LASTS_KINDS];
+    bool legacy_delete_fails; /* 2019-08-01-preview: a cluster with workspaces is not deleted */
+    bool legacy_put_recovers; /* 2019-08-01-preview: the PUT of a reserved name brings it back */
+    bool subscription_allowed; /* false: clusters are refused, as before a subscription is let in */
+};
+
+/* The settings in force. */
+struct settings settings_of(struct arm *a);
+/* Is double encryption to be had there? location: canonical. */
+bool settings_double_encryption(struct arm *a, const char *location);
+/* All of them: {"clustersActiveMax": 5, ...}. A new reference. */
+json_t *settings_json(struct arm *a);
+/* Changes those that the object names; null sets one back to its default. ERR_INVALID with a
+ * sentence: nothing was changed. */
+enum err settings_change(struct arm *a, const json_t *changes, struct diag *d);
