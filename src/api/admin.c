@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api/admin.c - /admin: the virtual clock, the settings of the resource plane, the state of all keys
+/* api/admin.c - /admin: the virtual clock, the settings of the resource plane, the state of all
+ * keys
  */
 #include "api/front.h"
 

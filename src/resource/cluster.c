@@ -19,7 +19,7 @@
     "operation before any update operation is performed."
 #define BUSY_UPDATE \
     "Operation can't be executed now. Wait for the Async operation to complete and try again."
-#define REVERT_US (6 * 3600 * US_PER_S)   /* except in the cluster's first hours */
+#define REVERT_US (6 * 3600 * US_PER_S) /* except in the cluster's first hours */
 
 static bool is_legacy(const struct arm_call *c) /* shapes of 2020-03-01-preview and before */
 {

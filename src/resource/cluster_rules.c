@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resource/cluster_rules.c - what may stand in the way of a cluster: the subscription, the limits of
- * its region, and a vault that is somewhere else
+ * resource/cluster_rules.c - what may stand in the way of a cluster: the subscription, the limits
+ * of its region, and a vault that is somewhere else
  */
 #include "resource/cluster.h"
 
@@ -12,14 +12,16 @@
 /* --- limits -------------------------------------------------------------------------------------
  */
 
-static int64_t count_in(struct arm *a, const char *kind, const char *location)
+/* Those that were deleted after this moment, or never. */
+static int64_t count_in(struct arm *a, const char *kind, const char *location, int64_t after_us)
 {
     CLEANUP_JSON json_t *docs = docs_list(a->docs, DOC_RESOURCE, kind, NULL);
     int64_t n = 0;
     size_t i;
     json_t *doc;
     json_array_foreach (docs, i, doc)
-        n += str_eq(doc_str(doc, "location"), location) ? 1 : 0;
+        n += str_eq(doc_str(doc, "location"), location) &&
+             (json_object_get(doc, "deleted") == NULL || doc_int(doc, "deleted") > after_us);
     return n;
 }
 
@@ -35,8 +37,9 @@ enum err cluster_check_allowed(struct arm_call *c, struct diag *d)
 enum err cluster_check_limits(struct arm_call *c, const char *location, struct diag *d)
 {
     struct settings s = settings_of(c->arm);
-    int64_t active = count_in(c->arm, KIND_CLUSTER, location);
-    int64_t deleted = count_in(c->arm, KIND_DELETED_CLUSTER, location);
+    int64_t free_since = time_now_us() - deleted_us(c->arm);
+    int64_t active = count_in(c->arm, KIND_CLUSTER, location, free_since);
+    int64_t deleted = count_in(c->arm, KIND_DELETED_CLUSTER, location, free_since);
     if (active >= s.clusters_active_max) {
         return ARM_FAIL(c, d, 409, "QuotaExceeded",
                         "The region '%s' has %lld active clusters in this subscription. At most "

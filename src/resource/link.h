@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resource/link.h - the two sorts of linked services: the cluster of a workspace (linked_service.c),
- * and what else somebody keeps there (linked_other.c)
+ * resource/link.h - the two sorts of linked services: the cluster of a workspace
+ * (linked_service.c), and what else somebody keeps there (linked_other.c)
  */
 #pragma once
 

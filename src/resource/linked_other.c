@@ -20,10 +20,10 @@ json_t *link_other_json(const json_t *doc)
         if (v[0] != '\0') json_object_set_new(p, fields[i][1], json_string(v));
     }
     json_object_set_new(p, "provisioningState", json_string("Succeeded"));
-    json_t *j = json_pack(
-        "{s:o, s:s, s:o, s:s}", "properties", p, "id", doc_str(doc, "id"), "name",
-        json_sprintf("%s/%s", doc_str(doc, "workspaceName"), doc_str(doc, "name")), "type",
-        "Microsoft.OperationalInsights/workspaces/linkedServices");
+    json_t *j =
+        json_pack("{s:o, s:s, s:o, s:s}", "properties", p, "id", doc_str(doc, "id"), "name",
+                  json_sprintf("%s/%s", doc_str(doc, "workspaceName"), doc_str(doc, "name")),
+                  "type", "Microsoft.OperationalInsights/workspaces/linkedServices");
     json_t *tags = json_object_get(doc, "tags");
     if (tags != NULL) json_object_set(j, "tags", tags);
     return j;
@@ -58,10 +58,10 @@ enum err link_other_put(struct arm_call *c, const json_t *workspace, struct diag
     }
     json_t *tags = NULL;
     TRY(arm_read_tags(c, &tags, d));
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "id", c->id_text,
-                            "workspaceName", doc_str(workspace, "name"), "name",
-                            arm_id_name(c->id), "resource", resource, "write", write, "state",
-                            "Succeeded", "created", (json_int_t)time_now_us());
+    json_t *doc =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "id", c->id_text, "workspaceName",
+                  doc_str(workspace, "name"), "name", arm_id_name(c->id), "resource", resource,
+                  "write", write, "state", "Succeeded", "created", (json_int_t)time_now_us());
     if (tags != NULL) json_object_set_new(doc, "tags", tags);
     CLEANUP_JSON json_t *kept = doc;
     DOCS_WRITE(c->arm->docs);

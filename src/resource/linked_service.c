@@ -229,8 +229,8 @@ static enum err answer(struct arm_call *c, const json_t *doc, const json_t *work
 static enum err authorize_ends(struct arm_call *c, const json_t *workspace, const char *cluster_id,
                                struct diag *d)
 {
-    TRY(arm_authorize(c, "Microsoft.OperationalInsights/workspaces/write",
-                      doc_str(workspace, "id"), d));
+    TRY(arm_authorize(c, "Microsoft.OperationalInsights/workspaces/write", doc_str(workspace, "id"),
+                      d));
     return arm_authorize(c, "Microsoft.OperationalInsights/clusters/write", cluster_id, d);
 }
 

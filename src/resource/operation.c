@@ -14,7 +14,7 @@
 #define KEEP_US    (7 * 86400 * US_PER_S) /* a finished operation can be asked about so long */
 
 #define IN_PROGRESS "InProgress"
-#define TURN_MS     30000            /* the clock waits so long for an operation that is due */
+#define TURN_MS     30000 /* the clock waits so long for an operation that is due */
 #define NEVER_US    (INT64_MAX / 2)
 
 struct operations {
@@ -26,7 +26,7 @@ struct operations {
     struct waiting {
         char id[37];
         int64_t due_us;
-    } *waiting; /* (4) */
+    } * waiting; /* (4) */
     size_t n_waiting, waiting_cap;
     struct timer *timer;
     pthread_t timer_thread;
@@ -35,8 +35,8 @@ struct operations {
 };
 
 static const struct operation_kind *const operation_kinds[] = {
-    &cluster_create_operation,   &cluster_update_operation, &cluster_delete_operation,
-    &cluster_recover_operation,  &workspace_create_operation, &link_operation,
+    &cluster_create_operation,  &cluster_update_operation,   &cluster_delete_operation,
+    &cluster_recover_operation, &workspace_create_operation, &link_operation,
     &unlink_operation,
 };
 
@@ -190,8 +190,8 @@ enum err operations_go(struct operations *o, const char *id, struct diag *d)
     int64_t due_us = due_of(o, id);
     LOCK_SCOPE(&o->m);
     TRY(map_put(&o->running, bytes_str(id), o, NULL, d));
-    enum err e = due_us > time_now_us() && !o->stopping ? wait_until(o, id, due_us, d)
-                                                        : submit(o, id, d);
+    enum err e =
+        due_us > time_now_us() && !o->stopping ? wait_until(o, id, due_us, d) : submit(o, id, d);
     if (e != OK) (void)map_remove(&o->running, bytes_str(id));
     return e;
 }

@@ -44,8 +44,8 @@ struct arm_call {
     struct api_version version;
     const struct caller *caller;
     const char *correlation; /* one request may be several calls: the client's or a new one */
-    const json_t *body; /* NULL: none was sent */
-    json_t *reply;      /* the call's own; written as the body */
+    const json_t *body;      /* NULL: none was sent */
+    json_t *reply;           /* the call's own; written as the body */
 };
 
 typedef enum err arm_op(struct arm_call *c, struct diag *d);
@@ -134,8 +134,8 @@ void index_release(struct arm *a);
 /* --- between the types
  * ------------------------------------------------------------------------------ */
 
-const char *doc_str(const json_t *doc, const char *name); /* "" when absent */
-int64_t doc_int(const json_t *doc, const char *name);     /* 0 when absent */
+const char *doc_str(const json_t *doc, const char *name);     /* "" when absent */
+int64_t doc_int(const json_t *doc, const char *name);         /* 0 when absent */
 json_t *cluster_links(struct arm *a, const char *cluster_id); /* documents of its links, new */
 json_t *rule_doc(const json_t *workspace); /* a workspace's default collection rule */
 /* Tables that keep rows as long as their workspace says get its new number of days. */

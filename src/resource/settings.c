@@ -16,10 +16,14 @@ static const struct setting {
     size_t at; /* offset in struct settings */
     int64_t otherwise, max;
 } table[] = {
-#define NUMBER(name, field, otherwise, max) \
-    {name, SETTING_NUMBER, offsetof(struct settings, field), otherwise, max}
-#define SWITCH(name, field, otherwise) \
-    {name, SETTING_SWITCH, offsetof(struct settings, field), otherwise, 1}
+#define NUMBER(name, field, otherwise, max)                                    \
+    {                                                                          \
+        name, SETTING_NUMBER, offsetof(struct settings, field), otherwise, max \
+    }
+#define SWITCH(name, field, otherwise)                                       \
+    {                                                                        \
+        name, SETTING_SWITCH, offsetof(struct settings, field), otherwise, 1 \
+    }
     NUMBER("clustersActiveMax", clusters_active_max, 5, 1000000),
     NUMBER("clustersReservedMax", clusters_reserved_max, 7, 1000000),
     NUMBER("clusterWorkspacesMax", cluster_workspaces_max, 1000, 1000000),

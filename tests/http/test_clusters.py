@@ -16,7 +16,7 @@ def body(capacity=1000, location="westeurope", **more):
 class Clusters(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.s = Server("--virtual-clock", limits=True).__enter__()
+        cls.s = Server("--virtual-clock", limits=True, probe=60).__enter__()
         cls.s.done(cls.s.arm("PUT", cls.s.group(), "2021-04-01", {"location": "westeurope"}))
         cls.n = 0
 
@@ -73,7 +73,8 @@ class Clusters(unittest.TestCase):
             self.make(region=region)
         self.s.done(self.s.arm("DELETE", paths[2], V2022))
         self.error(self.s.arm("PUT", self.s.cluster_path("onemore"), V2022, body(location=region)), 409, "QuotaExceeded", "7")
-        self.s.turn(days=15)
+        self.s.settings(softDeleteDays=1)
+        self.s.turn(days=1)
         self.s.done(self.s.arm("PUT", self.s.cluster_path("onemore"), V2022, body(location=region)))
 
     def test_a_workspace_is_linked_twice_in_thirty_days_and_then_again(self):
@@ -83,7 +84,8 @@ class Clusters(unittest.TestCase):
             self.s.done(self.link(w, cluster))
             self.s.done(self.s.arm("DELETE", w + "/linkedServices/cluster", "2020-08-01"))
         self.error(self.link(w, cluster), 400, "OperationNotAllowed", "30 days")
-        self.s.turn(days=31)
+        self.s.settings(linkWindowDays=1)
+        self.s.turn(days=1)
         self.s.done(self.link(w, cluster))
 
     def test_a_cluster_takes_so_many_workspaces_and_no_more(self):
@@ -98,9 +100,10 @@ class Clusters(unittest.TestCase):
         self.assertEqual(self.s.arm("PATCH", path, V2022, {"sku": {"capacity": 1000}}).status, 200)
         self.assertEqual(self.s.arm("PATCH", path, V2022, {"sku": {"capacity": 500}}).status, 200, "within six hours of its creation")
         self.assertEqual(self.s.arm("PATCH", path, V2022, {"sku": {"capacity": 1000}}).status, 200)
-        self.s.turn(days=30)
+        self.s.turn(seconds=6 * 3600)
         self.error(self.s.arm("PATCH", path, V2022, {"sku": {"capacity": 500}}), 400, "InvalidParameter", "Capacity is locked for 30 days.")
-        self.s.turn(days=2)
+        self.s.settings(capacityLockDays=1)
+        self.s.turn(seconds=18 * 3600)
         self.assertEqual(self.s.arm("PATCH", path, V2022, {"sku": {"capacity": 500}}).json["sku"]["capacity"], 500)
 
     def test_a_subscription_that_is_not_allowed_creates_no_cluster_but_changes_those_it_has(self):
@@ -166,9 +169,10 @@ class Clusters(unittest.TestCase):
         path = self.make()
         region = self.s.arm("GET", path, V2022).json["location"]
         self.s.done(self.s.arm("DELETE", path, V2022))
-        self.s.turn(days=13)
+        self.s.settings(softDeleteDays=1)
+        self.s.turn(seconds=23 * 3600)
         self.error(self.s.arm("PUT", path, V2022, body(location=region)), 409, "Conflict", "14 days")
-        self.s.turn(days=1)
+        self.s.turn(seconds=3600)
         self.s.done(self.s.arm("PUT", path, V2022, body(location=region)))
 
     def test_the_first_articles_rules_are_switches(self):
@@ -220,9 +224,9 @@ class Vaults(unittest.TestCase):
         with Server() as s:
             version = s.make_all(workspace="workspace1")
             c = s.credentials
-            s.done(s.arm("PUT", s.cluster_path("far"), V2022, body(location="northeurope")))
-            s.grant(s.arm("GET", s.cluster_path("far"), V2022).json["identity"]["principalId"])
-            a = s.set_key("kv1", "k1", version, "far")
+            s.done(s.arm("PUT", s.cluster_path("farcluster"), V2022, body(location="northeurope")))
+            s.grant(s.arm("GET", s.cluster_path("farcluster"), V2022).json["identity"]["principalId"])
+            a = s.set_key("kv1", "k1", version, "farcluster")
             self.assertEqual((a.status, a.json["error"]["code"]), (400, "KeyVaultValidationFailed"), a)
             self.assertIn("same region", a.json["error"]["message"])
             # A cluster that was deleted with a key comes back with it, and with what was written before.
