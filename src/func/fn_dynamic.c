@@ -469,7 +469,7 @@ EVAL(eval_extract_json)
 
 #define PACK(name_, doc_)                                                                \
     {                                                                                    \
-        .name = name_, .arity_min = 2, .arity_max = FN_ARITY_ANY, .args = {ARG(TM_ANY)}, \
+        .name = name_, .arity_min = 2, .arity_max = FN_ARITY_LIST, .args = {ARG(TM_ANY)}, \
         .ret_of = ret_bag_pack, .eval = eval_bag_pack, .doc = doc_,                      \
         .example = name_ "('a', 1, 'b', 'x')", .expect = "{\"a\":1,\"b\":\"x\"}"         \
     }
@@ -514,7 +514,7 @@ static const struct fn rows[] = {
     FN("op path", 2, 2, T_DYNAMIC, 0, eval_path, "A member of a bag.",
        "dynamic({\"a\":{\"b\":5}}).a.b", "5", ARG_DYNAMIC, ARG_STRING),
     PACK("pack", "The same as bag_pack()."),
-    FN("pack_array", 1, FN_ARITY_ANY, T_DYNAMIC, 0, eval_pack_array, "An array of the arguments.",
+    FN("pack_array", 1, FN_ARITY_LIST, T_DYNAMIC, 0, eval_pack_array, "An array of the arguments.",
        "pack_array(1, 'a', 2s)", "[1,\"a\",\"00:00:02\"]", ARG(TM_ANY)),
     PACK("pack_dictionary", "The same as bag_pack()."),
 };

@@ -232,7 +232,7 @@ static enum err eval_isnull(struct fn_cx *cx, const struct fn_call *call,
     }
 
 static const struct fn rows[] = {
-    CHOOSE("case", 3, FN_ARITY_ANY, ret_case, eval_case,
+    CHOOSE("case", 3, FN_ARITY_LIST, ret_case, eval_case,
            "The value behind the first condition that holds, else the last value.",
            "case(1 > 2, 'a', 2 > 1, 'b', 'c')", "b", ARG(TM_ANY)),
     CHOOSE("coalesce", 1, FN_ARITY_ANY, ret_coalesce, eval_coalesce,

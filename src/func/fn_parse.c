@@ -401,6 +401,10 @@ static const struct fn rows[] = {
     PARSE("parse_xml", eval_xml,
           "XML as a dynamic: attributes are '@name', text beside them is '#text'.",
           "parse_xml('<a x=\"1\"><b>t</b><b/></a>')", "{\"a\":{\"@x\":\"1\",\"b\":[\"t\",null]}}"),
+    PARSE("parseurl", eval_url, "An older name of parse_url().", "parseurl('http://host/a').Host",
+          "host"),
+    PARSE("parseurlquery", eval_urlquery, "An older name of parse_urlquery().",
+          "parseurlquery('k1=v1')", "{\"Query Parameters\":{\"k1\":\"v1\"}}"),
     FN("treepath", 1, 1, T_DYNAMIC, 0, eval_treepath, "The paths to everything in a bag.",
        "treepath(dynamic({\"a\":{\"b\":1}}))", "[\"['a']\",\"['a']['b']\"]", ARG_DYNAMIC),
 };

@@ -65,10 +65,56 @@ enum err bind_push(struct binder *b, struct binding **names, struct binding item
 
 struct binding *find_binding(struct binding *names, const char *name)
 {
-    for (struct binding *n = names; n != NULL; n = n->up) {
-        if (strcmp(n->name, name) == 0) return n;
+    struct binding *n = names;
+    while (n != NULL) {
+        if (n->frame == NULL) {
+            if (strcmp(n->name, name) == 0) return n;
+            n = n->up;
+            continue;
+        }
+        const uint32_t *place = name_index_get(&n->frame->index, name);
+        if (place != NULL && *place <= n->place) return n->frame->items[*place];
+        n = n->frame->outer;
     }
     return NULL;
+}
+
+static enum err frame_new(struct binder *b, struct binding *outer, const struct schema *base,
+                          struct frame **out)
+{
+    *out = arena_new(b->a, struct frame);
+    if (*out == NULL) return bind_full(b);
+    **out = (struct frame){.outer = outer, .base = base};
+    name_index_init(&(*out)->index, b->a);
+    return OK;
+}
+
+static enum err frame_grow(struct binder *b, struct frame *f)
+{
+    uint32_t cap = f->cap == 0 ? 8 : f->cap * 2;
+    struct binding **items = arena_array(b->a, struct binding *, cap);
+    if (items == NULL) return bind_full(b);
+    if (f->n > 0) memcpy(items, f->items, f->n * sizeof *items);
+    f->items = items;
+    f->cap = cap;
+    return OK;
+}
+
+/* Declares a name of a body. */
+static enum err frame_push(struct binder *b, struct frame *f, struct binding **names, uint32_t pos,
+                           struct binding item)
+{
+    if (name_index_get(&f->index, item.name) != NULL) {
+        return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0201",
+                        "the name '%s' is declared already", item.name);
+    }
+    if (f->n == f->cap) TRY(frame_grow(b, f));
+    item.frame = f;
+    item.place = f->n;
+    TRY(bind_push(b, names, item));
+    if (!name_index_put(&f->index, item.name, f->n)) return bind_full(b);
+    f->items[f->n++] = *names;
+    return OK;
 }
 
 enum err resolve_let(struct binder *b, struct binding *l)
@@ -79,8 +125,11 @@ enum err resolve_let(struct binder *b, struct binding *l)
         TRY(bind_table(b, l->up, l->ast, &l->op));
         l->kind = BIND_TABLE;
     } else {
-        struct scope s = {.b = b, .names = l->up, .where = "let"};
+        const struct schema *base = l->frame != NULL ? l->frame->base : NULL;
+        struct scope s = {.b = b, .names = l->up, .base = base, .where = "let"};
         TRY(bind_expr(&s, l->ast, &l->expr));
+        bool free = l->expr->kind == EXPR_CONST || l->expr->kind == EXPR_SCALAR_QUERY;
+        l->base = free ? NULL : base;
         l->kind = BIND_SCALAR;
     }
     b->depth--;
@@ -121,7 +170,8 @@ static enum err bind_set(struct binder *b, const struct ast *n)
                 n->name);
 }
 
-static enum err bind_query_parameter(struct binder *b, struct binding **names, const struct ast *n)
+static enum err bind_query_parameter(struct binder *b, struct frame *f, struct binding **names,
+                                     const struct ast *n)
 {
     if (n->left == NULL || n->right != NULL) {
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
@@ -131,38 +181,33 @@ static enum err bind_query_parameter(struct binder *b, struct binding **names, c
     struct scope s = {.b = b, .names = *names, .where = "declare query_parameters"};
     TRY(bind_const(&s, n->left, &value));
     TRY(expr_cast(&s, n->pos, value, n->type, true, &value));
-    return bind_push(b, names,
-                     (struct binding){.name = n->name, .kind = BIND_SCALAR, .expr = value});
+    return frame_push(b, f, names, n->pos,
+                      (struct binding){.name = n->name, .kind = BIND_SCALAR, .expr = value});
 }
 
-static enum err bind_let(struct binder *b, struct binding **names, struct binding *outer,
+static enum err bind_let(struct binder *b, struct frame *f, struct binding **names,
                          const struct ast *n)
 {
     const struct ast *name = n->names.at[0];
-    for (struct binding *l = *names; l != outer; l = l->up) {
-        if (strcmp(l->name, name->name) == 0) {
-            return FAIL_TAG(diag_at(b->d, name->pos), ERR_INVALID, "SEM0201",
-                            "the name '%s' is declared already", name->name);
-        }
-    }
     bool function = n->left->kind == AST_FUNCTION;
-    return bind_push(b, names,
-                     (struct binding){.name = name->name,
-                                      .kind = function ? BIND_FUNCTION : BIND_LET,
-                                      .ast = n->left,
-                                      .is_view = function && n->left->is_view});
+    return frame_push(b, f, names, name->pos,
+                      (struct binding){.name = name->name,
+                                       .kind = function ? BIND_FUNCTION : BIND_LET,
+                                       .ast = n->left,
+                                       .is_view = function && n->left->is_view});
 }
 
-enum err bind_body(struct binder *b, struct binding *names, const struct ast_body *body,
-                   struct binding **out)
+enum err bind_body(struct binder *b, struct binding *names, const struct schema *base,
+                   const struct ast_body *body, struct binding **out)
 {
-    struct binding *outer = names;
+    struct frame *f;
+    TRY(frame_new(b, names, base, &f));
     for (uint32_t i = 0; i < body->lets.n; i++) {
         const struct ast *n = body->lets.at[i];
         if (n->kind == AST_NAMED) {
-            TRY(bind_let(b, &names, outer, n));
+            TRY(bind_let(b, f, &names, n));
         } else if (n->kind == AST_PARAM) {
-            TRY(bind_query_parameter(b, &names, n));
+            TRY(bind_query_parameter(b, f, &names, n));
         } else {
             TRY(bind_set(b, n));
         }
@@ -192,9 +237,11 @@ static bool function_is_tabular(struct binder *b, const struct binding *f)
                                .kind = p->right != NULL ? BIND_TABLE : BIND_SCALAR};
         if (bind_push(b, &names, item) != OK) return false;
     }
+    struct frame *frame;
+    if (frame_new(b, names, NULL, &frame) != OK) return false;
     for (uint32_t i = 0; i < fn->body->lets.n; i++) {
         const struct ast *l = fn->body->lets.at[i];
-        if (l->kind == AST_NAMED && bind_let(b, &names, names, l) != OK) return false;
+        if (l->kind == AST_NAMED && bind_let(b, frame, &names, l) != OK) return false;
     }
     return is_tabular(b, names, fn->body->result);
 }
@@ -339,7 +386,7 @@ static enum err bind_arguments(struct scope *s, struct binding *f, const struct 
         }
         TRY(bind_argument(s, call, param, argument_for(call, param, i - first), &names));
     }
-    return bind_body(s->b, names, fn->body, out);
+    return bind_body(s->b, names, s->base, fn->body, out);
 }
 
 static enum err no_result(struct binder *b, const struct ast *call)
@@ -607,7 +654,7 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
                        .d = d,
                        .now_ticks = opt->now_ticks,
                        .plan = &plan};
-    TRY(bind_body(&b, NULL, body, &names));
+    TRY(bind_body(&b, NULL, NULL, body, &names));
     TRY(bind_table(&b, names, body->result, &plan.root));
     *out = plan;
     return OK;

@@ -35,9 +35,22 @@ struct binder {
     struct plan *plan;
 };
 
+/* The names that one query or function body declares: as many as tens of thousands of lets, so they
+ * are found by an index. */
+struct frame {
+    struct name_index index; /* name -> place in items */
+    struct binding **items;
+    uint32_t n, cap;
+    struct binding *outer; /* what is visible outside the body */
+    const struct schema
+        *base; /* (1) of scalar lets: the row that a function's arguments stand in */
+};
+
 /* A name that is visible to what follows it. */
 struct binding {
     struct binding *up;
+    struct frame *frame; /* NULL: not declared by a body */
+    uint32_t place;      /* in the frame: later places are not visible from here */
     const char *name;
     enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION } kind;
     const struct ast *ast;     /* LET: bound on first use. FUNCTION */
@@ -69,8 +82,9 @@ struct binding *find_binding(struct binding *names, const char *name);
 enum err bind_table(struct binder *b, struct binding *names, const struct ast *n, struct op **out);
 enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pipe, struct op *in,
                   struct op **out);
-enum err bind_body(struct binder *b, struct binding *names, const struct ast_body *body,
-                   struct binding **out);
+/* base: the row of the expression that calls the body's function, NULL for a query. */
+enum err bind_body(struct binder *b, struct binding *names, const struct schema *base,
+                   const struct ast_body *body, struct binding **out);
 enum err bind_function_table(struct scope *s, struct binding *f, const struct ast *call,
                              struct op *piped, struct op **out);
 enum err bind_function_scalar(struct scope *s, struct binding *f, const struct ast *call,
@@ -128,6 +142,22 @@ enum err names_unnamed(struct name_set *s, const char **out);
 bool names_has(const struct name_set *s, const char *name);
 enum err no_column(struct scope *s, const char *name, uint32_t pos); /* fails with a suggestion */
 bool wildcard_match(const char *pattern, const char *name);
+
+/* --- bind_several.c --------------------------------------------------------------------------- */
+
+#define SEVERAL_MAX 16
+struct several_column {
+    const char *name;
+    bool given;
+    struct expr *expr;
+};
+/* Is the item a function of several columns? */
+bool gives_several(struct binding *names, const struct ast *item);
+/* A projection of all columns, and behind them one bag for each such item, in their order. */
+enum err bind_bags(struct scope *s, const struct ast_list *items, struct op *in, struct op **out);
+/* The columns of one item (SEVERAL_MAX at most), taken out of its bag. */
+enum err bind_members(struct scope *s, const struct ast *item, struct expr *bag,
+                      struct several_column *out, uint32_t *n);
 
 /* --- operators -------------------------------------------------------------------------------- */
 

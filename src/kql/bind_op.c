@@ -72,64 +72,110 @@ static enum err bind_item(struct scope *s, const struct ast *n, struct expr **ex
     return bind_expr(s, value, expr);
 }
 
-enum err bind_project(struct op_cx *cx, struct op **out)
+/* What the items of extend and project become, while they are bound. */
+struct items {
+    struct op_cx *cx;
+    struct op *in;     /* cx->in, and behind its columns the bags of bind_several.c */
+    uint32_t next_bag; /* column of in */
+    struct name_set names;
+    uint32_t n, cap;
+    struct named_expr *exprs;
+    bool *given; /* extend: by this operator, not by the input */
+};
+
+static enum err items_init(struct items *t, struct op_cx *cx, bool keep_input)
 {
-    const struct ast_list *list = &cx->ast->args;
     struct scope s = scope_of(cx);
-    struct name_set names = name_set_of(cx->b);
-    struct named_expr *exprs = arena_array(cx->b->a, struct named_expr, list->n + 1);
-    if (exprs == NULL) return bind_full(cx->b);
-    for (uint32_t i = 0; i < list->n; i++) {
-        const char *name;
-        bool given;
-        TRY(bind_item(&s, list->at[i], &exprs[i].expr, &name, &given));
-        if (name[0] == '\0') TRY(names_unnamed(&names, &name));
-        TRY(names_add(&names, name, given, list->at[i]->pos, &exprs[i].name));
+    uint32_t n = cx->in->schema.n;
+    *t = (struct items){.cx = cx, .names = name_set_of(cx->b), .next_bag = n};
+    TRY(bind_bags(&s, &cx->ast->args, cx->in, &t->in));
+    size_t cap = (size_t)n + (size_t)cx->ast->args.n * (t->in == cx->in ? 1 : SEVERAL_MAX) + 1;
+    t->exprs = arena_array(cx->b->a, struct named_expr, cap);
+    t->given = arena_array(cx->b->a, bool, cap);
+    if (t->exprs == NULL || t->given == NULL) return bind_full(cx->b);
+    for (uint32_t i = 0; keep_input && i < n; i++) {
+        t->exprs[i].name = cx->in->schema.cols[i].name;
+        TRY(expr_col(cx->b, &cx->in->schema, i, &t->exprs[i].expr));
+        t->n++;
     }
-    return op_project(cx->b, cx->in, cx->ast->pos, exprs, list->n, out);
+    return OK;
 }
 
-/* What has a name that is there already takes that column's place. */
-static enum err extend_with(struct op_cx *cx, struct named_expr *exprs, uint32_t *n,
-                            bool *given_now, const struct ast *item, struct name_set *names)
-{
-    struct scope s = scope_of(cx);
-    struct expr *expr;
-    const char *name;
-    bool given;
-    TRY(bind_item(&s, item, &expr, &name, &given));
-    if (name[0] == '\0') TRY(names_unnamed(names, &name));
+typedef enum err items_put(struct items *t, const struct ast *item, const struct several_column *c);
 
+static enum err bind_items(struct items *t, items_put *put)
+{
+    const struct ast_list *list = &t->cx->ast->args;
+    struct scope s = scope_of(t->cx);
+    struct several_column columns[SEVERAL_MAX];
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct ast *item = list->at[i];
+        uint32_t n = 1;
+        if (gives_several(s.names, item)) {
+            struct expr *bag;
+            TRY(expr_col(s.b, &t->in->schema, t->next_bag++, &bag));
+            TRY(bind_members(&s, item, bag, columns, &n));
+        } else {
+            TRY(bind_item(&s, item, &columns[0].expr, &columns[0].name, &columns[0].given));
+        }
+        for (uint32_t k = 0; k < n; k++)
+            TRY(put(t, item, &columns[k]));
+    }
+    return OK;
+}
+
+static enum err put_projected(struct items *t, const struct ast *item,
+                              const struct several_column *c)
+{
+    const char *name = c->name;
+    if (name[0] == '\0') TRY(names_unnamed(&t->names, &name));
+    t->exprs[t->n].expr = c->expr;
+    return names_add(&t->names, name, c->given, item->pos, &t->exprs[t->n++].name);
+}
+
+enum err bind_project(struct op_cx *cx, struct op **out)
+{
+    struct items t;
+    TRY(items_init(&t, cx, false));
+    TRY(bind_items(&t, put_projected));
+    return op_project(cx->b, t.in, cx->ast->pos, t.exprs, t.n, out);
+}
+
+static uint32_t find_item(const struct items *t, const char *name)
+{
     uint32_t at = 0;
-    while (at < *n && strcmp(exprs[at].name, name) != 0)
+    while (at < t->n && strcmp(t->exprs[at].name, name) != 0)
         at++;
-    if (at < *n && given && given_now[at]) {
-        return FAIL_TAG(diag_at(cx->b->d, item->pos), ERR_INVALID, "SEM0171",
+    return at;
+}
+
+/* What has a name that is there already takes that column's place, but for names that nobody gave:
+ * those are new. */
+static enum err put_extended(struct items *t, const struct ast *item,
+                             const struct several_column *c)
+{
+    const char *name = c->name;
+    bool unnamed = name[0] == '\0';
+    if (unnamed) TRY(names_unnamed(&t->names, &name));
+    while (unnamed && find_item(t, name) < t->n && !t->given[find_item(t, name)])
+        TRY(names_unnamed(&t->names, &name));
+    uint32_t at = find_item(t, name);
+    if (at < t->n && c->given && t->given[at]) {
+        return FAIL_TAG(diag_at(t->cx->b->d, item->pos), ERR_INVALID, "SEM0171",
                         "a column named '%s' is there already", name);
     }
-    exprs[at] = (struct named_expr){.name = name, .expr = expr};
-    given_now[at] = given;
-    if (at == *n) ++*n;
+    t->exprs[at] = (struct named_expr){.name = name, .expr = c->expr};
+    t->given[at] = c->given;
+    if (at == t->n) t->n++;
     return OK;
 }
 
 enum err bind_extend(struct op_cx *cx, struct op **out)
 {
-    struct binder *b = cx->b;
-    const struct ast_list *list = &cx->ast->args;
-    uint32_t n = cx->in->schema.n;
-    struct named_expr *exprs = arena_array(b->a, struct named_expr, (size_t)n + list->n + 1);
-    bool *given = arena_array(b->a, bool, (size_t)n + list->n + 1);
-    struct name_set names = name_set_of(b);
-    if (exprs == NULL || given == NULL) return bind_full(b);
-    for (uint32_t i = 0; i < n; i++) {
-        exprs[i].name = cx->in->schema.cols[i].name;
-        TRY(expr_col(b, &cx->in->schema, i, &exprs[i].expr));
-    }
-    for (uint32_t i = 0; i < list->n; i++) {
-        TRY(extend_with(cx, exprs, &n, given, list->at[i], &names));
-    }
-    return op_project(b, cx->in, cx->ast->pos, exprs, n, out);
+    struct items t;
+    TRY(items_init(&t, cx, true));
+    TRY(bind_items(&t, put_extended));
+    return op_project(cx->b, t.in, cx->ast->pos, t.exprs, t.n, out);
 }
 
 enum err bind_serialize(struct op_cx *cx, struct op **out)

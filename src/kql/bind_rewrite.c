@@ -237,6 +237,7 @@ enum err bind_search(struct op_cx *cx, struct op **out)
     TRY(check_params(cx, allowed));
     const char *kind = param_word(cx->ast, "kind");
     bool cs = kind != NULL && strcmp(kind, "case_sensitive") == 0;
+    if (cx->ast->left->kind == AST_STAR) return search_tables(cx, NULL, out);
     TRY(search_condition(cx->b, cx->ast->left, cs, &condition));
     if (!names_columns(condition)) return search_tables(cx, condition, out);
 
