@@ -6,6 +6,7 @@ const struct op *op_source(const struct op *op, uint32_t i)
 {
     if (op->kind == OP_UNION) return i < op->unions.n ? op->unions.inputs[i] : NULL;
     if (op->kind == OP_JOIN && i == 1) return op->join.right;
+    if (op->kind == OP_WHOLE && i == 1) return op->whole.second;
     return i == 0 ? op->input : NULL;
 }
 
@@ -13,9 +14,11 @@ bool op_is_ordered(const struct op *op)
 {
     if (op_is_window(op)) return true;
     while (op->kind == OP_FILTER || op->kind == OP_PROJECT || op->kind == OP_TAKE ||
-           op->kind == OP_MV_EXPAND || op->kind == OP_PARSE) {
+           op->kind == OP_MV_EXPAND || op->kind == OP_PARSE || op->kind == OP_PARSE_KV ||
+           op->kind == OP_MATERIALIZE || op->kind == OP_APPLY) {
         op = op->input;
     }
+    if (op->kind == OP_WHOLE || op->kind == OP_GROUP) return true;
     return op->kind == OP_SORT || op->kind == OP_TOP;
 }
 
@@ -86,12 +89,22 @@ static enum err input_columns(struct query *q, const struct op *op, const bool *
             expr_columns(op->mv_expand.items[i].expr, in);
         break;
     case OP_PARSE: expr_columns(op->parse.source, in); break;
+    case OP_PARSE_KV: expr_columns(op->parse_kv.source, in); break;
     case OP_FILTER: expr_columns(op->filter.condition, in); break;
     case OP_SORT: keys_columns(op->sort.keys, op->sort.n_keys, in); break;
     case OP_TOP: keys_columns(op->top.keys, op->top.n_keys, in); break;
     default: break;
     }
     copied_columns(op, needed, in);
+    return OK;
+}
+
+static enum err all_columns(struct query *q, const struct op *op, bool **out, struct diag *d)
+{
+    *out = columns_new(q, op);
+    if (*out == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < op->schema.n; i++)
+        (*out)[i] = true;
     return OK;
 }
 
@@ -122,6 +135,8 @@ static enum err build_stage(const struct site *s, struct diag *d)
         TRY(project_stage(q, s->op, s->needed, s->next, &stage, d));
     else if (s->op->kind == OP_PARSE)
         TRY(parse_stage(s->p, s->op, s->needed, s->next, &stage, d));
+    else if (s->op->kind == OP_PARSE_KV)
+        TRY(parse_kv_stage(q, s->op, s->needed, s->next, &stage, d));
     else
         TRY(mv_expand_stage(q, s->op, s->needed, s->next, &stage, d));
     return build_input(s->p, s->op->input, below_at(s, 0), in, stage, d);
@@ -171,6 +186,8 @@ static enum err sink_of(const struct site *s, struct sink **out, const struct op
     case OP_TOP:
     case OP_SUMMARIZE:
     case OP_MAKE_SERIES: TRY(input_columns(q, op, needed, in, d)); break;
+    case OP_APPLY:
+    case OP_WHOLE: TRY(all_columns(q, op->input, in, d)); break;
     default: *input = op; *in = (bool *)needed;
     }
     switch (op->kind) {
@@ -181,6 +198,8 @@ static enum err sink_of(const struct site *s, struct sink **out, const struct op
         return top_sink(q, op, op->top.keys, op->top.n_keys, op->top.count, needed, out, d);
     case OP_SUMMARIZE: return summarize_sink(q, op, needed, out, d);
     case OP_MAKE_SERIES: return make_series_sink(q, op, needed, *in, out, d);
+    case OP_APPLY: return apply_sink(q, op, needed, out, d);
+    case OP_WHOLE: return whole_sink(q, op, out, d);
     default:
         return collect_sink(q, op, needed, true, out, d); /* a stage or source at the very top */
     }
@@ -245,8 +264,14 @@ static enum err build_site(struct site *s, struct diag *d)
     switch (s->op->kind) {
     case OP_ROWS: return rows_leg(s->p, s->op, s->next, d);
     case OP_RANGE: return range_leg(s->p, s->op, s->next, d);
+    case OP_GROUP: return group_leg(s->p, s->op, s->next, d);
+    case OP_MATERIALIZE: return materialize_leg(s->p, s->op, s->next, d);
+    case OP_EXTERNAL:
+        return FAIL(d, ERR_UNSUPPORTED, "%s is not supported: this server reads no other places",
+                    s->op->external.what);
     case OP_PROJECT:
     case OP_PARSE:
+    case OP_PARSE_KV:
     case OP_MV_EXPAND: return build_stage(s, d);
     case OP_UNION: return build_union(s, d);
     case OP_JOIN: return build_join(s->p, s->op, s->below, s->needed, s->next, d);
@@ -276,11 +301,19 @@ static enum err push_conditions(struct site *s, const struct conditions *c, stru
     return OK;
 }
 
+/* A filter becomes conditions, and rows that nobody keeps are read where they come from. */
+static bool is_transparent(const struct op *op)
+{
+    if (op->kind == OP_MATERIALIZE) return !op_is_kept(op);
+    return op->kind == OP_FILTER && !op_is_window(op);
+}
+
 enum err build_input(struct pipeline *p, const struct op *op, const struct conditions *c,
                      const bool *needed, const struct stage *next, struct diag *d)
 {
-    for (; op->kind == OP_FILTER && !op_is_window(op); op = op->input) {
+    for (; is_transparent(op); op = op->input) {
         struct conditions *more;
+        if (op->kind == OP_MATERIALIZE) continue;
         TRY(conditions_add(p->q, op, c, &more, d));
         c = more;
     }

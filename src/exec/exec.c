@@ -42,6 +42,7 @@ static enum err query_open(struct query *q, const struct exec_request *r, struct
 
 static void query_close(struct query *q)
 {
+    kept_release(q);
     for (unsigned i = 0; q->workers != NULL && i < q->n_workers; i++) {
         mem_close(q, &q->workers[i].unit);
         mem_close(q, &q->workers[i].scratch);
@@ -61,6 +62,7 @@ static enum err check_depth(const struct op *op, unsigned depth, struct diag *d)
         for (uint32_t i = 1; (more = op_source(op, i)) != NULL; i++) {
             TRY(check_depth(more, depth + 1, d));
         }
+        if (op->kind == OP_APPLY) TRY(check_depth(op->apply.plan, depth + 1, d));
     }
     return OK;
 }

@@ -93,41 +93,27 @@ static void add_entry(struct join *j, struct chunk *c, uint32_t row, bool unique
     *slot = j->n_entries;
 }
 
-static int by_unit(const void *a, const void *b)
-{
-    const struct chunk *x = *(struct chunk *const *)a, *y = *(struct chunk *const *)b;
-    if (x->unit != y->unit) return x->unit < y->unit ? -1 : 1;
-    return x->no < y->no ? -1 : x->no > y->no;
-}
-
 static enum err hash_rows(struct join *j, struct diag *d)
 {
     struct arena *a = &j->mems[0].a;
     uint64_t n_rows = 0;
-    uint32_t n_chunks = 0;
-    for (unsigned i = 0; i < j->q->n_workers; i++) {
+    uint32_t n_chunks;
+    struct chunk **chunks;
+    for (unsigned i = 0; i < j->q->n_workers; i++)
         n_rows += j->rows[i].n_rows;
-        n_chunks += j->rows[i].n_chunks;
-    }
     if (n_rows >= UINT32_MAX / 2)
         return FAIL(d, ERR_LIMIT, "join: more than 2^31 rows on one side");
     j->n_slots = 64;
     while (j->n_slots < n_rows)
         j->n_slots *= 2;
     mem_settle(j->q, &j->mems[0]);
-    struct chunk **chunks = arena_array(a, struct chunk *, n_chunks);
+    TRY(rowbuf_in_order(j->q, j->rows, j->q->n_workers, &chunks, &n_chunks, d));
     j->slots = arena_array(a, uint32_t, j->n_slots);
     j->entries = arena_array(a, struct entry, n_rows);
-    if (chunks == NULL || j->slots == NULL || j->entries == NULL) return query_full(j->q, d);
-    uint32_t n = 0;
-    for (unsigned i = 0; i < j->q->n_workers; i++) {
-        for (struct chunk *c = j->rows[i].first; c != NULL; c = c->next)
-            chunks[n++] = c;
-    }
+    if (j->slots == NULL || j->entries == NULL) return query_full(j->q, d);
     /* Last row first: chains then hand rows out in their order. One row per key is the first one.
      */
     bool unique = j->op->join.kind == JOIN_INNERUNIQUE;
-    qsort(chunks, n_chunks, sizeof(struct chunk *), by_unit);
     for (uint32_t i = 0; i < n_chunks; i++) {
         struct chunk *c = chunks[unique ? i : n_chunks - 1 - i];
         for (uint32_t k = 0; k < c->n; k++)

@@ -10,8 +10,7 @@
 
 #define LATE_ROWS_MAX 65536 /* more are not worth a second look */
 
-/* Only filters and projections, whose rows are the table's own, down to one table. */
-static bool suits(const struct op *op)
+bool op_is_plain_table(const struct op *op)
 {
     for (; op->kind == OP_FILTER || op->kind == OP_PROJECT; op = op->input) {
         if (op->kind == OP_FILTER && !expr_repeatable(op->filter.condition)) return false;
@@ -75,7 +74,7 @@ enum err late_top_run(struct query *q, const struct late_top *t, struct relation
 {
     uint64_t count;
     TRY(eval_count(q, t->count, "top", &count, d));
-    *done = count <= LATE_ROWS_MAX && suits(t->input);
+    *done = count <= LATE_ROWS_MAX && op_is_plain_table(t->input);
     for (uint32_t i = 0; *done && i < t->n_keys; i++)
         *done = expr_repeatable(t->keys[i].expr);
     if (!*done) return OK;

@@ -15,7 +15,8 @@ struct expand {
     struct query *q;
     const struct op *op;
     const bool *needed;
-    uint64_t limit; /* rows out of one */
+    uint64_t limit;            /* rows out of one */
+    _Atomic int64_t *next_row; /* of mv-apply: numbers rows of the input, in no order */
 };
 
 struct cursor { /* where one column stands in its value of the row */
@@ -33,6 +34,8 @@ struct expanding { /* the vector under way */
     struct vecb *cols; /* per item */
     uint32_t n, rows[VEC_ROWS];
     int64_t index[VEC_ROWS];
+    int64_t first_row; /* the number of the first row of `in` */
+    int64_t row_numbers[VEC_ROWS];
 };
 
 static void cursor_init(struct cursor *c, const struct vec *v, uint32_t row)
@@ -132,6 +135,12 @@ static enum err flush(struct expanding *e)
         cols[op->mv_expand.index_column] =
             (struct vec){.type = T_LONG, .n = e->n, .data = e->index};
     }
+    if (op->mv_expand.row_column != UINT32_MAX) {
+        for (uint32_t i = 0; i < e->n; i++)
+            e->row_numbers[i] = e->first_row + e->rows[i];
+        cols[op->mv_expand.row_column] =
+            (struct vec){.type = T_LONG, .n = e->n, .data = e->row_numbers};
+    }
     struct batch out = {.n_rows = e->n, .n_cols = n_cols, .cols = cols};
     return stage_push(e->x->stage.next, e->w, &out);
 }
@@ -175,6 +184,7 @@ static enum err expand_push(const struct stage *s, struct worker *w, const struc
     for (uint32_t i = 0; i < n_items; i++) {
         TRY(eval(w, x->op->mv_expand.items[i].expr, in, &values[i]));
     }
+    e->first_row = atomic_fetch_add(x->next_row, in->n_rows);
     struct arena_mark mark = arena_mark(a); /* one row can have a million elements */
     TRY(begin(e));
     for (uint32_t row = 0; row < in->n_rows && !w->unit_done; row++) {
@@ -190,6 +200,8 @@ enum err mv_expand_stage(struct query *q, const struct op *op, const bool *neede
     if (x == NULL) return query_full(q, d);
     *x = (struct expand){
         .stage = {expand_push, next}, .q = q, .op = op, .needed = needed, .limit = UINT64_MAX};
+    x->next_row = arena_new(&q->mem.a, _Atomic int64_t);
+    if (x->next_row == NULL) return query_full(q, d);
     if (op->mv_expand.limit != NULL)
         TRY(eval_count(q, op->mv_expand.limit, "mv-expand", &x->limit, d));
     *out = &x->stage;

@@ -118,8 +118,9 @@ static bool passes(const struct op *op, uint32_t k)
     case OP_SORT:
     case OP_UNION:
     case OP_PROJECT:
-    case OP_MV_EXPAND:
-    case OP_PARSE: return true;
+    case OP_PARSE:
+    case OP_PARSE_KV: return true;
+    case OP_MV_EXPAND: return op->mv_expand.row_column == UINT32_MAX;
     case OP_SUMMARIZE: return op->summarize.n_keys != 0; /* without keys no rows are one row */
     case OP_JOIN: return join_passes(op->join.kind, k == 0);
     default: return false;
@@ -145,6 +146,8 @@ static bool columns_over(struct query *q, const struct op *op, uint32_t k, struc
     for (uint32_t i = 0; op->kind == OP_PARSE && i < op->parse.n; i++) {
         if (op->parse.items[i].kind == PARSE_COLUMN) to[op->parse.items[i].column] = NULL;
     }
+    for (uint32_t i = 0; op->kind == OP_PARSE_KV && i < op->parse_kv.n; i++)
+        to[op->parse_kv.keys[i].column] = NULL;
     return true;
 }
 

@@ -180,37 +180,43 @@ enum err rowbuf_batch(const struct rowbuf *rb, const struct chunk *c, struct are
     return OK;
 }
 
-struct placed { /* a chunk and the buffer it is in */
-    const struct rowbuf *rb;
-    const struct chunk *c;
-};
-
-static int placed_cmp(const void *a, const void *b)
+static int by_unit(const void *a, const void *b)
 {
-    const struct chunk *x = ((const struct placed *)a)->c, *y = ((const struct placed *)b)->c;
+    const struct chunk *x = *(struct chunk *const *)a, *y = *(struct chunk *const *)b;
     if (x->unit != y->unit) return x->unit < y->unit ? -1 : 1;
     return x->no < y->no ? -1 : x->no > y->no; /* a unit's chunks are all of one worker */
+}
+
+enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, struct chunk ***out,
+                         uint32_t *n_chunks, struct diag *d)
+{
+    uint32_t count = 0, at = 0;
+    for (unsigned i = 0; i < n; i++)
+        count += rbs[i].n_chunks;
+    struct chunk **list = arena_array(&q->mem.a, struct chunk *, count);
+    if (list == NULL) return query_full(q, d);
+    for (unsigned i = 0; i < n; i++) {
+        for (struct chunk *c = rbs[i].first; c != NULL; c = c->next)
+            list[at++] = c;
+    }
+    qsort(list, count, sizeof(struct chunk *), by_unit);
+    *out = list;
+    *n_chunks = count;
+    return OK;
 }
 
 enum err rowbuf_relation(struct query *q, const struct rowbuf *rbs, unsigned n, uint64_t rows_max,
                          struct mem *mems, struct relation *out, struct diag *d)
 {
-    uint32_t n_chunks = 0, at = 0;
-    for (unsigned i = 0; i < n; i++)
-        n_chunks += rbs[i].n_chunks;
-    struct placed *list = arena_array(&q->mem.a, struct placed, n_chunks);
+    struct chunk **list;
+    uint32_t n_chunks;
     struct relation r = {.n_mems = n, .mems = mems};
+    TRY(rowbuf_in_order(q, rbs, n, &list, &n_chunks, d));
     r.batches = arena_array(&q->mem.a, struct batch, n_chunks);
-    if (list == NULL || r.batches == NULL) return query_full(q, d);
-    for (unsigned i = 0; i < n; i++) {
-        for (struct chunk *c = rbs[i].first; c != NULL; c = c->next) {
-            list[at++] = (struct placed){&rbs[i], c};
-        }
-    }
-    qsort(list, n_chunks, sizeof *list, placed_cmp);
+    if (r.batches == NULL) return query_full(q, d);
     for (uint32_t i = 0; i < n_chunks && r.n_rows < rows_max; i++) {
         struct batch b;
-        TRY(rowbuf_batch(list[i].rb, list[i].c, &q->mem.a, &b, d));
+        TRY(rowbuf_batch(&rbs[0], list[i], &q->mem.a, &b, d)); /* all have one schema */
         if (b.n_rows > rows_max - r.n_rows) {
             struct batch whole = b;
             TRY(batch_slice(&q->mem.a, &whole, 0, (uint32_t)(rows_max - r.n_rows), &b, d));

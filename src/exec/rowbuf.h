@@ -40,6 +40,10 @@ enum err rowbuf_append(struct rowbuf *rb, const struct batch *b, const uint32_t 
 enum err rowbuf_batch(const struct rowbuf *rb, const struct chunk *c, struct arena *a,
                       struct batch *out, struct diag *d);
 
+/* The chunks of n buffers by units, in q's arena. */
+enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, struct chunk ***out,
+                         uint32_t *n_chunks, struct diag *d);
+
 /* All rows of n buffers by units, no more than rows_max; mems go to the relation. */
 enum err rowbuf_relation(struct query *q, const struct rowbuf *rbs, unsigned n, uint64_t rows_max,
                          struct mem *mems, struct relation *out, struct diag *d);

@@ -46,6 +46,13 @@ struct relation {
     struct mem *mems; /* own the rows; the arrays themselves live in the query's arena */
 };
 void relation_release(struct query *q, struct relation *r);
+/* relation.c: all rows as one batch of flat columns in m; with strings copied they outlive r. */
+enum err relation_whole(struct query *q, const struct relation *r, const struct schema *schema,
+                        const bool *needed, bool copy_strings, struct mem *m, struct batch *out,
+                        struct diag *d);
+/* A batch of any length as a relation's batches; out's mems are the caller's to set. */
+enum err relation_cut(struct query *q, const struct batch *all, struct mem *m, struct relation *out,
+                      struct diag *d);
 
 /* --- workers ------------------------------------------------------------------------------------
  */
@@ -80,8 +87,24 @@ struct scalar {
     struct scalar *next;
 };
 
+struct group_rows { /* what OP_GROUP stands for while a group's plan runs */
+    const struct op *op;
+    const struct relation *rows;
+    const struct group_rows *up;
+};
+
+struct kept { /* what OP_MATERIALIZE has given */
+    const struct op *op;
+    struct relation rows;
+    struct kept *next;
+};
+
 struct query {
     const struct exec_request *r;
+    struct query *outer;  /* the query whose groups this one runs over, or NULL */
+    uint32_t group_depth; /* APPLYs around it */
+    const struct group_rows *groups;
+    struct kept *kept;
     struct exec_limits limits; /* defaults filled in */
     struct mem mem;            /* stages, scalars, relations' arrays */
     unsigned n_workers;
@@ -243,6 +266,24 @@ enum err mv_expand_stage(struct query *q, const struct op *op, const bool *neede
 enum err parse_stage(struct pipeline *p, const struct op *op, const bool *needed,
                      const struct stage *next, const struct stage **out, struct diag *d);
 
+enum err parse_kv_stage(struct query *q, const struct op *op, const bool *needed,
+                        const struct stage *next, const struct stage **out, struct diag *d);
+/* relation.c: as relation_leg(), for rows that stay with their owner. */
+enum err borrowed_leg(struct pipeline *p, const struct relation *r, const struct stage *next,
+                      struct diag *d);
+/* Are the rows to be kept, rather than computed anew by each reader? */
+bool op_is_kept(const struct op *op);
+enum err materialize_leg(struct pipeline *p, const struct op *op, const struct stage *next,
+                         struct diag *d);
+void kept_release(struct query *q);
+/* apply.c: a plan over each group of rows. */
+enum err apply_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
+                    struct diag *d);
+enum err group_leg(struct pipeline *p, const struct op *op, const struct stage *next,
+                   struct diag *d);
+/* whole.c */
+enum err whole_sink(struct query *q, const struct op *op, struct sink **out, struct diag *d);
+
 /* limited: the query's limits on results hold for what is collected. */
 enum err collect_sink(struct query *q, const struct op *op, const bool *needed, bool limited,
                       struct sink **out, struct diag *d);
@@ -268,6 +309,8 @@ struct late_top {
 };
 enum err late_top_run(struct query *q, const struct late_top *t, struct relation *out, bool *done,
                       struct diag *d);
+/* late.c: only filters and projections, whose rows are the table's own, down to one table */
+bool op_is_plain_table(const struct op *op);
 /* scan.c: from now on only these rows (as places_of() gives them) of the table's leg. */
 enum err scan_pick(struct query *q, struct scan *s, const uint64_t *places, uint64_t n,
                    struct diag *d);

@@ -36,6 +36,7 @@ static enum err expr_run(struct query *q, const struct expr *e, struct diag *d)
 {
     if (e->kind == EXPR_CALL) return exprs_run(q, e->args, e->call.n_args, d);
     if (e->kind != EXPR_SCALAR_QUERY) return OK;
+    if (e->group_depth > q->group_depth) return OK; /* run anew for each group */
     for (const struct scalar *s = q->scalars; s != NULL; s = s->next) {
         if (s->expr == e) return OK;
     }
@@ -67,6 +68,18 @@ static enum err series_run(struct query *q, const struct op *op, struct diag *d)
     }
     TRY(exprs_run(q, op->make_series.keys, op->make_series.n_keys, d));
     return aggs_run(q, op->make_series.aggs, op->make_series.n_aggs, d);
+}
+
+static enum err scan_scalars(struct query *q, const struct op *op, struct diag *d)
+{
+    const struct scan_steps *plan = op->whole.more;
+    for (uint32_t k = 0; k < plan->n; k++) {
+        TRY(expr_run(q, plan->steps[k].condition, d));
+        for (uint32_t i = 0; i < plan->n_declared; i++) {
+            if (plan->steps[k].values[i] != NULL) TRY(expr_run(q, plan->steps[k].values[i], d));
+        }
+    }
+    return OK;
 }
 
 static enum err op_run(struct query *q, const struct op *op, struct diag *d)
@@ -104,6 +117,16 @@ static enum err op_run(struct query *q, const struct op *op, struct diag *d)
         return op->mv_expand.limit != NULL ? expr_run(q, op->mv_expand.limit, d) : OK;
     case OP_PARSE: return expr_run(q, op->parse.source, d);
     case OP_MAKE_SERIES: return series_run(q, op, d);
+    case OP_PARSE_KV: return expr_run(q, op->parse_kv.source, d);
+    case OP_MATERIALIZE:
+    case OP_EXTERNAL:
+    case OP_GROUP: return OK;
+    case OP_APPLY:
+        TRY(exprs_run(q, op->apply.keys, op->apply.n_keys, d));
+        return scalars_run(q, op->apply.plan, d);
+    case OP_WHOLE:
+        if (op->whole.kind == WHOLE_SCAN) TRY(scan_scalars(q, op, d));
+        return exprs_run(q, op->whole.consts, op->whole.n_consts, d);
     }
     return FAIL(d, ERR_INTERNAL, "unknown operator in a plan");
 }

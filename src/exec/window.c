@@ -5,8 +5,6 @@
  */
 #include "exec/rowbuf.h"
 
-#define WINDOW_ROWS_MAX ((uint64_t)1 << 31) /* rows of one vector */
-
 struct window {
     struct sink sink;
     struct query *q;
@@ -21,35 +19,6 @@ static enum err window_push(const struct stage *s, struct worker *w, const struc
 {
     const struct window *x = (const struct window *)s;
     return rowbuf_append(&x->rows[w->slot], in, NULL, in->n_rows, w->unit_no, NULL, &w->d);
-}
-
-/* All batches as one, whose columns are flat. */
-static enum err whole(struct window *x, const struct relation *r, struct batch *out, struct diag *d)
-{
-    struct arena *a = &x->mems[0].a;
-    const struct schema *in = &x->op->input->schema;
-    struct vec *cols = arena_array(a, struct vec, in->n);
-    if (cols == NULL) return query_full(x->q, d);
-    uint32_t n = (uint32_t)r->n_rows;
-    for (uint32_t c = 0; c < in->n; c++) {
-        cols[c] = vec_absent(in->cols[c].type, n);
-        if (!x->rows[0].needed[c]) continue;
-        size_t width = type_width(in->cols[c].type);
-        uint8_t *data = arena_calloc(a, n, width), *to = data;
-        uint64_t *nulls = arena_array(a, uint64_t, BIT_WORDS(n));
-        if (data == NULL || nulls == NULL) return query_full(x->q, d);
-        for (uint32_t b = 0, row = 0; b < r->n_batches; b++) {
-            const struct vec *part = &r->batches[b].cols[c];
-            memcpy(to, part->data, part->n * width);
-            to += part->n * width;
-            for (uint32_t i = 0; i < part->n; i++, row++) {
-                if (bit_get(part->nulls, i)) bit_set(nulls, row);
-            }
-        }
-        cols[c] = (struct vec){.type = in->cols[c].type, .n = n, .data = data, .nulls = nulls};
-    }
-    *out = (struct batch){.n_rows = n, .n_cols = in->n, .cols = cols};
-    return OK;
 }
 
 static enum err computed(struct window *x, struct worker *w, const struct batch *in,
@@ -91,33 +60,16 @@ static enum err evaluate(struct window *x, const struct batch *in, struct batch 
     return e == ERR_LIMIT ? query_full(x->q, d) : FAIL_TAG(d, e, w->d.tag, "%s", w->d.text);
 }
 
-static enum err cut(struct window *x, const struct batch *all, struct relation *out, struct diag *d)
-{
-    struct arena *a = &x->mems[0].a;
-    out->n_rows = all->n_rows;
-    out->batches = arena_array(a, struct batch, all->n_rows / VEC_ROWS + 1);
-    if (out->batches == NULL) return query_full(x->q, d);
-    for (uint32_t from = 0; from < all->n_rows; from += VEC_ROWS) {
-        uint32_t n = all->n_rows - from < VEC_ROWS ? all->n_rows - from : VEC_ROWS;
-        TRY(batch_slice(a, all, from, n, &out->batches[out->n_batches++], d));
-    }
-    mem_settle(x->q, &x->mems[0]);
-    return OK;
-}
-
 static enum err window_finish(struct sink *s, struct relation *out, struct diag *d)
 {
     struct window *x = (struct window *)s;
     struct relation in, r = {.n_mems = x->q->n_workers, .mems = x->mems};
     struct batch all, result;
     TRY(rowbuf_relation(x->q, x->rows, x->q->n_workers, UINT64_MAX, x->mems, &in, d));
-    if (in.n_rows >= WINDOW_ROWS_MAX) {
-        return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY", "more than 2^31 rows in order");
-    }
-    mem_settle(x->q, &x->mems[0]);
-    TRY(whole(x, &in, &all, d));
+    TRY(relation_whole(x->q, &in, &x->op->input->schema, x->rows[0].needed, false, &x->mems[0],
+                       &all, d));
     TRY(evaluate(x, &all, &result, d));
-    TRY(cut(x, &result, &r, d));
+    TRY(relation_cut(x->q, &result, &x->mems[0], &r, d));
     x->taken = true;
     *out = r;
     return OK;

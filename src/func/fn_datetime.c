@@ -99,21 +99,22 @@ static int64_t part_value(enum part p, int64_t ticks)
     }
 }
 
-static enum err all_parts(struct fn_cx *cx, enum type t, enum part p, const struct vec *v,
-                          uint32_t n, struct vec *out)
+static enum err all_parts(struct fn_cx *cx, enum part p, const struct vec *v, uint32_t n,
+                          struct vec *out)
 {
     void *data;
-    TRY(out_flat(cx, t, n, out, &data));
+    TRY(out_flat(cx, T_INT, n, out, &data));
     for (uint32_t i = 0; i < n; i++) {
         if (!vec_null(v, i)) ((int64_t *)data)[i] = part_value(p, vec_i64(v, i));
     }
     return OK;
 }
 
-#define PART(name, part)                                        \
-    EVAL(name)                                                  \
-    {                                                           \
-        return all_parts(cx, call->ret, part, args[0], n, out); \
+#define PART(name, part)                             \
+    EVAL(name)                                       \
+    {                                                \
+        (void)call;                                  \
+        return all_parts(cx, part, args[0], n, out); \
     }
 PART(eval_year, PART_YEAR)
 PART(eval_month, PART_MONTH)
@@ -126,7 +127,7 @@ EVAL(eval_part)
 {
     (void)call;
     struct vecb b;
-    vecb_init(&b, cx->a, T_LONG, n);
+    vecb_init(&b, cx->a, T_INT, n);
     for (uint32_t i = 0; i < n; i++) {
         enum part p = part_of(vec_str(args[0], i));
         if (p == PART_NONE || vec_null(args[1], i)) {
@@ -523,7 +524,7 @@ static const struct fn rows[] = {
      .arity_min = 2,
      .arity_max = 2,
      .args = {ARG_STRING, ARG_DATETIME},
-     .ret = T_LONG,
+     .ret = T_INT,
      .eval = eval_part,
      .prepare = prepare_part,
      .doc = "A part of a moment as a number.",
@@ -543,8 +544,7 @@ static const struct fn rows[] = {
           "2020-12-31T23:59:59.9999999Z"),
     OF("getmonth", eval_month, "The month, 1 to 12.", "getmonth(" AT ")", "6"),
     OF("getyear", eval_year, "The year.", "getyear(" AT ")", "2020"),
-    FN("hourofday", 1, 1, T_LONG, STRICT, eval_hour, "The hour of the day.", "hourofday(" AT ")",
-       "13", ARG_DATETIME),
+    OF("hourofday", eval_hour, "The hour of the day.", "hourofday(" AT ")", "13"),
     {.name = "make_datetime",
      .arity_min = 1,
      .arity_max = 6,

@@ -34,6 +34,7 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
     struct op *op = arena_new(b->a, struct op);
     if (op == NULL) return bind_full(b);
     *op = (struct op){.kind = kind, .input = input, .pos = pos, .weight = 1, .levels = 1};
+    op->group_depth = b->group_depth;
     if (input != NULL) {
         op->schema = input->schema;
         op->weight += input->weight;
@@ -84,7 +85,7 @@ static enum err frame_new(struct binder *b, struct binding *outer, const struct 
 {
     *out = arena_new(b->a, struct frame);
     if (*out == NULL) return bind_full(b);
-    **out = (struct frame){.outer = outer, .base = base};
+    **out = (struct frame){.outer = outer, .base = base, .group_depth = b->group_depth};
     name_index_init(&(*out)->index, b->a);
     return OK;
 }
@@ -120,7 +121,9 @@ static enum err frame_push(struct binder *b, struct frame *f, struct binding **n
 enum err resolve_let(struct binder *b, struct binding *l)
 {
     if (l->kind != BIND_LET) return OK;
+    uint32_t depth = b->group_depth;
     TRY(bind_deeper(b, l->ast->pos));
+    if (l->frame != NULL) b->group_depth = l->frame->group_depth;
     if (is_tabular(b, l->up, l->ast)) {
         TRY(bind_table(b, l->up, l->ast, &l->op));
         l->kind = BIND_TABLE;
@@ -132,6 +135,7 @@ enum err resolve_let(struct binder *b, struct binding *l)
         l->base = free ? NULL : base;
         l->kind = BIND_SCALAR;
     }
+    b->group_depth = depth;
     b->depth--;
     return OK;
 }
@@ -519,6 +523,22 @@ static enum err bind_table_function(struct binder *b, struct binding *names, con
     return bind_table_name(b, names, &as_name, out);
 }
 
+static enum err bind_materialize(struct binder *b, struct binding *names, const struct ast *n,
+                                 struct op **out)
+{
+    struct op *in;
+    TRY(bind_table(b, names, n->args.at[0], &in));
+    return op_new(b, OP_MATERIALIZE, in, n->pos, out);
+}
+
+/* externaldata and external_table: what is in them may be asked for by name only. */
+static enum err bind_external(struct binder *b, const struct ast *n, struct op **out)
+{
+    TRY(op_new(b, OP_EXTERNAL, NULL, n->pos, out));
+    (*out)->external.what = "externaldata";
+    return schema_of(b, n->left, &(*out)->schema);
+}
+
 static enum err bind_table_call(struct binder *b, struct binding *names, const struct ast *n,
                                 struct op **out)
 {
@@ -526,7 +546,7 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
     struct scope s = {.b = b, .names = names, .where = n->name};
     if (f != NULL && f->kind == BIND_FUNCTION) return bind_function_table(&s, f, n, NULL, out);
     if (strcmp(n->name, "materialize") == 0 && n->args.n == 1) {
-        return bind_table(b, names, n->args.at[0], out);
+        return bind_materialize(b, names, n, out);
     }
     if (strcmp(n->name, "table") == 0) return bind_table_function(b, names, n, out);
     diag_at(b->d, n->pos);
@@ -552,8 +572,7 @@ static enum err bind_table_kind(struct binder *b, struct binding *names, const s
     case AST_NAME: return bind_table_name(b, names, n, out);
     case AST_CALL: return bind_table_call(b, names, n, out);
     case AST_DATATABLE: return bind_datatable(b, names, n, out);
-    case AST_EXTERNAL:
-        return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "externaldata is not supported");
+    case AST_EXTERNAL: return bind_external(b, n, out);
     case AST_PATH:
         return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
                     "tables of another database or workspace are not supported");
@@ -610,6 +629,11 @@ static bind_op_fn *const op_binders[] = {
     [OPER_ASSERT_SCHEMA] = bind_assert_schema,
     [OPER_TOP_HITTERS] = bind_top_hitters,
     [OPER_SEARCH] = bind_search,
+    [OPER_MV_APPLY] = bind_mv_apply,
+    [OPER_PARTITION] = bind_partition,
+    [OPER_PARSE_KV] = bind_parse_kv,
+    [OPER_SCAN] = bind_scan,
+    [OPER_TOP_NESTED] = bind_top_nested,
 };
 
 static bool begins_query(enum ast_op op)

@@ -31,6 +31,7 @@ struct binder {
     struct diag *d;
     uint32_t depth;
     uint32_t steps;
+    uint32_t group_depth; /* APPLYs around what is being bound */
     int64_t now_ticks;
     struct plan *plan;
 };
@@ -42,8 +43,9 @@ struct frame {
     struct binding **items;
     uint32_t n, cap;
     struct binding *outer; /* what is visible outside the body */
-    const struct schema
-        *base; /* (1) of scalar lets: the row that a function's arguments stand in */
+    /* (1) of scalar lets: the row that a function's arguments stand in */
+    const struct schema *base;
+    uint32_t group_depth; /* of the body: a let is bound as where it stands, not where used */
 };
 
 /* A name that is visible to what follows it. */
@@ -61,16 +63,18 @@ struct binding {
 };
 
 struct agg_scope;
+struct scan_names;
 
 /* Where an expression stands. */
 struct scope {
     struct binder *b;
     struct binding *names;
-    const struct schema *row;   /* whose columns can be named; NULL = none */
-    const struct schema *base;  /* (1) */
-    const struct schema *right; /* join's other side, for $right */
-    struct agg_scope *aggs;     /* aggregates may be called; columns may not be named */
-    const char *where;          /* the operator, for messages */
+    const struct schema *row;      /* whose columns can be named; NULL = none */
+    const struct schema *base;     /* (1) */
+    const struct schema *right;    /* join's other side, for $right */
+    struct agg_scope *aggs;        /* aggregates may be called; columns may not be named */
+    const struct scan_names *scan; /* step.column may be named */
+    const char *where;             /* the operator, for messages */
 };
 
 /* --- bind.c ----------------------------------------------------------------------------------- */
@@ -174,9 +178,17 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_consume, bind_assert_schema, bind_top_hitters, bind_search;
+    bind_consume, bind_assert_schema, bind_top_hitters, bind_search, bind_mv_apply, bind_partition,
+    bind_parse_kv, bind_scan, bind_top_nested;
+/* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
+ */
+enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);
+/* bind_scan.c: step.column; *found is false when the path is no such thing. */
+enum err bind_scan_path(struct scope *s, const struct ast *n, bool *found, struct expr **out);
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out);
+/* (a:long, b:string) */
+enum err schema_of(struct binder *b, const struct ast *n, struct schema *out);
 /* Input's columns, of which some are replaced in their places, and others follow: what mv-expand
  * and parse give. Each call adds or replaces one column; *place is its index. */
 struct column_list {

@@ -50,6 +50,7 @@ enum err expr_query(struct binder *b, struct op *op, uint32_t pos, struct expr *
     struct expr *e;
     TRY(expr_new(b, EXPR_SCALAR_QUERY, op->schema.cols[0].type, &e));
     e->query = op;
+    e->group_depth = b->group_depth;
     *out = e;
     return OK;
 }

@@ -71,13 +71,18 @@ static enum err bind_expanded(struct op_cx *cx, const struct ast *n, struct colu
     TRY(bind_expr(&s, value, &out->expr));
     if (out->expr->type != T_DYNAMIC) {
         return FAIL_TAG(diag_at(cx->b->d, value->pos), ERR_INVALID, "SEM0141",
-                        "'mv-expand' wants a dynamic, not a %s; convert it with todynamic()",
-                        type_name(out->expr->type));
+                        "'%s' wants a dynamic, not a %s; convert it with todynamic()",
+                        cx->ast->name, type_name(out->expr->type));
     }
     return columns_set(cols, name, to, &out->column);
 }
 
 enum err bind_mv_expand(struct op_cx *cx, struct op **out)
+{
+    return bind_expansion(cx, false, out);
+}
+
+enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out)
 {
     static const char *const allowed[] = {"kind", "bagexpansion", "with_itemindex", NULL};
     struct binder *b = cx->b;
@@ -102,6 +107,8 @@ enum err bind_mv_expand(struct op_cx *cx, struct op **out)
     op->mv_expand.index_column = UINT32_MAX;
     const char *index = param_word(cx->ast, "with_itemindex");
     if (index != NULL) TRY(columns_append(&cols, index, T_LONG, &op->mv_expand.index_column));
+    op->mv_expand.row_column = UINT32_MAX;
+    if (number_rows) TRY(columns_append(&cols, "", T_LONG, &op->mv_expand.row_column));
 
     /* The older spelling stops at 128 rows. */
     struct value old = {.type = T_LONG, .i = 128};

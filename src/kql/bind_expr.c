@@ -43,6 +43,9 @@ static enum err bind_name(struct scope *s, const struct ast *n, struct expr **ou
 static enum err bind_path(struct scope *s, const struct ast *n, struct expr **out)
 {
     struct expr *base, *member;
+    bool found = false;
+    if (s->scan != NULL) TRY(bind_scan_path(s, n, &found, out));
+    if (found) return OK;
     TRY(bind_expr(s, n->args.at[0], &base));
     if (n->right != NULL || n->is_open) {
         return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SYN0002",

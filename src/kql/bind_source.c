@@ -6,7 +6,7 @@
 
 /* --- datatable -------------------------------------------------------------------------------- */
 
-static enum err schema_of(struct binder *b, const struct ast *n, struct schema *out)
+enum err schema_of(struct binder *b, const struct ast *n, struct schema *out)
 {
     struct name_set names = name_set_of(b);
     struct column *cols = arena_array(b->a, struct column, n->args.n + 1);

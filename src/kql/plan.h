@@ -20,6 +20,7 @@ struct expr {
     struct fn_call call;     /* CALL */
     struct expr **args;      /* CALL: call.n_args */
     struct op *query;        /* SCALAR_QUERY: toscalar(); run once, first row, first column */
+    uint32_t group_depth;    /* SCALAR_QUERY: run once for each group of so many APPLYs around it */
 };
 
 struct named_expr {
@@ -54,7 +55,12 @@ enum op_kind {
     OP_MV_EXPAND,
     OP_PARSE, /* parse-where too */
     OP_MAKE_SERIES,
-    /* further operators (mv-apply, top-nested, scan ...) are added here as they are built */
+    OP_PARSE_KV,
+    OP_MATERIALIZE, /* the same rows for all who read it */
+    OP_EXTERNAL,    /* externaldata: has a schema, and is refused when it is run */
+    OP_GROUP,       /* the rows of the group under way: what an APPLY's plan reads */
+    OP_APPLY,       /* mv-apply, partition: a plan over each group of rows */
+    OP_WHOLE,       /* what needs all rows at once: scan, top-nested, most plugins */
 };
 
 enum join_kind {
@@ -67,6 +73,61 @@ enum join_kind {
     JOIN_LEFT_ANTI,
     JOIN_RIGHT_SEMI,
     JOIN_RIGHT_ANTI,
+};
+
+enum whole_kind {
+    WHOLE_SCAN,
+    WHOLE_TOP_NESTED,
+    WHOLE_PIVOT,
+    WHOLE_NARROW,
+    WHOLE_IP_LOOKUP,
+    WHOLE_SEQUENCE_DETECT,
+    WHOLE_ACTIVE_USERS,
+    WHOLE_ACTIVITY_COUNTS,
+    WHOLE_ACTIVITY_ENGAGEMENT,
+    WHOLE_ACTIVITY,
+    WHOLE_NEW_ACTIVITY,
+    WHOLE_SESSION_COUNT,
+    WHOLE_SLIDING_WINDOW,
+    WHOLE_FUNNEL_SEQUENCE,
+    WHOLE_FUNNEL_COMPLETION,
+    WHOLE_ROLLING_PERCENTILE,
+    WHOLE_ROWS_NEAR,
+    WHOLE_SCHEMA_MERGE,
+    WHOLE_GRAPH_MATCH,
+    WHOLE_GRAPH_PATHS,
+    WHOLE_GRAPH_COMPONENTS,
+    N_WHOLE_KINDS,
+};
+
+/* scan's steps. Its conditions and values stand in rows of n_steps + 1 parts, each of the input's
+ * columns, then the declared ones: first the row under way, then the last match of each step. */
+struct scan_step {
+    const char *name;
+    enum { SCAN_ALL, SCAN_LAST, SCAN_NONE } output;
+    struct expr *condition;
+    struct expr **values; /* per declared column, NULL: its default */
+};
+struct scan_steps {
+    uint32_t n_declared;
+    struct expr **defaults; /* constants */
+    uint32_t n;
+    struct scan_step *steps;
+    bool match_id; /* the result has its number as the last column, from 0 */
+};
+
+/* top-nested: what the rows of each level come from is a union over levels; columns: the level's
+ * number, its keys (null below it), its aggregate. */
+struct nested_level {
+    bool has_count;
+    struct expr *count; /* a constant */
+    bool ascending;
+    struct expr *others;                                 /* the key of all that is left, or NULL */
+    enum { NESTED_SUM, NESTED_MIN, NESTED_MAX } combine; /* others' aggregate, from the groups' */
+};
+struct nested_levels {
+    uint32_t n;
+    struct nested_level *levels;
 };
 
 struct expanded {      /* one column of mv-expand */
@@ -86,6 +147,7 @@ struct op {
     struct schema schema;    /* of the result */
     uint32_t pos;            /* offset in the query's text, for messages */
     uint32_t weight, levels; /* as of an expression: a let's operator may have two parents */
+    uint32_t group_depth;    /* APPLYs that it was written in: what it reads may differ per group */
     union {
         struct { /* TABLE */
             const char *name;
@@ -149,6 +211,8 @@ struct op {
             uint32_t index_column; /* with_itemindex, UINT32_MAX = none; from 0 */
             bool bags_as_arrays;   /* kind=array: {"a":1} gives ["a", 1], not {"a":1} */
             struct expr *limit;    /* rows out of one row, a constant; NULL = none */
+            uint32_t row_column;   /* of mv-apply, the last one: a number for each input row, long;
+                                      UINT32_MAX = none */
         } mv_expand;
         /* Result columns: the input's in their places, replaced or followed by those parsed. */
         struct {
@@ -171,6 +235,43 @@ struct op {
             bool inclusive;                /* in range(): `to` belongs to it */
             bool nonempty; /* kind=nonempty: no rows and no keys still give one series */
         } make_series;
+        /* Result columns: the input's in their places, replaced or followed by those of keys. */
+        struct {
+            struct expr *source; /* string */
+            uint32_t n;
+            struct kv_key {
+                const char *name;
+                uint32_t column;
+            } * keys;
+            const char *pair, *kv; /* delimiters, "" = any of what is no word */
+            const char *quotes;    /* opening and closing, one character may be both; "" */
+            const char *escape;    /* one character, "" */
+            bool greedy;
+            const char *regex; /* of two groups, key and value; NULL = delimiters */
+        } parse_kv;
+        struct {
+            const char *what; /* for the sentence */
+        } external;
+        /* Rows with equal keys are a group; groups come in the order of their first rows. Result
+         * columns: outer_columns of the group's first row, then sub_columns of the plan's result.
+         */
+        struct {
+            uint32_t n_keys;
+            struct expr **keys;
+            struct op *group; /* what plan reads */
+            struct op *plan;
+            uint32_t n_outer, *outer_columns;
+            uint32_t n_sub, *sub_columns;
+        } apply;
+        /* Reads all columns of its input. What consts and more mean is told beside each kind, in
+         * exec/whole_<kind>.c and kql/bind_<kind>.c. */
+        struct {
+            enum whole_kind kind;
+            uint32_t n_consts;
+            struct expr **consts; /* free of columns */
+            struct op *second;    /* another table, or NULL */
+            const void *more;
+        } whole;
     };
 };
 

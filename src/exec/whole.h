@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec/whole.h - operators that see all rows of their input at once: scan, top-nested, plugins
+ *
+ * whole.c holds the rows back, hands them to the function of the operator's kind as flat columns,
+ * and cuts what that built into batches.
+ */
+#pragma once
+
+#include "exec/run.h"
+
+struct whole {
+    struct query *q;
+    struct mem *m; /* owns the rows that came and the result; settle it now and then */
+    const struct op *op;
+    uint32_t n;                 /* rows */
+    const struct vec *cols;     /* of the input, flat */
+    const struct value *consts; /* op->whole.consts */
+    uint32_t n_second;
+    const struct vec *second; /* columns of op->whole.second */
+    struct vecb *out;         /* one per result column; all get the same number of rows */
+    struct diag *d;
+};
+
+typedef enum err whole_fn(struct whole *w);
+
+whole_fn whole_scan, whole_top_nested;
+
+/* Appends column col's value of a row. */
+void whole_copy(struct whole *w, uint32_t to, const struct vec *from, uint32_t row);
+/* After each few thousand rows: limits and cancellation. */
+enum err whole_check(struct whole *w);
