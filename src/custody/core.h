@@ -64,8 +64,9 @@ struct alarm {                          /* somebody must look: an operator's fau
     int64_t since_us;
 };
 
-/* How a scope's vault answered last: who hangs must not use up the hands that serve the others. */
-enum lane { LANE_UNKNOWN, LANE_SILENT, LANE_ANSWERS, LANES };
+/* Who hangs must not use up the hands that serve the others: a vault is asked with little patience
+ * first, and who did not answer in that time waits with those of his kind. */
+enum lane { LANE_QUICK, LANE_SLOW, LANES };
 
 struct scope {
     struct scope_record rec;
@@ -82,6 +83,7 @@ struct scope {
     int64_t quiet_until_us; /* the vault asked to be left alone until then (Retry-After) */
     struct alarm alarm;
     enum lane lane;
+    bool again; /* it was asked with little patience: it is due at once, as a slow one */
 };
 
 struct iek {            /* the infrastructure key of the second layer */

@@ -78,14 +78,15 @@ struct round {
     struct verdict verdicts[VERSIONS_MAX];
     size_t n_verdicts;
     bool fresh;             /* an answer is to be confirmed: connections and tokens are new */
-    uint64_t timeout_ms;    /* of a call; 0 = the scope's */
+    bool quick;             /* with little patience (4) */
+    uint64_t timeout_ms;    /* of a call */
     uint32_t retry_after_s; /* what the vault asked for */
-    bool answered, hung;    /* the key was used or refused; no answer after SLOW_US */
+    bool answered, hung;    /* the key was used or refused; a call ran into its end */
+    bool slow;              /* it took longer than QUICK_MS, whatever came of it */
     struct alarm alarm;     /* (3) */
 };
 
-#define SLOW_US  (US_PER_S / 2)
-#define FIRST_MS 1500 /* of a vault that nobody has heard of yet: many may be dead at a start */
+#define QUICK_MS 1500
 
 static enum key_event verdict_of(struct round *r, enum err e, const struct diag *d)
 {
@@ -226,8 +227,9 @@ static struct verdict ask(struct round *r, struct account *a)
     CLEANUP(secret_free) struct secret *aek = NULL;
     enum err e = complete ? probe_unwrap(r->k, r->s, &p, w, &aek, &d) : unlock(r, a, &d);
     v.event = verdict_of(r, e, &d);
-    bool slow = time_boot_us() - v.asked_boot_us >= SLOW_US;
-    r->hung = r->hung || (slow && v.event == KEY_NO_ANSWER);
+    int64_t took_ms = (time_boot_us() - v.asked_boot_us) / 1000;
+    r->slow = r->slow || took_ms > QUICK_MS;
+    r->hung = r->hung || (v.event == KEY_NO_ANSWER && took_ms >= (int64_t)r->timeout_ms / 2);
     /* A mismatch is this account's alone: the next one's wrap speaks for the version. */
     if (e != ERR_CORRUPT) add_verdict(r, w->w.kek_id, &v);
     return v;
@@ -259,6 +261,7 @@ static void probe_accounts(struct round *r)
         struct account *a = r->accounts[(i + r->s->round) % r->n];
         if (a->removed) continue;
         struct verdict v = ask(r, a);
+        if (r->quick && r->hung) return; /* (4) */
         if (v.event == KEY_GOOD) stamp_good(r->k, a, &v);
         account_event(r->k, a, confirmed(r->k, a, v.event));
         time_up(r->k, a);
@@ -273,7 +276,8 @@ static void settle_scope(struct round *r)
     struct scope *s = r->s;
     uint32_t wait_s = r->retry_after_s < RETRY_AFTER_S_MAX ? r->retry_after_s : RETRY_AFTER_S_MAX;
     if (wait_s != 0) s->quiet_until_us = time_now_us() + wait_s * US_PER_S;
-    s->lane = r->hung ? LANE_SILENT : LANE_ANSWERS;
+    s->again = r->quick && r->hung;
+    s->lane = r->hung || r->slow ? LANE_SLOW : LANE_QUICK;
 }
 
 /* (2) While the vault is left alone nobody is asked, but ten seconds of doubt are ten seconds. */
@@ -293,10 +297,16 @@ void probe_round(struct keyd *k, struct scope *s)
 {
     struct round *r = calloc(1, sizeof *r);
     if (r == NULL) return; /* as if the vault were silent; the lease's own end still counts */
+    uint64_t call_ms = scope_call_ms(k, s),
+             quick_ms = call_ms / 2 < QUICK_MS ? call_ms / 2 : QUICK_MS;
     *r = (struct round){.k = k,
                         .s = s,
                         .fresh = to_be_confirmed(k, s),
-                        .timeout_ms = s->lane == LANE_UNKNOWN ? FIRST_MS : 0};
+                        .quick = s->lane == LANE_QUICK,
+                        .timeout_ms = s->again                ? call_ms - quick_ms
+                                      : s->lane == LANE_QUICK ? quick_ms
+                                                              : call_ms};
+    s->again = false;
     if (copy_accounts(r) && r->n != 0) {
         if (is_quiet(k, s)) {
             wait_out(r);

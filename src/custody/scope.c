@@ -53,6 +53,7 @@ int64_t scope_next_due(const struct keyd *k, const struct scope *s)
 {
     if (s->rec.cleared || s->removed) return DUE_NEVER;
     int64_t now = time_now_us(), probe_us = scope_policy(k, s).probe_s * US_PER_S;
+    if (s->again) return now;
     int64_t due = now + probe_us + (int64_t)rand_below((uint64_t)probe_us / 10);
     for (size_t i = 0; i < s->n_accounts; i++) {
         if (!s->accounts[i]->removed) due = account_due(k, s->accounts[i], now, due);
@@ -180,7 +181,6 @@ static enum err add_scope(struct keyd *k, struct scope_record *rec, struct diag 
     LOCK_SCOPE(&k->lock);
     struct scope *s;
     TRY(scope_insert(k, rec, &s, d));
-    s->lane = LANE_ANSWERS;
     snprintf(s->target, sizeof s->target, "%s", info.kek_id);
     s->due_us = scope_next_due(k, s);
     TRY(workers_match(k, d));

@@ -4,9 +4,8 @@
  *
  * As many as there are scopes, up to WORKERS_MAX, so that a vault that answers nobody holds up its
  * own scope only. Where there are more scopes than workers, those whose vault hung the last time
- * may hold half of the workers at once, and with those nobody has heard of yet three quarters: the
- * rest are there for vaults that answer. All waiting is in timer_wait(): a virtual clock drives
- * them.
+ * hold half of the workers at most: the rest are there for vaults that answer. All waiting is in
+ * timer_wait(): a virtual clock drives them.
  */
 #include "base/log.h"
 #include "custody/core.h"
@@ -16,10 +15,8 @@
 /* Under lock. */
 static bool lane_is_full(const struct keyd *k, enum lane lane)
 {
-    if (lane == LANE_ANSWERS || k->n_scopes <= k->n_workers) return false;
-    unsigned half = k->n_workers / 2, silent = k->busy[LANE_SILENT];
-    if (lane == LANE_SILENT) return silent >= (half != 0 ? half : 1);
-    return silent + k->busy[LANE_UNKNOWN] >= half + (half + 1) / 2;
+    if (lane == LANE_QUICK || k->n_scopes <= k->n_workers) return false;
+    return k->busy[LANE_SLOW] >= (k->n_workers > 1 ? k->n_workers / 2 : 1);
 }
 
 /* Under lock. */

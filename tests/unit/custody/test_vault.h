@@ -24,16 +24,19 @@ enum mood {
     MOOD_HANGS,   /* no answer, after the whole timeout */
     MOOD_BARRED,  /* a firewall */
     MOOD_LIES,    /* unwraps to something else */
-    MOOD_NO_WRAP, /* 403 on wrap, a good unwrap: an expired key */
+    MOOD_NO_WRAP, /* 403 on wrap, a good unwrap: the right to wrap was taken away */
+    MOOD_TOKEN,   /* our token is refused twice */
+    MOOD_BUSY,    /* 429 with Retry-After: 40 */
 };
 
-#define TV_KEYS 16
+#define TV_KEYS 256
 
 struct tv_key {
     char vault_uri[128], name[64], version[64];
     struct rsa_key *rsa;
     struct secret *aes;
     bool enabled, purgeable;
+    int64_t expires_us; /* 0 = never */
 };
 
 struct test_vault {
@@ -132,6 +135,13 @@ static inline enum err tv_weather(struct test_vault *v, const char *uri, const s
     if (*mood == MOOD_HANGS || *mood == MOOD_SILENT) {
         return FAIL_TAG(d, ERR_UNAVAILABLE, "Timeout", "the vault does not answer");
     }
+    if (*mood == MOOD_TOKEN) {
+        return FAIL_TAG(d, ERR_UNAVAILABLE, "TokenRefused", "the client secret has expired");
+    }
+    if (*mood == MOOD_BUSY) {
+        if (c->retry_after_s != NULL) *c->retry_after_s = 40;
+        return FAIL_TAG(d, ERR_UNAVAILABLE, "Throttled", "too many requests");
+    }
     if (*mood == MOOD_BARRED) {
         return FAIL_TAG(d, ERR_UNAVAILABLE, "Firewall", "the client address is not authorized");
     }
@@ -168,7 +178,8 @@ static inline enum err tv_describe(void *ctx, const struct kek_call *c, struct k
     *out = (struct kek_info){.type_usable = true,
                              .alg = k->aes != NULL ? WRAP_A256KW : WRAP_RSA_OAEP_256,
                              .enabled = k->enabled,
-                             .recoverable = !k->purgeable};
+                             .recoverable = !k->purgeable,
+                             .expires_us = k->expires_us};
     snprintf(out->version, sizeof out->version, "%s", k->version);
     snprintf(out->kek_id, sizeof out->kek_id, "%s/keys/%s/%s", k->vault_uri, k->name, k->version);
     return OK;
