@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/admin.c - /admin: the virtual clock, the settings of the resource plane, the state of all
- * keys
+ * keys, and what lifts a seal
  */
 #include "api/front.h"
 
@@ -158,4 +158,56 @@ void admin_keys(struct front_call *c)
         add_names(c->api, row);
     }
     front_json(c->res, 200, status);
+}
+
+/* --- lifting a seal ------------------------------------------------------------------------------
+ */
+
+/* Rights that nobody has by accident: a contributor must not undo a customer's revocation. */
+static bool may_unlock(struct front_call *c, const char *cluster)
+{
+    return front_allow(c, PLANE_ARM, "Microsoft.Keystead/keys/unlock/action", false, cluster) &&
+           front_allow(c, PLANE_ARM, "Microsoft.Authorization/roleAssignments/write", false,
+                       cluster);
+}
+
+static void say_unlocked(struct front_call *c, const char *cluster)
+{
+    CLEANUP_JSON json_t *j = json_pack("{s:s, s:b}", "cluster", cluster, "sealed", 0);
+    front_json(c->res, 200, j);
+}
+
+void admin_unlock(struct front_call *c)
+{
+    if (!front_verify(c, PLANE_ARM)) return;
+    CLEANUP_JSON json_t *body = NULL;
+    struct diag d = DIAG_INIT;
+    char id[ARM_ID_MAX];
+    const char *name =
+        json_read(c->req->body, &body, &d) == OK ? json_get_str(body, "cluster") : NULL;
+    if (name == NULL) {
+        front_error(c->res, 400, "InvalidParameter", "cluster must be a cluster's name or id.",
+                    NULL, NULL);
+        return;
+    }
+    const char *all = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
+    bool found = arm_cluster_id(c->api->arm, name, id);
+    /* Who may not, learns nothing of what is there. */
+    if (all == NULL || !may_unlock(c, found ? id : all)) return;
+    if (!found) {
+        front_error(c->res, 404, "ResourceNotFound", "There is no such cluster, or more than one.",
+                    NULL, NULL);
+        return;
+    }
+    diag_reset(&d);
+    enum err e = arm_cluster_unlock(c->api->arm, id, c->caller.object_id, &d);
+    if (e == OK) {
+        say_unlocked(c, id);
+    } else if (e == ERR_CONFLICT || e == ERR_NOT_FOUND) {
+        front_error(c->res, 409, "Conflict",
+                    "The cluster isn't sealed: its identity was not removed while it had a key.",
+                    NULL, NULL);
+    } else {
+        front_unavailable(c->res, "The key daemon does not answer at the moment.", 1);
+    }
 }

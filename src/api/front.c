@@ -24,6 +24,7 @@ static const struct route routes[] = {
      .needs_store = true,
      .run = admin_settings},
     {.path = "/admin/keys/status", .methods = "GET", .needs_store = true, .run = admin_keys},
+    {.path = "/admin/keys/unlock", .methods = "POST", .needs_store = true, .run = admin_unlock},
     {.path = "/datacollectionrules/", .methods = "POST", .needs_store = true, .run = ingest_rows},
     {.path = "/v1/workspaces/", .methods = "GET,POST", .needs_store = true, .run = query_workspace},
     {.path = "/v1/subscriptions/",

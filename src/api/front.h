@@ -73,7 +73,7 @@ void front_json(struct http_response *res, int status, const json_t *j);
 
 typedef void endpoint(struct front_call *c);
 endpoint health_live, health_ready, health_metrics;
-endpoint admin_clock, admin_keys, admin_settings;
+endpoint admin_clock, admin_keys, admin_unlock, admin_settings;
 endpoint forward_identity, forward_vault;
 bool forward_vault_list(struct front_call *c); /* false: the call is something else */
 endpoint arm_endpoint, metadata_endpoint;

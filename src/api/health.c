@@ -64,6 +64,42 @@ static void accounts(struct buf *out, struct api *a)
     }
 }
 
+/* Of scopes - the platform and each cluster - whose vault does not behave. Without names: this page
+ * needs no token. */
+static void vaults(struct buf *out, struct api *a)
+{
+    CLEANUP_JSON json_t *status = NULL;
+    struct diag d = DIAG_INIT;
+    if (custody_status(a->c.custody, &status, &d) != OK) return;
+    uint64_t alarms = 0, overdue = 0, silent = 0, unenforced = 0, longest_s = 0;
+    size_t i;
+    json_t *s;
+    json_array_foreach (json_get(status, "scopes"), i, s) {
+        alarms += json_is_object(json_get(s, "alarm"));
+        overdue += json_is_string(json_get(s, "rotationOverdue"));
+        unenforced += json_is_string(json_get(s, "notEnforced"));
+        if (!str_eq(json_get_str(s, "state"), "STALE")) continue;
+        silent++;
+        int64_t last;
+        const char *text = json_get_str(s, "lastUnwrap");
+        if (text == NULL || !time_parse_iso(text, &last) || last > time_now_us()) continue;
+        uint64_t s_ago = (uint64_t)((time_now_us() - last) / US_PER_S);
+        if (s_ago > longest_s) longest_s = s_ago;
+    }
+    one(out, "vaults_silent", "gauge", "Scopes whose vault does not answer; their keys serve.",
+        silent);
+    one(out, "vaults_silent_seconds", "gauge",
+        "Longest time since a silent vault's last good unwrap.", longest_s);
+    one(out, "revocation_not_enforced", "gauge",
+        "Scopes whose revocation would not be enforced now: the vault is silent, retain has no "
+        "end.",
+        unenforced);
+    one(out, "key_alarms", "gauge",
+        "Scopes with an alarm: firewall, refused token, wrong key, vault gone.", alarms);
+    one(out, "rotations_overdue", "gauge", "Scopes whose key still unwraps and does not wrap.",
+        overdue);
+}
+
 static void store(struct buf *out, struct store *s)
 {
     struct store_stats st = {0};
@@ -97,6 +133,7 @@ void health_metrics(struct front_call *c)
     one(out, "query_rows_scanned_total", "counter", "Rows that queries read.",
         atomic_load(&m->rows_scanned));
     accounts(out, a);
+    vaults(out, a);
     if (atomic_load(&a->store) != NULL) store(out, atomic_load(&a->store));
     c->res->status = 200;
     http_set(c->res, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");

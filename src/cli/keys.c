@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/keys.c - keystead keys status */
+/* cli/keys.c - keystead keys status, and the unlocking of a sealed cluster */
 #include "cli/cli.h"
 
 #include "base/opt.h"
@@ -26,6 +26,23 @@ static json_t *wraps_text(const json_t *wraps)
     return json_string(buf_cstr(&text));
 }
 
+/* "retain", "retain for 7200 s", "suspend after 1800 s" */
+static json_t *outage_text(const json_t *policy)
+{
+    CLEANUP_BUF struct buf text = {0};
+    const char *name = json_get_str(policy, "outagePolicy");
+    int64_t grace = json_get_int(policy, "outageGraceSeconds", 0),
+            max = json_get_int(policy, "retainMaxSeconds", 0);
+    if (str_eq(name, "suspend")) {
+        buf_fmt(&text, "suspend after %lld s", (long long)grace);
+    } else if (max != 0) {
+        buf_fmt(&text, "retain for %lld s", (long long)max);
+    } else {
+        buf_str(&text, or_dash(name));
+    }
+    return json_string(buf_cstr(&text));
+}
+
 static void print_accounts(const json_t *status)
 {
     static const char *const names[] = {"workspace",  "cluster", "state",  "since",
@@ -34,6 +51,7 @@ static void print_accounts(const json_t *status)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         json_array_append_new(columns, json_pack("{s:s, s:s}", "name", names[i], "type", "string"));
     }
+    json_array_append_new(columns, json_pack("{s:s, s:s}", "name", "outage", "type", "string"));
     json_array_append_new(
         columns, json_pack("{s:s, s:s}", "name", "wraps by KEK version", "type", "string"));
     size_t i;
@@ -44,12 +62,54 @@ static void print_accounts(const json_t *status)
             json_t *v = json_get(a, names[k]);
             json_array_append(row, v != NULL ? v : json_null());
         }
+        json_array_append_new(row, outage_text(json_get(a, "policy")));
         json_array_append_new(row, wraps_text(json_get(a, "wraps")));
         json_array_append_new(rows, row);
     }
     CLEANUP_JSON json_t *table = json_pack("{s:O, s:O}", "columns", columns, "rows", rows);
     const struct table_style style = {.colour = colour_wanted(stdout)};
     table_print(stdout, table, &style);
+}
+
+/* The last part of an ARM id. */
+static const char *short_name(const char *scope)
+{
+    const char *slash = strrchr(scope, '/');
+    return slash != NULL ? slash + 1 : scope;
+}
+
+static void print_silence(const char *name, const json_t *scope)
+{
+    printf("\n%s: its vault is silent since %s; its keys serve", name,
+           or_dash(json_get_str(scope, "since")));
+    int64_t bound = json_get_int(scope, "boundInForceSeconds", 0);
+    if (bound != 0) {
+        printf(" until %lld s after the last good unwrap (%s)\n", (long long)bound,
+               or_dash(json_get_str(scope, "lastUnwrap")));
+    } else {
+        printf(", and a revocation is %s\n", or_dash(json_get_str(scope, "notEnforced")));
+    }
+}
+
+/* What somebody should look at: a silent vault, an alarm, a rotation that is overdue, a seal. */
+static void print_banners(const json_t *status)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach (json_get(status, "scopes"), i, s) {
+        const char *scope = json_get_str(s, "scope"), *overdue = json_get_str(s, "rotationOverdue");
+        const char *name = short_name(or_dash(scope));
+        const json_t *alarm = json_get(s, "alarm");
+        if (str_eq(json_get_str(s, "state"), "STALE")) print_silence(name, s);
+        if (json_is_object(alarm)) {
+            printf("\n%s: ALARM %s since %s: %s\n", name, or_dash(json_get_str(alarm, "code")),
+                   or_dash(json_get_str(alarm, "since")), or_dash(json_get_str(alarm, "message")));
+        }
+        if (overdue != NULL) printf("\n%s: rotation overdue: %s\n", name, overdue);
+        if (json_get_bool(s, "sealed", false)) {
+            printf("\n%s: sealed: its identity was removed (keystead keys unlock)\n", name);
+        }
+    }
 }
 
 static enum err status(const char *data, const char *format, struct diag *d)
@@ -67,6 +127,7 @@ static enum err status(const char *data, const char *format, struct diag *d)
         return OK;
     }
     print_accounts(j);
+    print_banners(j);
     CLEANUP_BUF struct buf anchor = {0};
     const json_t *a = json_get(j, "anchor");
     if (json_is_string(a))
@@ -78,37 +139,59 @@ static enum err status(const char *data, const char *format, struct diag *d)
     return OK;
 }
 
+static enum err unlock(const char *data, const char *cluster, struct diag *d)
+{
+    CLEANUP(session_close) struct session *s = NULL;
+    TRY(session_open(&s, data, d));
+    CLEANUP_JSON json_t *body = json_pack("{s:s}", "cluster", cluster);
+    const struct session_call call = {
+        .method = "POST", .resource = RESOURCE_ARM, .url = "/admin/keys/unlock", .json = body};
+    TRY(session_json(s, &call, NULL, NULL, d));
+    printf("%s may be given an identity and a key again; until then it stays revoked\n", cluster);
+    return OK;
+}
+
 int cli_keys(int argc, char **argv, struct diag *d)
 {
-    const char *data = NULL, *format = "table", *what = NULL;
+    const char *data = NULL, *format = "table", *cluster = NULL, *what = NULL;
     const struct opt opts[] = {
         {.name = "data",
          .value = "DIR",
          .help = "data directory of the running server",
          .text = &data},
+        {.name = "cluster",
+         .value = "NAME",
+         .help = "unlock: the cluster's name or resource id",
+         .text = &cluster},
         {.name = "output",
          .letter = 'o',
          .value = "FORMAT",
-         .help = "table or json (table)",
+         .help = "status: table or json (table)",
          .text = &format},
     };
-    const struct opt_command c = {.usage = "keystead keys status --data DIR [-o table|json]",
-                                  .about = "Shows each account: its key's state, since when, the "
-                                           "last good unwrap, and how many wraps are on\n"
-                                           "each version of the KEK.",
-                                  .opts = opts,
-                                  .n_opts = 2,
-                                  .args = &what,
-                                  .args_min = 1,
-                                  .args_max = 1};
+    const struct opt_command c = {
+        .usage = "keystead keys status --data DIR [-o table|json]\n"
+                 "       keystead keys unlock --data DIR --cluster NAME",
+        .about =
+            "status shows each account: its key's state, since when, the last good unwrap, how "
+            "long it serves a silent\n"
+            "vault, and how many wraps are on each version of the KEK. unlock lifts the seal of a "
+            "cluster whose identity\n"
+            "was removed (type None) while it had a key: it may then be given an identity and a "
+            "key again. The order is\n"
+            "written to the key-access audit log with the name of who gave it.",
+        .opts = opts,
+        .n_opts = sizeof opts / sizeof opts[0],
+        .args = &what,
+        .args_min = 1,
+        .args_max = 1};
     uint32_t n;
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
     if (helped) return EXIT_OK;
-    if (!str_eq(what, "status") || data == NULL ||
-        (!str_eq(format, "table") && !str_eq(format, "json"))) {
-        (void)FAIL(d, ERR_INVALID, "usage: %s", c.usage);
-        return EXIT_USAGE;
-    }
-    return exit_of(status(data, format, d));
+    bool good = data != NULL && (str_eq(format, "table") || str_eq(format, "json"));
+    if (good && str_eq(what, "status") && cluster == NULL) return exit_of(status(data, format, d));
+    if (good && str_eq(what, "unlock") && cluster != NULL) return exit_of(unlock(data, cluster, d));
+    (void)FAIL(d, ERR_INVALID, "usage: %s", c.usage);
+    return EXIT_USAGE;
 }

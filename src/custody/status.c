@@ -99,13 +99,17 @@ static json_t *seconds_or_null(uint32_t s)
     return s == RETAIN_FOREVER ? json_null() : json_integer(s);
 }
 
-static json_t *policy_json(const struct keyd *k, const struct scope *s)
+static json_t *resolved_json(struct key_policy p)
 {
-    struct key_policy p = scope_policy(k, s);
     return json_pack("{s:s, s:I, s:o, s:I, s:I}", "outagePolicy", outage_policy_name(p.outage),
                      "outageGraceSeconds", (json_int_t)p.grace_s, "retainMaxSeconds",
                      seconds_or_null(p.retain_max_s), "probeSeconds", (json_int_t)p.probe_s,
                      "revocationBoundSeconds", (json_int_t)p.bound_s);
+}
+
+static json_t *policy_json(const struct keyd *k, const struct scope *s)
+{
+    return resolved_json(scope_policy(k, s));
 }
 
 static json_t *alarm_json(const struct scope *s)
@@ -244,6 +248,7 @@ enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct 
 {
     CLEANUP_JSON json_t *o = json_object();
     json_object_set_new(o, "scopes", scopes_json(k, scope));
+    json_object_set_new(o, "defaults", resolved_json(k->policy));
     if (scope[0] == 0) {
         json_object_set_new(o, "accounts", accounts_json(k));
         json_object_set_new(o, "anchor", json_string("none: rollback not detected"));

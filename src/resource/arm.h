@@ -81,6 +81,12 @@ bool arm_account(struct arm *a, const uint8_t id[16], struct account *out);
 /* The store's own account: made on first call. */
 enum err arm_platform_account(struct arm *a, uint8_t out[16], struct diag *d);
 
+/* The ARM id of a cluster by id or name; false: none, or several of that name. */
+bool arm_cluster_id(struct arm *a, const char *name_or_id, char out[ARM_ID_MAX]);
+/* Lifts what identity None has sealed: from now on the cluster may be given an identity and a key
+ * again. `by`: who says so. ERR_CONFLICT: it is not sealed. ERR_NOT_FOUND: it never had a key. */
+enum err arm_cluster_unlock(struct arm *a, const char *id, const char *by, struct diag *d);
+
 /* custody says that an account's key came or went. */
 enum err arm_key_changed(struct arm *a, const uint8_t account[16], enum key_state now,
                          struct diag *d);

@@ -29,7 +29,14 @@ static bool is_legacy(const struct arm_call *c) /* shapes of 2020-03-01-preview 
 static json_t *show(struct arm_call *c, const json_t *doc)
 {
     CLEANUP_JSON json_t *links = is_legacy(c) ? NULL : cluster_links(c->arm, doc_str(doc, "id"));
-    return cluster_json(doc, cluster_dialect(c->version), links);
+    json_t *body = cluster_json(doc, cluster_dialect(c->version), links);
+    if (is_legacy(c)) return body;
+    char scope[ARM_ID_MAX];
+    snprintf(scope, sizeof scope, "%s", doc_str(doc, "id"));
+    str_lower(scope);
+    json_object_set_new(json_object_get(body, "properties"), "keystead",
+                        cluster_policy_json(c->arm, scope, doc));
+    return body;
 }
 
 /* --- reading ------------------------------------------------------------------------------------
@@ -149,6 +156,7 @@ static json_t *new_doc(struct arm_call *c, const struct cluster_wish *w,
         mi->principal_id, "tenant", mi->tenant_id, "clusterId", guid, "state", "Creating", "double",
         (int)w->is_double, "created", now, "modified", now, "sized", now);
     if (doc != NULL && w->tags != NULL) json_object_set(doc, "tags", w->tags);
+    if (doc != NULL && w->policy != NULL) json_object_set(doc, "policy", w->policy);
     return doc;
 }
 
@@ -175,6 +183,7 @@ static enum err create(struct arm_call *c, struct cluster_wish *w, struct diag *
     if (str_eq(w->identity, "SystemAssigned")) {
         TRY(identity_managed_ensure(c->arm->c.identity, c->id_text, &mi, d));
     }
+    if (w->policy != NULL) TRY(cluster_policy_apply(c, w->policy, d));
     if (w->key == KEY_SET) {
         TRY(cluster_check_vault(c, w->location, w->key_to_set.uri, d));
         TRY(check_key(c, mi.principal_id, &w->key_to_set, d));
@@ -212,6 +221,7 @@ static json_t *with_small_changes(const json_t *old, const struct cluster_wish *
     json_object_set_new(doc, "modified", json_integer(now));
     if (w->billing != NULL) json_object_set_new(doc, "billing", json_string(w->billing));
     if (w->tags != NULL) json_object_set(doc, "tags", w->tags);
+    if (w->policy != NULL) json_object_set(doc, "policy", w->policy);
     if (w->capacity != 0 && w->capacity != json_get_int(old, "capacity", 0)) {
         json_object_set_new(doc, "capacity", json_integer(w->capacity));
         json_object_set_new(doc, "sized", json_integer(now));
@@ -264,7 +274,8 @@ static enum err check_update(struct arm_call *c, const json_t *old, const struct
         return ARM_FAIL(
             c, d, 400, "OperationNotAllowed",
             "The cluster has no identity that could use a key. Identity type None revokes "
-            "access to the data and can't be undone.");
+            "access to the data; only an administrator's unlock (keystead keys unlock) and "
+            "a new identity make way for a key.");
     }
     TRY(cluster_check_vault(c, doc_str(old, "location"), w->key_to_set.uri, d));
     return check_key(c, doc_str(old, "principal"), &w->key_to_set, d);
@@ -274,6 +285,7 @@ static enum err update(struct arm_call *c, const json_t *seen, const struct clus
                        bool is_put, struct diag *d)
 {
     TRY(check_update(c, seen, w, d)); /* asks the vault: before the lock */
+    if (w->policy != NULL) TRY(cluster_policy_apply(c, w->policy, d));
     CLEANUP_JSON json_t *args = update_args(seen, w);
     bool is_async = json_object_size(args) != 0;
     CLEANUP_JSON json_t *doc = NULL;

@@ -11,6 +11,8 @@
  *      key {uri name version rsa}   the key that wraps the AEKs at this moment; absent: none
  *      keyed                        it has had a key: its workspaces have accounts of their own
  *      sealed                       identity None came after a key: no key can be set any more
+ *      policy {outagePolicy outageGrace retainMax revocationBound probeInterval}   what was chosen,
+ *                                   in seconds; absent: the server's default
  *      created modified sized       microseconds; sized: when the capacity was last set
  */
 #pragma once
@@ -34,7 +36,8 @@ struct cluster_wish { /* what a PUT or PATCH asks for, validated */
     const char *identity; /* NULL = keep */
     enum cluster_key_wish key;
     struct cluster_key key_to_set;
-    json_t *tags; /* NULL = keep; owned */
+    json_t *tags;   /* NULL = keep; owned */
+    json_t *policy; /* doc.policy as it is to be; NULL = keep; owned */
     bool is_double;
 };
 void cluster_wish_release(struct cluster_wish *w);
@@ -49,6 +52,15 @@ bool cluster_key_uri(const char *text, const char *const *hosts, char *out, size
 /* The documented body. workspaces: documents of the cluster's links, NULL = none. */
 json_t *cluster_json(const json_t *doc, const struct cluster_dialect *how,
                      const json_t *workspaces);
+
+/* properties.keystead of the body: *out is the policy as it is to be, untouched when nothing
+ * changes. */
+enum err cluster_policy_read(struct arm_call *c, const json_t *old, json_t **out, struct diag *d);
+/* Has keyd follow it, and write down whose order it was. */
+enum err cluster_policy_apply(struct arm_call *c, const json_t *policy, struct diag *d);
+/* As the resource shows it: with the state that keyd measures. scope: the id in lower case. */
+json_t *cluster_policy_json(struct arm *a, const char *scope, const json_t *doc);
+struct key_policy cluster_policy_of(const json_t *doc); /* 0 in what was not chosen */
 
 struct cluster_key cluster_key_of(const json_t *doc); /* from doc.key */
 bool cluster_key_eq(const struct cluster_key *a, const struct cluster_key *b);

@@ -225,20 +225,22 @@ enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct
     TRY(read_double(c, old, w.location, &w.is_double, d));
     TRY(read_key(c, old, is_put, &w, d));
     TRY(arm_read_tags(c, &w.tags, d));
+    TRY(cluster_policy_read(c, old, &w.policy, d));
     bool identity_changes =
         old != NULL && w.identity != NULL && !str_eq(w.identity, doc_str(old, "identity"));
     if (identity_changes && w.key != KEY_KEEP) { /* decision 26 */
         return bad(c, d, "Identity and KeyVaultProperties can't be changed in the same request.");
     }
     *out = w;
-    w.tags = NULL;
+    w.tags = w.policy = NULL;
     return OK;
 }
 
 void cluster_wish_release(struct cluster_wish *w)
 {
     json_decref(w->tags);
-    w->tags = NULL;
+    json_decref(w->policy);
+    w->tags = w->policy = NULL;
 }
 
 /* --- keys ---------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ enum err cluster_set_key(struct arm *a, const json_t *doc, const json_t *key, st
                               .key_name = doc_str(key, "name"),
                               .key_version = doc_str(key, "version"),
                               .principal_id = doc_str(doc, "principal"),
+                              .policy = cluster_policy_of(doc),
                               .is_double = json_is_true(json_object_get(doc, "double"))};
     uint64_t wraps = 0;
     TRY(custody_scope_set(a->c.custody, scope, &kek, &wraps, d));
@@ -188,6 +189,52 @@ const struct operation_kind cluster_update_operation = {
     .settle = update_settle,
     .after = cluster_refresh_workspaces,
 };
+
+/* --- unlock --------------------------------------------------------------------------------------
+ */
+
+/* The cluster of that id or, where only one has it, of that name. A new reference; NULL. */
+static json_t *find_cluster(struct arm *a, const char *name_or_id)
+{
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_CLUSTER, NULL);
+    json_t *found = NULL, *doc;
+    size_t i;
+    json_array_foreach (all, i, doc) {
+        if (str_eq_nocase(doc_str(doc, "id"), name_or_id)) return json_incref(doc);
+        if (!str_eq_nocase(doc_str(doc, "name"), name_or_id)) continue;
+        if (found != NULL) return NULL; /* two groups have one of that name */
+        found = doc;
+    }
+    return json_incref(found);
+}
+
+bool arm_cluster_id(struct arm *a, const char *name_or_id, char out[ARM_ID_MAX])
+{
+    CLEANUP_JSON json_t *doc = find_cluster(a, name_or_id);
+    if (doc == NULL) return false;
+    snprintf(out, ARM_ID_MAX, "%s", doc_str(doc, "id"));
+    return true;
+}
+
+enum err arm_cluster_unlock(struct arm *a, const char *id, const char *by, struct diag *d)
+{
+    char scope[ARM_ID_MAX];
+    scope_of(id, scope);
+    struct diag why = DIAG_INIT;
+    enum err e = custody_scope_unlock(a->c.custody, scope, by, &why);
+    DOCS_WRITE(a->docs);
+    CLEANUP_JSON json_t *old = arm_doc(a, scope);
+    bool sealed = old != NULL && json_is_true(json_object_get(old, "sealed"));
+    /* keyd has done it before, and a crash kept it from the document. */
+    bool late = e == ERR_CONFLICT && sealed;
+    if (e != OK && !late) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    if (!sealed) return OK;
+    json_t *doc = json_deep_copy(old);
+    json_object_del(doc, "sealed");
+    CLEANUP_CHANGE struct change c = {0};
+    change_put(&c, DOC_RESOURCE, scope, KIND_CLUSTER, doc);
+    return docs_commit(a->docs, &c, d);
+}
 
 /* --- delete -------------------------------------------------------------------------------------
  */

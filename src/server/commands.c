@@ -14,7 +14,7 @@ const struct command commands[] = {
     {"query", "run a KQL query", cli_query},
     {"ingest", "send a file of rows to a table", cli_ingest},
     {"token", "print a bearer token", cli_token},
-    {"keys", "status of keys: who can read what, and since when", cli_keys},
+    {"keys", "status of keys: who can read what, and since when; unlock a sealed cluster", cli_keys},
     {"verify", "check every block of a data directory", command_verify},
     {"gen", "write generated web logs as NDJSON", cli_gen},
     {"hosts", "lines for /etc/hosts, so that clients find the vaults", cli_hosts},
