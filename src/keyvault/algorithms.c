@@ -102,10 +102,19 @@ enum err kv_crypt_run(const char *alg, struct crypt *c, struct diag *d)
                c->kind.crv != NULL ? c->kind.crv : "", (int)c->kind.size);
 }
 
+/* Of a key in the token; means nothing for others. */
+static struct token_name hsm_name(const struct crypt *c)
+{
+    return c->token != NULL ? kv_hsm_name(c->material) : (struct token_name){0};
+}
+
 /* What the crypto layer says of values that go out is the caller's business; of values that come in
  * nothing is told but that they are wrong. */
 static enum err refuse(enum err e, const struct diag *why, bool opening, struct diag *d)
 {
+    if (e == ERR_UNSUPPORTED)
+        return BAD(d, "Property alg has invalid value: this vault's HSM cannot do it: %s",
+                   why->text);
     if (e != ERR_INVALID) return FAIL(d, e, "%s", why->text);
     if (opening) return BAD(d, "The parameter is incorrect.");
     return BAD(d, "The parameter is incorrect: %s", why->text);
@@ -130,7 +139,11 @@ static enum err rsa_crypt(struct crypt *c, int mode, enum sign_hash hash, struct
         return e == OK ? OK : refuse(e, &why, false, d);
     }
     CLEANUP(secret_free) struct secret *plain = NULL;
-    enum err e = rsa_decrypt(c->rsa, (enum rsa_padding)mode, c->value, &plain, &why);
+    enum rsa_padding padding = (enum rsa_padding)mode;
+    struct token_name name = hsm_name(c);
+    enum err e = c->token != NULL
+                     ? token_rsa_decrypt(c->token, &name, padding, c->value, &plain, &why)
+                     : rsa_decrypt(c->rsa, padding, c->value, &plain, &why);
     return take_plain(c, e, plain, &why, d);
 }
 
@@ -138,12 +151,15 @@ static enum err aes_wrap(struct crypt *c, int mode, enum sign_hash hash, struct 
 {
     (void)mode, (void)hash;
     struct diag why = DIAG_INIT;
+    struct token_name name = hsm_name(c);
     if (seals(c)) {
-        enum err e = aes_kw_wrap(c->material, c->value, &c->result, &why);
+        enum err e = c->token != NULL ? token_wrap(c->token, &name, c->value, &c->result, &why)
+                                      : aes_kw_wrap(c->material, c->value, &c->result, &why);
         return e == OK ? OK : refuse(e, &why, false, d);
     }
     CLEANUP(secret_free) struct secret *plain = NULL;
-    enum err e = aes_kw_unwrap(c->material, c->value, &plain, &why);
+    enum err e = c->token != NULL ? token_unwrap(c->token, &name, c->value, &plain, &why)
+                                  : aes_kw_unwrap(c->material, c->value, &plain, &why);
     return take_plain(c, e, plain, &why, d);
 }
 
@@ -167,16 +183,21 @@ static enum err aes_crypt(struct crypt *c, int mode, enum sign_hash hash, struct
 {
     (void)hash;
     struct cipher how = {(enum cipher_mode)mode, c->material, c->iv, c->aad};
+    struct token_name name = hsm_name(c);
     struct diag why = DIAG_INIT;
     if (!seals(c)) {
         CLEANUP(secret_free) struct secret *plain = NULL;
-        enum err e = cipher_decrypt(&how, c->value, c->tag, &plain, &why);
+        enum err e = c->token != NULL
+                         ? token_decrypt(c->token, &name, &how, c->value, c->tag, &plain, &why)
+                         : cipher_decrypt(&how, c->value, c->tag, &plain, &why);
         return take_plain(c, e, plain, &why, d);
     }
     TRY(choose_iv(c, mode == CIPHER_GCM, d));
     how.iv = buf_view(&c->out_iv);
     uint8_t tag[CIPHER_GCM_TAG_LEN];
-    enum err e = cipher_encrypt(&how, c->value, &c->result, tag, &why);
+    enum err e = c->token != NULL
+                     ? token_encrypt(c->token, &name, &how, c->value, &c->result, tag, &why)
+                     : cipher_encrypt(&how, c->value, &c->result, tag, &why);
     if (e != OK) return refuse(e, &why, false, d);
     if (mode == CIPHER_GCM) buf_bytes(&c->out_tag, BYTES_OF(tag));
     return buf_check(&c->out_tag, d);
@@ -185,10 +206,25 @@ static enum err aes_crypt(struct crypt *c, int mode, enum sign_hash hash, struct
 static enum err rsa_signature(struct crypt *c, int mode, enum sign_hash hash, struct diag *d)
 {
     struct diag why = DIAG_INIT;
-    enum err e = c->op == PERM_SIGN
-                     ? rsa_sign(c->rsa, (enum rsa_signature)mode, hash, c->value, &c->result, &why)
-                     : rsa_verify(c->rsa, (enum rsa_signature)mode, hash, c->value, c->signature,
-                                  &c->verdict, &why);
+    enum rsa_signature how = (enum rsa_signature)mode;
+    struct token_name name = hsm_name(c);
+    enum err e;
+    if (c->op != PERM_SIGN) {
+        e = rsa_verify(c->rsa, how, hash, c->value, c->signature, &c->verdict, &why);
+    } else if (c->token != NULL) {
+        e = token_rsa_sign(c->token, &name, how, hash, c->value, &c->result, &why);
+    } else {
+        e = rsa_sign(c->rsa, how, hash, c->value, &c->result, &why);
+    }
+    return e == OK ? OK : refuse(e, &why, false, d);
+}
+
+static enum err hsm_ec_signature(struct crypt *c, struct diag *d)
+{
+    if (c->op != PERM_SIGN) return ec_verify(c->ec_public, c->value, c->signature, &c->verdict, d);
+    struct diag why = DIAG_INIT;
+    struct token_name name = hsm_name(c);
+    enum err e = token_ec_sign(c->token, &name, c->value, &c->result, &why);
     return e == OK ? OK : refuse(e, &why, false, d);
 }
 
@@ -200,6 +236,7 @@ static enum err ec_signature(struct crypt *c, int mode, enum sign_hash hash, str
                    "The parameter is incorrect: a digest of %zu bytes; this algorithm's have %zu",
                    c->value.len, sign_digest_len(hash));
     }
+    if (c->token != NULL) return hsm_ec_signature(c, d);
     CLEANUP(ec_free) struct ec_key *k = NULL;
     TRY(ec_from_der(&k, c->kind.curve, c->material, d));
     if (c->op == PERM_SIGN) return ec_sign(k, c->value, &c->result, d);
@@ -209,6 +246,9 @@ static enum err ec_signature(struct crypt *c, int mode, enum sign_hash hash, str
 static enum err hmac_signature(struct crypt *c, int mode, enum sign_hash hash, struct diag *d)
 {
     (void)mode;
+    if (c->token != NULL)
+        return BAD(d,
+                   "Property alg has invalid value: the AES keys of this vault's HSM do not sign");
     CLEANUP_BUF struct buf mac = {0};
     struct diag why = DIAG_INIT;
     enum err e = hmac_sign(hash, c->material, c->value, &mac, &why);

@@ -88,6 +88,9 @@ static enum err add_version(struct keyvault *kv, const struct key_ref *r, const 
     struct place p;
     kv_place_version(r, version, &p);
     TRY(kvstore_get(kv->store, "material", p.version, &material, d));
+    if (kv_hsm_is_ref(buf_view(&material))) {
+        return BAD(d, "Key %s is in an HSM and cannot leave it: back up the HSM itself.", r->name);
+    }
     buf_blob(out, bytes_str(version));
     TRY(add_json(out, v.doc, d));
     buf_blob(out, buf_view(&material));

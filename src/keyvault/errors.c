@@ -27,6 +27,8 @@ static const struct api_error api_errors[] = {
     {"PurgeProtected", 403, "Forbidden", false},
     {"KeyNotFound", 404, "KeyNotFound", false},
     {"VaultNotFound", 404, "VaultNotFound", false},
+    {"RoleAssignmentNotFound", 404, "RoleAssignmentNotFound", false},
+    {"RoleAssignmentExists", 409, "RoleAssignmentExists", false},
     {"KeyAlreadyExists", 409, "Conflict", true},
     {"ObjectIsDeletedButRecoverable", 409, "Conflict", true},
     {"Throttled", 429, "Throttled", false},

@@ -81,6 +81,8 @@ struct inputs {
     struct keyvault *kv;
     struct buf value, signature, iv, aad, tag, material;
     struct loaded_key *rsa;
+    struct rsa_key *rsa_public; /* of an HSM's key */
+    struct ec_key *ec_public;
 };
 
 static void inputs_release(struct inputs *in)
@@ -92,8 +94,28 @@ static void inputs_release(struct inputs *in)
     buf_release(&in->tag);
     buf_release(&in->material);
     kv_loaded_put(in->kv, in->rsa);
+    rsa_free(in->rsa_public);
+    ec_free(in->ec_public);
 }
 #define CLEANUP_INPUTS __attribute__((cleanup(inputs_release)))
+
+/* What the operation needs of the key itself. */
+static enum err load_material(struct inputs *in, const struct key_kind *kind, const json_t *doc,
+                              const char *place, struct diag *d)
+{
+    if (!kind->hsm && str_eq(kind->kty, "RSA")) return kv_loaded_get(in->kv, place, &in->rsa, d);
+    TRY(kvstore_get(in->kv->store, "material", place, &in->material, d));
+    if (!kind->hsm) return OK;
+    if (in->kv->config.token == NULL) {
+        return FAIL(d, ERR_UNAVAILABLE,
+                    "this vault's HSM is not there: start it with --hsm-module");
+    }
+    if (!kv_hsm_is_ref(buf_view(&in->material)))
+        return FAIL(d, ERR_CORRUPT, "a key of the HSM has no reference into it");
+    if (str_eq(kind->kty, "RSA")) return kv_hsm_public_rsa(doc, &in->rsa_public, d);
+    if (str_eq(kind->kty, "EC")) return kv_hsm_public_ec(doc, kind->curve, &in->ec_public, d);
+    return OK;
+}
 
 static enum err read_inputs(const json_t *body, enum permission op, struct inputs *in,
                             struct diag *d)
@@ -148,14 +170,12 @@ enum err kv_key_operate(struct call *c, const struct key_version *v, const struc
     kv_place_version(r, v->version, &p);
     struct key_kind kind;
     TRY(kv_kind_of(v->doc, &kind, d));
-    if (str_eq(kind.kty, "RSA")) {
-        TRY(kv_loaded_get(c->kv, p.version, &in.rsa, d));
-    } else {
-        TRY(kvstore_get(c->kv->store, "material", p.version, &in.material, d));
-    }
+    TRY(load_material(&in, &kind, v->doc, p.version, d));
     CLEANUP_CRYPT struct crypt x = {.op = op,
                                     .kind = kind,
-                                    .rsa = in.rsa != NULL ? kv_loaded_rsa(in.rsa) : NULL,
+                                    .token = kind.hsm ? c->kv->config.token : NULL,
+                                    .rsa = in.rsa != NULL ? kv_loaded_rsa(in.rsa) : in.rsa_public,
+                                    .ec_public = in.ec_public,
                                     .material = buf_view(&in.material),
                                     .value = buf_view(&in.value),
                                     .signature = buf_view(&in.signature),

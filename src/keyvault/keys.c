@@ -57,13 +57,12 @@ struct removal {
 static enum err remove_row(void *ctx, const char *key, struct bytes value, struct diag *d)
 {
     struct removal *m = ctx;
-    (void)value;
+    if (str_eq(m->table, "material") && kv_hsm_is_ref(value)) TRY(kv_hsm_removed(m->kv, value, d));
     return kvstore_delete(m->kv->store, m->table, key, d);
 }
 
 /* A damaged row stops nothing here: what is to be destroyed need not be readable. */
-static enum err remove_below(struct keyvault *kv, const char *table, const char *prefix,
-                             struct diag *d)
+enum err kv_rows_remove(struct keyvault *kv, const char *table, const char *prefix, struct diag *d)
 {
     struct removal m = {kv, table};
     struct diag why = DIAG_INIT;
@@ -76,10 +75,10 @@ enum err kv_keys_remove_all(struct keyvault *kv, const char *vault_name, struct 
     CLEANUP_FREE char *prefix = str_fmt("%s/", vault_name);
     if (prefix == NULL) return kv_out_of_memory(d);
     kv_loaded_forget(kv->loaded, prefix);
-    TRY(remove_below(kv, "material", prefix, d));
-    TRY(remove_below(kv, "version", prefix, d));
-    TRY(remove_below(kv, "rotation", prefix, d));
-    return remove_below(kv, "key", prefix, d);
+    TRY(kv_rows_remove(kv, "material", prefix, d));
+    TRY(kv_rows_remove(kv, "version", prefix, d));
+    TRY(kv_rows_remove(kv, "rotation", prefix, d));
+    return kv_rows_remove(kv, "key", prefix, d);
 }
 
 enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag *d)
@@ -87,8 +86,8 @@ enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag
     struct place p;
     kv_place_version(r, "", &p); /* ends in a slash: the prefix of its versions */
     kv_loaded_forget(kv->loaded, p.version);
-    TRY(remove_below(kv, "material", p.version, d));
-    TRY(remove_below(kv, "version", p.version, d));
+    TRY(kv_rows_remove(kv, "material", p.version, d));
+    TRY(kv_rows_remove(kv, "version", p.version, d));
     TRY(kvstore_delete(kv->store, "rotation", p.key, d));
     return kvstore_delete(kv->store, "key", p.key, d);
 }

@@ -27,11 +27,16 @@ static bool copy_config(struct keyvault *kv, const struct keyvault_config *c)
     kv->endpoint = str_dup(c->endpoint);
     kv->tenant_id = str_dup(c->tenant_id);
     kv->resource = str_fmt("https://%s", c->suffix);
-    if (kv->suffix == NULL || kv->suffix_host == NULL || kv->endpoint == NULL ||
+    kv->hsm_suffix = str_dup(c->hsm_suffix != NULL ? c->hsm_suffix : "");
+    kv->hsm_suffix_host = str_dup(c->hsm_suffix != NULL ? c->hsm_suffix : "");
+    kv->hsm_resource = str_fmt("https://%s", c->hsm_suffix != NULL ? c->hsm_suffix : "");
+    if (kv->hsm_suffix == NULL || kv->hsm_suffix_host == NULL || kv->hsm_resource == NULL ||
+        kv->suffix == NULL || kv->suffix_host == NULL || kv->endpoint == NULL ||
         kv->tenant_id == NULL || kv->resource == NULL) {
         return false;
     }
     kv->suffix_host[strcspn(kv->suffix_host, ":")] = 0;
+    kv->hsm_suffix_host[strcspn(kv->hsm_suffix_host, ":")] = 0;
     return true;
 }
 
@@ -50,6 +55,8 @@ enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, s
     TRY(kv_throttle_new(&kv->throttle,
                         c->requests_per_10s != 0 ? c->requests_per_10s : REQUESTS_MAX, d));
     TRY(kv_loaded_new(&kv->loaded, d));
+    bool left;
+    TRY(kv_hsm_sweep(kv, true, &left, d));
     if (c->faults) TRY(kv_faults_new(&kv->faults, d));
     TRY(kv_tidy_start(&kv->tidy, kv, d));
     *out = TAKE(kv);
@@ -67,6 +74,9 @@ void keyvault_close(struct keyvault *kv)
     kvstore_close(kv->store);
     free(kv->suffix);
     free(kv->suffix_host);
+    free(kv->hsm_suffix);
+    free(kv->hsm_suffix_host);
+    free(kv->hsm_resource);
     free(kv->endpoint);
     free(kv->tenant_id);
     free(kv->resource);
@@ -88,11 +98,12 @@ static enum err platform_vault(struct keyvault *kv, const char *object_id, json_
     json_t *policies =
         json_pack("[{s:s, s:s, s:{s:[s,s,s]}}]", "tenantId", kv->tenant_id, "objectId", object_id,
                   "permissions", "keys", "get", "wrapKey", "unwrapKey");
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:o, s:b, s:i, s:b, s:b}}", "id",
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:o, s:b, s:i, s:b, s:b, s:{s:s}}}", "id",
                      PLATFORM_ID, "name", KEYVAULT_PLATFORM, "type", "Microsoft.KeyVault/vaults",
                      "location", "local", "properties", "tenantId", kv->tenant_id, "vaultUri", uri,
                      "accessPolicies", policies, "enableSoftDelete", 1, "softDeleteRetentionInDays",
-                     90, "enablePurgeProtection", 1, "enableRbacAuthorization", 0);
+                     90, "enablePurgeProtection", 1, "enableRbacAuthorization", 0, "sku", "name",
+                     "premium");
     return *out != NULL ? OK : kv_out_of_memory(d);
 }
 
@@ -109,7 +120,8 @@ enum err keyvault_ensure_platform(struct keyvault *kv, const char *object_id, st
     enum err e = kv_key_find(kv, &r, &v, &why);
     if (e == OK) return OK;
     if (e != ERR_NOT_FOUND) return FAIL(d, e, "%s", why.text);
-    CLEANUP_JSON json_t *body = json_pack("{s:s, s:i}", "kty", "oct", "key_size", 256);
+    CLEANUP_JSON json_t *body = json_pack(
+        "{s:s, s:i}", "kty", kv->config.token != NULL ? "oct-HSM" : "oct", "key_size", 256);
     if (body == NULL) return kv_out_of_memory(d);
     return kv_key_create(kv, &r, body, &v, d);
 }
@@ -117,25 +129,31 @@ enum err keyvault_ensure_platform(struct keyvault *kv, const char *object_id, st
 /* --- doors --- */
 
 /* NAME of a host NAME.SUFFIX; NULL for other hosts. */
-static const char *vault_of_host(const struct keyvault *kv, const struct http_request *req)
+static const char *name_under(const struct http_request *req, const char *suffix)
 {
-    size_t n = strlen(req->host), tail = strlen(kv->suffix_host);
-    if (n <= tail + 1 || req->host[n - tail - 1] != '.') return NULL;
-    if (!str_eq_nocase(req->host + n - tail, kv->suffix_host)) return NULL;
+    size_t n = strlen(req->host), tail = strlen(suffix);
+    if (tail == 0 || n <= tail + 1 || req->host[n - tail - 1] != '.') return NULL;
+    if (!str_eq_nocase(req->host + n - tail, suffix)) return NULL;
     return arena_str(req->a, bytes_of(req->host, n - tail - 1));
+}
+
+static const char *resource_of(const struct call *c)
+{
+    return c->pool ? c->kv->hsm_resource : c->kv->resource;
 }
 
 static enum err challenge(struct call *c, const char *message, struct diag *d)
 {
     http_setf(c->res, "WWW-Authenticate", "Bearer authorization=\"%s/%s\", resource=\"%s\"",
-              c->kv->endpoint, c->kv->tenant_id, c->kv->resource);
+              c->kv->endpoint, c->kv->tenant_id, resource_of(c));
     return FAIL_TAG(d, ERR_DENIED, "Unauthorized", "%s", message);
 }
 
 /* Before anything else is looked at: clients send their first request without token and body. */
 static enum err authenticate_data(struct call *c, struct diag *d)
 {
-    const char *audiences[] = {"https://vault.azure.net", c->kv->resource, NULL};
+    const char *audiences[] = {c->pool ? "https://managedhsm.azure.net" : "https://vault.azure.net",
+                               resource_of(c), NULL};
     const char *token = http_bearer(c->req);
     if (token == NULL)
         return challenge(c, "AKV10000: Request is missing a Bearer or PoP token.", d);
@@ -145,8 +163,7 @@ static enum err authenticate_data(struct call *c, struct diag *d)
     if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
     if (str_eq(why.tag, "Audience")) {
         return challenge(
-            c, arena_fmt(c->req->a, "AKV10022: Invalid audience. Expected %s.", c->kv->resource),
-            d);
+            c, arena_fmt(c->req->a, "AKV10022: Invalid audience. Expected %s.", resource_of(c)), d);
     }
     if (str_eq(why.tag, "Issuer")) return challenge(c, "AKV10032: Invalid issuer.", d);
     return challenge(c, "Error validating token: IDX10223", d);
@@ -155,7 +172,10 @@ static enum err authenticate_data(struct call *c, struct diag *d)
 static enum err serve_data(struct call *c, const char *name, struct diag *d)
 {
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(kv_vault_find(c->kv, name, &vault, d));
+    const char *row = c->pool ? arena_fmt(c->req->a, "%s.hsm", name) : name;
+    if (row == NULL) return kv_out_of_memory(d);
+    /* The row of a pool is not to be reached by a vault's host. */
+    if (strchr(name, '.') == NULL) TRY(kv_vault_find(c->kv, row, &vault, d));
     if (vault == NULL || kv_vault_is_deleted(vault)) {
         return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.", name);
     }
@@ -196,7 +216,11 @@ static enum err authenticate_arm(struct call *c, struct diag *d)
 
 static enum err serve(struct call *c, struct diag *d)
 {
-    const char *name = vault_of_host(c->kv, c->req);
+    const char *name = name_under(c->req, c->kv->suffix_host);
+    if (name == NULL) {
+        name = name_under(c->req, c->kv->hsm_suffix_host);
+        c->pool = name != NULL;
+    }
     if (name != NULL) return serve_data(c, name, d);
     if (c->kv->faults != NULL && str_starts(c->req->path, "/admin/faults")) {
         TRY(authenticate_arm(c, d));

@@ -3,22 +3,25 @@
  * keyvault/keyvault.h - the embedded vault service: vaults, keys, policies, and the REST API of
  * Azure Key Vault
  *
- * Answers on two kinds of host: NAME.SUFFIX is the data plane of one vault (wire/arm.md section
- * 19), SUFFIX itself and any other host take ARM paths of Microsoft.KeyVault (section 11), which
- * the front door passes on. Keys never leave this process. Everything that was answered is on disk:
- * a sealed kvstore in dir, under dir/root.key, and a record of each request in dir/audit. Any
- * number of threads may call the handler. Invariants: README.md.
+ * Answers on three kinds of host: NAME.SUFFIX is the data plane of one vault (wire/arm.md section
+ * 19), NAME.HSM_SUFFIX that of one pool of a managed HSM, SUFFIX itself and any other host take ARM
+ * paths of Microsoft.KeyVault (section 11), which the front door passes on. Keys never leave this
+ * process. Everything that was answered is on disk: a sealed kvstore in dir, under dir/root.key,
+ * and a record of each request in dir/audit. Any number of threads may call the handler.
+ * Invariants: README.md.
  */
 #pragma once
 
 #include "identity/identity_client.h"
 #include "net/http_server.h"
+#include "vault/token.h"
 
 struct keyvault;
 
 struct keyvault_config {
-    const char *dir;    /* DIR/vault; made if missing */
-    const char *suffix; /* "vault.localhost:8444": port unless 443 */
+    const char *dir;        /* DIR/vault; made if missing */
+    const char *suffix;     /* "vault.localhost:8444": port unless 443 */
+    const char *hsm_suffix; /* "managedhsm.localhost:8444": of pools */
     const char
         *endpoint; /* "https://localhost:8443": authority of challenges, an audience of ARM */
     const char *tenant_id;
@@ -28,7 +31,8 @@ struct keyvault_config {
     enum err (*authorize)(void *ctx, const char *object_id, const char *action, bool is_data,
                           const char *scope, struct diag *d);
     void *ctx;
-    bool faults;               /* /admin/faults is there: for rehearsals and tests */
+    struct token *token; /* HSM kinds of keys are made in it; NULL: there are none. Borrowed */
+    bool faults;         /* /admin/faults is there: for rehearsals and tests */
     uint32_t requests_per_10s; /* of one vault; more are answered 429. 0 = 4000, as documented */
     size_t audit_file_max;     /* bytes, after which another file is begun; 0 = 16 MiB */
 };
@@ -44,8 +48,9 @@ void keyvault_quit(struct keyvault *kv);
 #define KEYVAULT_PLATFORM "keystead-platform" /* the vault of the platform's own key */
 #define KEYVAULT_PMK      "pmk"
 
-/* The platform's vault with its key (oct, 256 bits) and a policy that lets this principal get, wrap
- * and unwrap. There already: only the policy is brought up to date. No ARM call reaches it. */
+/* The platform's vault with its key (oct, 256 bits; in the token where there is one) and a policy
+ * that lets this principal get, wrap and unwrap. There already: only the policy is brought up to
+ * date. No ARM call reaches it. */
 enum err keyvault_ensure_platform(struct keyvault *kv, const char *object_id, struct diag *d);
 
 http_handler keyvault_handle; /* ctx: the struct keyvault */

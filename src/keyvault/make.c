@@ -38,6 +38,8 @@ enum err kv_fresh_write(struct keyvault *kv, const struct key_ref *r, const stru
     kv_place_version(r, f->version, &p);
     TRY(add_version(key, f, d));
     TRY(kvstore_put(kv->store, "material", p.version, secret_view(f->material), d));
+    if (kv_hsm_is_ref(secret_view(f->material)))
+        TRY(kv_hsm_stored(kv, secret_view(f->material), d));
     TRY(kv_doc_put(kv, "version", p.version, f->doc, d));
     return kv_doc_put(kv, "key", p.key, key, d);
 }
@@ -90,6 +92,14 @@ static enum err store(struct keyvault *kv, const struct key_ref *r, struct fresh
     return OK;
 }
 
+/* What was made for a version that is not stored after all goes again. */
+static enum err given_up(struct keyvault *kv, const struct fresh *f, enum err e)
+{
+    if (e != OK && kv_hsm_is_ref(secret_view(f->material)))
+        (void)kv_hsm_removed(kv, secret_view(f->material), NULL);
+    return e;
+}
+
 enum err kv_key_create(struct keyvault *kv, const struct key_ref *r, const json_t *body,
                        struct key_version *out, struct diag *d)
 {
@@ -97,12 +107,16 @@ enum err kv_key_create(struct keyvault *kv, const struct key_ref *r, const json_
     struct key_kind kind;
     TRY(kv_key_check_name(r, d));
     TRY(kv_kind_read(body, &kind, d));
+    TRY(kv_kind_allowed(kv, r->vault, &kind, d));
     TRY(kv_doc_new(&kind, &f.doc, d));
     TRY(kv_attributes_apply(body, f.doc, d));
+    TRY(kv_vault_check_live(kv, r, d));
     draw_version(f.version);
-    TRY(kv_material_make(&kind, f.doc, &f.material,
-                         d)); /* seconds, at worst: before the transaction */
-    return store(kv, r, &f, out, d);
+    struct place p;
+    kv_place_version(r, f.version, &p);
+    /* Seconds, at worst: before the transaction. */
+    TRY(kv_material_make(kv, &kind, p.version, f.doc, &f.material, d));
+    return given_up(kv, &f, store(kv, r, &f, out, d));
 }
 
 enum err kv_key_import(struct keyvault *kv, const struct key_ref *r, const json_t *body,
@@ -114,9 +128,11 @@ enum err kv_key_import(struct keyvault *kv, const struct key_ref *r, const json_
     const json_t *jwk = json_get(body, "key");
     TRY(kv_key_check_name(r, d));
     if (json_get_bool(body, "Hsm", false)) {
-        return BAD(d, "Property Hsm has invalid value: this vault has no HSM");
+        return BAD(d, "Property Hsm has invalid value: the keys of an HSM are made in it and never "
+                      "brought there");
     }
     TRY(kv_material_import(jwk, &kind, public, &f.material, d));
+    TRY(kv_kind_allowed(kv, r->vault, &kind, d));
     TRY(kv_doc_new(&kind, &f.doc, d));
     if (json_object_update(f.doc, public) != 0) return kv_out_of_memory(d);
     TRY(kv_attributes_apply(jwk, f.doc, d)); /* only its key_ops are there */
@@ -125,7 +141,8 @@ enum err kv_key_import(struct keyvault *kv, const struct key_ref *r, const json_
     return store(kv, r, &f, out, d);
 }
 
-enum err kv_fresh_like(const struct key_version *old, struct fresh *f, struct diag *d)
+enum err kv_fresh_like(struct keyvault *kv, const struct key_ref *r, const struct key_version *old,
+                       struct fresh *f, struct diag *d)
 {
     struct key_kind kind;
     TRY(kv_kind_of(old->doc, &kind, d));
@@ -133,7 +150,25 @@ enum err kv_fresh_like(const struct key_version *old, struct fresh *f, struct di
     TRY(json_put(f->doc, "key_ops", json_deep_copy(json_get(old->doc, "key_ops")), d));
     TRY(kv_tags_apply(old->doc, f->doc, d));
     draw_version(f->version);
-    return kv_material_make(&kind, f->doc, &f->material, d);
+    struct place p;
+    kv_place_version(r, f->version, &p);
+    return kv_material_make(kv, &kind, p.version, f->doc, &f->material, d);
+}
+
+/* *out is the key's document then. */
+static enum err store_next(struct keyvault *kv, const struct key_ref *r, const struct fresh *f,
+                           json_t **out, struct diag *d)
+{
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    CLEANUP_JSON json_t *key = NULL;
+    TRY(kvstore_begin(kv->store, &t, d));
+    TRY(kv_vault_check_live(kv, r, d));
+    TRY(kv_key_load(kv, r, &key, d));
+    if (key == NULL || json_get(key, "deleted") != NULL) return kv_key_not_found(r, d);
+    TRY(kv_fresh_write(kv, r, f, key, d));
+    TRY(kvstore_commit(&t, d));
+    *out = TAKE(key);
+    return OK;
 }
 
 enum err kv_key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
@@ -144,16 +179,10 @@ enum err kv_key_rotate(struct keyvault *kv, const struct key_ref *r, struct key_
     CLEANUP_JSON json_t *policy = NULL;
     TRY(kv_rotation_load(kv, r, &policy, d));
     CLEANUP_FRESH struct fresh f = {0};
-    TRY(kv_fresh_like(&old, &f, d));
+    TRY(kv_fresh_like(kv, r, &old, &f, d));
     TRY(kv_rotation_stamp(policy, f.doc, d));
-    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     CLEANUP_JSON json_t *key = NULL;
-    TRY(kvstore_begin(kv->store, &t, d));
-    TRY(kv_vault_check_live(kv, r, d));
-    TRY(kv_key_load(kv, r, &key, d));
-    if (key == NULL || json_get(key, "deleted") != NULL) return kv_key_not_found(r, d);
-    TRY(kv_fresh_write(kv, r, &f, key, d));
-    TRY(kvstore_commit(&t, d));
+    TRY(given_up(kv, &f, store_next(kv, r, &f, &key, d)));
     LOG(INFO, "key.rotated", F_STR("vault", r->vault_name), F_STR("key", r->name),
         F_STR("version", f.version));
     *out = (struct key_version){.key = TAKE(key), .doc = TAKE(f.doc)};

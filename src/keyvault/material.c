@@ -4,6 +4,8 @@
 
 #include "base/str.h"
 
+#include <stdio.h>
+
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadParameter", __VA_ARGS__)
 
 #define RSA_EXPONENT 65537
@@ -37,10 +39,15 @@ static const struct {
     {"P-256K", EC_P256K, 256},
 };
 
-static const struct type *find_type(const char *kty)
+#define HSM_TAIL "-HSM"
+
+/* *hsm: the name ends in "-HSM". */
+static const struct type *find_type(const char *kty, bool *hsm)
 {
+    *hsm = str_ends_nocase(kty, HSM_TAIL);
+    size_t n = strlen(kty) - (*hsm ? strlen(HSM_TAIL) : 0);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (str_eq_nocase(kty, types[i].kty)) return &types[i];
+        if (strlen(types[i].kty) == n && strncasecmp(kty, types[i].kty, n) == 0) return &types[i];
     }
     return NULL;
 }
@@ -67,24 +74,25 @@ static enum err find_curve(const char *name, struct key_kind *k, struct diag *d)
                name);
 }
 
-static enum err read_type(const json_t *o, const struct type **out, struct diag *d)
+static enum err read_type(const json_t *o, const struct type **out, bool *hsm, struct diag *d)
 {
     const char *asked = json_get_str(o, "kty");
     if (asked == NULL) return BAD(d, "Property kty has invalid value");
-    *out = find_type(asked);
+    *out = find_type(asked, hsm);
     if (*out != NULL) return OK;
     return BAD(
         d,
         "Property kty has invalid value: '%.20s' is not supported by this vault; RSA, EC and "
-        "oct are",
+        "oct are, and with an HSM RSA-HSM, EC-HSM and oct-HSM",
         asked);
 }
 
 enum err kv_kind_read(const json_t *body, struct key_kind *out, struct diag *d)
 {
     const struct type *t = NULL;
-    TRY(read_type(body, &t, d));
-    struct key_kind k = {.kty = t->kty};
+    bool hsm = false;
+    TRY(read_type(body, &t, &hsm, d));
+    struct key_kind k = {.kty = t->kty, .hsm = hsm};
     const char *crv = json_get_str(body, "crv");
     json_t *size = json_get(body, "key_size"), *exponent = json_get(body, "public_exponent");
     if (t->size_default == 0) {
@@ -103,23 +111,53 @@ enum err kv_kind_read(const json_t *body, struct key_kind *out, struct diag *d)
 enum err kv_kind_of(const json_t *doc, struct key_kind *out, struct diag *d)
 {
     const char *kty = json_get_str(doc, "kty"), *crv = json_get_str(doc, "crv");
-    const struct type *t = kty != NULL ? find_type(kty) : NULL;
+    bool hsm = false;
+    const struct type *t = kty != NULL ? find_type(kty, &hsm) : NULL;
     if (t == NULL) return FAIL(d, ERR_CORRUPT, "a key version in the store has no type");
-    struct key_kind k = {.kty = t->kty, .size = json_get_int(doc, "size", 0)};
+    struct key_kind k = {.kty = t->kty, .hsm = hsm, .size = json_get_int(doc, "size", 0)};
     if (t->size_default == 0) TRY(find_curve(crv != NULL ? crv : "", &k, d));
     *out = k;
     return OK;
 }
 
+/* As in Azure: a vault's keys of an HSM need the premium SKU, and a pool has no others. */
+enum err kv_kind_allowed(const struct keyvault *kv, const json_t *vault, const struct key_kind *k,
+                         struct diag *d)
+{
+    if (kv_vault_is_pool(vault)) {
+        if (k->hsm) return OK;
+        return BAD(d,
+                   "Property kty has invalid value: the keys of a managed HSM are RSA-HSM, EC-HSM "
+                   "and oct-HSM");
+    }
+    if (!k->hsm) return OK;
+    if (kv->config.token == NULL) {
+        return BAD(
+            d,
+            "Property kty has invalid value: '%s-HSM' is not supported by this vault: it has "
+            "no HSM",
+            k->kty);
+    }
+    const char *sku = json_string_value(json_at(vault, "properties", "sku", "name", NULL));
+    if (sku != NULL && str_eq_nocase(sku, "premium")) return OK;
+    return BAD(d,
+               "Property kty has invalid value: '%s-HSM' is not supported by a vault of the SKU "
+               "standard; premium supports it",
+               k->kty);
+}
+
 enum err kv_doc_new(const struct key_kind *k, json_t **out, struct diag *d)
 {
     CLEANUP_JSON json_t *ops = json_array();
-    const struct type *t = find_type(k->kty);
+    bool hsm;
+    const struct type *t = find_type(k->kty, &hsm);
+    char kty[16];
+    snprintf(kty, sizeof kty, "%s%s", k->kty, k->hsm ? HSM_TAIL : "");
     for (int i = 0; t->ops[i] != NULL; i++)
         json_array_append_new(ops, json_string(t->ops[i]));
     json_int_t now = (json_int_t)now_s();
     CLEANUP_JSON json_t *doc =
-        json_pack("{s:s, s:I, s:O, s:b, s:I, s:I}", "kty", k->kty, "size", (json_int_t)k->size,
+        json_pack("{s:s, s:I, s:O, s:b, s:I, s:I}", "kty", kty, "size", (json_int_t)k->size,
                   "key_ops", ops, "enabled", 1, "created", now, "updated", now);
     if (doc == NULL) return kv_out_of_memory(d);
     if (k->crv != NULL) TRY(json_put(doc, "crv", json_string(k->crv), d));
@@ -154,9 +192,14 @@ static enum err keep_ec(const struct ec_key *k, json_t *doc, struct secret **out
     return ec_to_der(k, out, d);
 }
 
-enum err kv_material_make(const struct key_kind *k, json_t *doc, struct secret **out,
-                          struct diag *d)
+enum err kv_material_make(struct keyvault *kv, const struct key_kind *k, const char *label,
+                          json_t *doc, struct secret **out, struct diag *d)
 {
+    if (k->hsm && kv->config.token == NULL) {
+        return FAIL(d, ERR_UNAVAILABLE,
+                    "this vault's HSM is not there: start it with --hsm-module");
+    }
+    if (k->hsm) return kv_hsm_make(kv, k, label, doc, out, d);
     if (str_eq(k->kty, "oct")) return secret_random(out, (size_t)k->size / 8, d);
     if (str_eq(k->kty, "EC")) {
         CLEANUP(ec_free) struct ec_key *ec = NULL;
@@ -245,7 +288,13 @@ enum err kv_material_import(const json_t *jwk, struct key_kind *kind, json_t *do
 {
     const struct type *t = NULL;
     if (!json_is_object(jwk)) return BAD(d, "Property key has invalid value");
-    TRY(read_type(jwk, &t, d));
+    bool hsm = false;
+    TRY(read_type(jwk, &t, &hsm, d));
+    if (hsm) {
+        return BAD(
+            d, "Property key.kty has invalid value: the keys of an HSM are made in it and never "
+               "brought there");
+    }
     *kind = (struct key_kind){.kty = t->kty};
     if (str_eq(t->kty, "RSA")) return import_rsa(jwk, t, kind, doc, out, d);
     if (str_eq(t->kty, "EC")) return import_ec(jwk, kind, doc, out, d);

@@ -33,6 +33,11 @@ static const struct {
     [PERM_SET_ROTATION] = {"setrotationpolicy", "keyrotationpolicies/write"},
 };
 
+const char *kv_permission_action(enum permission p)
+{
+    return permissions[p].action;
+}
+
 /* Is this a permission on keys that a policy may name? */
 static bool is_permission(const char *name)
 {
@@ -146,12 +151,14 @@ enum err kv_policy_check(const struct call *c, const json_t *vault, const char *
                          enum permission p, struct diag *d)
 {
     if (p == PERM_NONE) return OK;
+    if (kv_vault_is_pool(vault)) return kv_roles_check(c, vault, key, p, d);
     return uses_roles(vault) ? check_roles(c, vault, key, p, d) : check_policies(c, vault, p, d);
 }
 
 enum err kv_policy_refuse(const struct call *c, const json_t *vault, const char *key,
                           enum permission p, struct diag *d)
 {
+    if (kv_vault_is_pool(vault)) return kv_roles_refuse(c, vault, key, kv_permission_action(p), d);
     if (!uses_roles(vault)) return refuse_by_policies(c, vault, p, d);
     struct role_question q;
     TRY(role_question(c, vault, key, p, &q, d));

@@ -120,9 +120,11 @@ static const char *object_of(const struct call *c, const struct key_ref *r)
 enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
 {
     TRY(check_version(c->req, d));
-    CLEANUP_FREE char *vault_name = str_dup(json_get_str(vault, "name"));
-    if (vault_name == NULL) return kv_out_of_memory(d);
-    str_lower(vault_name);
+    bool done = false;
+    if (c->pool) TRY(kv_roles_handle(c, vault, &done, d));
+    if (done) return OK;
+    char vault_name[VAULT_NAME_MAX];
+    TRY(kv_vault_row(vault, vault_name, d));
     struct key_ref r = {.vault = vault, .vault_name = vault_name};
     const struct route *route = NULL;
     TRY(find_route(c->req, &route, &r, d));
@@ -130,7 +132,6 @@ enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d)
     c->reads = route->run == operate || route->run == draw_random || route->run == backup_key;
     c->object = object_of(c, &r);
     TRY(kv_policy_check(c, vault, r.name, route->permission, d));
-    bool done = false;
     TRY(kv_faults_play(c, &r, route->permission, &done, d));
     if (done) return OK;
     if (c->req->body.len != 0) {
@@ -331,7 +332,11 @@ static enum err draw_random(struct call *c, const struct key_ref *r, enum permis
     }
     uint8_t bytes[RANDOM_MAX];
     CLEANUP_BUF struct buf text = {0};
-    rand_bytes(bytes, (size_t)n);
+    if (c->pool && c->kv->config.token != NULL) {
+        TRY(token_random(c->kv->config.token, bytes, (size_t)n, d));
+    } else {
+        rand_bytes(bytes, (size_t)n);
+    }
     base64url_encode(&text, bytes_of(bytes, (size_t)n));
     wipe(bytes, sizeof bytes);
     return reply_value(c, buf_view(&text), d);

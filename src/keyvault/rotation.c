@@ -326,8 +326,7 @@ static void audit(struct keyvault *kv, const char *operation, const struct key_r
     CLEANUP_JSON json_t *vault = NULL;
     enum err e = kv_vault_find(kv, r->vault_name, &vault, &d);
     const char *id = e == OK ? json_get_str(vault, "id") : NULL;
-    CLEANUP_FREE char *object = str_fmt("https://%s.%s/keys/%s/%s", r->vault_name, kv->suffix,
-                                        r->name, v != NULL ? v->version : "");
+    CLEANUP_FREE char *object = kv_object_url(kv, r, v != NULL ? v->version : "");
     kv_audit_clock(kv, operation, id, object != NULL ? object : "", failure);
 }
 

@@ -9,8 +9,9 @@
  *      key       NAME/KEY          "name", "versions" (oldest first), "deleted"
  *      version   NAME/KEY/VERSION  "kty", "size", "crv", "key_ops", "enabled", "nbf", "exp",
  * "tags", "created", "updated", and the public part "n", "e" or "x", "y" material  NAME/KEY/VERSION
- * PKCS#8, or the bytes of a symmetric key rotation  NAME/KEY          the rotation policy, as it is
- * shown, without its id secret    backup            the key under which backups are sealed
+ * PKCS#8, or the bytes of a symmetric key, or a reference into the token (hsm.c) rotation  NAME/KEY
+ * the rotation policy, as it is shown, without its id secret    backup            the key under
+ * which backups are sealed
  *
  * A failure's tag is the code of an error of the API; errors.c knows its status. Times are in Unix
  * seconds.
@@ -23,17 +24,19 @@
 #include "keyvault/audit_log.h"
 #include "keyvault/keyvault.h"
 #include "kvstore/kvstore.h"
+#include "vault/token.h"
 
-#define VAULT_NAME_MAX  25   /* bytes, with the terminating zero */
+#define VAULT_NAME_MAX  29   /* bytes of a row's name, with the terminating zero: 24, and ".hsm" */
 #define KEY_NAME_MAX    128  /* bytes, with the terminating zero */
 #define KEY_VERSION_LEN 32   /* hex digits */
 #define VERSIONS_MAX    1000 /* of one key */
 
 struct keyvault {
     struct kvstore *store;
-    char *suffix, *suffix_host; /* without the port */
+    char *suffix, *suffix_host;         /* without the port */
+    char *hsm_suffix, *hsm_suffix_host; /* "" when there are no pools */
     char *endpoint, *tenant_id;
-    char *resource; /* "https://" suffix */
+    char *resource, *hsm_resource; /* "https://" suffix */
     struct tidy *tidy;
     struct audit_log *audit;
     struct throttle *throttle;
@@ -52,6 +55,7 @@ struct call {
     /* for the audit; NULL as long as it is not known */
     const char *operation, *vault_id, *object; /* "KeyGet", ARM path, "keys/NAME/VERSION" */
     const char *fault;                         /* the kind of fault that answered, if one did */
+    bool pool;                                 /* at the host of a managed HSM */
     bool reads;                                /* a POST that changes nothing */
     bool wrong_key;                            /* by a fault: the result is another key's */
 };
@@ -146,13 +150,26 @@ enum err kv_policy_validate(const json_t *policies, struct diag *d);
 enum err kv_policy_change(const json_t *old, const char *verb, const json_t *change, json_t **out,
                           struct diag *d);
 
+/* --- roles.c: who may do what in a pool (its own roles, as Managed HSM has them) --- */
+/* Paths under .../providers/Microsoft.Authorization; *done false: it is none of them. */
+enum err kv_roles_handle(struct call *c, const json_t *pool, bool *done, struct diag *d);
+enum err kv_roles_check(const struct call *c, const json_t *pool, const char *key,
+                        enum permission p, struct diag *d);
+enum err kv_roles_remove_all(struct keyvault *kv, const char *row, struct diag *d);
+/* The refusal of policy.c's form. */
+enum err kv_roles_refuse(const struct call *c, const json_t *pool, const char *key,
+                         const char *action, struct diag *d);
+const char *kv_permission_action(enum permission p); /* "keys/read" */
+
 /* --- vaults.c --- */
 struct vault_id { /* of an ARM path */
     const char *subscription, *group, *name;
+    bool pool; /* managedHSMs */
 };
 /* Its time to be purged has come: nobody sees it any more, and tidy.c will see to it. */
 bool kv_is_due(const json_t *vault_or_key);
-/* The vault, soft-deleted ones included; *out NULL when there is none. */
+/* The vault of this row ("kv1", or "pool1.hsm"), soft-deleted ones included; *out NULL when there
+ * is none. */
 enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, struct diag *d);
 bool kv_vault_is_deleted(const json_t *vault); /* false for NULL */
 bool kv_vault_name_valid(const char *name);
@@ -163,11 +180,34 @@ enum err kv_vault_save(struct keyvault *kv, const json_t *vault, struct diag *d)
 /* Softly where it may be recovered; inside a transaction. */
 enum err kv_vault_delete(struct keyvault *kv, json_t *vault, struct diag *d);
 /* For good, with all keys; inside a transaction. */
-enum err kv_vault_remove(struct keyvault *kv, const char *name, struct diag *d);
+enum err kv_vault_remove(struct keyvault *kv, const char *row, struct diag *d);
 bool kv_vault_soft_deletes(const json_t *vault);
 bool kv_vault_purge_protected(const json_t *vault);
 int64_t kv_vault_retention_days(const json_t *vault);
 const char *kv_vault_recovery_level(const json_t *vault);
+
+/* A pool of a managed HSM: the same document with another type, in the row NAME.hsm. */
+bool kv_vault_is_pool(const json_t *vault);
+/* The name of the row: lower case. */
+enum err kv_vault_row(const json_t *vault, char out[VAULT_NAME_MAX], struct diag *d);
+
+/* --- hsm.c: keys that are made in a token and stay there --- */
+#define HSM_REF_LEN 22 /* bytes of "material" */
+struct key_kind;
+bool kv_hsm_is_ref(struct bytes material);
+struct token_name kv_hsm_name(struct bytes ref); /* borrows ref */
+/* The public part goes into the document, the reference to *out. Outside of transactions. */
+enum err kv_hsm_make(struct keyvault *kv, const struct key_kind *k, const char *label, json_t *doc,
+                     struct secret **out, struct diag *d);
+/* Inside the transaction that stores, or removes, the version. */
+enum err kv_hsm_stored(struct keyvault *kv, struct bytes ref, struct diag *d);
+enum err kv_hsm_removed(struct keyvault *kv, struct bytes ref, struct diag *d);
+/* Destroys what the store does not name any more; *left: the token did not let it. starting: also
+ * what was being made when the process ended. */
+enum err kv_hsm_sweep(struct keyvault *kv, bool starting, bool *left, struct diag *d);
+enum err kv_hsm_public_rsa(const json_t *doc, struct rsa_key **out, struct diag *d);
+enum err kv_hsm_public_ec(const json_t *doc, enum ec_curve curve, struct ec_key **out,
+                          struct diag *d);
 
 /* --- keys.c: where keys lie, finding them, deletion and recovery --- */
 struct key_ref {
@@ -209,6 +249,8 @@ enum err kv_key_recover(struct keyvault *kv, const struct key_ref *r, struct key
 enum err kv_key_purge(struct keyvault *kv, const struct key_ref *r, struct diag *d);
 /* For good; inside a transaction. */
 enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag *d);
+/* All rows of a table whose keys start with prefix. */
+enum err kv_rows_remove(struct keyvault *kv, const char *table, const char *prefix, struct diag *d);
 enum err kv_keys_remove_all(struct keyvault *kv, const char *vault_name, struct diag *d);
 
 /* --- attributes.c: what a body says about a version --- */
@@ -218,16 +260,21 @@ enum err kv_tags_apply(const json_t *body, json_t *doc, struct diag *d);
 /* --- material.c: the kinds of keys, made and imported --- */
 struct key_kind {
     const char *kty; /* "RSA", "EC", "oct" */
+    bool hsm;        /* "RSA-HSM", "EC-HSM", "oct-HSM": in the token */
     const char *crv; /* "P-256"; NULL for other than EC */
     enum ec_curve curve;
     int64_t size; /* bits */
 };
 /* What "kty", "key_size" and "crv" of a body ask for. ERR_INVALID names what is not served. */
 enum err kv_kind_read(const json_t *body, struct key_kind *out, struct diag *d);
+/* Is there an HSM for it, and does this vault or pool take it? ERR_INVALID tag "BadParameter". */
+enum err kv_kind_allowed(const struct keyvault *kv, const json_t *vault, const struct key_kind *k,
+                         struct diag *d);
 enum err kv_kind_of(const json_t *doc, struct key_kind *out, struct diag *d); /* of a version */
-/* Make or import: the secret part goes to *out, the public one into the document. */
-enum err kv_material_make(const struct key_kind *k, json_t *doc, struct secret **out,
-                          struct diag *d);
+/* Make or import: the secret part (of an HSM's key the reference) goes to *out, the public one into
+ * the document. label: what a token calls it. */
+enum err kv_material_make(struct keyvault *kv, const struct key_kind *k, const char *label,
+                          json_t *doc, struct secret **out, struct diag *d);
 enum err kv_material_import(const json_t *jwk, struct key_kind *kind, json_t *doc,
                             struct secret **out, struct diag *d);
 enum err kv_doc_new(const struct key_kind *k, json_t **out, struct diag *d);
@@ -244,7 +291,8 @@ void kv_fresh_release(struct fresh *f);
 enum err kv_fresh_write(struct keyvault *kv, const struct key_ref *r, const struct fresh *f,
                         json_t *key, struct diag *d);
 /* A version as the latest one was made, with its ops and tags. */
-enum err kv_fresh_like(const struct key_version *old, struct fresh *f, struct diag *d);
+enum err kv_fresh_like(struct keyvault *kv, const struct key_ref *r, const struct key_version *old,
+                       struct fresh *f, struct diag *d);
 /* A document for a key of this name. ERR_CONFLICT: it is deleted but recoverable. *out NULL: none.
  */
 enum err kv_key_for_write(struct keyvault *kv, const struct key_ref *r, json_t **out,
@@ -295,9 +343,11 @@ void kv_loaded_put(struct keyvault *kv, struct loaded_key *k); /* NULL is fine *
 struct crypt { /* one operation; all but the results are borrowed */
     enum permission op;
     struct key_kind kind;
-    const struct rsa_key *rsa; /* of an RSA key */
-    struct bytes material;     /* of others */
-    struct bytes value;        /* sign, verify: the digest */
+    const struct rsa_key *rsa;      /* of an RSA key; of an HSM's the public half */
+    const struct ec_key *ec_public; /* of an HSM's EC key */
+    struct bytes material;          /* of others, and of all of an HSM */
+    struct token *token;            /* of an HSM's key */
+    struct bytes value;             /* sign, verify: the digest */
     struct bytes signature, iv, aad, tag;
     struct buf result, out_iv, out_tag;
     bool verdict; /* verify */
@@ -316,6 +366,8 @@ enum err kv_key_operate(struct call *c, const struct key_version *v, const struc
 /* https://HOST AS ADDRESSED/COLLECTION/NAME[/VERSION]; free() */
 char *kv_key_url(const struct call *c, const char *collection, const char *name,
                  const char *version);
+/* The same where there is no request: for the audit of what the clock did. */
+char *kv_object_url(const struct keyvault *kv, const struct key_ref *r, const char *version);
 const char *kv_shown_name(const struct key_version *v);
 json_t *kv_show_bundle(const struct call *c, const struct key_ref *r, const struct key_version *v);
 json_t *kv_show_item(const struct call *c, const struct key_ref *r, const struct key_version *v,

@@ -12,6 +12,15 @@ char *kv_key_url(const struct call *c, const char *collection, const char *name,
     return url;
 }
 
+char *kv_object_url(const struct keyvault *kv, const struct key_ref *r, const char *version)
+{
+    size_t n = strcspn(r->vault_name, ".");
+    bool pool = r->vault_name[n] != 0;
+    return str_fmt("https://%.*s.%s/keys/%s%s%s", (int)n, r->vault_name,
+                   pool ? kv->hsm_suffix : kv->suffix, r->name, version[0] != 0 ? "/" : "",
+                   version);
+}
+
 static void copy_member(json_t *to, const json_t *from, const char *name)
 {
     json_t *v = json_get(from, name);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define LONGEST_NAP_S 86400
+#define HSM_RETRY_S   60 /* until a token that does not destroy is asked again */
 
 struct tidy {
     struct keyvault *kv;
@@ -54,7 +55,7 @@ static enum err sweep_key(void *ctx, const char *place, json_t *key, struct diag
     struct key_ref r = {.vault_name = vault, .name = slash + 1, .version = ""};
     LOG(INFO, "key.purged", F_STR("vault", vault), F_STR("key", r.name),
         F_STR("because", "retention"));
-    CLEANUP_FREE char *object = str_fmt("https://%s.%s/keys/%s", vault, s->kv->suffix, r.name);
+    CLEANUP_FREE char *object = kv_object_url(s->kv, &r, "");
     kv_audit_clock(s->kv, "KeyPurge", NULL, object != NULL ? object : "", NULL);
     return kv_key_remove(s->kv, &r, d);
 }
@@ -67,6 +68,9 @@ enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d)
     TRY(kv_doc_each(kv, "vault", "", sweep_vault, &s, d));
     TRY(kv_doc_each(kv, "key", "", sweep_key, &s, d));
     TRY(kvstore_commit(&t, d));
+    bool left = false;
+    TRY(kv_hsm_sweep(kv, false, &left, d));
+    if (left) s.next = now_s() + HSM_RETRY_S;
     int64_t rotation = INT64_MAX;
     TRY(kv_rotation_sweep(kv, &rotation, d));
     *next = rotation < s.next ? rotation : s.next;

@@ -6,10 +6,12 @@
 #include "base/str.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 #define RETENTION_DEFAULT 90 /* days */
 #define RETENTION_MIN     7
 #define DAY_S             86400
+#define NAME_LEN_MAX      24
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadRequest", __VA_ARGS__)
 
@@ -48,8 +50,41 @@ const char *kv_vault_recovery_level(const json_t *vault)
 
 bool kv_vault_name_valid(const char *name)
 {
-    return kv_is_word(name, 3, VAULT_NAME_MAX - 1) && isalpha((unsigned char)name[0]) &&
+    return kv_is_word(name, 3, NAME_LEN_MAX) && isalpha((unsigned char)name[0]) &&
            name[strlen(name) - 1] != '-' && strstr(name, "--") == NULL;
+}
+
+#define POOL_TYPE "Microsoft.KeyVault/managedHSMs"
+#define POOL_TAIL ".hsm"
+
+bool kv_vault_is_pool(const json_t *vault)
+{
+    return str_eq(json_get_str(vault, "type"), POOL_TYPE);
+}
+
+enum err kv_vault_row(const json_t *vault, char out[VAULT_NAME_MAX], struct diag *d)
+{
+    const char *name = json_get_str(vault, "name");
+    int n = snprintf(out, VAULT_NAME_MAX, "%s%s", name != NULL ? name : "",
+                     kv_vault_is_pool(vault) ? POOL_TAIL : "");
+    if (name == NULL || n >= VAULT_NAME_MAX)
+        return FAIL(d, ERR_CORRUPT, "a vault in the store has no name");
+    str_lower(out);
+    return OK;
+}
+
+/* Of a vault's name, or of the name of a pool's row. */
+static bool lower_row(const char *name, char out[VAULT_NAME_MAX])
+{
+    size_t n = strlen(name);
+    bool pool = str_ends_nocase(name, POOL_TAIL);
+    if (n >= VAULT_NAME_MAX) return false;
+    memcpy(out, name, n + 1);
+    str_lower(out);
+    if (pool) out[n - strlen(POOL_TAIL)] = 0;
+    bool valid = kv_vault_name_valid(out);
+    if (pool) out[n - strlen(POOL_TAIL)] = '.';
+    return valid;
 }
 
 static enum err lower_name(const char *name, char out[VAULT_NAME_MAX], struct diag *d)
@@ -77,7 +112,7 @@ enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, stru
 {
     char key[VAULT_NAME_MAX];
     *out = NULL;
-    if (lower_name(name, key, NULL) != OK) return OK; /* no vault can have that name */
+    if (!lower_row(name, key)) return OK; /* no vault can have that name */
     CLEANUP_JSON json_t *vault = NULL;
     TRY(kv_doc_get(kv, "vault", key, &vault, d));
     if (!kv_is_due(vault)) *out = TAKE(vault);
@@ -86,18 +121,18 @@ enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, stru
 
 enum err kv_vault_save(struct keyvault *kv, const json_t *vault, struct diag *d)
 {
-    CLEANUP_FREE char *key = str_dup(json_get_str(vault, "name"));
-    if (key == NULL) return kv_out_of_memory(d);
-    str_lower(key);
+    char key[VAULT_NAME_MAX];
+    TRY(kv_vault_row(vault, key, d));
     return kv_doc_put(kv, "vault", key, vault, d);
 }
 
 enum err kv_vault_delete(struct keyvault *kv, json_t *vault, struct diag *d)
 {
-    const char *name = json_get_str(vault, "name");
-    LOG(INFO, "vault.deleted", F_STR("vault", name),
+    char row[VAULT_NAME_MAX];
+    TRY(kv_vault_row(vault, row, d));
+    LOG(INFO, "vault.deleted", F_STR("vault", row),
         F_BOOL("recoverable", kv_vault_soft_deletes(vault)));
-    if (!kv_vault_soft_deletes(vault)) return kv_vault_remove(kv, name, d);
+    if (!kv_vault_soft_deletes(vault)) return kv_vault_remove(kv, row, d);
     int64_t now = now_s();
     TRY(json_put(vault, "deleted",
                  json_pack("{s:I, s:I}", "on", (json_int_t)now, "purge",
@@ -106,12 +141,13 @@ enum err kv_vault_delete(struct keyvault *kv, json_t *vault, struct diag *d)
     return kv_vault_save(kv, vault, d);
 }
 
-enum err kv_vault_remove(struct keyvault *kv, const char *name, struct diag *d)
+enum err kv_vault_remove(struct keyvault *kv, const char *row, struct diag *d)
 {
-    CLEANUP_FREE char *key = str_dup(name);
+    CLEANUP_FREE char *key = str_dup(row);
     if (key == NULL) return kv_out_of_memory(d);
     str_lower(key);
     TRY(kv_keys_remove_all(kv, key, d));
+    TRY(kv_roles_remove_all(kv, key, d));
     return kvstore_delete(kv->store, "vault", key, d);
 }
 
@@ -223,6 +259,57 @@ static enum err set_purge_protection(json_t *p, const json_t *in, struct diag *d
     return json_put(p, "enablePurgeProtection", json_true(), d);
 }
 
+/* --- pools --- */
+
+/* The two names that Azure has for it. */
+static enum err set_pool_sku(json_t *pool, const json_t *body, struct diag *d)
+{
+    const json_t *sku = given(body, "sku");
+    if (sku == NULL && json_get(pool, "sku") != NULL) return OK;
+    const char *family = json_get_str(sku, "family"), *name = json_get_str(sku, "name");
+    bool known =
+        name != NULL && (str_eq_nocase(name, "Standard_B1") || str_eq_nocase(name, "Custom_B32"));
+    if (family == NULL || !str_eq_nocase(family, "B") || !known) {
+        return BAD(d,
+                   "An invalid value was provided for 'sku': family is B, name is Standard_B1 or "
+                   "Custom_B32.");
+    }
+    return json_put(pool, "sku", json_deep_copy(sku), d);
+}
+
+#define ADMINS_MAX 20
+
+static enum err set_admins(json_t *p, const json_t *in, struct diag *d)
+{
+    const json_t *v = given(in, "initialAdminObjectIds");
+    if (v == NULL && json_get(p, "initialAdminObjectIds") != NULL) return OK;
+    size_t i, n = json_array_size(v);
+    json_t *id;
+    bool good = json_is_array(v) && n != 0 && n <= ADMINS_MAX;
+    json_array_foreach ((json_t *)v, i, id) {
+        struct guid g;
+        good = good && json_is_string(id) && guid_parse(json_string_value(id), &g, NULL) == OK;
+    }
+    if (!good) {
+        return BAD(d,
+                   "An invalid value was provided for 'initialAdminObjectIds': 1 to %d object ids.",
+                   ADMINS_MAX);
+    }
+    return json_put(p, "initialAdminObjectIds", json_deep_copy(v), d);
+}
+
+static enum err apply_pool(json_t *pool, const json_t *body, bool is_new, struct diag *d)
+{
+    json_t *p = json_get(pool, "properties");
+    const json_t *in = json_get(body, "properties");
+    TRY(set_pool_sku(pool, body, d));
+    TRY(set_tenant(p, in, d));
+    TRY(set_admins(p, in, d));
+    TRY(set_soft_delete(p, in, is_new, d));
+    TRY(set_purge_protection(p, in, d));
+    return kv_network_apply(p, in, d);
+}
+
 static enum err apply_properties(json_t *p, const json_t *in, bool is_new, struct diag *d)
 {
     TRY(set_tenant(p, in, d));
@@ -283,8 +370,10 @@ static enum err apply_tags(const json_t *body, json_t *vault, bool patch, struct
 /* What stays when a PUT replaces a vault: all that can be set only once. */
 static json_t *kept_properties(const json_t *old)
 {
-    static const char *const names[] = {"enableSoftDelete", "softDeleteRetentionInDays",
-                                        "enablePurgeProtection", "vaultUri", "provisioningState"};
+    static const char *const names[] = {"enableSoftDelete",      "softDeleteRetentionInDays",
+                                        "enablePurgeProtection", "vaultUri",
+                                        "provisioningState",     "hsmUri",
+                                        "statusMessage",         "initialAdminObjectIds"};
     json_t *p = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         json_t *v = json_get(props(old), names[i]);
@@ -298,15 +387,19 @@ static enum err new_vault(struct keyvault *kv, const struct vault_id *id, json_t
 {
     char lower[VAULT_NAME_MAX];
     TRY(lower_name(id->name, lower, d));
-    CLEANUP_FREE char *path =
-        str_fmt("/subscriptions/%s/resourceGroups/%s/providers/Microsoft.KeyVault/vaults/%s",
-                id->subscription, id->group, id->name);
-    CLEANUP_FREE char *uri = str_fmt("https://%s.%s/", lower, kv->suffix);
+    const char *type = id->pool ? POOL_TYPE : "Microsoft.KeyVault/vaults";
+    CLEANUP_FREE char *path = str_fmt("/subscriptions/%s/resourceGroups/%s/providers/%s/%s",
+                                      id->subscription, id->group, type, id->name);
+    CLEANUP_FREE char *uri =
+        str_fmt("https://%s.%s/", lower, id->pool ? kv->hsm_suffix : kv->suffix);
     if (path == NULL || uri == NULL) return kv_out_of_memory(d);
-    *out = json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "id", path, "name", id->name, "type",
-                     "Microsoft.KeyVault/vaults", "properties", "vaultUri", uri,
-                     "provisioningState", "Succeeded");
-    return *out != NULL ? OK : kv_out_of_memory(d);
+    *out = json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "id", path, "name", id->name, "type", type,
+                     "properties", id->pool ? "hsmUri" : "vaultUri", uri, "provisioningState",
+                     "Succeeded");
+    if (*out == NULL) return kv_out_of_memory(d);
+    if (!id->pool) return OK;
+    return json_put(json_get(*out, "properties"), "statusMessage",
+                    json_string("The Managed HSM is provisioned and ready to use."), d);
 }
 
 enum err kv_vault_apply(struct keyvault *kv, const struct vault_id *id, const json_t *body,
@@ -317,8 +410,12 @@ enum err kv_vault_apply(struct keyvault *kv, const struct vault_id *id, const js
     if (old != NULL && !patch) TRY(json_put(vault, "properties", kept_properties(old), d));
     TRY(apply_location(id, body, vault, patch, d));
     TRY(apply_tags(body, vault, patch, d));
-    TRY(apply_properties(json_get(vault, "properties"), json_get(body, "properties"), old == NULL,
-                         d));
+    if (id->pool) {
+        TRY(apply_pool(vault, body, old == NULL, d));
+    } else {
+        TRY(apply_properties(json_get(vault, "properties"), json_get(body, "properties"),
+                             old == NULL, d));
+    }
     *out = TAKE(vault);
     return OK;
 }
