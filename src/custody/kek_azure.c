@@ -198,15 +198,16 @@ static enum err copy_hosts(struct door *p, const char *const *hosts, struct diag
     return OK;
 }
 
-/* The host of "vault.localhost:8444": what a route is named by. */
+/* A route is named by the host of "vault.localhost:8444". */
 static enum err route(struct door *p, const struct keyd_config *c, struct diag *d)
 {
-    if (c->vault_socket == NULL) return OK;
-    CLEANUP_FREE char *host = str_dup(c->vault_hosts[0]);
-    if (host == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    char *colon = strchr(host, ':');
-    if (colon != NULL) *colon = 0;
-    return http_client_route(p->http, host, c->vault_socket, d);
+    for (size_t i = 0; c->vault_socket != NULL && c->vault_hosts[i] != NULL; i++) {
+        CLEANUP_FREE char *host = str_dup(c->vault_hosts[i]);
+        if (host == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+        host[strcspn(host, ":")] = 0;
+        TRY(http_client_route(p->http, host, c->vault_socket, d));
+    }
+    return OK;
 }
 
 enum err kek_azure_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,

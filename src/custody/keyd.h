@@ -17,7 +17,7 @@ struct keyd_config {
     const char *ca_file;
     const char *audit_file;         /* DIR/keyd/audit.log */
     const char *const *vault_hosts; /* allow-listed host suffixes with port, NULL-terminated */
-    const char *vault_socket;       /* Unix socket of the first of them; NULL = by its name */
+    const char *vault_socket;       /* Unix socket of all of them; NULL = by their names */
     const char *platform_vault_uri; /* https://keystead-platform.vault.localhost:8444 */
     const char *platform_key;       /* "pmk" */
     const char *platform_principal_id;

@@ -63,6 +63,14 @@ static void arg_number(struct arg_list *a, const char *name, uint64_t v)
     arg(a, name, text);
 }
 
+static void hsm_args(struct arg_list *a, const struct hsm_options *o)
+{
+    if (o->module == NULL) return;
+    arg(a, "hsm-module", o->module);
+    arg(a, "hsm-token", o->token);
+    arg(a, "hsm-pin-file", o->pin_file);
+}
+
 static void child_args(const struct children *c, enum child_id which, struct arg_list *a)
 {
     const struct credentials *k = c->credentials;
@@ -81,6 +89,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
     case CHILD_VAULT:
         arg(a, "listen", c->o->vault_listen);
         if (c->o->faults) arg(a, "faults", NULL);
+        hsm_args(a, &c->o->hsm);
         arg(a, "platform-principal", k->platform_object_id);
         break;
     case CHILD_KEYD:

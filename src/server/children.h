@@ -16,6 +16,7 @@
 #include "cli/credentials.h"
 #include "json/json.h"
 #include "server/datadir.h"
+#include "server/hsm.h"
 
 enum child_id { CHILD_IDENTITY, CHILD_VAULT, CHILD_KEYD, CHILD_LOGS, N_CHILDREN };
 
@@ -28,6 +29,7 @@ struct up_options {
     const char *log_level;          /* "info" */
     const char *infrastructure_key; /* NULL = DIR/keyd/iek.key */
     const char *vault_socket;       /* keyd reaches the embedded vault there; NULL = by its name */
+    struct hsm_options hsm;         /* the vault's */
     bool virtual_clock, allow_swap, faults, no_double_encryption;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     const char *outage_policy;                                          /* NULL = retain */

@@ -84,6 +84,7 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .value = "FILE",
          .help = "32 bytes: the key of double encryption, best on another disk (DIR/keyd/iek.key)",
          .text = &o.infrastructure_key},
+        HSM_OPTS(&o.hsm),
         {.name = "log-level",
          .value = "LEVEL",
          .help = "least level of events on standard error: debug, info, warn, error (info)",
@@ -120,6 +121,7 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                    o.outage_policy);
         return EXIT_USAGE;
     }
+    if (hsm_check(&o.hsm, d) != OK) return EXIT_USAGE;
     enum log_level min;
     if (!log_level_parse(o.log_level, &min)) {
         (void)FAIL(d, ERR_INVALID, "--log-level takes debug, info, warn or error, not '%.20s'",

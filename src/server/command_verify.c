@@ -26,7 +26,7 @@
 
 struct verifying {
     const char *data;
-    const char *infrastructure_key;
+    struct trio_options trio_options;
     bool json, no_keys, quiet;
     struct catalog *catalog;
     json_t *accounts; /* account id, hex -> {"scope","workspace","kek"} */
@@ -107,7 +107,7 @@ static enum err get_keys(struct verifying *v, struct keys *out, struct diag *d)
         *out = (struct keys){&reader_ops, v->reader};
         return OK;
     }
-    TRY(trio_start(&v->trio, v->data, v->infrastructure_key, v->catalog, d));
+    TRY(trio_start(&v->trio, v->data, &v->trio_options, v->catalog, d));
     CLEANUP_JSON json_t *status = NULL;
     TRY(trio_status(v->trio, &status, d));
     take_keks(v, status);
@@ -300,7 +300,8 @@ int command_verify(int argc, char **argv, struct diag *d)
         {.name = "infrastructure-key",
          .value = "FILE",
          .help = "as given to keystead up; for a server that does not run",
-         .text = &v.infrastructure_key},
+         .text = &v.trio_options.infrastructure_key},
+        HSM_OPTS(&v.trio_options.hsm),
         {.name = "output",
          .letter = 'o',
          .value = "FORMAT",

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/os.h"
+#include "base/str.h"
 #include "base/time.h"
 #include "custody/policy.h"
 
@@ -30,6 +31,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "outage-policy", .value = "POLICY", .text = &o.outage_policy},
         {.name = "outage-grace", .value = "N", .number = &o.outage_grace_s, .max = SILENCE_S_MAX},
         {.name = "retain-max", .value = "N", .number = &o.retain_max_s, .max = SILENCE_S_MAX},
+        HSM_OPTS(&o.hsm),
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
         {.name = "no-double-encryption", .flag = &o.no_double_encryption},
@@ -48,6 +50,12 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
     log_set_level(min);
     *out = o;
     return OK;
+}
+
+char *serve_hsm_suffix(const struct serve_options *o)
+{
+    const char *behind = strchr(o->vault_suffix, '.');
+    return str_fmt("managedhsm%s", behind != NULL ? behind : "");
 }
 
 enum err serve_clock(const struct serve_options *o, struct diag *d)

@@ -3,14 +3,17 @@
  */
 #pragma once
 
-#include "base/err.h"
+#include "server/hsm.h"
 
 struct serve_options {
     const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
         *subscription, *object_id, *platform_principal, *infrastructure_key, *outage_policy;
     bool virtual_clock, allow_swap, faults, no_double_encryption;
+    struct hsm_options hsm;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s;
 };
 
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d);
+/* "managedhsm.localhost:8444" beside "vault.localhost:8444": free(). */
+char *serve_hsm_suffix(const struct serve_options *o);
 enum err serve_clock(const struct serve_options *o, struct diag *d);

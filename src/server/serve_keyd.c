@@ -58,7 +58,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     CLEANUP_FREE char *platform = str_fmt("https://keystead-platform.%s", o->vault_suffix);
     CLEANUP_LOCAL(infrastructure_key_release) struct infrastructure_key iek = {0};
     open_infrastructure_key(o, dir, !os_exists(audit), &iek);
-    const char *const hosts[] = {o->vault_suffix, NULL};
+    CLEANUP_FREE char *pools = serve_hsm_suffix(o);
+    const char *const hosts[] = {o->vault_suffix, pools, NULL};
     enum outage_policy outage = OUTAGE_DEFAULT;
     if (o->outage_policy != NULL && !outage_policy_parse(o->outage_policy, &outage)) {
         return FAIL(d, ERR_INVALID, "no outage policy '%.20s'", o->outage_policy);

@@ -68,7 +68,8 @@ static enum err open_peers(struct logs *l, const struct serve_options *o, struct
 static enum err listen_on(struct logs *l, const struct serve_options *o, struct diag *d)
 {
     CLEANUP_FREE char *vault_base = str_fmt("https://%s", o->vault_suffix);
-    const char *const vault_hosts[] = {o->vault_suffix, NULL};
+    CLEANUP_FREE char *pools = serve_hsm_suffix(o);
+    const char *const vault_hosts[] = {o->vault_suffix, pools, NULL};
     const struct api_config api = {
         .catalog = l->catalog,
         .custody = l->custody,

@@ -11,9 +11,14 @@
 
 static enum err run(const struct serve_options *o, struct identity_client *identity, struct diag *d)
 {
+    CLEANUP(token_close) struct token *token = NULL;
+    TRY(hsm_open(&o->hsm, &token, d));
+    CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     CLEANUP_FREE char *dir = os_path(o->data, "vault");
     struct keyvault_config config = {.dir = dir,
                                      .suffix = o->vault_suffix,
+                                     .hsm_suffix = pools,
+                                     .token = token,
                                      .endpoint = o->endpoint,
                                      .tenant_id = o->tenant,
                                      .faults = o->faults};

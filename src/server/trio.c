@@ -72,7 +72,7 @@ static enum err on_ready(void *ctx, enum child_id which, const json_t *info, str
 /* --- start and stop
  * ------------------------------------------------------------------------------------------- */
 
-static enum err open_directory(struct trio *t, const char *data, const char *infrastructure_key,
+static enum err open_directory(struct trio *t, const char *data, const struct trio_options *options,
                                struct diag *d)
 {
     TRY(datadir_open(&t->dir, data, LOCK_BOTH, d));
@@ -81,7 +81,8 @@ static enum err open_directory(struct trio *t, const char *data, const char *inf
     t->o = (struct up_options){.data = data,
                                .log_level = "error",
                                .probe_s = 60,
-                               .infrastructure_key = infrastructure_key,
+                               .infrastructure_key = options->infrastructure_key,
+                               .hsm = options->hsm,
                                .virtual_clock = os_exists(clock)};
     TRY(datadir_clock(&t->dir, t->o.virtual_clock, d));
     TRY(credentials_read(credentials, &t->credentials, d));
@@ -156,7 +157,7 @@ static void let_signals_end_us(void)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-enum err trio_start(struct trio **out, const char *data, const char *infrastructure_key,
+enum err trio_start(struct trio **out, const char *data, const struct trio_options *options,
                     struct catalog *catalog, struct diag *d)
 {
     struct trio *t = calloc(1, sizeof *t);
@@ -166,7 +167,7 @@ enum err trio_start(struct trio **out, const char *data, const char *infrastruct
     t->children.signals = -1;
     const struct custody_config config = {
         .ctx = t, .persist = forget, .load = load, .changed = changed};
-    enum err e = open_directory(t, data, infrastructure_key, d);
+    enum err e = open_directory(t, data, options, d);
     if (e == OK) e = custody_new(&t->custody, &config, d);
     if (e == OK) e = start_processes(t, d);
     if (e == OK) e = settle(t, d);

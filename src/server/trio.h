@@ -11,14 +11,20 @@
 #pragma once
 
 #include "json/json.h"
+#include "server/hsm.h"
 #include "storage/catalog.h"
 #include "storage/keys.h"
 
 struct trio;
 
+struct trio_options { /* as the server was started with */
+    const char *infrastructure_key;
+    struct hsm_options hsm;
+};
+
 /* Returns when keyd has tried every key once. Keys that the vault refuses stay missing: that is not
  * a failure here. */
-enum err trio_start(struct trio **out, const char *data, const char *infrastructure_key,
+enum err trio_start(struct trio **out, const char *data, const struct trio_options *options,
                     struct catalog *catalog, struct diag *d);
 void trio_stop(struct trio *t); /* NULL is fine */
 struct keys trio_keys(struct trio *t);
