@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net/jwt.c - RS256 and nothing else
+ * net/jwt.c - three-part tokens, their keys and their checks
  *
  * Names in a token are compared with their case (RFC 7519 10.1.1): json_get() has no place here.
  * Checks run in one order, so that the tag says the first thing wrong: shape, algorithm, key,
@@ -11,12 +11,29 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
 
 #include <stdlib.h>
 
 #define KEYS_MAX     64
 #define KID_MAX      128 /* bytes */
 #define KEY_PART_MAX 600 /* bytes: a modulus of 4096 bits and some */
+
+struct key {
+    struct rsa_key *rsa; /* or: */
+    struct ec_key *ec;
+    unsigned algorithms;
+};
+
+static void key_free(struct key *k)
+{
+    if (k == NULL) return;
+    rsa_free(k->rsa);
+    ec_free(k->ec);
+    free(k);
+}
+DEFINE_CLEANUP(key_free, struct key)
 
 struct jwt_keys {
     struct map by_kid;
@@ -72,25 +89,46 @@ static enum err decode_part(const json_t *jwk, const char *name, struct buf *out
     return base64_decode(out, bytes_str(text), d);
 }
 
-/* A set may hold keys for other purposes (encryption, elliptic curves): they are none of ours. */
-static bool is_ours(const json_t *jwk)
+unsigned jwt_algorithm(const char *name)
 {
-    const char *kid = text_of(jwk, "kid"), *use = text_of(jwk, "use"), *alg = text_of(jwk, "alg");
-    return str_eq(text_of(jwk, "kty"), "RSA") && kid != NULL && strlen(kid) <= KID_MAX &&
-           (use == NULL || str_eq(use, "sig")) && (alg == NULL || str_eq(alg, "RS256"));
+    return str_eq(name, "RS256")   ? JWT_RS256
+           : str_eq(name, "PS256") ? JWT_PS256
+           : str_eq(name, "ES256") ? JWT_ES256
+                                   : 0;
 }
 
-static enum err add_key(struct jwt_keys *keys, const json_t *jwk, struct diag *d)
+/* What the key can be used with: 0 for keys that a set holds for other purposes (encryption, other
+ * curves) and that are none of ours. */
+static unsigned algorithms_of(const json_t *jwk)
 {
-    CLEANUP_BUF struct buf n = {0}, e = {0};
-    CLEANUP(rsa_free) struct rsa_key *key = NULL;
+    const char *kid = text_of(jwk, "kid"), *use = text_of(jwk, "use"), *alg = text_of(jwk, "alg");
+    if (kid == NULL || strlen(kid) > KID_MAX || (use != NULL && !str_eq(use, "sig"))) return 0;
+    unsigned can = str_eq(text_of(jwk, "kty"), "RSA") ? JWT_RS256 | JWT_PS256
+                   : str_eq(text_of(jwk, "kty"), "EC") && str_eq(text_of(jwk, "crv"), "P-256")
+                       ? JWT_ES256
+                       : 0;
+    return alg == NULL ? can : can & jwt_algorithm(alg);
+}
+
+static enum err add_key(struct jwt_keys *keys, const json_t *jwk, unsigned algorithms,
+                        struct diag *d)
+{
+    CLEANUP_BUF struct buf first = {0}, second = {0};
+    CLEANUP(key_free) struct key *key = calloc(1, sizeof *key);
     const char *kid = text_of(jwk, "kid");
+    bool is_ec = algorithms == JWT_ES256;
+    if (key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     if (map_get(&keys->by_kid, bytes_str(kid)) != NULL) {
         return FAIL(d, ERR_INVALID, "key set: two keys with one kid");
     }
-    TRY(decode_part(jwk, "n", &n, d));
-    TRY(decode_part(jwk, "e", &e, d));
-    TRY(rsa_public(&key, buf_view(&n), buf_view(&e), d));
+    key->algorithms = algorithms;
+    TRY(decode_part(jwk, is_ec ? "x" : "n", &first, d));
+    TRY(decode_part(jwk, is_ec ? "y" : "e", &second, d));
+    if (is_ec) {
+        TRY(ec_public(&key->ec, EC_P256, buf_view(&first), buf_view(&second), d));
+    } else {
+        TRY(rsa_public(&key->rsa, buf_view(&first), buf_view(&second), d));
+    }
     TRY(map_put(&keys->by_kid, bytes_str(kid), key, NULL, d));
     key = NULL; /* the map's */
     return OK;
@@ -107,7 +145,9 @@ enum err jwt_keys_new(struct jwt_keys **out, const json_t *jwks, struct diag *d)
     if (keys == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *jwk = json_array_get(list, i);
-        if (is_ours(jwk)) TRY(add_key(keys, jwk, d)); // NOLINT: the cleanup frees keys
+        unsigned algorithms = algorithms_of(jwk);
+        if (algorithms != 0)
+            TRY(add_key(keys, jwk, algorithms, d)); // NOLINT: the cleanup frees keys
     }
     *out = TAKE(keys);
     return OK;
@@ -117,7 +157,7 @@ void jwt_keys_free(struct jwt_keys *k)
 {
     if (k == NULL) return;
     MAP_EACH (&k->by_kid, entry)
-        rsa_free(entry->value);
+        key_free(entry->value);
     map_release(&k->by_kid);
     free(k);
 }
@@ -183,23 +223,56 @@ static enum err read_object(const struct buf *text, json_t **out, struct diag *d
     return OK;
 }
 
-static enum err check_signature(const struct parts *p, const struct jwt_keys *keys, struct diag *d)
+static const struct key *find_key(const struct jwt_keys *keys, const json_t *header,
+                                  bool by_thumbprint)
+{
+    static const char *const names[] = {"kid", "x5t#S256", "x5t"};
+    for (size_t i = 0; i < (by_thumbprint ? 3 : 1); i++) {
+        const char *name = text_of(header, names[i]);
+        size_t n = name != NULL ? strlen(name) : 0;
+        while (by_thumbprint && n != 0 && name[n - 1] == '=') /* MSAL for Python pads */
+            n--;
+        const struct key *k = n != 0 ? map_get(&keys->by_kid, bytes_of(name, n)) : NULL;
+        if (k != NULL) return k;
+    }
+    return NULL;
+}
+
+static bool signature_is_good(const struct key *k, unsigned algorithm, const struct parts *p)
+{
+    uint8_t digest[32];
+    bool good = false;
+    sha256(p->signed_text, digest);
+    enum err e =
+        algorithm == JWT_ES256
+            ? ec_verify(k->ec, BYTES_OF(digest), buf_view(&p->signature), &good, NULL)
+            : rsa_verify(k->rsa, algorithm == JWT_PS256 ? RSA_SIGN_PSS : RSA_SIGN_PKCS1,
+                         SIGN_SHA256, BYTES_OF(digest), buf_view(&p->signature), &good, NULL);
+    return e == OK && good;
+}
+
+static enum err check_signature(const struct parts *p, const struct jwt_keys *keys,
+                                const struct jwt_expect *want, struct diag *d)
 {
     CLEANUP_JSON json_t *header = NULL;
     TRY(read_object(&p->header, &header, d));
-    if (!str_eq(text_of(header, "alg"), "RS256")) {
-        return FAIL_TAG(d, ERR_DENIED, "Algorithm", "the token is not signed with RS256");
+    unsigned algorithm = jwt_algorithm(text_of(header, "alg"));
+    if ((algorithm & (want->algorithms != 0 ? want->algorithms : JWT_RS256)) == 0) {
+        return FAIL_TAG(d, ERR_DENIED, "Algorithm",
+                        "the token is not signed with an algorithm that is accepted here");
     }
     if (json_object_get(header, "crit") != NULL || json_object_get(header, "b64") != NULL) {
         return malformed("it relies on an extension", d);
     }
-    const char *kid = text_of(header, "kid");
-    const struct rsa_key *key = kid != NULL ? map_get(&keys->by_kid, bytes_str(kid)) : NULL;
+    const struct key *key = find_key(keys, header, want->by_thumbprint);
     if (key == NULL) {
         return FAIL_TAG(d, ERR_DENIED, "UnknownKey",
                         "the token is signed with a key not known here");
     }
-    if (rs256_verify(key, p->signed_text, buf_view(&p->signature), NULL) != OK) {
+    if ((key->algorithms & algorithm) == 0) {
+        return FAIL_TAG(d, ERR_DENIED, "Algorithm", "the key is not for the token's algorithm");
+    }
+    if (!signature_is_good(key, algorithm, p)) {
         return FAIL_TAG(d, ERR_DENIED, "Signature", "the signature of the token is wrong");
     }
     return OK;
@@ -275,11 +348,18 @@ enum err jwt_verify(const char *token, const struct jwt_keys *keys, const struct
     CLEANUP_LOCAL(parts_release) struct parts p = {0};
     CLEANUP_JSON json_t *j = NULL;
     TRY(split(token, &p, d));
-    TRY(check_signature(&p, keys, d));
+    TRY(check_signature(&p, keys, want, d));
     TRY(read_object(&p.payload, &j, d));
     TRY(check_times(j, want->now_us, d));
     TRY(check_issuer(j, want->issuers, d));
     TRY(check_audience(j, want->audiences, d));
     *claims = TAKE(j);
     return OK;
+}
+
+enum err jwt_peek(const char *token, json_t **claims, struct diag *d)
+{
+    CLEANUP_LOCAL(parts_release) struct parts p = {0};
+    TRY(split(token, &p, d));
+    return read_object(&p.payload, claims, d);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net/jwt.h - RS256 tokens (RFC 7515, 7519): signing, and checking against a key set
+ * net/jwt.h - tokens (RFC 7515, 7519): signing with RS256, and checking against a key set
  *
- * The algorithm comes from here, never from the token: a header that says anything but RS256 is
- * refused before a key is looked up. Tokens over JWT_TEXT_MAX are refused unread.
+ * Which algorithms are good comes from the caller, never from the token: a header that says
+ * another is refused before a key is looked up. Tokens over JWT_TEXT_MAX are refused unread.
  */
 #pragma once
 
@@ -17,6 +17,11 @@
 enum err jwt_sign(const struct rsa_key *key, const char *kid, const json_t *claims, struct buf *out,
                   struct diag *d);
 
+enum jwt_algorithm { JWT_RS256 = 1, JWT_PS256 = 2, JWT_ES256 = 4 }; /* RFC 7518 3.1 */
+/* The one of that name; 0 = none of ours. */
+unsigned jwt_algorithm(const char *name);
+
+/* RSA keys, and EC keys on P-256; a key's "alg" narrows what it may be used with. */
 struct jwt_keys; /* public keys by kid; read by many threads, replaced whole */
 enum err jwt_keys_new(struct jwt_keys **out, const json_t *jwks,
                       struct diag *d); /* {"keys":[...]} */
@@ -26,6 +31,8 @@ struct jwt_expect {
     const char *const *issuers;   /* exact, NULL-terminated */
     const char *const *audiences; /* compared without a slash at the end, NULL-terminated */
     int64_t now_us;
+    unsigned algorithms; /* of enum jwt_algorithm; 0 = RS256 alone */
+    bool by_thumbprint;  /* the header may name the key by "x5t#S256" or "x5t" instead of "kid" */
 };
 
 /*
@@ -34,5 +41,8 @@ struct jwt_expect {
  */
 enum err jwt_verify(const char *token, const struct jwt_keys *keys, const struct jwt_expect *want,
                     json_t **claims, struct diag *d);
+
+/* The claims of a token that nobody has checked: to find out whose key to check it with. */
+enum err jwt_peek(const char *token, json_t **claims, struct diag *d);
 
 DEFINE_CLEANUP(jwt_keys_free, struct jwt_keys)

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "crypto/hash.h"
+#include "crypto/sign.h"
 #include "net/jwt.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static void start(void)
     CLEANUP_JSON json_t *set =
         json_pack("{s:[{s:s, s:s, s:s, s:s, s:s}, {s:s, s:s, s:s}]}", "keys", "kty", "RSA", "use",
                   "sig", "kid", "k1", "n", buf_cstr(&n64), "e", buf_cstr(&e64), "kty", "EC", "kid",
-                  "ec", "crv", "P-256");
+                  "ec", "crv", "P-384");
     REQUIRE_OK(jwt_keys_new(&keys, set, &d));
 }
 
@@ -66,7 +67,8 @@ static char *forge(const char *header, json_t *body, const struct rsa_key *k)
 
 static enum err check(const char *token, int64_t now_s, struct diag *d)
 {
-    struct jwt_expect want = {issuers, audiences, now_s * US_PER_S};
+    struct jwt_expect want = {
+        .issuers = issuers, .audiences = audiences, .now_us = now_s * US_PER_S};
     CLEANUP_JSON json_t *out = NULL;
     enum err e = jwt_verify(token, keys, &want, &out, d);
     REQUIRE((e == OK) == (out != NULL));
@@ -105,7 +107,8 @@ TEST(jwt, a_token_of_ours_is_taken_and_read)
     CLEANUP_BUF struct buf t = {0};
     CLEANUP_JSON json_t *c = claims(), *read = NULL;
     REQUIRE_OK(jwt_sign(key, "k1", c, &t, &d));
-    struct jwt_expect want = {issuers, audiences, NOW_S * US_PER_S};
+    struct jwt_expect want = {
+        .issuers = issuers, .audiences = audiences, .now_us = NOW_S * US_PER_S};
     REQUIRE_OK(jwt_verify(buf_cstr(&t), keys, &want, &read, &d));
     REQUIRE(json_equal(c, read));
     expect(NULL, forge(GOOD_HEADER, claims(), key));
@@ -292,6 +295,64 @@ TEST(jwt, a_huge_token_is_refused_unread)
     pad[8000] = 0;
     expect(NULL, with("pad", json_string(pad)));
     free(pad);
+}
+
+/* Signed with an EC key or with PSS: taken where the caller says so, and only there. */
+TEST(jwt, other_algorithms_are_taken_where_the_caller_names_them)
+{
+    start();
+    struct diag d = DIAG_INIT;
+    CLEANUP(ec_free) struct ec_key *ec = NULL;
+    CLEANUP_BUF struct buf x = {0}, y = {0}, x64 = {0}, y64 = {0}, text = {0};
+    REQUIRE_OK(ec_generate(&ec, EC_P256, &d));
+    REQUIRE_OK(ec_public_parts(ec, &x, &y, &d));
+    base64url_encode(&x64, buf_view(&x));
+    base64url_encode(&y64, buf_view(&y));
+    CLEANUP_JSON json_t *set =
+        json_pack("{s:[{s:s, s:s, s:s, s:s, s:s}]}", "keys", "kty", "EC", "crv", "P-256", "kid",
+                  "thumb", "x", buf_cstr(&x64), "y", buf_cstr(&y64));
+    CLEANUP(jwt_keys_free) struct jwt_keys *mine = NULL;
+    REQUIRE_OK(jwt_keys_new(&mine, set, &d));
+    static const struct {
+        const char *header;
+        unsigned algorithms;
+        bool by_thumbprint;
+        const char *tag;
+    } cases[] = {
+        {"{\"alg\":\"ES256\",\"kid\":\"thumb\"}", JWT_ES256, false, NULL},
+        {"{\"alg\":\"ES256\",\"kid\":\"thumb\"}", JWT_RS256 | JWT_ES256, false, NULL},
+        {"{\"alg\":\"ES256\",\"kid\":\"thumb\"}", 0, false, "Algorithm"},
+        {"{\"alg\":\"RS256\",\"kid\":\"thumb\"}", JWT_RS256 | JWT_ES256, false, "Algorithm"},
+        {"{\"alg\":\"PS256\",\"kid\":\"thumb\"}", JWT_PS256, false, "Algorithm"},
+        {"{\"alg\":\"ES256\",\"x5t\":\"thumb\"}", JWT_ES256, false, "UnknownKey"},
+        {"{\"alg\":\"ES256\",\"x5t\":\"thumb=\"}", JWT_ES256, true, NULL},
+        {"{\"alg\":\"ES256\",\"x5t#S256\":\"thumb\"}", JWT_ES256, true, NULL},
+        {"{\"alg\":\"HS256\",\"kid\":\"thumb\"}", 7, false, "Algorithm"},
+        {"{\"alg\":\"none\",\"kid\":\"thumb\"}", 7, false, "Algorithm"},
+    };
+    CLEANUP_JSON json_t *body = claims();
+    REQUIRE_OK(json_write(body, &text, &d));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLEANUP_BUF struct buf t = {0}, sig = {0};
+        CLEANUP_JSON json_t *out = NULL;
+        struct diag why = DIAG_INIT;
+        uint8_t digest[32];
+        encode(&t, cases[i].header);
+        buf_str(&t, ".");
+        base64url_encode(&t, buf_view(&text));
+        sha256(buf_view(&t), digest);
+        REQUIRE_OK(ec_sign(ec, BYTES_OF(digest), &sig, &d));
+        buf_str(&t, ".");
+        base64url_encode(&t, buf_view(&sig));
+        const struct jwt_expect want = {.issuers = issuers,
+                                        .audiences = audiences,
+                                        .now_us = NOW_S * US_PER_S,
+                                        .algorithms = cases[i].algorithms,
+                                        .by_thumbprint = cases[i].by_thumbprint};
+        enum err e = jwt_verify(buf_cstr(&t), mine, &want, &out, &why);
+        if (cases[i].tag == NULL && e != OK) fail_msg("%zu refused: %s", i, why.text);
+        if (cases[i].tag != NULL) EXPECT_STR(why.tag, cases[i].tag);
+    }
 }
 
 TEST(jwt, a_bad_key_set_is_refused_whole)
