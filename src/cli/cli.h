@@ -12,6 +12,8 @@ int cli_token(int argc, char **argv, struct diag *d);
 int cli_query(int argc, char **argv, struct diag *d);
 int cli_ingest(int argc, char **argv, struct diag *d);
 int cli_keys(int argc, char **argv, struct diag *d);
+int cli_identity(int argc, char **argv, struct diag *d);
+int cli_role(int argc, char **argv, struct diag *d);
 int cli_walk(int argc, char **argv, struct diag *d);
 int cli_gen(int argc, char **argv, struct diag *d);
 int cli_hosts(int argc, char **argv, struct diag *d);

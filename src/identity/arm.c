@@ -56,12 +56,11 @@ static bool check_scope(struct endpoint *e, char scope[RESOURCE_ID_MAX])
     return false;
 }
 
-bool arm_enter(struct endpoint *e, const char *action, char scope[RESOURCE_ID_MAX])
+bool arm_allow(struct endpoint *e, const char *action, const char *scope)
 {
     struct principal p = {0};
-    if (!check_version(e) || !check_scope(e, scope)) return false;
     if (rbac_authorize(e->id, e->caller, action, false, scope, NULL) == OK) return true;
-    bool known = principal_by_object(e->id, e->caller, &p);
+    bool known = principal_by_object(e->id, e->caller, &p) && p.client_id[0] != 0;
     answer_error(
         e, 403, "AuthorizationFailed",
         "The client '%s' with object id '%s' does not have authorization to perform action '%s' "
@@ -70,6 +69,11 @@ bool arm_enter(struct endpoint *e, const char *action, char scope[RESOURCE_ID_MA
         "credentials.",
         known ? p.client_id : e->caller, e->caller, action, scope);
     return false;
+}
+
+bool arm_enter(struct endpoint *e, const char *action, char scope[RESOURCE_ID_MAX])
+{
+    return check_version(e) && check_scope(e, scope) && arm_allow(e, action, scope);
 }
 
 bool arm_filter_part(const struct http_request *q, unsigned i, char out[256])

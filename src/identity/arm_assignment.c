@@ -27,7 +27,7 @@ static json_t *assignment_json(const struct identity *id, const struct assignmen
              a->name);
     snprintf(role, sizeof role,
              "/subscriptions/%s/providers/Microsoft.Authorization/roleDefinitions/%s",
-             id->subscription_id, a->role->id);
+             id->subscription_id, a->role_id);
     time_format_iso7(a->created_us, created);
     time_format_iso7(a->updated_us, updated);
     return json_pack(
@@ -49,10 +49,28 @@ static bool copy(const char *from, char *to, size_t size)
  * -------------------------------------------------------------------------------------------------
  */
 
-static const struct role *read_role(const char *definition_id)
+/* Sets role_id when there is such a role and it may be assigned at the scope. */
+static bool read_role(struct endpoint *e, const char *definition_id, struct assignment *a)
 {
     const char *slash = definition_id != NULL ? strrchr(definition_id, '/') : NULL;
-    return slash != NULL ? role_find(slash + 1) : NULL;
+    LOCK_SCOPE(&e->id->lock);
+    const struct role *r = slash != NULL ? role_known(e->id, slash + 1) : NULL;
+    if (r == NULL) {
+        answer_error(e, 400, "RoleDefinitionDoesNotExist",
+                     "The specified role definition with ID '%.200s' does not exist.",
+                     definition_id != NULL ? definition_id : "");
+        return false;
+    }
+    const struct custom_role *c = role_custom(e->id, r->id);
+    bool fits = c == NULL;
+    for (size_t i = 0; c != NULL && c->scopes[i] != NULL; i++)
+        fits = fits || scope_covers(c->scopes[i], a->scope);
+    if (!fits) {
+        answer_error(e, 400, "InvalidRoleAssignmentScope",
+                     "The role '%.200s' is not assignable at scope '%s'.", r->name, a->scope);
+        return false;
+    }
+    return copy(r->id, a->role_id, sizeof a->role_id);
 }
 
 static bool read_principal(struct endpoint *e, const json_t *properties, struct assignment *a)
@@ -71,9 +89,14 @@ static bool read_principal(struct endpoint *e, const json_t *properties, struct 
     }
     guid_format(&g, a->principal_id);
     bool is_ours = principal_by_object(e->id, a->principal_id, &known);
-    const char *canonical = is_ours ? "ServicePrincipal" : NULL;
+    const char *canonical = NULL;
     for (size_t i = 0; type != NULL && i < sizeof types / sizeof *types; i++) {
         if (str_eq_nocase(types[i], type)) canonical = types[i];
+    }
+    if (is_ours) {
+        canonical = known.kind == PRINCIPAL_PERSON  ? "User"
+                    : known.kind == PRINCIPAL_GROUP ? "Group"
+                                                    : "ServicePrincipal";
     }
     if (canonical == NULL) { /* who names the type vouches for a principal of another directory */
         answer_error(e, 400, "PrincipalNotFound",
@@ -95,14 +118,7 @@ static bool read_body(struct endpoint *e, struct assignment *a)
         return false;
     }
     const json_t *properties = json_get(body, "properties");
-    const char *role = json_get_str(properties, "roleDefinitionId");
-    a->role = read_role(role);
-    if (a->role == NULL) {
-        answer_error(e, 400, "RoleDefinitionDoesNotExist",
-                     "The specified role definition with ID '%.200s' does not exist.",
-                     role != NULL ? role : "");
-        return false;
-    }
+    if (!read_role(e, json_get_str(properties, "roleDefinitionId"), a)) return false;
     /* Without this a narrowed grant would be a full one. */
     const char *condition = json_get_str(properties, "condition");
     if (condition != NULL && condition[0] != 0) {

@@ -18,7 +18,7 @@ static enum err store_one(struct identity *id, const struct assignment *a, struc
 {
     return row_put(id, TABLE, a->name,
                    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "principalId",
-                             a->principal_id, "roleId", a->role->id, "scope", a->scope,
+                             a->principal_id, "roleId", a->role_id, "scope", a->scope,
                              "principalType", a->principal_type, "description", a->description,
                              "createdBy", a->created_by, "updatedBy", a->updated_by, "createdUs",
                              (json_int_t)a->created_us, "updatedUs", (json_int_t)a->updated_us),
@@ -48,11 +48,10 @@ static enum err load_one(void *ctx, const char *key, struct bytes value, struct 
     CLEANUP_JSON json_t *j = NULL;
     TRY(json_read(value, &j, d));
     snprintf(a.name, sizeof a.name, "%s", key);
-    const char *role = json_string_value(json_object_get(j, "roleId"));
-    a.role = role != NULL ? role_find(role) : NULL;
     a.created_us = json_integer_value(json_object_get(j, "createdUs"));
     a.updated_us = json_integer_value(json_object_get(j, "updatedUs"));
-    bool good = a.role != NULL &&
+    bool good = row_text(j, "roleId", a.role_id, sizeof a.role_id) &&
+                role_known(id, a.role_id) != NULL &&
                 row_text(j, "principalId", a.principal_id, sizeof a.principal_id) &&
                 row_text(j, "scope", a.scope, sizeof a.scope) &&
                 row_text(j, "principalType", a.principal_type, sizeof a.principal_type) &&
@@ -80,8 +79,8 @@ void assignments_release(struct identity *id)
 
 static bool same_grant(const struct assignment *a, const struct assignment *b)
 {
-    return a->role == b->role && str_eq_nocase(a->principal_id, b->principal_id) &&
-           str_eq_nocase(a->scope, b->scope);
+    return str_eq_nocase(a->role_id, b->role_id) &&
+           str_eq_nocase(a->principal_id, b->principal_id) && str_eq_nocase(a->scope, b->scope);
 }
 
 /* Under the lock. */
@@ -121,7 +120,7 @@ enum err assignment_put(struct identity *id, const struct assignment *a, struct 
     }
     TRY(store_one(id, &mine, d)); /* first: what memory grants is on disk */
     TRY(index_copy(id, &mine, d));
-    LOG(INFO, "identity.role_assigned", F_STR("role", mine.role->name),
+    LOG(INFO, "identity.role_assigned", F_STR("role", mine.role_id),
         F_STR("principal", mine.principal_id), F_STR("scope", mine.scope),
         F_STR("by", mine.updated_by));
     *created = is_new;
@@ -148,10 +147,31 @@ enum err assignment_delete(struct identity *id, const char *name, struct diag *d
     struct assignment *a = map_get(&id->assignments, bytes_str(name));
     if (a == NULL) return OK;
     TRY(kvstore_delete(id->store, TABLE, a->name, d));
-    LOG(INFO, "identity.role_withdrawn", F_STR("role", a->role->name),
+    LOG(INFO, "identity.role_withdrawn", F_STR("role", a->role_id),
         F_STR("principal", a->principal_id), F_STR("scope", a->scope));
     map_remove(&id->assignments, bytes_str(name));
     free(a);
+    return OK;
+}
+
+bool assignment_uses_role(struct identity *id, const char *role_id)
+{
+    LOCK_SCOPE(&id->lock);
+    MAP_EACH (&id->assignments, e) {
+        if (str_eq_nocase(((const struct assignment *)e->value)->role_id, role_id)) return true;
+    }
+    return false;
+}
+
+enum err assignments_forget(struct identity *id, const char *principal_id, struct diag *d)
+{
+    MAP_EACH (&id->assignments, e) {
+        struct assignment *a = e->value;
+        if (!str_eq_nocase(a->principal_id, principal_id)) continue;
+        TRY(kvstore_delete(id->store, TABLE, a->name, d));
+        map_remove(&id->assignments, bytes_str(a->name));
+        free(a);
+    }
     return OK;
 }
 
@@ -172,16 +192,41 @@ enum err assignment_list(struct identity *id, struct assignment **out, size_t *o
 /* --- deciding
  * --------------------------------------------------------------------------------------- */
 
+/* The principal, and the groups it is in: its own row's, or those a foreign token named. */
+struct speaker {
+    const char *object_id;
+    const struct principal *principal; /* NULL: a foreigner */
+    const struct visitor *visitor;
+};
+
+static bool is_for(const struct assignment *a, const struct speaker *s)
+{
+    if (str_eq_nocase(a->principal_id, s->object_id)) return true;
+    for (unsigned i = 0; s->principal != NULL && i < s->principal->n_groups; i++) {
+        if (str_eq_nocase(a->principal_id, s->principal->groups[i])) return true;
+    }
+    for (unsigned i = 0; s->visitor != NULL && i < s->visitor->n_groups; i++) {
+        if (str_eq_nocase(a->principal_id, s->visitor->groups[i])) return true;
+    }
+    return false;
+}
+
 static bool is_allowed(struct identity *id, const char *object_id, const char *action, bool is_data,
                        const char *scope)
 {
+    char folded[GUID_TEXT_MAX];
+    if ((size_t)snprintf(folded, sizeof folded, "%s", object_id) >= sizeof folded) return false;
+    str_lower(folded);
     LOCK_SCOPE(&id->lock);
+    struct speaker who = {.object_id = folded};
+    who.principal = map_get(&id->by_object, bytes_str(folded));
+    if (who.principal != NULL && who.principal->is_disabled) return false;
+    if (who.principal == NULL) who.visitor = map_get(&id->visitors, bytes_str(folded));
     MAP_EACH (&id->assignments, e) {
         const struct assignment *a = e->value;
-        if (str_eq_nocase(a->principal_id, object_id) && scope_covers(a->scope, scope) &&
-            role_allows(a->role, action, is_data)) {
-            return true;
-        }
+        if (!scope_covers(a->scope, scope) || !is_for(a, &who)) continue;
+        const struct role *r = role_known(id, a->role_id);
+        if (r != NULL && role_allows(r, action, is_data)) return true;
     }
     return false;
 }

@@ -2,8 +2,7 @@
 /*
  * identity/discovery.c - the documents that tell clients where everything is
  *
- * The issuer is always on the authority's own host: MSAL for JavaScript refuses others. Endpoints
- * for signing in by hand are named because MSAL demands them; they are not there.
+ * The issuer is always on the authority's own host: MSAL for JavaScript refuses others.
  */
 #include "identity/endpoint.h"
 
@@ -23,15 +22,14 @@ static bool add_url(json_t *j, const char *name, const struct identity *id, cons
 static json_t *document(const struct identity *id, enum token_kind kind)
 {
     static const struct {
-        const char *authorize, *token, *device, *logout,
-            *keys; /* with the tenant in front, but for ADFS */
+        const char *authorize, *token, *device, *keys; /* with the tenant in front, but for ADFS */
     } paths[] = {
-        [TOKEN_V1] = {"/oauth2/authorize", "/oauth2/token", "/oauth2/devicecode", "/oauth2/logout",
+        [TOKEN_V1] = {"/oauth2/authorize", "/oauth2/token", "/oauth2/devicecode",
                       "/discovery/keys"},
         [TOKEN_V2] = {"/oauth2/v2.0/authorize", "/oauth2/v2.0/token", "/oauth2/v2.0/devicecode",
-                      "/oauth2/v2.0/logout", "/discovery/v2.0/keys"},
+                      "/discovery/v2.0/keys"},
         [TOKEN_ADFS] = {"/oauth2/authorize", "/oauth2/token", "/oauth2/devicecode",
-                        "/oauth2/logout", "/discovery/keys"},
+                        "/discovery/keys"},
     };
     const struct {
         const char *name, *path;
@@ -40,18 +38,18 @@ static json_t *document(const struct identity *id, enum token_kind kind)
         {"authorization_endpoint", paths[kind].authorize},
         {"jwks_uri", paths[kind].keys},
         {"device_authorization_endpoint", paths[kind].device},
-        {"end_session_endpoint", paths[kind].logout},
     };
     char issuer[ISSUER_MAX], rest[128];
     token_issuer(id, kind, issuer);
     json_t *j = json_pack(
-        "{s:s, s:[s, s], s:[s], s:[s], s:[s, s, s, s], s:[s], s:[s], s:[s, s, s, s, "
+        "{s:s, s:[s, s, s], s:[s], s:[s], s:[s], s:[s, s, s], s:[s, s, s], s:[s], s:[s, s, s, s, "
         "s, s, s, s, s, s], "
         "s:n, s:s}",
         "issuer", issuer, "token_endpoint_auth_methods_supported", "client_secret_post",
-        "client_secret_basic", "response_modes_supported", "query", "subject_types_supported",
-        "pairwise", "response_types_supported", "code", "id_token", "code id_token", "token",
-        "scopes_supported", "openid", "id_token_signing_alg_values_supported", "RS256",
+        "client_secret_basic", "private_key_jwt", "response_modes_supported", "query",
+        "subject_types_supported", "public", "response_types_supported", "code", "scopes_supported",
+        "openid", "profile", "offline_access", "token_endpoint_auth_signing_alg_values_supported",
+        "RS256", "PS256", "ES256", "id_token_signing_alg_values_supported", "RS256",
         "claims_supported", "sub", "iss", "aud", "exp", "iat", "nbf", "oid", "tid", "appid", "ver",
         "tenant_region_scope", "cloud_instance_name", strstr(id->endpoint, "://") + 3);
     bool good = j != NULL;
@@ -78,7 +76,7 @@ void serve_key_set(struct endpoint *e)
 {
     json_t *set = NULL;
     if (!check_tenant(e, true)) return;
-    if (json_read(buf_view(&e->id->key_set), &set, NULL) != OK) set = NULL;
+    if (signer_key_set(e->id, &set, NULL) != OK) set = NULL;
     answer_json(e, 200, set);
 }
 

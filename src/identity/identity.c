@@ -56,9 +56,10 @@ static enum err write_directory(struct identity *id, struct diag *d)
 
 static enum err grant_founder(struct identity *id, const char *role, struct diag *d)
 {
-    struct assignment a = {.role = role_find(role), .created_us = time_now_us()};
+    struct assignment a = {.created_us = time_now_us()};
     bool created = false;
     a.updated_us = a.created_us;
+    snprintf(a.role_id, sizeof a.role_id, "%s", role);
     new_id(a.name);
     memcpy(a.principal_id, id->founder_object_id, sizeof a.principal_id);
     memcpy(a.created_by, id->founder_object_id, sizeof a.created_by);
@@ -72,13 +73,14 @@ static enum err grant_founder(struct identity *id, const char *role, struct diag
  * no data action. He gets none on keys. */
 static enum err found(struct identity *id, char secret[65], struct diag *d)
 {
-    struct principal founder, platform;
+    struct principal founder = {.kind = PRINCIPAL_APP, .name = "founder"}, platform;
     LOCK_SCOPE(&id->lock); /* before the store's, here as everywhere */
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(id->store, &t, d));
     new_id(id->tenant_id);
     new_id(id->subscription_id);
-    TRY(principal_add_app(id, "founder", &founder, secret, d));
+    TRY(credential_add_secret(&founder, 0, secret, d));
+    TRY(principal_add(id, &founder, d));
     TRY(principal_ensure_managed(id, PLATFORM_RESOURCE, &platform, d));
     memcpy(id->founder_object_id, founder.object_id, sizeof founder.object_id);
     memcpy(id->founder_client_id, founder.client_id, sizeof founder.client_id);
@@ -86,7 +88,7 @@ static enum err found(struct identity *id, char secret[65], struct diag *d)
     TRY(grant_founder(id, ROLE_OWNER, d));
     TRY(grant_founder(id, ROLE_METRICS_PUBLISHER, d));
     TRY(grant_founder(id, ROLE_LOG_DATA_READER, d));
-    TRY(signing_key_load(id, d));
+    TRY(signers_load(id, d));
     TRY(write_directory(id, d));
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "identity.founded", F_STR("tenant", id->tenant_id));
@@ -96,8 +98,9 @@ static enum err found(struct identity *id, char secret[65], struct diag *d)
 static enum err load(struct identity *id, struct diag *d)
 {
     TRY(principals_load(id, d));
+    TRY(roles_load(id, d));
     TRY(assignments_load(id, d));
-    return signing_key_load(id, d);
+    return signers_load(id, d);
 }
 
 static enum err open_store(struct identity *id, const char *dir, struct diag *d)
@@ -137,6 +140,7 @@ enum err identity_open(struct identity **out, const struct identity_config *c,
     CLEANUP(identity_close) struct identity *id = calloc(1, sizeof *id);
     if (id == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     init_lock(&id->lock);
+    pthread_rwlock_init(&id->signer_lock, NULL);
     struct identity_founder f = {0};
     TRY(set_endpoint(id, c->endpoint, d));
     TRY(open_store(id, c->dir, d));
@@ -150,6 +154,9 @@ enum err identity_open(struct identity **out, const struct identity_config *c,
     } else {
         e = FAIL(d, e, "%s", why.text);
     }
+    if (e == OK) e = foreign_open(id, c->issuers_file, d);
+    if (e == OK) e = people_open(id, d);
+    if (e == OK && c->has_watch) e = watch_start(id, d);
     if (e == OK) {
         memcpy(f.tenant_id, id->tenant_id, sizeof f.tenant_id);
         memcpy(f.subscription_id, id->subscription_id, sizeof f.subscription_id);
@@ -166,12 +173,15 @@ enum err identity_open(struct identity **out, const struct identity_config *c,
 void identity_close(struct identity *id)
 {
     if (id == NULL) return;
+    watch_stop(id);
+    people_close(id);
+    foreign_close(id);
     principals_release(id);
     assignments_release(id);
-    jwt_keys_free(id->keys);
-    rsa_free(id->signing_key);
-    buf_release(&id->key_set);
+    roles_release(id);
+    signers_release(id);
     kvstore_close(id->store);
+    pthread_rwlock_destroy(&id->signer_lock);
     pthread_mutex_destroy(&id->lock);
     free(id);
 }

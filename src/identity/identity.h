@@ -14,8 +14,10 @@
 struct identity;
 
 struct identity_config {
-    const char *dir;      /* DIR/identity */
-    const char *endpoint; /* "https://localhost:8443": issuer and discovery URLs */
+    const char *dir;          /* DIR/identity */
+    const char *endpoint;     /* "https://localhost:8443": issuer and discovery URLs */
+    const char *issuers_file; /* foreign issuers (docs/operate/identity.md); NULL: none */
+    bool has_watch;           /* keys are rotated and ends are warned of by the clock */
 };
 
 /* What a data directory is born with; the supervisor writes it to credentials.json. */

@@ -18,7 +18,8 @@
 #include <stdlib.h>
 
 #define CALL_TIMEOUT_MS 10000
-#define FETCH_EVERY_US  (60 * US_PER_S)
+#define FETCH_EVERY_US  (10 * US_PER_S)
+#define FETCH_BURST     5
 #define ISSUERS_MAX     8
 
 struct identity_client {
@@ -28,7 +29,9 @@ struct identity_client {
     json_t *issuers;             /* keeps the texts */
     const char *issuer_texts[ISSUERS_MAX + 1];
     pthread_mutex_t fetch_lock; /* (2) */
-    int64_t fetched_us;         /* monotonic */
+    int64_t credit_us;          /* monotonic time that fetches have not used up yet */
+    int64_t counted_us;         /* when credit was last added */
+    json_t *foreign;            /* names of issuers that identity checks itself; under cache_lock */
 };
 
 enum err identity_client_new(struct identity_client **out, struct chan *chan, struct diag *d)
@@ -47,6 +50,7 @@ void identity_client_free(struct identity_client *c)
     if (c == NULL) return;
     jwt_keys_free(c->keys);
     json_decref(c->issuers);
+    json_decref(c->foreign);
     pthread_rwlock_destroy(&c->cache_lock);
     pthread_mutex_destroy(&c->fetch_lock);
     free(c);
@@ -62,14 +66,17 @@ static enum err call(struct identity_client *c, enum identity_method m, const st
 /* --- tokens of callers
  * -------------------------------------------------------------------------------- */
 
-/* Takes keys and issuers. */
-static void replace_cache(struct identity_client *c, struct jwt_keys *keys, json_t *issuers)
+/* Takes keys, issuers and foreign. */
+static void replace_cache(struct identity_client *c, struct jwt_keys *keys, json_t *issuers,
+                          json_t *foreign)
 {
     pthread_rwlock_wrlock(&c->cache_lock);
     jwt_keys_free(c->keys);
     json_decref(c->issuers);
     c->keys = keys;
     c->issuers = issuers;
+    json_decref(c->foreign);
+    c->foreign = foreign;
     size_t n = 0;
     for (size_t i = 0; i < json_array_size(issuers) && n < ISSUERS_MAX; i++) {
         const char *text = json_string_value(json_array_get(issuers, i));
@@ -79,18 +86,31 @@ static void replace_cache(struct identity_client *c, struct jwt_keys *keys, json
     pthread_rwlock_unlock(&c->cache_lock);
 }
 
+/* Under fetch_lock. */
+static bool take_credit(struct identity_client *c)
+{
+    int64_t now = time_mono_us();
+    c->credit_us =
+        c->counted_us == 0 ? FETCH_BURST * FETCH_EVERY_US : c->credit_us + now - c->counted_us;
+    if (c->credit_us > FETCH_BURST * FETCH_EVERY_US) c->credit_us = FETCH_BURST * FETCH_EVERY_US;
+    c->counted_us = now;
+    if (c->credit_us < FETCH_EVERY_US) return false;
+    c->credit_us -= FETCH_EVERY_US;
+    return true;
+}
+
 static enum err fetch_keys(struct identity_client *c, struct diag *d)
 {
     LOCK_SCOPE(&c->fetch_lock);
-    if (c->fetched_us != 0 && time_mono_us() - c->fetched_us < FETCH_EVERY_US) return OK;
+    if (!take_credit(c)) return OK;
     CLEANUP_BUF struct buf none = {0}, text = {0};
     CLEANUP_JSON json_t *set = NULL;
     struct jwt_keys *keys = NULL;
     TRY(call(c, ID_KEYS, &none, &text, d));
     TRY(json_read(buf_view(&text), &set, d));
     TRY(jwt_keys_new(&keys, set, d));
-    replace_cache(c, keys, json_incref(json_object_get(set, "issuers")));
-    c->fetched_us = time_mono_us();
+    replace_cache(c, keys, json_incref(json_object_get(set, "issuers")),
+                  json_incref(json_object_get(set, "foreign")));
     return OK;
 }
 
@@ -102,7 +122,8 @@ static enum err verify_cached(struct identity_client *c, const char *token,
     pthread_rwlock_rdlock(&c->cache_lock);
     *want_keys = c->keys == NULL;
     if (c->keys != NULL) {
-        const struct jwt_expect want = {c->issuer_texts, audiences, time_now_us()};
+        const struct jwt_expect want = {
+            .issuers = c->issuer_texts, .audiences = audiences, .now_us = time_now_us()};
         e = jwt_verify(token, c->keys, &want, claims, d);
         *want_keys = e == ERR_DENIED && str_eq(d->tag, "UnknownKey");
     }
@@ -133,6 +154,51 @@ static enum err read_caller(const json_t *claims, struct caller *out, struct dia
     return OK;
 }
 
+/* Is it a token of an issuer that identity has to be asked about? */
+static bool is_foreign(struct identity_client *c, const char *token)
+{
+    CLEANUP_JSON json_t *claims = NULL;
+    bool found = false;
+    if (jwt_peek(token, &claims, NULL) != OK) return false;
+    const char *issuer = json_string_value(json_object_get(claims, "iss"));
+    pthread_rwlock_rdlock(&c->cache_lock);
+    for (size_t i = 0; issuer != NULL && i < json_array_size(c->foreign); i++)
+        found = found || str_eq(json_string_value(json_array_get(c->foreign, i)), issuer);
+    pthread_rwlock_unlock(&c->cache_lock);
+    return found;
+}
+
+static bool read_guid(struct rd *r, char out[37])
+{
+    struct bytes text = rd_blob(r);
+    if (r->bad || text.len != 36) return false;
+    memcpy(out, text.p, 36);
+    out[36] = 0;
+    return true;
+}
+
+static enum err ask_foreign(struct identity_client *c, const char *token,
+                            const char *const *audiences, struct caller *out, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, answer = {0};
+    struct caller who = {0};
+    uint32_t n = 0;
+    while (audiences[n] != NULL)
+        n++;
+    wire_put_text(&in, token);
+    buf_u32(&in, n);
+    for (uint32_t i = 0; i < n; i++)
+        wire_put_text(&in, audiences[i]);
+    TRY(call(c, ID_FOREIGN, &in, &answer, d));
+    struct rd r = rd_from(buf_view(&answer));
+    if (!read_guid(&r, who.object_id) || !read_guid(&r, who.tenant_id)) {
+        return FAIL(d, ERR_INTERNAL, "identity: an answer that cannot be read");
+    }
+    memcpy(who.app_id, who.object_id, sizeof who.app_id);
+    *out = who;
+    return OK;
+}
+
 enum err identity_verify(struct identity_client *c, const char *token, const char *const *audiences,
                          struct caller *out, struct diag *d)
 {
@@ -141,12 +207,21 @@ enum err identity_verify(struct identity_client *c, const char *token, const cha
     bool want_keys = false;
     enum err e = verify_cached(c, token, audiences, &claims, &want_keys, &why);
     if (want_keys) {
+        if (is_foreign(c, token)) return ask_foreign(c, token, audiences, out, d);
         TRY(fetch_keys(c, d));
         diag_reset(&why);
         e = verify_cached(c, token, audiences, &claims, &want_keys, &why);
     }
+    if (e != OK && is_foreign(c, token)) return ask_foreign(c, token, audiences, out, d);
     if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
     return read_caller(claims, out, d);
+}
+
+enum err identity_ending(struct identity_client *c, json_t **out, struct diag *d)
+{
+    CLEANUP_BUF struct buf none = {0}, text = {0};
+    TRY(call(c, ID_ENDING, &none, &text, d));
+    return json_read(buf_view(&text), out, d);
 }
 
 /* --- questions
@@ -161,15 +236,6 @@ enum err identity_authorize(struct identity_client *c, const char *object_id, co
     buf_u8(&in, is_data);
     wire_put_text(&in, scope);
     return call(c, ID_AUTHORIZE, &in, NULL, d);
-}
-
-static bool read_guid(struct rd *r, char out[37])
-{
-    struct bytes text = rd_blob(r);
-    if (r->bad || text.len != 36) return false;
-    memcpy(out, text.p, 36);
-    out[36] = 0;
-    return true;
 }
 
 enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,

@@ -23,7 +23,8 @@ struct caller { /* who a verified token speaks for */
 };
 
 /* Verifies signature, issuer, audience (any of the list), expiry. Fetches the key set when it has
- * none or the kid is new (at most once a minute). ERR_DENIED with the tags of jwt_verify(). */
+ * none or the kid is new (not often: invented ones must not become traffic). A token of a foreign
+ * issuer is shown to identity, which knows its keys. ERR_DENIED with the tags of jwt_verify(). */
 enum err identity_verify(struct identity_client *c, const char *token, const char *const *audiences,
                          struct caller *out, struct diag *d);
 
@@ -46,6 +47,10 @@ enum err identity_managed_delete(struct identity_client *c, const char *arm_id, 
  * Caches nothing. */
 enum err identity_token(struct identity_client *c, const char *principal_id, const char *resource,
                         struct buf *token, int64_t *expires_us, struct diag *d);
+
+/* Secrets and certificates that end within 30 days or have ended: a JSON array of
+ * {name, objectId, kind, id, expiresUs}. */
+enum err identity_ending(struct identity_client *c, json_t **out, struct diag *d);
 
 /* Passes an HTTP request of the front door on: token, discovery and JWKS endpoints, role
  * assignments and role definitions (ARM), instance discovery. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * identity/oauth.c - the token endpoints: client credentials, in the three dialects that clients
- * speak
+ * identity/oauth.c - the token endpoints, in the three dialects that clients speak; applications'
+ * grant with a secret or an assertion (those of people: grant.c, device.c)
  *
  * v2 takes a scope and answers numbers, v1 a resource and answers strings, ADFS either and answers
  * numbers. The audience is what was asked for, minus one "/.default"; a slash at its end stays.
@@ -13,8 +13,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-
-#define AUDIENCE_MAX 512 /* bytes, with the terminating zero */
 
 /* --- failures, as Entra ID words them
  * ------------------------------------------------------------- */
@@ -80,15 +78,7 @@ bool check_tenant(struct endpoint *e, bool generic)
 /* --- reading the request
  * ---------------------------------------------------------------------------- */
 
-struct token_form {
-    const struct http_field *fields;
-    uint32_t n;
-    const char *client_id, *client_secret, *grant_type, *scope, *resource;
-    char audience[AUDIENCE_MAX];
-    bool repeated;
-};
-
-static const char *only(struct token_form *f, const char *name)
+const char *form_only(struct token_form *f, const char *name)
 {
     const char *value = NULL;
     for (uint32_t i = 0; i < f->n; i++) {
@@ -117,7 +107,7 @@ static bool read_basic(struct arena *a, const char *header, struct token_form *f
     return f->client_id != NULL && f->client_secret != NULL && utf8_valid(buf_view(&user));
 }
 
-static bool read_form(struct endpoint *e, struct token_form *f)
+bool form_read(struct endpoint *e, struct token_form *f)
 {
     const struct http_request *q = e->req;
     struct diag d = DIAG_INIT;
@@ -126,11 +116,13 @@ static bool read_form(struct endpoint *e, struct token_form *f)
                            d.text);
         return false;
     }
-    f->grant_type = only(f, "grant_type");
-    f->client_id = only(f, "client_id");
-    f->client_secret = only(f, "client_secret");
-    f->scope = only(f, "scope");
-    f->resource = only(f, "resource");
+    f->grant_type = form_only(f, "grant_type");
+    f->client_id = form_only(f, "client_id");
+    f->client_secret = form_only(f, "client_secret");
+    f->assertion = form_only(f, "client_assertion");
+    f->assertion_type = form_only(f, "client_assertion_type");
+    f->scope = form_only(f, "scope");
+    f->resource = form_only(f, "resource");
     if (f->repeated) {
         answer_oauth_error(e, 400, "invalid_request", 9000411, "A parameter is repeated.");
         return false;
@@ -144,7 +136,7 @@ static bool read_form(struct endpoint *e, struct token_form *f)
     return false;
 }
 
-static bool require(struct endpoint *e, const char *value, const char *name)
+bool form_require(struct endpoint *e, const char *value, const char *name)
 {
     if (value != NULL) return true;
     answer_oauth_error(e, 400, "invalid_request", 900144,
@@ -195,18 +187,70 @@ static bool take_resource(struct endpoint *e, struct token_form *f)
     return false;
 }
 
-static bool take_audience(struct endpoint *e, struct token_form *f)
+bool form_audience(struct endpoint *e, struct token_form *f)
 {
     bool by_resource =
         e->at.route == ROUTE_TOKEN_V1 || (e->at.route == ROUTE_TOKEN_ADFS && f->scope == NULL);
-    if (by_resource) return require(e, f->resource, "resource") && take_resource(e, f);
-    return require(e, f->scope, "scope") && take_scope(e, f);
+    if (by_resource) return form_require(e, f->resource, "resource") && take_resource(e, f);
+    return form_require(e, f->scope, "scope") && take_scope(e, f);
+}
+
+static void refuse_secret(struct endpoint *e, const struct principal *p, enum secret_verdict v)
+{
+    if (v == SECRET_EXPIRED) {
+        answer_oauth_error(e, 401, "invalid_client", 7000222,
+                           "The provided client secret keys for app '%s' are expired.",
+                           p->client_id);
+        return;
+    }
+    answer_oauth_error(
+        e, 401, "invalid_client", 7000215,
+        "Invalid client secret provided. Ensure the secret being sent in the request is the "
+        "client secret value, not the client secret ID, for a secret added to app '%s'.",
+        p->client_id);
+}
+
+/* Whom an assertion may be for: the endpoint it is sent to, in any of its spellings. */
+static bool check_assertion(struct endpoint *e, const struct token_form *f,
+                            const struct principal *p)
+{
+    static const char type[] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    char texts[7][ISSUER_MAX + 40];
+    const char *audiences[8];
+    struct diag d = DIAG_INIT;
+    if (!str_eq(f->assertion_type, type)) {
+        answer_oauth_error(e, 400, "invalid_request", 50027,
+                           "The client_assertion_type must be '%s'.", type);
+        return false;
+    }
+    for (int k = 0; k < 3; k++)
+        token_issuer(e->id, (enum token_kind)k, texts[k]);
+    snprintf(texts[3], sizeof texts[3], "%s/%s/oauth2/v2.0/token", e->id->endpoint,
+             e->id->tenant_id);
+    snprintf(texts[4], sizeof texts[4], "%s/%s/oauth2/token", e->id->endpoint, e->id->tenant_id);
+    snprintf(texts[5], sizeof texts[5], "%s/adfs/oauth2/token", e->id->endpoint);
+    snprintf(texts[6], sizeof texts[6], "%s%s", e->id->endpoint, e->req->path);
+    for (int k = 0; k < 7; k++)
+        audiences[k] = texts[k];
+    audiences[7] = NULL;
+    enum err err = assertion_check(e->id, p, f->assertion, audiences, f->audience, &d);
+    if (err == OK) return true;
+    if (err != ERR_DENIED) {
+        LOG(ERROR, "identity.assertion_failed", F_ERR(&d));
+        answer_oauth_error(e, 503, "temporarily_unavailable", 90033,
+                           "A transient error has occurred. Please try again.");
+        return false;
+    }
+    bool unknown = str_eq(d.tag, "UnknownKey") || str_eq(d.tag, "Signature");
+    answer_oauth_error(e, 401, "invalid_client", unknown ? 700027 : 700024,
+                       "Client assertion failed validation for app '%s': %s.", p->client_id,
+                       d.text);
+    return false;
 }
 
 static bool check_client(struct endpoint *e, const struct token_form *f, struct principal *out)
 {
-    if (!require(e, f->client_id, "client_id")) return false;
-    if (!principal_by_client(e->id, f->client_id, out) || out->resource[0] != 0) {
+    if (!principal_by_client(e->id, f->client_id, out) || out->kind != PRINCIPAL_APP) {
         answer_oauth_error(
             e, 400, "unauthorized_client", 700016,
             "Application with identifier '%.60s' was not found in the directory '%s'. This "
@@ -215,19 +259,25 @@ static bool check_client(struct endpoint *e, const struct token_form *f, struct 
             f->client_id, e->id->tenant_id);
         return false;
     }
-    if (f->client_secret == NULL) {
+    if (f->client_secret == NULL && f->assertion == NULL) {
         answer_oauth_error(
             e, 401, "invalid_client", 7000218,
             "The request body must contain the following parameter: 'client_assertion' or "
             "'client_secret'.");
         return false;
     }
-    if (principal_secret_is(out, f->client_secret)) return true;
-    answer_oauth_error(
-        e, 401, "invalid_client", 7000215,
-        "Invalid client secret provided. Ensure the secret being sent in the request is the "
-        "client secret value, not the client secret ID, for a secret added to app '%s'.",
-        out->client_id);
+    if (f->client_secret != NULL) {
+        enum secret_verdict v = credential_check_secret(out, f->client_secret);
+        if (v != SECRET_GOOD) {
+            refuse_secret(e, out, v);
+            return false;
+        }
+    } else if (!check_assertion(e, f, out)) {
+        return false;
+    }
+    if (!out->is_disabled) return true;
+    answer_oauth_error(e, 401, "invalid_client", 7000112, "Application '%s'(%s) is disabled.",
+                       out->client_id, out->name);
     return false;
 }
 
@@ -252,27 +302,52 @@ static enum token_kind kind_of(enum route route)
     return route == ROUTE_TOKEN_V1 ? TOKEN_V1 : route == ROUTE_TOKEN_V2 ? TOKEN_V2 : TOKEN_ADFS;
 }
 
-void serve_token_request(struct endpoint *e)
+/* Applications speak for themselves. */
+static void grant_client(struct endpoint *e, struct token_form *f)
 {
-    struct token_form f = {0};
-    struct principal p;
-    if (!check_tenant(e, false) || !read_form(e, &f) || !require(e, f.grant_type, "grant_type"))
-        return;
-    if (!str_eq(f.grant_type, "client_credentials")) {
-        answer_oauth_error(e, 400, "unsupported_grant_type", 70003,
-                           "The app requested an unsupported grant type '%.60s'.", f.grant_type);
-        return;
-    }
-    if (!check_client(e, &f, &p) || !take_audience(e, &f)) return;
-
     CLEANUP_BUF struct buf token = {0};
+    struct principal p;
     struct diag d = DIAG_INIT;
     int64_t expires_us = 0;
-    if (token_issue(e->id, kind_of(e->at.route), &p, f.audience, &token, &expires_us, &d) != OK) {
+    if (!form_require(e, f->client_id, "client_id") || !form_audience(e, f) ||
+        !check_client(e, f, &p)) {
+        return;
+    }
+    const struct token_wish w = {.kind = kind_of(e->at.route),
+                                 .principal = &p,
+                                 .audience = f->audience,
+                                 .acr = f->client_secret != NULL ? "1" : "2"};
+    if (token_issue(e->id, &w, &token, &expires_us, &d) != OK) {
         LOG(ERROR, "identity.token_failed", F_ERR(&d));
         answer_oauth_error(e, 500, "server_error", 90033,
                            "A transient error has occurred. Please try again.");
         return;
     }
-    answer_json(e, 200, answer_of(e->at.route, f.audience, buf_cstr(&token), expires_us));
+    answer_json(e, 200, answer_of(e->at.route, f->audience, buf_cstr(&token), expires_us));
+}
+
+void serve_token_request(struct endpoint *e)
+{
+    static const struct {
+        const char *name;
+        void (*grant)(struct endpoint *e, struct token_form *f);
+    } grants[] = {
+        {"client_credentials", grant_client},
+        {"authorization_code", grant_code},
+        {"refresh_token", grant_refresh},
+        {"urn:ietf:params:oauth:grant-type:device_code", grant_device},
+        {"device_code", grant_device}, /* as v1 has it */
+    };
+    struct token_form f = {0};
+    if (!check_tenant(e, false) || !form_read(e, &f) ||
+        !form_require(e, f.grant_type, "grant_type")) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof grants / sizeof *grants; i++) {
+        if (!str_eq(grants[i].name, f.grant_type)) continue;
+        grants[i].grant(e, &f);
+        return;
+    }
+    answer_oauth_error(e, 400, "unsupported_grant_type", 70003,
+                       "The app requested an unsupported grant type '%.60s'.", f.grant_type);
 }

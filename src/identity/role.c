@@ -7,13 +7,19 @@
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* What most key vault roles may read of the control plane. */
-#define VAULT_CONTROL_READ                                                                        \
-    "Microsoft.Authorization/*/read", "Microsoft.Insights/alertRules/*",                          \
-        "Microsoft.Resources/deployments/*",                                                      \
-        "Microsoft.Resources/subscriptions/resourceGroups/read", "Microsoft.Support/*",           \
-        "Microsoft.KeyVault/checkNameAvailability/read", "Microsoft.KeyVault/deletedVaults/read", \
-        "Microsoft.KeyVault/locations/*/read", "Microsoft.KeyVault/vaults/*/read",                \
-        "Microsoft.KeyVault/operations/read"
+static const char *const vault_control_read[] = {
+    "Microsoft.Authorization/*/read",
+    "Microsoft.Insights/alertRules/*",
+    "Microsoft.Resources/deployments/*",
+    "Microsoft.Resources/subscriptions/resourceGroups/read",
+    "Microsoft.Support/*",
+    "Microsoft.KeyVault/checkNameAvailability/read",
+    "Microsoft.KeyVault/deletedVaults/read",
+    "Microsoft.KeyVault/locations/*/read",
+    "Microsoft.KeyVault/vaults/*/read",
+    "Microsoft.KeyVault/operations/read",
+    NULL,
+};
 
 const struct role builtin_roles[] = {
     {
@@ -77,7 +83,7 @@ const struct role builtin_roles[] = {
         .id = "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",
         .name = "Key Vault Crypto Officer",
         .description = "Does everything with the keys of a vault but grant rights on them.",
-        .actions = LIST(VAULT_CONTROL_READ),
+        .actions = vault_control_read,
         .data_actions = LIST("Microsoft.KeyVault/vaults/keys/*",
                              "Microsoft.KeyVault/vaults/keyrotationpolicies/*"),
     },
@@ -85,14 +91,14 @@ const struct role builtin_roles[] = {
         .id = "00482a5a-887f-4fb3-b363-3b7fe8e74483",
         .name = "Key Vault Administrator",
         .description = "Does everything with keys, secrets and certificates of a vault.",
-        .actions = LIST(VAULT_CONTROL_READ),
+        .actions = vault_control_read,
         .data_actions = LIST("Microsoft.KeyVault/vaults/*"),
     },
     {
         .id = "21090545-7ca7-4776-b22c-e363652d74d2",
         .name = "Key Vault Reader",
         .description = "Reads what a vault says about its objects, never their secret parts.",
-        .actions = LIST(VAULT_CONTROL_READ),
+        .actions = vault_control_read,
         .data_actions = LIST("Microsoft.KeyVault/vaults/*/read",
                              "Microsoft.KeyVault/vaults/secrets/readMetadata/action"),
     },
@@ -114,6 +120,18 @@ const struct role builtin_roles[] = {
                  "Microsoft.Resources/subscriptions/resourceGroups/read", "Microsoft.Support/*"),
         .not_actions = LIST("Microsoft.KeyVault/locations/deletedVaults/purge/action",
                             "Microsoft.KeyVault/hsmPools/*", "Microsoft.KeyVault/managedHsms/*"),
+    },
+    {
+        .id = "f1a07417-d97a-45cb-824c-7a7467783830",
+        .name = "Managed Identity Operator",
+        .description = "Reads user-assigned identities and gives them to resources.",
+        .actions =
+            LIST("Microsoft.ManagedIdentity/userAssignedIdentities/*/read",
+                 "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action",
+                 "Microsoft.ManagedIdentity/userAssignedIdentities/read",
+                 "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+                 "Microsoft.Authorization/*/read",
+                 "Microsoft.Resources/subscriptions/resourceGroups/read", "Microsoft.Support/*"),
     },
     {
         .id = "92aaf0da-9dab-42b6-94a3-d43ce8d16293",

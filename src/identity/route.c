@@ -23,6 +23,14 @@ static const struct {
     {"/*/discovery/v2.0/keys", ROUTE_KEY_SET},
     {"/*/discovery/keys", ROUTE_KEY_SET},
     {"/*/discovery/instance", ROUTE_INSTANCE},
+    {"/adfs/oauth2/authorize", ROUTE_AUTHORIZE},
+    {"/adfs/oauth2/devicecode", ROUTE_DEVICE_START},
+    {"/*/oauth2/v2.0/authorize", ROUTE_AUTHORIZE},
+    {"/*/oauth2/authorize", ROUTE_AUTHORIZE},
+    {"/*/oauth2/v2.0/devicecode", ROUTE_DEVICE_START},
+    {"/*/oauth2/devicecode", ROUTE_DEVICE_START},
+    {"/device", ROUTE_DEVICE_PAGE},
+    {"/admin/signing-keys", ROUTE_SIGNING_KEYS},
     {"/v1.0/me", ROUTE_GRAPH_ME},
     {"/v1.0/servicePrincipals", ROUTE_GRAPH_PRINCIPALS},
     {"/v1.0/directoryObjects/getByIds", ROUTE_GRAPH_BY_IDS},
@@ -91,10 +99,40 @@ static bool find_arm(const char *path, struct route_match *m)
     return true;
 }
 
+static bool take_segment(const char **path, char *out, size_t size)
+{
+    size_t n = strcspn(*path, "/");
+    if (n >= size) return false;
+    snprintf(out, size, "%.*s", (int)n, *path);
+    *path += n + ((*path)[n] == '/');
+    return true;
+}
+
+static bool find_admin(const char *path, struct route_match *m)
+{
+    static const char root[] = "/admin/identities";
+    size_t n = sizeof root - 1;
+    if (strncasecmp(path, root, n) != 0 || (path[n] != 0 && path[n] != '/')) return false;
+    path += n + (path[n] == '/');
+    m->route = ROUTE_IDENTITIES;
+    return take_segment(&path, m->word, sizeof m->word) &&
+           take_segment(&path, m->part, sizeof m->part) &&
+           take_segment(&path, m->item, sizeof m->item) && *path == 0;
+}
+
+const char *route_at(size_t i)
+{
+    static const char *const others[] = {
+        "/admin/identities", "{scope}/providers/Microsoft.Authorization/roleAssignments",
+        "{scope}/providers/Microsoft.Authorization/roleDefinitions"};
+    const size_t n = sizeof login_paths / sizeof *login_paths, m = sizeof others / sizeof *others;
+    return i < n ? login_paths[i].pattern : i < n + m ? others[i - n] : NULL;
+}
+
 bool route_find(const char *path, struct route_match *out)
 {
     struct route_match m = {0};
-    if (!find_login(path, &m) && !find_arm(path, &m)) return false;
+    if (!find_login(path, &m) && !find_admin(path, &m) && !find_arm(path, &m)) return false;
     *out = m;
     return true;
 }

@@ -19,6 +19,11 @@ enum route {
     ROUTE_GRAPH_ME,
     ROUTE_GRAPH_PRINCIPALS,
     ROUTE_GRAPH_BY_IDS,
+    ROUTE_AUTHORIZE,
+    ROUTE_DEVICE_START,
+    ROUTE_DEVICE_PAGE,
+    ROUTE_IDENTITIES,
+    ROUTE_SIGNING_KEYS,
     ROUTES
 };
 
@@ -27,8 +32,12 @@ struct route_match {
     char tenant[64];   /* as written; "" where the path has none */
     const char *scope; /* of ARM paths: the part before "/providers/Microsoft.Authorization" */
     size_t scope_len;
-    char name[64]; /* last segment of ARM paths; "" for a list */
+    char name[64];                      /* last segment of ARM paths; "" for a list */
+    char word[160], part[32], item[64]; /* /admin/identities/{word}/{part}/{item} */
 };
+
+/* The i-th route as a table shows it, for tests that leave none out; NULL after the last. */
+const char *route_at(size_t i);
 
 /* Words without case, a slash at the end is fine. False: not ours. */
 bool route_find(const char *path, struct route_match *out);

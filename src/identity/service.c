@@ -9,6 +9,7 @@
 #include "identity/wire.h"
 
 #include "base/log.h"
+#include "base/time.h"
 
 #define LOGS       (1u << IDENTITY_PEER_LOGS)
 #define VAULT      (1u << IDENTITY_PEER_VAULT)
@@ -32,7 +33,7 @@ static enum err serve_keys(struct service_call *c, struct diag *d)
     char issuer[ISSUER_MAX];
     CLEANUP_JSON json_t *answer = NULL;
     if (!rd_done(&c->in)) return bad_message(d);
-    TRY(json_read(buf_view(&c->id->key_set), &answer, d));
+    TRY(signer_key_set(c->id, &answer, d));
     CLEANUP_JSON json_t *issuers = json_array();
     for (int kind = TOKEN_V1; kind <= TOKEN_ADFS; kind++) {
         token_issuer(c->id, (enum token_kind)kind, issuer);
@@ -40,7 +41,8 @@ static enum err serve_keys(struct service_call *c, struct diag *d)
             return FAIL(d, ERR_LIMIT, "out of memory");
         }
     }
-    if (json_object_set(answer, "issuers", issuers) != 0)
+    if (json_object_set(answer, "issuers", issuers) != 0 ||
+        json_object_set_new(answer, "foreign", foreign_issuers(c->id)) != 0)
         return FAIL(d, ERR_LIMIT, "out of memory");
     return json_write(answer, c->out, d);
 }
@@ -95,10 +97,13 @@ static enum err serve_token(struct service_call *c, struct diag *d)
     if (!principal_by_object(c->id, principal_id, &p)) {
         return FAIL_TAG(d, ERR_DENIED, "IdentityGone", "no identity %.40s", principal_id);
     }
-    if (p.resource[0] == 0) {
+    if (p.kind != PRINCIPAL_MANAGED) {
         return FAIL(d, ERR_DENIED, "%s is an application: it shows its secret itself", p.object_id);
     }
-    TRY(token_issue(c->id, TOKEN_V1, &p, resource, &token, &expires_us, d));
+    if (p.is_disabled) return FAIL(d, ERR_UNAVAILABLE, "the identity %s is disabled", p.name);
+    const struct token_wish w = {
+        .kind = TOKEN_V1, .principal = &p, .audience = resource, .acr = "2"};
+    TRY(token_issue(c->id, &w, &token, &expires_us, d));
     buf_blob(c->out, buf_view(&token));
     buf_u64(c->out, (uint64_t)expires_us);
     return OK;
@@ -116,6 +121,30 @@ static enum err serve_forward(struct service_call *c, struct diag *d)
     return e;
 }
 
+/* A token that is not ours: identity alone knows the keys of foreign issuers. */
+static enum err serve_foreign(struct service_call *c, struct diag *d)
+{
+    const char *token = wire_text(&c->in, c->a), *audiences[16];
+    uint32_t n = rd_u32(&c->in);
+    char object_id[GUID_TEXT_MAX];
+    if (n >= sizeof audiences / sizeof *audiences) return bad_message(d);
+    for (uint32_t i = 0; i < n; i++)
+        audiences[i] = wire_text(&c->in, c->a);
+    audiences[n] = NULL;
+    if (!rd_done(&c->in)) return bad_message(d);
+    TRY(foreign_read(c->id, token, audiences, object_id, d));
+    wire_put_text(c->out, object_id);
+    wire_put_text(c->out, c->id->tenant_id);
+    return OK;
+}
+
+static enum err serve_ending(struct service_call *c, struct diag *d)
+{
+    if (!rd_done(&c->in)) return bad_message(d);
+    CLEANUP_JSON json_t *list = watch_ending(c->id, time_now_us());
+    return json_write(list, c->out, d);
+}
+
 static const struct {
     unsigned peers;
     enum err (*serve)(struct service_call *c, struct diag *d);
@@ -126,6 +155,8 @@ static const struct {
     [ID_MANAGED_DELETE] = {LOGS, serve_managed_delete},
     [ID_TOKEN] = {KEYD, serve_token},
     [ID_FORWARD] = {LOGS, serve_forward},
+    [ID_FOREIGN] = {LOGS | VAULT, serve_foreign},
+    [ID_ENDING] = {LOGS, serve_ending},
 };
 
 static const char *peer_name(enum identity_role role)

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "crypto/hash.h"
+#include "crypto/password.h"
 #include "identity/identity.h"
 #include "identity/role.h"
 #include "kvstore/kvstore.h"
@@ -22,11 +23,35 @@
 #define NAME_MAX_BYTES  256
 #define SECRET_LEN      32 /* bytes; the text has twice as many digits */
 
+#define CREDENTIALS_MAX 6   /* of one principal */
+#define GROUPS_MAX      32  /* that one principal is in */
+#define JWK_MAX         960 /* bytes of a public key as JSON */
+
+enum credential_kind { CREDENTIAL_SECRET, CREDENTIAL_CERTIFICATE };
+
+struct credential {
+    enum credential_kind kind;
+    char id[GUID_TEXT_MAX];
+    int64_t created_us, expires_us; /* 0 = never */
+    uint8_t salt[16], hash[32];     /* of a secret */
+    char x5t[32], x5t_sha256[48];   /* of a certificate: base64url, as a JWT's header has them */
+    char jwk[JWK_MAX];              /* its public key */
+};
+
+enum principal_kind { PRINCIPAL_APP, PRINCIPAL_MANAGED, PRINCIPAL_PERSON, PRINCIPAL_GROUP };
+
 struct principal {
-    char object_id[GUID_TEXT_MAX], client_id[GUID_TEXT_MAX];
-    char name[NAME_MAX_BYTES];
-    char resource[RESOURCE_ID_MAX]; /* of a managed identity; "" = an application with a secret */
-    uint8_t salt[16], secret_hash[32];
+    enum principal_kind kind;
+    bool is_disabled;
+    char object_id[GUID_TEXT_MAX];
+    char client_id[GUID_TEXT_MAX];    /* "" for people and groups */
+    char name[NAME_MAX_BYTES];        /* nobody else's, but for managed identities */
+    char resource[RESOURCE_ID_MAX];   /* of a managed identity; else "" */
+    char password[PASSWORD_HASH_MAX]; /* of a person; "" = none yet */
+    int64_t created_us, password_us;  /* password_us: when it was set */
+    unsigned n_credentials, n_groups;
+    struct credential credentials[CREDENTIALS_MAX];
+    char groups[GROUPS_MAX][GUID_TEXT_MAX]; /* object ids */
 };
 
 struct assignment {
@@ -34,9 +59,21 @@ struct assignment {
     char created_by[GUID_TEXT_MAX], updated_by[GUID_TEXT_MAX];
     char principal_type[32], description[1024];
     char scope[RESOURCE_ID_MAX]; /* canonical: arm_scope_canonical() */
-    const struct role *role;
+    char role_id[GUID_TEXT_MAX];
     int64_t created_us, updated_us;
 };
+
+#define SIGNERS_MAX 16
+
+struct signer {
+    struct rsa_key *key;
+    char kid[64];
+    int64_t created_us, until_us; /* until_us: its last token's end; 0 = it signs */
+};
+
+struct foreign;
+struct people;
+struct watch;
 
 struct identity {
     struct kvstore *store;
@@ -45,15 +82,22 @@ struct identity {
     char founder_object_id[GUID_TEXT_MAX], founder_client_id[GUID_TEXT_MAX];
     char platform_object_id[GUID_TEXT_MAX];
 
-    struct rsa_key *signing_key; /* this and the next three never change after open */
-    char kid[64];
+    pthread_rwlock_t signer_lock;       /* over the next four; after lock, before the store's */
+    struct signer signers[SIGNERS_MAX]; /* the first signs */
+    unsigned n_signers;
     struct jwt_keys *keys;
     struct buf key_set; /* {"keys":[...]} */
 
     pthread_mutex_t
         lock; /* recursive: held around the founding transaction; before the store's own */
-    struct map by_object, by_client, by_resource; /* to struct principal; keys lower case */
-    struct map assignments;                       /* name to struct assignment */
+    struct map by_object, by_client, by_resource,
+        by_name;             /* to struct principal; keys lower case */
+    struct map assignments;  /* name to struct assignment */
+    struct map roles;        /* id to struct custom_role */
+    struct map visitors;     /* object id to struct visitor: foreign.c */
+    struct foreign *foreign; /* NULL: no foreign issuer is configured */
+    struct people *people;
+    struct watch *watch;
 };
 
 /* --- principal.c --------------------------------------------------------------------------------
@@ -62,10 +106,16 @@ struct identity {
 enum err principals_load(struct identity *id, struct diag *d);
 void principals_release(struct identity *id);
 
-/* A new application; *secret gets 64 digits and a zero. Durable when it returns, unless in a
- * transaction. */
-enum err principal_add_app(struct identity *id, const char *name, struct principal *out,
-                           char secret[2 * SECRET_LEN + 1], struct diag *d);
+/* Makes p as it is, with ids of its own where it is to have some. ERR_CONFLICT tag "NameExists";
+ * ERR_LIMIT. Durable when it returns, unless in a transaction. */
+enum err principal_add(struct identity *id, struct principal *p, struct diag *d);
+/* Changes a copy through f, stores it and puts it in the place of the old one. *out may be NULL.
+ * ERR_NOT_FOUND. */
+typedef enum err principal_edit(struct principal *p, void *ctx, struct diag *d);
+enum err principal_change(struct identity *id, const char *object_id, principal_edit *f, void *ctx,
+                          struct principal *out, struct diag *d);
+/* With its role assignments, in one transaction; a group leaves its members. */
+enum err principal_remove(struct identity *id, const char *object_id, struct diag *d);
 /* The managed identity of a resource, made on first call. */
 enum err principal_ensure_managed(struct identity *id, const char *resource, struct principal *out,
                                   struct diag *d);
@@ -73,7 +123,38 @@ enum err principal_delete_managed(struct identity *id, const char *resource, str
 
 bool principal_by_object(struct identity *id, const char *object_id, struct principal *out);
 bool principal_by_client(struct identity *id, const char *client_id, struct principal *out);
-bool principal_secret_is(const struct principal *p, const char *secret); /* constant time */
+bool principal_by_resource(struct identity *id, const char *resource, struct principal *out);
+/* By object id, client id or name. */
+bool principal_find(struct identity *id, const char *word, struct principal *out);
+/* All but managed identities unless asked for; sorted by name; free(). */
+enum err principal_list(struct identity *id, bool with_managed, struct principal **out,
+                        size_t *out_n, struct diag *d);
+const char *principal_kind_name(enum principal_kind k); /* "app" */
+bool principal_kind_parse(const char *name, enum principal_kind *out);
+
+/* --- credential.c -------------------------------------------------------------------------------
+ */
+
+#define CREDENTIAL_DAYS     365
+#define CREDENTIAL_DAYS_MAX 3650
+
+/* Adds a secret of 64 digits; dead credentials make room. expires_us 0 = never. */
+enum err credential_add_secret(struct principal *p, int64_t expires_us,
+                               char secret[2 * SECRET_LEN + 1], struct diag *d);
+/* PEM or DER. ERR_INVALID, ERR_CONFLICT: it is there; expires_us is the certificate's end. */
+enum err credential_add_certificate(struct principal *p, struct bytes text, struct diag *d);
+/* No secret but the newest is good after then_us. */
+void credential_retire_secrets(struct principal *p, int64_t then_us);
+enum err credential_remove(struct principal *p, const char *id, struct diag *d);
+
+enum secret_verdict { SECRET_WRONG, SECRET_EXPIRED, SECRET_GOOD };
+enum secret_verdict credential_check_secret(const struct principal *p, const char *secret);
+/* The keys that p may sign assertions with now. */
+enum err credential_keys(const struct principal *p, struct jwt_keys **out, struct diag *d);
+
+json_t *credential_row(const struct credential *c); /* as stored */
+bool credential_read(const json_t *row, struct credential *out);
+json_t *credential_json(const struct credential *c); /* as shown: nothing secret */
 
 /* --- assignment.c -------------------------------------------------------------------------------
  */
@@ -93,7 +174,12 @@ enum err assignment_delete(struct identity *id, const char *name, struct diag *d
 enum err assignment_list(struct identity *id, struct assignment **out, size_t *out_n,
                          struct diag *d);
 
-/* ERR_DENIED when no assignment at the scope or above allows the action. */
+bool assignment_uses_role(struct identity *id, const char *role_id);
+/* Forgets those of a principal; they are deleted in the store too. Under the lock. */
+enum err assignments_forget(struct identity *id, const char *principal_id, struct diag *d);
+
+/* ERR_DENIED when no assignment at the scope or above allows the action to the principal or to a
+ * group it is in, and when the principal is disabled. */
 enum err rbac_authorize(struct identity *id, const char *object_id, const char *action,
                         bool is_data, const char *scope, struct diag *d);
 
@@ -114,6 +200,33 @@ bool row_text(const json_t *row, const char *name, char *out,
 enum err row_put(struct identity *id, const char *table, const char *key, json_t *j,
                  struct diag *d);
 
+/* --- role_custom.c ------------------------------------------------------------------------------
+ */
+
+struct custom_role {
+    struct role role;
+    int64_t created_us, updated_us;
+    char created_by[GUID_TEXT_MAX], updated_by[GUID_TEXT_MAX];
+    const char *const *scopes; /* canonical, NULL-terminated */
+    json_t *row;               /* holds the texts */
+    const char **lists;
+};
+
+enum err roles_load(struct identity *id, struct diag *d);
+void roles_release(struct identity *id);
+/* Built in or custom; NULL. Under the lock, and valid under it. */
+const struct role *role_known(struct identity *id, const char *role_id);
+const struct custom_role *role_custom(struct identity *id, const char *role_id);
+/* Checks the properties of a definition and builds it; the caller frees. ERR_INVALID with a tag.
+ * Touches no store: the fuzz target's way in. */
+enum err custom_role_read(const char *role_id, const json_t *properties, struct custom_role **out,
+                          struct diag *d);
+void custom_role_free(struct custom_role *r);
+/* Takes r. ERR_CONFLICT tag "RoleDefinitionWithSameNameExists"; ERR_LIMIT. */
+enum err role_put(struct identity *id, struct custom_role *r, bool *created, struct diag *d);
+/* ERR_CONFLICT tag "RoleDefinitionHasAssignments". */
+enum err role_remove(struct identity *id, const char *role_id, struct diag *d);
+
 /* --- token.c ------------------------------------------------------------------------------------
  */
 
@@ -121,13 +234,84 @@ enum token_kind { TOKEN_V1, TOKEN_V2, TOKEN_ADFS };
 #define ISSUER_MAX   300
 #define TOKEN_LIFE_S 3600
 
+struct token_wish {
+    enum token_kind kind;
+    const struct principal *principal;
+    const char *audience;
+    const char *client_id; /* through which a person speaks; NULL = the principal's own */
+    const char *acr;       /* "0" public client, "1" secret, "2" certificate or managed */
+};
+
 void token_issuer(const struct identity *id, enum token_kind kind, char out[ISSUER_MAX]);
-enum err token_issue(struct identity *id, enum token_kind kind, const struct principal *p,
-                     const char *audience, struct buf *out, int64_t *expires_us, struct diag *d);
-/* A token of ours for one of the audiences: who it speaks for. */
+enum err token_issue(struct identity *id, const struct token_wish *w, struct buf *out,
+                     int64_t *expires_us, struct diag *d);
+/* Says to the client who signed in (OpenID Connect Core 2). nonce may be NULL. */
+enum err token_issue_id(struct identity *id, const struct principal *p, const char *client_id,
+                        const char *nonce, struct buf *out, struct diag *d);
+/* A token of ours, or of a foreign issuer, for one of the audiences: who it speaks for. */
 enum err token_read(struct identity *id, const char *token, const char *const *audiences,
                     char object_id[GUID_TEXT_MAX], struct diag *d);
-enum err signing_key_load(struct identity *id, struct diag *d);
+
+/* --- signing.c ----------------------------------------------------------------------------------
+ */
+
+#define SIGNER_DAYS 30
+
+enum err signers_load(struct identity *id, struct diag *d);
+void signers_release(struct identity *id);
+/* A new key signs from here on; the old one verifies until its last token has expired. ERR_LIMIT:
+ * too many that still verify. */
+enum err signers_rotate(struct identity *id, struct diag *d);
+enum err signers_tidy(struct identity *id, int64_t now_us, struct diag *d); /* drops dead ones */
+bool signers_are_due(struct identity *id, int64_t now_us);
+enum err signer_sign(struct identity *id, const json_t *claims, struct buf *out, struct diag *d);
+enum err signer_verify(struct identity *id, const char *token, const struct jwt_expect *want,
+                       json_t **claims, struct diag *d);
+enum err signer_key_set(struct identity *id, json_t **out, struct diag *d);
+json_t *signers_json(struct identity *id);
+
+/* --- assertion.c --------------------------------------------------------------------------------
+ */
+
+/* A signed assertion of p (RFC 7523) for one of the audiences, to be exchanged for a token for
+ * `wanted`: each works once for each. ERR_DENIED with the tags of jwt_verify(), "Lifetime" or
+ * "Replay". */
+enum err assertion_check(struct identity *id, const struct principal *p, const char *assertion,
+                         const char *const *audiences, const char *wanted, struct diag *d);
+enum err assertions_tidy(struct identity *id, int64_t now_us, struct diag *d);
+
+/* --- foreign.c ----------------------------------------------------------------------------------
+ */
+
+#define VISITORS_MAX 10000
+
+enum err foreign_open(struct identity *id, const char *file, struct diag *d); /* NULL: none */
+void foreign_close(struct identity *id);
+json_t *foreign_issuers(struct identity *id); /* their names, for identity_client.c */
+/* A token of a foreign issuer: as token_read(). Remembers its groups for rbac_authorize(). */
+enum err foreign_read(struct identity *id, const char *token, const char *const *audiences,
+                      char object_id[GUID_TEXT_MAX], struct diag *d);
+/* Groups of the last good token of that foreigner. Under the lock. */
+struct visitor {
+    int64_t until_us;
+    unsigned n_groups;
+    char groups[][GUID_TEXT_MAX];
+};
+
+/* --- people.c -----------------------------------------------------------------------------------
+ */
+
+enum err people_open(struct identity *id, struct diag *d);
+void people_close(struct identity *id);
+void people_tidy(struct identity *id, int64_t now_us);
+
+/* --- watch.c ------------------------------------------------------------------------------------
+ */
+
+enum err watch_start(struct identity *id, struct diag *d);
+void watch_stop(struct identity *id);
+/* Credentials that end within 30 days or have ended: [{name, objectId, kind, id, expiresUs}] */
+json_t *watch_ending(struct identity *id, int64_t now_us);
 
 /* --- HTTP ---------------------------------------------------------------------------------------
  */

@@ -195,6 +195,9 @@ static void read_peer(struct exchange *x, struct MHD_Connection *c)
             snprintf(text, sizeof text, "unix");
         } else { /* a failure leaves the text empty */
             (void)getnameinfo(sa, len, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+            x->req.peer_port = ntohs(sa->sa_family == AF_INET6
+                                         ? ((const struct sockaddr_in6 *)sa)->sin6_port
+                                         : ((const struct sockaddr_in *)sa)->sin_port);
         }
     }
     x->req.peer = arena_str(&x->a, bytes_str(text));

@@ -25,6 +25,7 @@ struct http_request {
     const char *host;      /* lower case, without port; "" when absent */
     const char *authority; /* Host header as sent: kids and status URLs are built on it */
     const char *peer;      /* "127.0.0.1"; "unix" */
+    unsigned peer_port;    /* 0 where there is none */
     struct bytes body;
     uint32_t n_query, n_headers;
     const struct http_field *query, *headers;

@@ -86,6 +86,11 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg(a, "tenant", k->tenant_id);
     }
     switch (which) {
+    case CHILD_IDENTITY:
+        if (c->o->issuers != NULL) arg(a, "issuers", c->o->issuers);
+        if (c->o->imds != NULL) arg(a, "imds", c->o->imds);
+        if (c->o->imds_allow != NULL) arg(a, "imds-allow", c->o->imds_allow);
+        break;
     case CHILD_VAULT:
         arg(a, "listen", c->o->vault_listen);
         if (c->o->faults) arg(a, "faults", NULL);

@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "crypto/secret.h"
 #include "identity/identity.h"
+#include "identity/imds.h"
 #include "server/harden.h"
 #include "server/process.h"
 #include "server/serve.h"
@@ -26,8 +27,12 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(os_mkdir(dir, d));
     struct identity *id = NULL;
     struct identity_founder founder = {0};
-    const struct identity_config config = {.dir = dir, .endpoint = o->endpoint};
+    const struct identity_config config = {
+        .dir = dir, .endpoint = o->endpoint, .issuers_file = o->issuers, .has_watch = true};
     TRY(identity_open(&id, &config, &founder, d));
+    struct imds *imds = NULL;
+    const struct imds_config imds_config = {.address = o->imds, .allow = o->imds_allow};
+    if (o->imds != NULL) TRY(imds_start(&imds, id, &imds_config, d));
 
     static const struct {
         const char *name;
@@ -44,6 +49,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(process_ready(founder_json(&founder), d));
     wipe(founder.client_secret, sizeof founder.client_secret);
     process_wait_quit();
+    imds_stop(imds);
     for (int i = 0; i < 3; i++)
         chan_free(chans[i]);
     identity_close(id);

@@ -397,7 +397,7 @@ TEST(rbac, role_definitions_are_found_by_name_and_by_id)
     EXPECT_EQ(ask(&w, &r, q), 200);
     EXPECT_STR(json_get_str(json_get(r.json, "properties"), "roleName"), "Owner");
     q.method = "PUT";
-    EXPECT_EQ(ask(&w, &r, q), 405);
+    EXPECT_EQ(ask(&w, &r, q), 403);
     free(path);
     q.method = "GET";
     q.path = path = str_fmt("%s/providers/Microsoft.Authorization/roleDefinitions/x", subscription);
