@@ -4,10 +4,11 @@
  *
  * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
  * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
- * dropped only while the key is revoked. While it is not known what the customer wants, the sender
- *     is asked to come again.
- * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
- *     minutes, are the same batch: acknowledged again, not stored and not counted again.
+ * dropped only while the key is revoked, or (4). While it is not known what the customer wants, the
+ * sender is asked to come again. (3) The same rows that come again under one
+ * x-ms-client-request-id, for one table and within five minutes, are the same batch: acknowledged
+ * again, not stored and not counted again. (4) A workspace that has reached its daily cap drops
+ * what comes until midnight UTC.
  */
 #include "api/front.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #include "ingest/gzip.h"
 #include "ingest/rows.h"
 #include "resource/apiversion.h"
+#include "resource/quota.h"
 
 #include <stdlib.h>
 
@@ -227,7 +229,8 @@ static void come_again(struct ingest_call *q, uint64_t rows)
 }
 
 /* (3) Counts rows that came for the first time. */
-static enum err count_dropped(struct ingest_call *q, uint64_t rows, struct diag *d)
+static enum err count_dropped(struct ingest_call *q, const char *reason, uint64_t rows,
+                              struct diag *d)
 {
     struct api *a = q->front->api;
     char table[GUID_TEXT_MAX];
@@ -235,13 +238,14 @@ static enum err count_dropped(struct ingest_call *q, uint64_t rows, struct diag 
     bool fresh = true;
     if (q->has_id) TRY(dedupe_begin(a->dropped_ids, q->id, time_now_us(), &fresh, d));
     if (!fresh) return OK;
-    enum err e = dropped_add(a->dropped, q->workspace.account, table, "keyRevoked", rows, d);
+    enum err e = dropped_add(a->dropped, q->workspace.account, table, reason, rows, d);
     if (q->has_id) dedupe_end(a->dropped_ids, q->id, e == OK);
     if (e == OK) atomic_fetch_add(&a->metrics.rows_dropped, rows);
     return e;
 }
 
-static void drop(struct ingest_call *q, uint64_t rows)
+/* reason: "keyRevoked" or "dailyQuota", as the counter is called. */
+static void drop(struct ingest_call *q, const char *reason, uint64_t rows)
 {
     struct front_call *c = q->front;
     struct store *store = atomic_load(&c->api->store);
@@ -250,7 +254,7 @@ static void drop(struct ingest_call *q, uint64_t rows)
         return;
     }
     struct diag d = DIAG_INIT;
-    if (count_dropped(q, rows, &d) != OK) {
+    if (count_dropped(q, reason, rows, &d) != OK) {
         LOG(ERROR, "dropped.uncounted", F_ERR(&d));
         come_again(q, rows); /* (1): not counted, not acknowledged */
         return;
@@ -273,7 +277,7 @@ static void append(struct ingest_call *q, const struct batch *rows)
         if (!repeated) atomic_fetch_add(&c->api->metrics.rows_ingested, rows->n_rows);
         c->res->status = 204;
         return;
-    case ERR_KEY_LOCKED: drop(q, rows->n_rows); return;
+    case ERR_KEY_LOCKED: drop(q, "keyRevoked", rows->n_rows); return;
     case ERR_UNAVAILABLE: come_again(q, rows->n_rows); return;
     case ERR_INVALID:
     case ERR_LIMIT: front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL); return;
@@ -323,9 +327,13 @@ static void take(struct ingest_call *q)
     }
     enum key_state s = custody_account_state(c->api->c.custody, q->workspace.account);
     if (s == KEY_REVOKED) { /* (2) */
-        drop(q, rows.n_rows);
+        drop(q, "keyRevoked", rows.n_rows);
     } else if (s == KEY_ACTIVE || s == KEY_STALE) {
-        append(q, &rows);
+        if (quota_take(c->api->arm, &q->workspace, text.len)) {
+            append(q, &rows);
+        } else {
+            drop(q, "dailyQuota", rows.n_rows); /* (4) */
+        }
     } else {
         come_again(q, rows.n_rows);
     }

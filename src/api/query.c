@@ -551,13 +551,17 @@ void query_resource(struct front_call *c)
     query_by_id(c, between(c->req->a, c->req->path, "/v1", "/query"), PLANE_QUERY);
 }
 
+/* An action on a resource, .../{type}/{name}/query: not a resource that is called "query". */
 bool is_arm_query_path(const char *path)
 {
-    size_t n = strlen(path);
+    size_t n = strlen(path), segments = 0;
     while (n > 1 && path[n - 1] == '/')
         n--;
+    for (size_t i = 0; i < n; i++)
+        segments += path[i] == '/' ? 1 : 0;
+    bool is_api = n > 10 && strncasecmp(path + n - 10, "/api/query", 10) == 0;
     return str_starts_nocase(path, "/subscriptions/") && n > 6 &&
-           strncasecmp(path + n - 6, "/query", 6) == 0;
+           strncasecmp(path + n - 6, "/query", 6) == 0 && (segments % 2 == 1 || is_api);
 }
 
 void query_arm(struct front_call *c)

@@ -260,6 +260,8 @@ static enum err describe(struct arm *a, const char *workspace_key, struct worksp
     copy(w->arm_id, sizeof w->arm_id, doc, "id");
     copy(w->rule_id, sizeof w->rule_id, doc, "rule");
     w->retention_days = (uint32_t)json_get_int(doc, "retention", 30);
+    const json_t *quota = json_object_get(doc, "quota");
+    w->quota_gb = json_is_number(quota) ? json_number_value(quota) : -1;
     TRY(guid_parse(w->customer_id, &w->id, d));
     choose_account(a, w, workspace_key);
     return OK;

@@ -115,7 +115,8 @@ static const struct cluster_dialect cluster_dialects[] = {
 };
 
 static const struct workspace_dialect workspace_dialects[] = {
-    {.from = "2015-03-20", .is_lower_case = true, .has_source = true},
+    {.from = "2015-03-20", .is_lower_case = true, .has_source = true, .has_definition = true},
+    {.from = "2020-03-01-preview", .is_lower_case = true, .has_source = true},
     {.from = "2022-10-01",
      .dates = ARM_DATES_ISO,
      .has_etag = true,

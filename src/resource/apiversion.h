@@ -50,6 +50,7 @@ struct workspace_dialect {
     bool is_lower_case;   /* id and sku */
     enum arm_dates dates; /* decision 10 */
     bool has_source;      /* "source": "Azure" */
+    bool has_definition;  /* features.clusterDefinitionId, the first article's association */
     bool has_etag;
     bool has_async_header; /* on PUT */
     bool shows_empty_tags;

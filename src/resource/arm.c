@@ -41,6 +41,7 @@ enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d)
     if (a == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     pthread_mutex_init(&a->forget_lock, NULL);
     pthread_mutex_init(&a->index_writers, NULL);
+    pthread_mutex_init(&a->quota_lock, NULL);
     pthread_rwlock_init(&a->index_lock, NULL);
     a->c = *c;
     TRY(own(a, 0, &a->c.endpoint, d));
@@ -83,6 +84,10 @@ void arm_close(struct arm *a)
     free(a->vault_hosts);
     pthread_rwlock_destroy(&a->index_lock);
     pthread_mutex_destroy(&a->index_writers);
+    MAP_EACH (&a->quotas, e)
+        free(e->value);
+    map_release(&a->quotas);
+    pthread_mutex_destroy(&a->quota_lock);
     pthread_mutex_destroy(&a->forget_lock);
     free(a);
 }
@@ -106,6 +111,7 @@ static const struct {
     {403, ERR_DENIED, "AuthorizationFailed"},
     {503, ERR_UNAVAILABLE, "ServiceUnavailable"},
     {413, ERR_LIMIT, "RequestContentTooLarge"},
+    {412, ERR_CONFLICT, "PreconditionFailed"},
     {403, ERR_KEY_LOCKED, "CustomerManagedKeyUnavailable"},
     {501, ERR_UNSUPPORTED, "NotSupported"},
     {500, ERR_INTERNAL, "InternalServerError"},
@@ -273,6 +279,51 @@ enum err arm_read_tags(struct arm_call *c, json_t **tags, struct diag *d)
     json_decref(*tags);
     *tags = json_deep_copy(given);
     return *tags != NULL ? OK : FAIL(d, ERR_LIMIT, "out of memory");
+}
+
+static bool matches(const char *wanted, const char *etag)
+{
+    if (str_eq(wanted, "*")) return etag != NULL;
+    if (etag == NULL) return false;
+    size_t n = strlen(etag);
+    for (const char *p = strstr(wanted, etag); p != NULL; p = strstr(p + 1, etag)) {
+        char before = p == wanted ? ',' : p[-1], after = p[n];
+        if ((before == ',' || before == ' ') && (after == '\0' || after == ',' || after == ' '))
+            return true;
+    }
+    return false;
+}
+
+enum err arm_check_match(struct arm_call *c, const char *etag, struct diag *d)
+{
+    const char *must = http_header(c->req, "If-Match");
+    const char *must_not = http_header(c->req, "If-None-Match");
+    bool good =
+        (must == NULL || matches(must, etag)) && (must_not == NULL || !matches(must_not, etag));
+    if (good) return OK;
+    return ARM_FAIL(c, d, 412, "PreconditionFailed",
+                    "The condition specified using HTTP conditional header(s) is not met.");
+}
+
+enum err arm_seal(struct arm *a, const char *key, const json_t *secret, json_t *doc, struct diag *d)
+{
+    CLEANUP_BUF struct buf plain = {0}, sealed = {0}, text = {0};
+    if (a->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    TRY(json_write(secret, &plain, d));
+    TRY(store_seal(a->store, key, buf_view(&plain), &sealed, d));
+    base64_encode(&text, buf_view(&sealed));
+    TRY(buf_check(&text, d));
+    return json_put(doc, "sealed", json_stringn((const char *)text.p, text.len), d);
+}
+
+enum err arm_unseal(struct arm *a, const char *key, const json_t *doc, json_t **secret,
+                    struct diag *d)
+{
+    CLEANUP_BUF struct buf sealed = {0}, plain = {0};
+    if (a->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    TRY(base64_decode(&sealed, bytes_str(doc_str(doc, "sealed")), d));
+    TRY(store_unseal(a->store, key, buf_view(&sealed), &plain, d));
+    return json_read(buf_view(&plain), secret, d);
 }
 
 json_t *arm_date(enum arm_dates how, int64_t us)

@@ -59,6 +59,7 @@ struct workspace {
     bool has_account;            /* false until it is provisioned */
     bool is_customer_key;        /* account belongs to the cluster */
     uint32_t retention_days;
+    double quota_gb; /* daily cap; -1 = none */
 };
 
 bool arm_workspace(struct arm *a, const struct guid *id, struct workspace *out);

@@ -28,6 +28,8 @@ struct arm {
     pthread_rwlock_t index_lock;
     struct map workspaces; /* 16 bytes of the customer id -> struct workspace */
     struct map by_id;      /* ARM id in lower case -> the same struct workspace */
+    pthread_mutex_t quota_lock;
+    struct map quotas; /* customer id -> struct quota (quota.c) */
 };
 
 struct arm_type;
@@ -98,6 +100,14 @@ enum err arm_read_location(struct arm_call *c, const json_t *old, const char **o
 /* tags: an object of strings; absent keeps *tags as it is. */
 enum err arm_read_tags(struct arm_call *c, json_t **tags, struct diag *d);
 enum err arm_need_body(struct arm_call *c, struct diag *d);
+/* If-Match and If-None-Match against the etag as it is shown; NULL: the resource is not there. 412
+ * PreconditionFailed. Under DOCS_WRITE(). */
+enum err arm_check_match(struct arm_call *c, const char *etag, struct diag *d);
+/* A document's text that must not be on the disk in plain (10): sealed as its member "sealed". */
+enum err arm_seal(struct arm *a, const char *key, const json_t *secret, json_t *doc,
+                  struct diag *d);
+enum err arm_unseal(struct arm *a, const char *key, const json_t *doc, json_t **secret,
+                    struct diag *d);
 
 json_t *arm_date(enum arm_dates how, int64_t us);
 /* The stored tags, or an empty object. A new reference. */
@@ -140,6 +150,14 @@ json_t *cluster_links(struct arm *a, const char *cluster_id); /* documents of it
 json_t *rule_doc(const json_t *workspace); /* a workspace's default collection rule */
 /* Tables that keep rows as long as their workspace says get its new number of days. */
 enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d);
+/* What the workspace's columns are, for its schema call. */
+json_t *tables_schema(struct arm *a, const json_t *workspace);
+/* Saved searches live in the workspace, or in the storage account that is linked for them. Under
+ * DOCS_WRITE(): all of the workspace's go (account NULL), or come back from the account. */
+enum err searches_move(struct arm_call *c, const char *workspace_key, const char *customer_id,
+                       const char *account_key, struct change *change, struct diag *d);
+/* Does the account hold searches, or is it linked? */
+bool storage_in_use(struct arm *a, const char *account_key);
 void workspaces_tidy(struct arm *a, int64_t now_us);
 void clusters_tidy(struct arm *a);
 /* Destroys the wraps of a cluster that was deleted 14 days ago, and frees its name; not yet:
@@ -156,6 +174,10 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_RULE              "microsoft.insights/datacollectionrules"
 #define KIND_GROUP             "microsoft.resources/subscriptions/resourcegroups"
 #define KIND_PROVIDER          "microsoft.resources/subscriptions/providers"
+#define KIND_KEYS              "microsoft.operationalinsights/workspaces/sharedkeys"
+#define KIND_SEARCH            "microsoft.operationalinsights/workspaces/savedsearches"
+#define KIND_LINKED_STORAGE    "microsoft.operationalinsights/workspaces/linkedstorageaccounts"
+#define KIND_STORAGE           "microsoft.storage/storageaccounts"
 #define KIND_DELETED_CLUSTER   "deleted/clusters"   /* id "deleted:" + key: name reserved */
 #define KIND_DELETED_WORKSPACE "deleted/workspaces" /* the same: can be recovered */
 
@@ -173,7 +195,11 @@ extern const struct arm_action cluster_actions[];
 arm_op workspace_list, workspace_get, workspace_put, workspace_patch, workspace_remove;
 arm_op deleted_workspace_list;
 extern const struct arm_action workspace_actions[];
+arm_op shared_keys_list;
 arm_op link_list, link_get, link_put, link_remove;
+arm_op search_list, search_get, search_put, search_remove;
+arm_op linked_storage_list, linked_storage_get, linked_storage_put, linked_storage_remove;
+arm_op storage_list, storage_get, storage_put, storage_patch, storage_remove;
 arm_op table_list, table_get, table_put, table_patch;
 arm_op rule_list, rule_get;
 arm_op status_get, result_get;

@@ -160,6 +160,25 @@ enum err table_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, values, d);
 }
 
+json_t *tables_schema(struct arm *a, const json_t *workspace)
+{
+    json_t *list = json_array();
+    struct guid g;
+    if (guid_parse(doc_str(workspace, "customerId"), &g, NULL) != OK) return list;
+    for (uint32_t i = 0;; i++) {
+        struct table *t = store_table_at(a->store, &g, i);
+        if (t == NULL) return list;
+        const struct schema *s = store_table_schema(t);
+        for (uint32_t k = 0; k < s->n; k++) {
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:[s]}", "name",
+                                            s->cols[k].name, "displayName", s->cols[k].name, "type",
+                                            arm_type_name(s->cols[k].type), "indexed", 1, "stored",
+                                            1, "facet", 0, "ownerType", store_table_name(t)));
+        }
+    }
+}
+
 /* --- reading a schema ---------------------------------------------------------------------------
  */
 
@@ -363,19 +382,17 @@ static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
     struct target t = {0};
     TRY(find_target(c, &t, d));
     if (t.table == NULL && !may_create) return arm_not_found(c, d);
+    DOCS_WRITE(c->arm->docs); /* settings are read, changed and written as one step */
     CLEANUP_JSON json_t *old = t.table != NULL ? doc_of(c->arm, t.table) : NULL;
     CLEANUP_JSON json_t *doc = old != NULL ? json_deep_copy(old) : json_object();
     TRY(read_settings(c, doc, t.workspace_days, d));
     TRY(t.table == NULL ? create(c, &t, d) : grow(c, &t, d));
     TRY(store_table_set_retention(c->arm->store, t.table, kept_days(doc, t.workspace_days), d));
-    {
-        DOCS_WRITE(c->arm->docs);
-        CLEANUP_CHANGE struct change change = {0};
-        char key[64];
-        doc_key(t.table, key);
-        change_put(&change, DOC_RESOURCE, key, KIND_TABLE, json_incref(doc));
-        TRY(docs_commit(c->arm->docs, &change, d));
-    }
+    CLEANUP_CHANGE struct change change = {0};
+    char key[64];
+    doc_key(t.table, key);
+    change_put(&change, DOC_RESOURCE, key, KIND_TABLE, json_incref(doc));
+    TRY(docs_commit(c->arm->docs, &change, d));
     return reply(c, &t, d);
 }
 

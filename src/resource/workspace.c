@@ -7,7 +7,8 @@
  * default collection rule), created modified sized. A deleted workspace keeps its document, with
  * the link it had, for 14 days: the same PUT brings it back.
  */
-#include "resource/plane.h"
+#include "resource/link.h"
+#include "resource/quota.h"
 
 #include "base/log.h"
 
@@ -15,6 +16,7 @@
 
 #define CREATE_WAIT_MS    5000 /* most workspaces are ready before the answer is on its way */
 #define RETENTION_DEFAULT 30
+#define DEFINITION        "clusterDefinitionId" /* among the features, in 2015-11-01-preview */
 
 static const char *const skus[] = {
     "Free",     "Standard", "Premium", "PerNode", "PerGB2018", "Standalone", "CapacityReservation",
@@ -55,18 +57,27 @@ static json_t *sku_json(const json_t *doc, const struct workspace_dialect *how, 
     return sku;
 }
 
-static json_t *capping_json(const json_t *doc, const struct workspace_dialect *how)
+static json_t *capping_json(struct arm *a, const json_t *doc, const struct workspace_dialect *how)
 {
-    int64_t day = 86400 * US_PER_S, now = time_now_us();
     const json_t *quota = json_object_get(doc, "quota");
-    return json_pack("{s:f, s:o, s:s}", "dailyQuotaGb",
-                     json_is_number(quota) ? json_number_value(quota) : -1.0, "quotaNextResetTime",
-                     arm_date(how->dates, now - now % day + day), "dataIngestionStatus",
-                     "RespectQuota");
+    double cap = json_is_number(quota) ? json_number_value(quota) : -1.0;
+    return json_pack("{s:f, s:o, s:s}", "dailyQuotaGb", cap, "quotaNextResetTime",
+                     arm_date(how->dates, quota_reset_us(time_now_us())), "dataIngestionStatus",
+                     quota_status(a, doc_str(doc, "customerId"), cap));
 }
 
-static json_t *properties_json(const json_t *doc, const struct workspace_dialect *how,
-                               const json_t *link)
+/* The first article's name for a link: the cluster's guid. */
+static void add_definition(struct arm *a, json_t *features, const json_t *link)
+{
+    CLEANUP_FREE char *key = str_dup(doc_str(link, "cluster"));
+    if (key == NULL) return;
+    str_lower(key);
+    CLEANUP_JSON json_t *cluster = arm_doc(a, key);
+    json_object_set_new(features, DEFINITION, json_string(doc_str(cluster, "clusterId")));
+}
+
+static json_t *properties_json(struct arm *a, const json_t *doc,
+                               const struct workspace_dialect *how, const json_t *link)
 {
     json_t *p = json_object();
     if (how->has_source) json_object_set_new(p, "source", json_string("Azure"));
@@ -78,8 +89,9 @@ static json_t *properties_json(const json_t *doc, const struct workspace_dialect
     json_object_update(features, json_object_get(doc, "features"));
     if (link != NULL)
         json_object_set(features, "clusterResourceId", json_object_get(link, "cluster"));
+    if (link != NULL && how->has_definition) add_definition(a, features, link);
     json_object_set_new(p, "features", features);
-    json_object_set_new(p, "workspaceCapping", capping_json(doc, how));
+    json_object_set_new(p, "workspaceCapping", capping_json(a, doc, how));
     json_object_set_new(p, "publicNetworkAccessForIngestion",
                         json_string(doc_str(doc, "ingestion")));
     json_object_set_new(p, "publicNetworkAccessForQuery", json_string(doc_str(doc, "query")));
@@ -93,11 +105,11 @@ static json_t *properties_json(const json_t *doc, const struct workspace_dialect
     return p;
 }
 
-static json_t *workspace_json(const json_t *doc, const struct workspace_dialect *how,
+static json_t *workspace_json(struct arm *a, const json_t *doc, const struct workspace_dialect *how,
                               const json_t *link)
 {
-    json_t *j = json_pack("{s:o, s:s}", "properties", properties_json(doc, how, link), "location",
-                          doc_str(doc, "location"));
+    json_t *j = json_pack("{s:o, s:s}", "properties", properties_json(a, doc, how, link),
+                          "location", doc_str(doc, "location"));
     json_t *tags = arm_tags(doc);
     if (how->shows_empty_tags || json_object_size(tags) != 0) {
         json_object_set_new(j, "tags", tags);
@@ -116,7 +128,7 @@ static json_t *show(struct arm_call *c, const json_t *doc)
     CLEANUP_FREE char *key = str_dup(doc_str(doc, "id"));
     if (key != NULL) str_lower(key);
     CLEANUP_JSON json_t *link = key != NULL ? link_of(c->arm, key) : NULL;
-    return workspace_json(doc, workspace_dialect(c->version), link);
+    return workspace_json(c->arm, doc, workspace_dialect(c->version), link);
 }
 
 enum err workspace_get(struct arm_call *c, struct diag *d)
@@ -145,6 +157,15 @@ static enum err bad(struct arm_call *c, struct diag *d, const char *text)
     return ARM_FAIL(c, d, 400, "InvalidParameter", "%s", text);
 }
 
+static bool level_valid(int64_t n)
+{
+    static const int64_t levels[] = {100, 200, 300, 400, 500, 1000, 2000, 5000};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (levels[i] == n) return true;
+    }
+    return false;
+}
+
 static enum err read_sku(struct arm_call *c, json_t *doc, struct diag *d)
 {
     const json_t *sku = json_at(c->body, "properties", "sku", NULL);
@@ -157,6 +178,12 @@ static enum err read_sku(struct arm_call *c, json_t *doc, struct diag *d)
     /* A linked workspace shows LACluster; clients send back what they were shown. */
     if (str_eq(known, "LACluster")) return OK;
     int64_t level = json_get_int(sku, "capacityReservationLevel", 0);
+    if (str_eq(known, "CapacityReservation") && !level_valid(level)) {
+        return bad(c, d,
+                   "capacityReservationLevel is invalid. Set it to 100, 200, 300, 400, 500, 1000, "
+                   "2000 or 5000 GB per day.");
+    }
+    if (!str_eq(known, "CapacityReservation")) level = 0;
     if (!str_eq(known, doc_str(doc, "sku")) || level != doc_int(doc, "level")) {
         json_object_set_new(doc, "sized", json_integer(time_now_us()));
     }
@@ -195,8 +222,9 @@ static enum err read_access(struct arm_call *c, json_t *doc, const char *propert
 
 static enum err read_features(struct arm_call *c, json_t *doc, struct diag *d)
 {
-    static const char *const read_only[] = {"legacy", "searchVersion", "clusterResourceId",
-                                            "unifiedSentinelBillingOnly", "associations"};
+    static const char *const read_only[] = {
+        "legacy",       "searchVersion", "clusterResourceId", "unifiedSentinelBillingOnly",
+        "associations", DEFINITION};
     const json_t *given = json_at(c->body, "properties", "features", NULL);
     if (given == NULL || json_is_null(given)) return OK;
     if (!json_is_object(given)) return bad(c, d, "features is not an object.");
@@ -214,6 +242,27 @@ static enum err read_features(struct arm_call *c, json_t *doc, struct diag *d)
     return OK;
 }
 
+static enum err read_quota(struct arm_call *c, json_t *doc, struct diag *d)
+{
+    const json_t *quota = json_at(c->body, "properties", "workspaceCapping", "dailyQuotaGb", NULL);
+    if (quota == NULL || json_is_null(quota)) return OK;
+    double gb = json_is_number(quota) ? json_number_value(quota) : NAN;
+    if (gb != -1 && !(gb >= 0 && gb <= 1e6)) {
+        return bad(c, d,
+                   "workspaceCapping.dailyQuotaGb must be a number from 0 to 1000000, or -1 for no "
+                   "cap.");
+    }
+    return json_put(doc, "quota", json_real(gb), d);
+}
+
+/* Another region to switch to is what one machine has not. */
+static enum err refuse_replication(struct arm_call *c, struct diag *d)
+{
+    const json_t *on = json_at(c->body, "properties", "replication", "enabled", NULL);
+    if (!json_is_true(on)) return OK;
+    return bad(c, d, "replication.enabled: replication to another region is not supported.");
+}
+
 /* The writable part of the body into doc: PUT and PATCH alike leave what is not mentioned. */
 static enum err read_into(struct arm_call *c, json_t *doc, struct diag *d)
 {
@@ -224,8 +273,8 @@ static enum err read_into(struct arm_call *c, json_t *doc, struct diag *d)
     TRY(read_features(c, doc, d));
     const json_t *force = json_at(c->body, "properties", "forceCmkForQuery", NULL);
     if (json_is_boolean(force)) json_object_set(doc, "forceCmk", (json_t *)force);
-    const json_t *quota = json_at(c->body, "properties", "workspaceCapping", "dailyQuotaGb", NULL);
-    if (json_is_number(quota)) json_object_set(doc, "quota", (json_t *)quota);
+    TRY(read_quota(c, doc, d));
+    TRY(refuse_replication(c, d));
     json_t *tags = NULL;
     TRY(arm_read_tags(c, &tags, d));
     if (tags != NULL) json_object_set_new(doc, "tags", tags);
@@ -295,8 +344,11 @@ static json_t *new_doc(struct arm_call *c, const char *location)
                      "sized", now, "features", "enableLogAccessUsingOnlyResourcePermissions", 1);
 }
 
+static enum err associate(struct arm_call *c, struct diag *d);
+
 static enum err create(struct arm_call *c, struct diag *d)
 {
+    TRY(arm_check_match(c, NULL, d));
     if (!arm_name_valid(arm_id_name(c->id), 4, 63)) {
         return bad(c, d,
                    "Workspace name isn't valid. It must be 4-63 letters, digits or dashes, and "
@@ -324,6 +376,7 @@ static enum err create(struct arm_call *c, struct diag *d)
     }
     TRY(operations_go(c->arm->operations, op, d));
     (void)operations_wait(c->arm->operations, op, CREATE_WAIT_MS);
+    TRY(associate(c, d));
     if (workspace_dialect(c->version)->has_async_header) {
         arm_async_headers(c, location, op, false);
         http_setf(c->res, "Location", "%s%s?api-version=%s", c->arm->c.endpoint, c->id_text,
@@ -380,8 +433,59 @@ const struct operation_kind workspace_create_operation = {
     .after = create_after,
 };
 
+/* --- the association of the first article -------------------------------------------------------
+ */
+
+static json_t *cluster_defined(struct arm *a, const char *guid)
+{
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_CLUSTER, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        if (str_eq_nocase(doc_str(doc, "clusterId"), guid)) return json_incref(doc);
+    }
+    return NULL;
+}
+
+/* features.clusterDefinitionId in the body links the workspace, as its linked service would. */
+static enum err associate(struct arm_call *c, struct diag *d)
+{
+    const char *guid =
+        json_string_value(json_at(c->body, "properties", "features", DEFINITION, NULL));
+    if (guid == NULL || guid[0] == '\0') return OK;
+    CLEANUP_JSON json_t *cluster = cluster_defined(c->arm, guid);
+    if (cluster == NULL) {
+        return ARM_FAIL(
+            c, d, 400, "ResourceNotFound",
+            "Cluster not found, the cluster you specified doesn't exist or was deleted.");
+    }
+    TRY(arm_authorize(c, "Microsoft.OperationalInsights/clusters/write", doc_str(cluster, "id"),
+                      d));
+    char *cluster_key = arena_str(c->a, bytes_str(doc_str(cluster, "id")));
+    struct link_request r = {.id_text = arena_fmt(c->a, "%s/linkedServices/cluster", c->id_text),
+                             .key = arena_fmt(c->a, "%s/linkedservices/cluster", c->key),
+                             .workspace_key = c->key,
+                             .cluster_key = cluster_key};
+    if (cluster_key == NULL || r.id_text == NULL || r.key == NULL) return arena_full(c->a, d);
+    str_lower(cluster_key);
+    CLEANUP_JSON json_t *link = NULL;
+    bool done = false;
+    char op[37];
+    TRY(link_begin(c, &r, op, &link, &done, d));
+    if (done) return OK;
+    TRY(operations_go(c->arm->operations, op, d));
+    (void)operations_wait(c->arm->operations, op, CREATE_WAIT_MS);
+    return OK;
+}
+
 /* --- changing -----------------------------------------------------------------------------------
  */
+
+static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
+{
+    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
+    return arm_check_match(c, etag, d);
+}
 
 static enum err update(struct arm_call *c, struct diag *d)
 {
@@ -391,6 +495,7 @@ static enum err update(struct arm_call *c, struct diag *d)
         DOCS_WRITE(c->arm->docs);
         CLEANUP_JSON json_t *old = NULL;
         TRY(arm_need_doc(c, &old, d));
+        TRY(check_etag(c, old, d));
         const char *location = NULL;
         TRY(arm_read_location(c, old, &location, d));
         doc = json_deep_copy(old);
@@ -402,6 +507,7 @@ static enum err update(struct arm_call *c, struct diag *d)
     }
     TRY(index_refresh(c->arm, c->key, d));
     if (retention_changes) TRY(tables_keep(c->arm, doc, d));
+    TRY(associate(c, d));
     return arm_reply(c, 200, show(c, doc), d);
 }
 
@@ -423,6 +529,11 @@ static enum err recover(struct arm_call *c, const json_t *tomb, struct diag *d)
     TRY(read_into(c, doc, d));
     {
         DOCS_WRITE(c->arm->docs);
+        CLEANUP_JSON json_t *still = arm_doc(c->arm, tomb_key(c));
+        if (still != tomb) {
+            return ARM_FAIL(c, d, 409, "Conflict",
+                            "Another request is recovering the workspace at this moment.");
+        }
         CLEANUP_CHANGE struct change change = {0};
         json_t *link = json_object_get(doc, "link");
         CLEANUP_FREE char *cluster_key = str_dup(doc_str(link, "cluster"));

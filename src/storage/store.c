@@ -471,6 +471,18 @@ void store_close(struct store *s)
     store_free(s);
 }
 
+enum err store_seal(struct store *s, const char *id, struct bytes body, struct buf *out,
+                    struct diag *d)
+{
+    return manifest_seal(s->manifest, "note", id, body, out, d);
+}
+
+enum err store_unseal(struct store *s, const char *id, struct bytes sealed, struct buf *body,
+                      struct diag *d)
+{
+    return manifest_unseal(s->manifest, "note", id, sealed, body, d);
+}
+
 void store_stats(struct store *s, struct store_stats *out)
 {
     struct store_stats x = {0};

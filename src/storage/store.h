@@ -112,6 +112,13 @@ enum err store_retention_run(struct store *s, int64_t now_us, store_days *days, 
  * failure: it goes on where it stopped. */
 enum err store_account_drop(struct store *s, const uint8_t account[16], struct diag *d);
 
+/* Seals a small text of another module under the platform account's key: what must not lie in the
+ * catalogue in plain. The id is inside the seal: what was moved to another one is ERR_CORRUPT. */
+enum err store_seal(struct store *s, const char *id, struct bytes body, struct buf *out,
+                    struct diag *d);
+enum err store_unseal(struct store *s, const char *id, struct bytes sealed, struct buf *body,
+                      struct diag *d);
+
 struct store_stats {
     uint64_t rows, segments, segment_bytes, wal_bytes, memtable_rows;
 };
