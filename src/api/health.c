@@ -125,6 +125,7 @@ void health_metrics(struct front_call *c)
         atomic_load(&m->rows_dropped));
     one(out, "refused_rows_total", "counter", "Rows answered with 503: the sender tries again.",
         atomic_load(&m->rows_refused));
+    one(out, "queries_running", "gauge", "Queries that run now.", atomic_load(&m->queries_running));
     one(out, "queries_total", "counter", "Queries run.", atomic_load(&m->queries));
     one(out, "queries_failed_total", "counter", "Queries that failed.",
         atomic_load(&m->queries_failed));

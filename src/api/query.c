@@ -457,7 +457,9 @@ static void execute(struct query_call *q)
         front_unavailable(c->res, "The server is out of memory.", 1);
         return;
     }
+    atomic_fetch_add(&c->api->metrics.queries_running, 1);
     enum err e = run(q, &a, &d);
+    atomic_fetch_sub(&c->api->metrics.queries_running, 1);
     if (e == OK && atomic_load(&q->run->cancel)) { /* (2) */
         e = FAIL(&d, ERR_CANCELLED, "the key was taken away while the query ran");
     }
