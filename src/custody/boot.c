@@ -6,7 +6,8 @@
  * one in the audit log. An emptied catalogue is not a first start. (2) A record that fails its MAC,
  * or lies under another's name, is not believed and not deleted: its account is `damaged`, stays
  * locked, and an alarm is raised. (3) REVOKED in the record or in the audit log is REVOKED:
- * whichever is stricter wins. All others start SUSPENDED, until the first good unwrap.
+ * whichever is stricter wins. All others start SUSPENDED, until the first good unwrap. (4) Nothing
+ * is written before rollback.c has said that what was read is the newest.
  */
 #include "base/log.h"
 #include "base/str.h"
@@ -46,7 +47,7 @@ static enum err refuse_any(void *ctx, const struct custody_record *r, struct dia
 /* (1) */
 static enum err check_first_start(struct keyd *k, struct diag *d)
 {
-    static const char *const kinds[] = {"scope", "state", "wrap", "iek"};
+    static const char *const kinds[] = {"root", "scope", "signer", "state", "wrap", "iek"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         TRY(ledger_load(k, kinds[i], refuse_any, NULL, d));
     }
@@ -103,6 +104,16 @@ static void set_mk(struct keyd *k, struct secret *mk, const struct mk_record *m)
     if (k->generation < m->generation) k->generation = m->generation;
 }
 
+/* Nothing is written yet: the first root is over no other. */
+static enum err begin_root(struct keyd *k, struct diag *d)
+{
+    LOCK_SCOPE(&k->proof.lock);
+    root_index_release(&k->proof.index);
+    k->proof.root = (struct root_record){0};
+    k->proof.unsure = false;
+    return root_index_init(&k->proof.index, k->mk, d);
+}
+
 static enum err make_mk(struct keyd *k, struct diag *d)
 {
     TRY(check_first_start(k, d));
@@ -113,7 +124,8 @@ static enum err make_mk(struct keyd *k, struct diag *d)
     set_mk(k, TAKE(mk), &m);
 
     CLEANUP_LEDGER struct ledger l = {0};
-    enum err e = ledger_begin(&l, k, d);
+    enum err e = begin_root(k, d);
+    if (e == OK) e = ledger_begin(&l, k, d);
     if (e == OK) e = ledger_mk(&l, &m, d);
     if (e == OK) e = ledger_commit(&l, d);
     if (e != OK) {
@@ -289,6 +301,7 @@ static enum err load_records(struct keyd *k, struct load *l, struct diag *d)
     pthread_mutex_lock(&k->lock);
     if (k->generation < l->generation) k->generation = l->generation;
     pthread_mutex_unlock(&k->lock);
+    TRY(rollback_check(k, d));
     return ledger_commit(&l->sweep, d);
 }
 
@@ -345,6 +358,8 @@ static enum err load_all(struct keyd *k, struct scope **platform, struct diag *d
     enum err e = load_records(k, &l, d);
     ledger_release(&l.sweep);
     TRY(e);
+    TRY(proof_begin(k, d));
+    TRY(iek_boot(k, d));
     TRY(ensure_platform(k, platform, d));
     recall_uses(k);
     scope_used(k, *platform, k->mk_record.w.kek_id, time_now_us());
@@ -356,7 +371,6 @@ enum err boot_run(struct keyd *k, struct diag *d)
     struct scope *platform;
     TRY(chan_wait_up(k->logs, 1000, d));
     TRY(get_mk(k, d));
-    TRY(iek_boot(k, d));
     enum err e = load_all(k, &platform, d);
     if (e != OK) {
         LOCK_SCOPE(&k->lock);

@@ -31,14 +31,15 @@ enum key_state {
 };
 const char *key_state_name(enum key_state s); /* "ACTIVE" */
 
-struct custody_record { /* kind: "scope", "wrap", "state", "mk"; value empty = delete */
+struct custody_record { /* kind: "scope", "wrap", "state", "mk", "iek", "signer", "root"; value empty = delete */
     const char *kind, *id, *parent;
     struct bytes value;
 };
 
 struct custody_config {
     void *ctx;
-    /* Writes all records in one durable transaction (storage/catalog.h through server/). */
+    /* Writes all records in one durable transaction (storage/catalog.h through server/). A "root"
+     * that does not follow the stored one (custody/root.h) fails it all: ERR_CONFLICT. */
     enum err (*persist)(void *ctx, const struct custody_record *records, size_t n, struct diag *d);
     /* Calls visit for every record of the kind, in order of id. */
     enum err (*load)(void *ctx, const char *kind,

@@ -17,10 +17,12 @@
 #include "base/map.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "custody/anchor.h"
 #include "custody/audit.h"
 #include "custody/kek.h"
 #include "custody/keyd.h"
 #include "custody/protocol.h"
+#include "custody/root.h"
 
 #define WORKERS_MAX       32
 #define DUE_NEVER         INT64_MAX
@@ -99,6 +101,32 @@ struct worker {
     pthread_t thread;
 };
 
+/* What keyd can prove later: the root over all records, the anchor, the seals of the audit log.
+ * lock guards all but what is set once before the threads start; it is taken before keyd.lock, and
+ * held over a commit: transactions come one after the other, and the anchor after each. */
+struct proof {
+    pthread_mutex_t lock;
+    struct root_index index;
+    struct root_record root; /* as the catalogue has it */
+    uint8_t root_mac[32];
+    bool unsure; /* of a commit without an answer */
+    struct anchor anchor;
+    int64_t anchored_us; /* when it was last written; 0: not by this keyd */
+    char anchor_problem[256];
+    uint64_t accept; /* the rollback that the operator accepts, by its generation */
+    struct secret *signer_key;
+    uint8_t signer[ED25519_KEY_LEN];
+    int slot_fd;        /* holds the current MAC key of the audit log, sealed under MK */
+    uint64_t audit_seq; /* of the last seal; 0: none by this keyd */
+    uint8_t audit_chain[32];
+    int64_t sealed_us;
+    char audit_problem[256]; /* "" = the past of the audit log is what it was */
+    char auditor_key[512];   /* where the auditor's private key lies; "" = not with us */
+    char audit_dir[512];
+    struct timer *timer; /* NULL: the thread was not started */
+    pthread_t thread;
+};
+
 struct keyd {
     struct kek_config platform;
     struct key_policy policy; /* resolved: scopes without one of their own */
@@ -107,6 +135,7 @@ struct keyd {
     struct chan *logs, *identity, *reader;
     struct kek_port port;
     struct audit *audit;
+    struct proof proof;
     struct map past_states; /* account hex -> enum key_state + 1: last state in the audit log */
     struct map past_uses; /* scope, newline, KEK version -> int64_t *: last good unwrap, likewise */
     bool past_mk;
@@ -121,6 +150,7 @@ struct keyd {
     struct iek iek;
     uint64_t generation, seq;
     bool ready, stopping, herald_due;
+    char waits_for[256];       /* why it is not ready */
     pthread_mutex_t save_lock; /* one writer of state records; taken before lock */
 
     struct timer *boot_timer; /* NULL: not started */
@@ -149,12 +179,27 @@ enum err ledger_state(struct ledger *l, struct state_record *s, struct diag *d);
 enum err ledger_drop_state(struct ledger *l, const uint8_t account[16], struct diag *d);
 enum err ledger_mk(struct ledger *l, struct mk_record *m, struct diag *d);
 enum err ledger_iek(struct ledger *l, struct iek_record *i, struct diag *d);
-enum err ledger_commit(struct ledger *l, struct diag *d); /* acknowledged by the log service */
+enum err ledger_signer(struct ledger *l, struct signer_record *s, struct diag *d);
+enum err ledger_commit(struct ledger *l, struct diag *d);      /* acknowledged by the log service */
+enum err ledger_commit_root(struct ledger *l, struct diag *d); /* also when nothing changed */
 void ledger_release(struct ledger *l);
 typedef enum err ledger_visit(void *ctx, const struct custody_record *r, struct diag *d);
 enum err ledger_load(struct keyd *k, const char *kind, ledger_visit *visit, void *ctx,
                      struct diag *d);
 #define CLEANUP_LEDGER __attribute__((cleanup(ledger_release)))
+
+/* rollback.c: is what the catalogue holds the newest there was? */
+enum err rollback_check(struct keyd *k, struct diag *d);
+enum err proof_reload(struct keyd *k, struct diag *d); /* under proof.lock: root and index anew */
+
+/* seal.c: signatures, the anchor, every five minutes */
+enum err proof_open(struct keyd *k, const struct keyd_config *c, struct diag *d);
+enum err proof_begin(struct keyd *k, struct diag *d); /* MK is there: the signer, the first seal */
+void proof_anchor(struct keyd *k);                    /* under proof.lock; a failure is shown */
+enum err proof_seal(struct keyd *k, struct diag *d);
+enum err proof_start(struct keyd *k, struct diag *d);
+void proof_stop(struct keyd *k);
+void proof_release(struct keyd *k);
 
 /* scope.c */
 struct key_policy scope_policy(const struct keyd *k, const struct scope *s);

@@ -6,7 +6,8 @@
  * (2) No page of this process reaches a disk: all memory is locked as it is touched; where that is
  * not allowed secrets are locked by themselves (crypto/secret.h) and a machine with swap is
  * refused. (3) System calls outside the list end the process. Within it: threads but no processes,
- * no program is ever started, files are opened for reading only (the audit log is open already), no
+ * no program is ever started, files are opened for reading only - but for new ones, that were not
+ * there before, relative to the audit log's directory; log, slot and anchor are open already -, no
  * socket listens, no page becomes executable.
  */
 #include "base/log.h"
@@ -132,6 +133,7 @@ static const int allowed[] = {
     SCMP_SYS(read),
     SCMP_SYS(readv),
     SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
     SCMP_SYS(write),
     SCMP_SYS(writev),
     SCMP_SYS(close),
@@ -184,7 +186,7 @@ static const int allowed[] = {
 
 /* Calls of which only some forms are allowed. The others fail with an error that libraries know how
  * to take; all but clone3 would be legitimate requests of one of them. 0 = all rules were taken. */
-static int add_conditions(scmp_filter_ctx f)
+static int add_conditions(scmp_filter_ctx f, int audit_dir_fd)
 {
     const uint32_t allow = SCMP_ACT_ALLOW, perm = SCMP_ACT_ERRNO(EPERM);
     int bad = 0;
@@ -197,6 +199,11 @@ static int add_conditions(scmp_filter_ctx f)
                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
     bad |= seccomp_rule_add(f, allow, SCMP_SYS(openat), 1,
                             SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES, O_RDONLY));
+    if (audit_dir_fd >= 0) { /* what is there already cannot be opened so */
+        bad |= seccomp_rule_add(
+            f, allow, SCMP_SYS(openat), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)audit_dir_fd),
+            SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES | O_EXCL, O_WRONLY | O_CREAT | O_EXCL));
+    }
     bad |= seccomp_rule_add(f, allow, SCMP_SYS(open), 1,
                             SCMP_A1(SCMP_CMP_MASKED_EQ, WRITES, O_RDONLY));
     bad |= seccomp_rule_add(f, allow, SCMP_SYS(clone), 1,
@@ -211,7 +218,7 @@ static int add_conditions(scmp_filter_ctx f)
     return bad;
 }
 
-static enum err filter_calls(struct diag *d)
+static enum err filter_calls(int audit_dir_fd, struct diag *d)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (f == NULL) return FAIL(d, ERR_LIMIT, "seccomp: out of memory");
@@ -221,7 +228,7 @@ static enum err filter_calls(struct diag *d)
         if (allowed[i] < 0) continue; /* this processor's kernel has no such call */
         bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
     }
-    bad |= add_conditions(f);
+    bad |= add_conditions(f, audit_dir_fd);
     int rc = bad == 0 ? seccomp_load(f) : bad;
     seccomp_release(f);
     return rc == 0 ? OK : FAIL(d, ERR_UNSUPPORTED, "seccomp: the kernel did not take the filter");
@@ -234,10 +241,10 @@ static void load_resolver(void)
     if (getaddrinfo("localhost", NULL, NULL, &found) == 0) freeaddrinfo(found);
 }
 
-enum err keyd_harden(struct diag *d)
+enum err keyd_harden(int audit_dir_fd, struct diag *d)
 {
     load_resolver();
     TRY(no_dumps(d));
     TRY(lock_memory(d));
-    return filter_calls(d);
+    return filter_calls(audit_dir_fd, d);
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "custody/auditor.h"
 #include "custody/core.h"
 
 #include <stdio.h>
@@ -115,10 +116,12 @@ static enum err serve_replayed(struct keyd *k, struct rd *in, struct buf *out, s
     return OK;
 }
 
-static bool is_ready(struct keyd *k)
+static enum err need_ready(struct keyd *k, struct diag *d)
 {
     LOCK_SCOPE(&k->lock);
-    return k->ready;
+    if (k->ready) return OK;
+    return FAIL(d, ERR_UNAVAILABLE, "keyd is not ready: %s",
+                k->waits_for[0] != 0 ? k->waits_for : "it has no platform key yet");
 }
 
 /* Calls that wait for a vault, or for a scope that does. */
@@ -152,7 +155,7 @@ static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, stru
                           struct diag *d)
 {
     struct rd r = rd_from(in);
-    if (!is_ready(k)) return FAIL(d, ERR_UNAVAILABLE, "keyd has no platform key yet");
+    TRY(need_ready(k, d));
     switch ((enum keyd_method)method) {
     case KEYD_READY: return OK;
     case KEYD_KEK_CHECK: return serve_kek_check(k, &r, out, d);
@@ -249,11 +252,17 @@ static enum err take_config(struct keyd *k, const struct keyd_config *c, struct 
     return policy_check(&k->policy, d);
 }
 
-static enum err open_audit(struct keyd *k, const char *path, struct diag *d)
+static enum err open_audit(struct keyd *k, const struct keyd_config *c, struct diag *d)
 {
+    CLEANUP(letter_key_free) struct letter_key *auditor = NULL;
     struct audit_past past = {.visit = remember_state, .used = remember_use, .ctx = k};
-    TRY(audit_open(&k->audit, path, &past, d));
+    TRY(auditor_key(&auditor, c->audit_dir, c->auditor_key, k->proof.auditor_key,
+                    sizeof k->proof.auditor_key, d));
+    const struct audit_options o = {
+        .dir = c->audit_dir, .auditor = auditor, .file_max = c->audit_file_max};
+    TRY(audit_open(&k->audit, &o, &past, d));
     k->past_mk = past.mk_installed;
+    TRY(proof_open(k, c, d));
     return AUDIT(k->audit, d, "keyd.started", F_U64("probe_s", k->policy.probe_s),
                  F_U64("bound_s", k->policy.bound_s));
 }
@@ -265,13 +274,15 @@ enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const str
     if (fresh == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     pthread_mutex_init(&fresh->lock, NULL);
     pthread_mutex_init(&fresh->save_lock, NULL);
+    pthread_mutex_init(&fresh->proof.lock, NULL);
+    fresh->proof.slot_fd = -1;
     cond_init(&fresh->change);
     CLEANUP(keyd_free) struct keyd *k = fresh;
     /* Higher than any number of a keyd before this one: the holder lives no longer than this boot.
      */
     k->seq = (uint64_t)time_boot_us();
     TRY(take_config(k, c, d));
-    TRY(open_audit(k, c->audit_file, d));
+    TRY(open_audit(k, c, d));
     TRY(chan_new(&k->identity, "identity", IDENTITY_THREADS, NULL, NULL, d));
     TRY(chan_new(&k->logs, "logs", LOGS_THREADS, serve, k, d));
     chan_on_state(k->logs, holder_changed, k);
@@ -284,6 +295,11 @@ enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const str
 struct chan *keyd_chan_logs(struct keyd *k)
 {
     return k->logs;
+}
+
+int keyd_audit_dir_fd(const struct keyd *k)
+{
+    return audit_dir_fd(k->audit);
 }
 
 struct chan *keyd_chan_identity(struct keyd *k)
@@ -311,6 +327,9 @@ static void *boot_loop(void *arg)
         if (boot_run(k, &d) == OK) break;
         if (!str_eq(d.text, last)) LOG(WARN, "keyd.waits", F_ERR(&d)); /* once per reason */
         snprintf(last, sizeof last, "%s", d.text);
+        pthread_mutex_lock(&k->lock);
+        snprintf(k->waits_for, sizeof k->waits_for, "%s", d.text);
+        pthread_mutex_unlock(&k->lock);
         (void)timer_wait(k->boot_timer, time_now_us() + BOOT_RETRY_US);
     }
     /* A thread that is done must not hold up the virtual clock. */
@@ -324,16 +343,20 @@ enum err keyd_start(struct keyd *k, struct diag *d)
     struct timer *t = timer_new();
     if (t == NULL) return FAIL(d, ERR_LIMIT, "keyd: no timer is free");
     k->boot_timer = t;
-    enum err e = thread_start(&k->herald_thread, herald_run, k, d);
+    enum err e = proof_start(k, d);
+    bool has_herald = false;
     if (e == OK) {
-        e = thread_start(&k->boot_thread, boot_loop, k, d);
-        if (e == OK) return OK;
-        pthread_mutex_lock(&k->lock);
-        k->stopping = true;
-        pthread_cond_broadcast(&k->change);
-        pthread_mutex_unlock(&k->lock);
-        pthread_join(k->herald_thread, NULL);
+        e = thread_start(&k->herald_thread, herald_run, k, d);
+        has_herald = e == OK;
     }
+    if (e == OK) e = thread_start(&k->boot_thread, boot_loop, k, d);
+    if (e == OK) return OK;
+    pthread_mutex_lock(&k->lock);
+    k->stopping = true;
+    pthread_cond_broadcast(&k->change);
+    pthread_mutex_unlock(&k->lock);
+    if (has_herald) pthread_join(k->herald_thread, NULL);
+    proof_stop(k);
     timer_free(TAKE(k->boot_timer));
     return e;
 }
@@ -349,6 +372,7 @@ static void stop_threads(struct keyd *k)
     pthread_join(k->boot_thread, NULL);
     pthread_join(k->herald_thread, NULL);
     workers_stop(k);
+    proof_stop(k);
     timer_free(k->boot_timer);
 }
 
@@ -367,6 +391,7 @@ void keyd_free(struct keyd *k)
     MAP_EACH (&k->past_uses, e)
         free(e->value);
     map_release(&k->past_uses);
+    proof_release(k);
     audit_close(k->audit);
     pthread_cond_destroy(&k->change);
     pthread_mutex_destroy(&k->save_lock);

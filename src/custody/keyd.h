@@ -15,7 +15,11 @@ struct keyd;
 
 struct keyd_config {
     const char *ca_file;
-    const char *audit_file;         /* DIR/keyd/audit.log */
+    const char *audit_dir;          /* DIR/keyd, made already: the audit log */
+    size_t audit_file_max;          /* bytes; 0 = 16 MiB */
+    const char *auditor_key;        /* PEM of a public key; NULL: a pair is made in audit_dir */
+    const char *anchor;             /* "file:/path"; NULL: rollback is not detected */
+    uint64_t accept_rollback;       /* of exactly this generation, as keyd named it; 0: of none */
     const char *const *vault_hosts; /* allow-listed host suffixes with port, NULL-terminated */
     const char *vault_socket;       /* Unix socket of all of them; NULL = by their names */
     const char *platform_vault_uri; /* https://keystead-platform.vault.localhost:8444 */
@@ -39,8 +43,9 @@ struct chan *keyd_chan_identity(struct keyd *k);
 struct chan *
 keyd_chan_reader(struct keyd *k); /* who may only open files that exist: custody/reader.h */
 /* Locks memory, drops privileges, installs seccomp: after the channels are attached, before
- * keyd_start(). */
-enum err keyd_harden(struct diag *d);
+ * keyd_start(). New files are made below audit_dir_fd only (-1: nowhere). */
+enum err keyd_harden(int audit_dir_fd, struct diag *d);
+int keyd_audit_dir_fd(const struct keyd *k);
 enum err keyd_start(struct keyd *k, struct diag *d); /* threads: load records, probe, serve */
 
 DEFINE_CLEANUP(keyd_free, struct keyd)

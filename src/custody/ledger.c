@@ -97,12 +97,106 @@ enum err ledger_iek(struct ledger *l, struct iek_record *i, struct diag *d)
     return OK;
 }
 
+enum err ledger_signer(struct ledger *l, struct signer_record *s, struct diag *d)
+{
+    CLEANUP_BUF struct buf value = {0};
+    s->generation = l->generation;
+    TRY(signer_encode(s, l->k->mk, &value, d));
+    put_record(&l->body, "signer", "", "signer", buf_view(&value));
+    return OK;
+}
+
+/* --- the root record goes with every change ------------------------------------------------------
+ */
+
+typedef enum err change_visit(struct proof *p, struct root_record *next,
+                              const struct custody_record *r, struct diag *d);
+
+static enum err change(struct proof *p, struct root_record *next, const struct custody_record *r,
+                       struct diag *d)
+{
+    return root_change(&p->index, next, r, d);
+}
+
+static enum err settle(struct proof *p, struct root_record *next, const struct custody_record *r,
+                       struct diag *d)
+{
+    (void)next;
+    return root_settle(&p->index, r, d);
+}
+
+static enum err each_change(struct ledger *l, struct root_record *next, change_visit *visit,
+                            struct diag *d)
+{
+    struct rd r = rd_from(buf_view(&l->body));
+    char kind[16], id[SCOPE_MAX], parent[SCOPE_MAX];
+    while (!r.bad && !rd_done(&r)) {
+        get_string(&r, kind, sizeof kind);
+        get_string(&r, id, sizeof id);
+        get_string(&r, parent, sizeof parent);
+        const struct custody_record rec = {kind, id, parent, rd_blob(&r)};
+        if (!r.bad) TRY(visit(&l->k->proof, next, &rec, d));
+    }
+    return r.bad ? FAIL(d, ERR_LIMIT, "a record's name is too long") : OK;
+}
+
+/* Under proof.lock. */
+static enum err commit_once(struct ledger *l, struct diag *d)
+{
+    struct keyd *k = l->k;
+    struct proof *p = &k->proof;
+    CLEANUP_BUF struct buf value = {0}, body = {0};
+    struct root_record next = p->root;
+    next.previous = p->root.generation;
+    next.anchored = next.anchored || p->anchored_us != 0;
+    pthread_mutex_lock(&k->lock);
+    next.generation = ++k->generation;
+    pthread_mutex_unlock(&k->lock);
+    TRY(each_change(l, &next, change, d));
+    TRY(root_encode(&next, k->mk, &value, d));
+    buf_bytes(&body, buf_view(&l->body));
+    put_record(&body, "root", "", "root", buf_view(&value));
+    TRY(buf_check(&body, d));
+    p->unsure = true; /* until there is an answer */
+    TRY(chan_call(k->logs, LOGS_PERSIST, buf_view(&body), NULL, PERSIST_MS, d));
+    TRY(each_change(l, &next, settle, d));
+    p->unsure = false;
+    p->root = next;
+    memcpy(p->root_mac, value.p + value.len - sizeof p->root_mac, sizeof p->root_mac);
+    proof_anchor(k);
+    return OK;
+}
+
+/* After a commit without an answer the catalogue may hold it, or get it still: it takes a root only
+ * over the one before, so that a late one can never slip in between. */
+static enum err commit(struct ledger *l, struct diag *d)
+{
+    struct proof *p = &l->k->proof;
+    LOCK_SCOPE(&p->lock);
+    if (p->unsure) TRY(proof_reload(l->k, d));
+    struct diag why = DIAG_INIT;
+    enum err e = commit_once(l, &why);
+    if (e == ERR_CONFLICT) {
+        TRY(proof_reload(l->k, d));
+        return commit_once(l, d);
+    }
+    return e == OK ? OK : FAIL_TAG(d, e, why.tag, "%s", why.text);
+}
+
 enum err ledger_commit(struct ledger *l, struct diag *d)
 {
     TRY(buf_check(&l->body, d));
-    if (l->body.len == 0) return OK;
-    return chan_call(l->k->logs, LOGS_PERSIST, buf_view(&l->body), NULL, PERSIST_MS, d);
+    return l->body.len != 0 ? commit(l, d) : OK;
 }
+
+enum err ledger_commit_root(struct ledger *l, struct diag *d)
+{
+    TRY(buf_check(&l->body, d));
+    return commit(l, d);
+}
+
+/* --- loading -------------------------------------------------------------------------------------
+ */
 
 /* One page; sets `after` to its last id. */
 static enum err load_page(struct keyd *k, const char *kind, struct buf *after, bool *more,

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "crypto/hash.h"
+#include "custody/root.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@ const char *record_kind_name(enum record_kind k)
     case RECORD_STATE: return "state";
     case RECORD_MK: return "mk";
     case RECORD_IEK: return "iek";
+    case RECORD_ROOT: return "root";
+    case RECORD_SIGNER: return "signer";
     }
     return "?";
 }
@@ -157,6 +160,35 @@ enum err iek_encode(const struct iek_record *i, const struct secret *mk, struct 
     return seal(&b, mk, out, d);
 }
 
+enum err signer_encode(const struct signer_record *s, const struct secret *mk, struct buf *out,
+                       struct diag *d)
+{
+    CLEANUP_BUF struct buf b = {0};
+    put_header(&b, RECORD_SIGNER, s->generation);
+    buf_u64be(&b, (uint64_t)s->created_us);
+    buf_bytes(&b, bytes_of(s->public_key, sizeof s->public_key));
+    buf_bytes(&b, bytes_of(s->salt, sizeof s->salt));
+    buf_bytes(&b, bytes_of(s->sealed, sizeof s->sealed));
+    return seal(&b, mk, out, d);
+}
+
+enum err root_encode(const struct root_record *r, const struct secret *mk, struct buf *out,
+                     struct diag *d)
+{
+    CLEANUP_BUF struct buf b = {0};
+    put_header(&b, RECORD_ROOT, r->generation);
+    buf_u64be(&b, r->previous);
+    buf_u8(&b, r->anchored);
+    buf_u64be(&b, r->n_records);
+    for (size_t i = 0; i < ROOT_SUMS; i++)
+        buf_u16be(&b, r->sum[i]);
+    for (size_t i = 0; i < ROOT_CELLS; i++) {
+        buf_u64be(&b, r->cells[i].sum);
+        buf_u64be(&b, r->cells[i].weighted);
+    }
+    return seal(&b, mk, out, d);
+}
+
 /* --- reading -------------------------------------------------------------------------------------
  */
 
@@ -204,15 +236,25 @@ static enum key_state get_state(struct rd *r)
     return KEY_SUSPENDED;
 }
 
+bool record_is_ours(struct bytes in, const struct secret *mk)
+{
+    if (in.len < HEADER_LEN + MAC_LEN || in.len > RECORD_MAX) return false;
+    uint8_t mac[MAC_LEN];
+    record_mac(mk, bytes_of(in.p, in.len - MAC_LEN), mac);
+    return secret_eq(bytes_of(mac, MAC_LEN), bytes_of(in.p + in.len - MAC_LEN, MAC_LEN));
+}
+
+uint64_t record_generation(struct bytes in)
+{
+    struct rd r = rd_from(in);
+    (void)rd_bytes(&r, 8);
+    return rd_u64be(&r);
+}
+
 static enum err mac_right(struct bytes in, const struct secret *mk, const char *kind,
                           struct diag *d)
 {
-    if (in.len >= HEADER_LEN + MAC_LEN && in.len <= RECORD_MAX) {
-        uint8_t mac[MAC_LEN];
-        record_mac(mk, bytes_of(in.p, in.len - MAC_LEN), mac);
-        if (secret_eq(bytes_of(mac, MAC_LEN), bytes_of(in.p + in.len - MAC_LEN, MAC_LEN)))
-            return OK;
-    }
+    if (record_is_ours(in, mk)) return OK;
     return FAIL(d, ERR_CORRUPT, "%s record: it was not written by this keyd, or changed since",
                 kind);
 }
@@ -333,6 +375,51 @@ enum err mk_decode(struct bytes in, struct mk_record *out, struct diag *d)
     TRY(whole(&r, RECORD_MK, d));
     *out = m;
     return OK;
+}
+
+enum err signer_decode(struct bytes in, const struct secret *mk, struct signer_record *out,
+                       struct diag *d)
+{
+    TRY(mac_right(in, mk, "signer", d)); /* (1) */
+    struct rd r;
+    struct signer_record s = {0};
+    TRY(header_right(in, RECORD_SIGNER, &r, &s.generation, d));
+    s.created_us = (int64_t)rd_u64be(&r);
+    rd_copy(&r, s.public_key, sizeof s.public_key);
+    rd_copy(&r, s.salt, sizeof s.salt);
+    rd_copy(&r, s.sealed, sizeof s.sealed);
+    TRY(whole(&r, RECORD_SIGNER, d));
+    *out = s;
+    return OK;
+}
+
+enum err root_decode(struct bytes in, const struct secret *mk, struct root_record *out,
+                     struct diag *d)
+{
+    TRY(mac_right(in, mk, "root", d)); /* (1) */
+    struct rd r;
+    struct root_record x = {0};
+    TRY(header_right(in, RECORD_ROOT, &r, &x.generation, d));
+    x.previous = rd_u64be(&r);
+    x.anchored = get_flag(&r);
+    x.n_records = rd_u64be(&r);
+    for (size_t i = 0; i < ROOT_SUMS; i++)
+        x.sum[i] = rd_u16be(&r);
+    for (size_t i = 0; i < ROOT_CELLS; i++) {
+        x.cells[i].sum = rd_u64be(&r);
+        x.cells[i].weighted = rd_u64be(&r);
+    }
+    TRY(whole(&r, RECORD_ROOT, d));
+    *out = x;
+    return OK;
+}
+
+bool root_follows(struct bytes stored, struct bytes next)
+{
+    struct rd r = rd_from(next);
+    (void)rd_bytes(&r, HEADER_LEN);
+    uint64_t previous = rd_u64be(&r);
+    return !r.bad && previous == record_generation(stored) && record_generation(next) > previous;
 }
 
 void mk_commitment(const struct secret *mk, uint8_t out[32])

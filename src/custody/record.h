@@ -29,7 +29,9 @@ enum record_kind {
     RECORD_WRAP = 2,
     RECORD_STATE = 3,
     RECORD_MK = 4,
-    RECORD_IEK = 5
+    RECORD_IEK = 5,
+    RECORD_ROOT = 6,
+    RECORD_SIGNER = 7,
 };
 const char *record_kind_name(enum record_kind k); /* "wrap": the kind in the catalogue */
 
@@ -95,6 +97,14 @@ struct iek_record { /* which infrastructure key is the right one */
     uint8_t id[16], commit[32];
 };
 
+#define SIGNER_SEALED_LEN 48
+
+struct signer_record { /* the Ed25519 key that signs seals of the audit log, sealed under MK */
+    uint64_t generation;
+    int64_t created_us;
+    uint8_t public_key[32], salt[32], sealed[SIGNER_SEALED_LEN];
+};
+
 enum err wrap_encode(const struct wrap *w, const struct secret *mk, struct buf *out,
                      struct diag *d);
 enum err scope_encode(const struct scope_record *s, const struct secret *mk, struct buf *out,
@@ -105,6 +115,8 @@ enum err mk_encode(const struct mk_record *m, const struct secret *mk, struct bu
                    struct diag *d);
 enum err iek_encode(const struct iek_record *i, const struct secret *mk, struct buf *out,
                     struct diag *d);
+enum err signer_encode(const struct signer_record *s, const struct secret *mk, struct buf *out,
+                       struct diag *d);
 
 /* ERR_CORRUPT: the MAC is wrong, or the bytes are none of ours. */
 enum err wrap_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d);
@@ -114,6 +126,11 @@ enum err state_decode(struct bytes in, const struct secret *mk, struct state_rec
                       struct diag *d);
 enum err iek_decode(struct bytes in, const struct secret *mk, struct iek_record *out,
                     struct diag *d);
+enum err signer_decode(struct bytes in, const struct secret *mk, struct signer_record *out,
+                       struct diag *d);
+/* Whatever its kind: did this MK make its MAC? */
+bool record_is_ours(struct bytes in, const struct secret *mk);
+uint64_t record_generation(struct bytes in); /* as it says; 0 when it is too short */
 /* Before MK is unwrapped: believes nothing but the shape. */
 enum err mk_decode(struct bytes in, struct mk_record *out, struct diag *d);
 /* After: MAC and commitment. */

@@ -244,6 +244,40 @@ static json_t *accounts_json(struct keyd *k)
     return list;
 }
 
+/* --- what can be proven --------------------------------------------------------------------------
+ */
+
+static json_t *anchor_json(struct keyd *k)
+{
+    const struct proof *p = &k->proof;
+    char at[TIME_TEXT_MAX] = "not yet";
+    LOCK_SCOPE(&k->proof.lock);
+    if (p->anchor.ops == NULL) return json_string("none: rollback not detected");
+    if (p->anchored_us != 0) time_format_iso(p->anchored_us, at);
+    if (p->anchor_problem[0] == 0) return json_sprintf("%s, written %s", p->anchor.name, at);
+    return json_sprintf("%s, written %s; cannot be written now: %s", p->anchor.name, at,
+                        p->anchor_problem);
+}
+
+static json_t *audit_json(struct keyd *k)
+{
+    const struct proof *p = &k->proof;
+    char signer[2 * ED25519_KEY_LEN + 1];
+    LOCK_SCOPE(&k->proof.lock);
+    hex_encode(bytes_of(p->signer, sizeof p->signer), signer);
+    json_t *o = json_object();
+    json_object_set_new(o, "sealed", time_or_null(p->sealed_us));
+    json_object_set_new(o, "seq", json_integer((json_int_t)p->audit_seq));
+    json_object_set_new(o, "signer", json_string(signer));
+    json_object_set_new(o, "generation", json_integer((json_int_t)p->root.generation));
+    /* Whoever has this file and the log can write the log anew. */
+    json_object_set_new(o, "auditorKeyLiesHere",
+                        p->auditor_key[0] != 0 ? json_string(p->auditor_key) : json_null());
+    json_object_set_new(o, "problem",
+                        p->audit_problem[0] != 0 ? json_string(p->audit_problem) : json_null());
+    return o;
+}
+
 enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct diag *d)
 {
     CLEANUP_JSON json_t *o = json_object();
@@ -251,7 +285,8 @@ enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct 
     json_object_set_new(o, "defaults", resolved_json(k->policy));
     if (scope[0] == 0) {
         json_object_set_new(o, "accounts", accounts_json(k));
-        json_object_set_new(o, "anchor", json_string("none: rollback not detected"));
+        json_object_set_new(o, "anchor", anchor_json(k));
+        json_object_set_new(o, "audit", audit_json(k));
         pthread_mutex_lock(&k->lock);
         json_object_set_new(o, "infrastructureKey", iek_status(k));
         pthread_mutex_unlock(&k->lock);

@@ -33,7 +33,7 @@ static const enum child_id pairs[][2] = {{CHILD_LOGS, CHILD_KEYD},
 #define STEADY_US \
     (30 * US_PER_S) /* up for so long: the next failure starts from the smallest backoff */
 #define STOP_US  (20 * US_PER_S) /* per process, then SIGKILL */
-#define ARGS_MAX 32
+#define ARGS_MAX 48
 
 /* --- starting one process ----------------------------------------------------------------------
  */
@@ -106,6 +106,9 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         if (c->o->outage_policy != NULL) arg(a, "outage-policy", c->o->outage_policy);
         arg_number(a, "outage-grace", c->o->outage_grace_s);
         arg_number(a, "retain-max", c->o->retain_max_s);
+        if (c->o->auditor_key != NULL) arg(a, "auditor-key", c->o->auditor_key);
+        if (c->o->anchor != NULL) arg(a, "anchor", c->o->anchor);
+        arg_number(a, "accept-rollback", c->o->accept_rollback);
         if (c->o->vault_socket != NULL) arg(a, "vault-socket", c->o->vault_socket);
         break;
     case CHILD_LOGS:

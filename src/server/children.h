@@ -33,8 +33,10 @@ struct up_options {
     bool virtual_clock, allow_swap, faults, no_double_encryption;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     const char *outage_policy;                                          /* NULL = retain */
-    const char *issuers;           /* file of foreign issuers; NULL = none */
-    const char *imds, *imds_allow; /* identity/imds.h; NULL = off */
+    const char *issuers;              /* file of foreign issuers; NULL = none */
+    const char *imds, *imds_allow;    /* identity/imds.h; NULL = off */
+    const char *auditor_key, *anchor; /* NULL = one of our own; none */
+    uint64_t accept_rollback;         /* 0 = none */
 };
 
 struct child {

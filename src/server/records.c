@@ -2,11 +2,28 @@
 /* server/records.c - custody's records written in one transaction, read in order */
 #include "server/records.h"
 
+#include "custody/root.h"
+
+/* A root goes over the one it was made for, or not at all: keyd's transactions never pass each
+ * other.
+ */
+static enum err root_may_follow(struct catalog *c, struct catalog_txn *t,
+                                const struct custody_record *r, struct diag *d)
+{
+    CLEANUP_BUF struct buf stored = {0};
+    struct diag why = DIAG_INIT;
+    enum err e = c->ops->get(c, t, r->kind, r->id, &stored, &why);
+    if (e != OK && e != ERR_NOT_FOUND) return FAIL(d, e, "%s", why.text);
+    if (root_follows(buf_view(&stored), r->value)) return OK;
+    return FAIL(d, ERR_CONFLICT, "the catalogue has another root record than keyd knows");
+}
+
 static enum err write_all(struct catalog *c, struct catalog_txn *t,
                           const struct custody_record *records, size_t n, struct diag *d)
 {
     for (size_t i = 0; i < n; i++) {
         const struct custody_record *r = &records[i];
+        if (strcmp(r->kind, "root") == 0) TRY(root_may_follow(c, t, r, d));
         if (r->value.len != 0) {
             TRY(c->ops->put(t, r->kind, r->id, r->parent, r->value, d));
         } else {

@@ -54,10 +54,10 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(serve_clock(o, d));
     CLEANUP_FREE char *dir = os_path(o->data, "keyd");
     TRY(os_mkdir(dir, d));
-    CLEANUP_FREE char *audit = os_path(dir, "audit.log");
     CLEANUP_FREE char *platform = str_fmt("https://keystead-platform.%s", o->vault_suffix);
     CLEANUP_LOCAL(infrastructure_key_release) struct infrastructure_key iek = {0};
-    open_infrastructure_key(o, dir, !os_exists(audit), &iek);
+    CLEANUP_FREE char *started = os_path(dir, "audit.key"); /* keyd makes it before anything */
+    open_infrastructure_key(o, dir, started != NULL && !os_exists(started), &iek);
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     const char *const hosts[] = {o->vault_suffix, pools, NULL};
     enum outage_policy outage = OUTAGE_DEFAULT;
@@ -66,7 +66,10 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     }
     const struct keyd_config config = {
         .ca_file = o->ca_file,
-        .audit_file = audit,
+        .audit_dir = dir,
+        .auditor_key = o->auditor_key,
+        .anchor = o->anchor,
+        .accept_rollback = o->accept_rollback,
         .vault_hosts = hosts,
         .vault_socket = o->vault_socket,
         .platform_vault_uri = platform,
@@ -87,7 +90,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(process_peer("logs", keyd_chan_logs(k), d));
     TRY(process_peer("identity", keyd_chan_identity(k), d));
     TRY(process_peer("reader", keyd_chan_reader(k), d));
-    TRY(keyd_harden(d));
+    TRY(keyd_harden(keyd_audit_dir_fd(k), d));
     TRY(keyd_start(k, d));
     TRY(process_ready(NULL, d));
     process_wait_quit();

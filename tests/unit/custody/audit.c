@@ -1,90 +1,127 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/custody/audit.c - the chain holds, a cut is kept and told, a log that cannot be
  * written gives no lease */
+#include "audit_log.h"
 #include "house.h"
 
 #include <fcntl.h>
 
-static void path_of(const char *name, char out[256])
-{
-    snprintf(out, 256, "%s/%s", test_dir(), name);
-    unlink(out);
-}
-
-static void write_lines(const char *path, int n)
+static void write_lines(const char *dir, int n, size_t file_max)
 {
     struct diag d = DIAG_INIT;
     struct audit_past past = {0};
     CLEANUP(audit_close) struct audit *a = NULL;
-    REQUIRE_OK(audit_open(&a, path, &past, &d));
+    log_open(&a, dir, file_max, &past);
     for (int i = 0; i < n; i++)
         REQUIRE_OK(AUDIT(a, &d, "test", F_U64("i", i), F_STR("text", "a\"b\n")));
 }
 
-static uint64_t lines_kept(const char *path)
+/* How many lines the log had when it was opened; this opening adds its own. */
+static uint64_t lines_kept(const char *dir)
 {
-    struct diag d = DIAG_INIT;
     struct audit_past past = {0};
     CLEANUP(audit_close) struct audit *a = NULL;
-    REQUIRE_OK(audit_open(&a, path, &past, &d));
-    return past.n_lines;
+    log_open(&a, dir, 0, &past);
+    return past.seq;
 }
 
-static struct buf contents(const char *path)
+static void put(const char *path, struct bytes b)
 {
     struct diag d = DIAG_INIT;
-    struct buf b = {0};
-    REQUIRE_OK(os_read_file(path, 1 << 20, &b, &d));
-    return b;
+    REQUIRE_OK(os_replace(path, b, &d));
 }
+
+#define OPENING 2 /* lines: file.opened and segment.opened; later only the second */
 
 TEST(audit, the_chain_goes_on_over_restarts)
 {
-    char path[256];
-    path_of("chain.log", path);
-    write_lines(path, 3);
-    write_lines(path, 4);
-    EXPECT_EQ(lines_kept(path), 7);
+    char dir[256];
+    log_dir(dir);
+    write_lines(dir, 3, 0);
+    write_lines(dir, 4, 0);
+    EXPECT_EQ(lines_kept(dir), OPENING + 3 + 1 + 4);
 }
 
 TEST(audit, every_changed_byte_breaks_the_chain_where_it_was_changed)
 {
-    char path[256];
+    char dir[256];
     log_set_level(LOG_ERROR + 1);
-    path_of("flip.log", path);
-    write_lines(path, 3);
-    struct buf good = contents(path);
-    for (size_t i = 0; i < good.len; i += 7) {
-        path_of("flip.log", path);
-        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    log_dir(dir);
+    write_lines(dir, 3, 0);
+    CLEANUP_FREE char *path = log_file(dir, 0);
+    CLEANUP_BUF struct buf good = log_text(dir);
+    size_t mac_len = 64 + strlen(",\"mac\":\"\"}");
+    for (size_t i = 0, line = 0, end = 0; i < good.len; i += 7) {
+        while (i >= end) {
+            end = (size_t)((uint8_t *)memchr(good.p + end, '\n', good.len - end) - good.p) + 1;
+            line++;
+        }
+        if (end - 1 - i <= mac_len) continue; /* the MAC needs its key: tests/unit/tool/audit.c */
         good.p[i] ^= 1;
-        REQUIRE(write(fd, good.p, good.len) == (ssize_t)good.len);
+        put(path, buf_view(&good));
         good.p[i] ^= 1;
-        close(fd);
-        size_t line = 0;
-        for (size_t j = 0; j < i; j++)
-            line += good.p[j] == '\n';
-        EXPECT_EQ(lines_kept(path), line);
+        EXPECT_EQ(lines_kept(dir), line - 1);
     }
-    buf_release(&good);
 }
 
 TEST(audit, a_torn_line_is_set_aside_and_the_chain_goes_on)
 {
-    char path[256];
+    char dir[256];
     struct diag d = DIAG_INIT;
     log_set_level(LOG_ERROR + 1);
-    path_of("torn.log", path);
-    write_lines(path, 3);
+    log_dir(dir);
+    write_lines(dir, 3, 0);
+    CLEANUP_FREE char *path = log_file(dir, 0);
     int fd = open(path, O_WRONLY | O_APPEND);
     REQUIRE(write(fd, "{\"seq\":4,", 9) == 9);
     close(fd);
-    EXPECT_EQ(lines_kept(path), 3); /* this opening wrote a fourth: what was cut */
-    EXPECT_EQ(lines_kept(path), 4);
-    CLEANUP_FREE char *aside = str_fmt("%s.cut-3", path);
+    EXPECT_EQ(lines_kept(dir), 5); /* this opening wrote two more: its segment, what was cut */
+    EXPECT_EQ(lines_kept(dir), 7);
+    CLEANUP_FREE char *aside = str_fmt("%s.cut-5", path);
     CLEANUP_BUF struct buf kept = {0};
     REQUIRE_OK(os_read_file(aside, 1 << 20, &kept, &d));
     REQUIRE(bytes_eq(buf_view(&kept), BYTES("{\"seq\":4,")));
+}
+
+TEST(audit, a_full_file_is_followed_by_the_next_and_the_chain_goes_on)
+{
+    char dir[256];
+    log_dir(dir);
+    write_lines(dir, 40, 4096);
+    write_lines(dir, 40, 4096);
+    EXPECT_EQ(log_n_files(dir) > 5, 1);
+    CLEANUP_BUF struct buf all = log_text(dir);
+    uint8_t chain[AUDIT_CHAIN_LEN] = {0};
+    uint64_t seq = 0, opened = 0;
+    for (uint8_t *p = all.p, *end; p < all.p + all.len; p = end + 1) {
+        struct diag d = DIAG_INIT;
+        CLEANUP_AUDIT_LINE struct audit_line l = {0};
+        end = memchr(p, '\n', (size_t)(all.p + all.len - p));
+        REQUIRE(end != NULL);
+        REQUIRE_OK(audit_line_read(bytes_of(p, (size_t)(end - p)), chain, &l, &d));
+        EXPECT_EQ(l.seq, ++seq);
+        opened += str_eq(audit_line_event(&l), "file.opened");
+    }
+    EXPECT_EQ(opened, log_n_files(dir));
+    EXPECT_EQ(lines_kept(dir), seq);
+}
+
+TEST(audit, where_the_newest_files_are_ruined_the_older_ones_say_where_the_log_ends)
+{
+    char dir[256];
+    struct diag d = DIAG_INIT;
+    log_set_level(LOG_ERROR + 1);
+    log_dir(dir);
+    write_lines(dir, 60, 4096);
+    size_t n = log_n_files(dir);
+    REQUIRE(n > 3);
+    for (size_t i = n - 2; i < n; i++) {
+        CLEANUP_FREE char *path = log_file(dir, i);
+        put(path, BYTES("nothing\n"));
+    }
+    CLEANUP_AUDIT_READER struct audit_reader r = {0};
+    REQUIRE_OK(audit_reader_open(&r, dir, 0, &d));
+    EXPECT_EQ(lines_kept(dir), r.files[n - 2].first_seq - 1);
 }
 
 struct writer {
@@ -103,11 +140,11 @@ static void *write_many(void *arg)
 TEST(audit, threads_share_a_sync_and_lose_no_line)
 {
     struct diag d = DIAG_INIT;
-    char path[256];
-    path_of("threads.log", path);
+    char dir[256];
+    log_dir(dir);
     struct audit_past past = {0};
     struct audit *a;
-    REQUIRE_OK(audit_open(&a, path, &past, &d));
+    log_open(&a, dir, 8192, &past); /* files begin meanwhile */
     struct writer w[4] = {{a, 0}, {a, 0}, {a, 0}, {a, 0}};
     pthread_t t[4];
     for (int i = 0; i < 4; i++)
@@ -117,18 +154,18 @@ TEST(audit, threads_share_a_sync_and_lose_no_line)
         EXPECT_EQ(w[i].ok, 50);
     }
     audit_close(a);
-    EXPECT_EQ(lines_kept(path), 200);
+    EXPECT_EQ(lines_kept(dir), 200 + 1 + log_n_files(dir));
 }
 
 TEST(audit, after_one_failed_sync_every_line_fails)
 {
     struct diag d = DIAG_INIT;
-    char path[256];
+    char dir[256];
     log_set_level(LOG_ERROR + 1);
-    path_of("failed.log", path);
+    log_dir(dir);
     struct audit_past past = {0};
     CLEANUP(audit_close) struct audit *a = NULL;
-    REQUIRE_OK(audit_open(&a, path, &past, &d));
+    log_open(&a, dir, 0, &past);
     os_fault_arm(1, EIO);
     REQUIRE_ERR(ERR_IO, AUDIT(a, &d, "test", F_STR("a", "b")));
     os_fault_arm(0, 0);
@@ -179,7 +216,7 @@ TEST(audit, every_use_of_a_key_has_its_line)
     custody_file_release(h.custody, k);
     tv_enable(&h.vault, "kek", NULL, false);
     house_advance(36);
-    struct buf log = contents(h.audit_file);
+    struct buf log = log_text(h.audit_dir);
     const char *text = buf_cstr(&log);
     REQUIRE(has_line(text, "\"event\":\"wrap\"", "\"purpose\":\"create\""));
     REQUIRE(has_line(text, "\"event\":\"unwrap\"", "\"result\":\"ok\""));

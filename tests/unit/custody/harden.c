@@ -35,13 +35,15 @@
 /* What a child does after keyd_harden(); its result is its exit status. */
 typedef int deed(void);
 
+static struct audit *audit; /* NULL: no directory for new files */
+
 static int run_hardened(deed *f)
 {
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         struct diag d = DIAG_INIT;
-        if (keyd_harden(&d) != OK) {
+        if (keyd_harden(audit_dir_fd(audit), &d) != OK) {
             fprintf(stderr, "harden: %s\n", d.text);
             _exit(99);
         }
@@ -169,11 +171,22 @@ static int work(void)
     return 0;
 }
 
-static struct audit *audit;
-
 static int write_audit(void)
 {
-    return AUDIT(audit, NULL, "test", F_STR("a", "b")) == OK ? 0 : 1;
+    for (int i = 0; i < 40; i++) { /* into more than one file */
+        if (AUDIT(audit, NULL, "test", F_STR("a", "b")) != OK) return 1;
+    }
+    return 0;
+}
+
+static int write_old_file(void)
+{
+    return openat(audit_dir_fd(audit), "old", O_WRONLY) >= 0 ? 0 : 1;
+}
+
+static int replace_old_file(void)
+{
+    return openat(audit_dir_fd(audit), "old", O_WRONLY | O_CREAT | O_TRUNC, 0600) >= 0 ? 0 : 1;
 }
 
 TEST(harden, threads_secrets_timers_and_the_audit_log_work_on)
@@ -182,12 +195,17 @@ TEST(harden, threads_secrets_timers_and_the_audit_log_work_on)
     return;
 #endif
     struct diag d = DIAG_INIT;
-    CLEANUP_FREE char *path = os_path(test_dir(), "audit.log");
     struct audit_past past = {0};
+    CLEANUP(letter_key_free) struct letter_key *auditor = NULL;
+    REQUIRE_OK(letter_key_generate(&auditor, &d));
+    const struct audit_options o = {.dir = test_dir(), .auditor = auditor, .file_max = 4096};
     REQUIRE(is_fine(work));
-    REQUIRE_OK(audit_open(&audit, path, &past, &d));
+    REQUIRE_OK(audit_open(&audit, &o, &past, &d));
     REQUIRE(is_fine(write_audit));
-    audit_close(audit);
+    REQUIRE(is_killed(write_old_file));
+    REQUIRE(is_killed(replace_old_file));
+    REQUIRE(is_killed(write_new_file));
+    audit_close(TAKE(audit));
 }
 
 /* --- TLS to a vault
@@ -234,7 +252,7 @@ TEST(harden, tls_to_a_vault_works_on)
         struct diag hd = DIAG_INIT;
         if (read(go[0], url, sizeof url) != sizeof url) _exit(90);
         if (read(go[0], ca_file, sizeof ca_file) != sizeof ca_file) _exit(91);
-        if (keyd_harden(&hd) != OK) _exit(99);
+        if (keyd_harden(-1, &hd) != OK) _exit(99);
         _exit(call_over_tls());
     }
     static const char *const names[] = {"localhost", "127.0.0.1", NULL};

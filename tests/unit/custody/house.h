@@ -38,11 +38,14 @@ struct house {
     pthread_mutex_t lock; /* guards the catalogue and what changed() noted */
     struct map catalogue; /* "kind\nid" -> struct stored */
     _Atomic bool disk_full;
+    _Atomic int lose_answers; /* this many transactions are written, and told as failed */
     struct change changes[256];
     size_t n_changes;
     _Atomic int refuse_changes; /* this many calls of changed(RESTORING) fail */
     _Atomic unsigned n_holder_failed;
-    char audit_file[256];
+    char audit_dir[256];
+    const char *anchor; /* NULL: none */
+    uint64_t accept_rollback;
     struct key_policy policy;
     struct secret *iek; /* NULL: none */
     struct keyd *keyd;
@@ -56,6 +59,12 @@ static inline enum err house_persist(void *ctx, const struct custody_record *r, 
     LOCK_SCOPE(&h->lock);
     if (h->disk_full) return FAIL(d, ERR_IO, "no space left on device");
     for (size_t i = 0; i < n; i++) {
+        if (!str_eq(r[i].kind, "root")) continue;
+        const struct stored *s = map_get(&h->catalogue, BYTES("root\nroot"));
+        struct bytes stored = s != NULL ? buf_view(&s->value) : (struct bytes){0};
+        if (!root_follows(stored, r[i].value)) return FAIL(d, ERR_CONFLICT, "another root");
+    }
+    for (size_t i = 0; i < n; i++) {
         CLEANUP_FREE char *name = str_fmt("%s\n%s", r[i].kind, r[i].id);
         struct stored *s = map_remove(&h->catalogue, bytes_str(name));
         if (s != NULL) buf_release(&s->value);
@@ -64,6 +73,10 @@ static inline enum err house_persist(void *ctx, const struct custody_record *r, 
         s = calloc(1, sizeof *s);
         buf_bytes(&s->value, r[i].value);
         if (map_put(&h->catalogue, bytes_str(name), s, NULL, d) != OK) abort();
+    }
+    if (atomic_load(&h->lose_answers) > 0) {
+        atomic_fetch_sub(&h->lose_answers, 1);
+        return FAIL(d, ERR_UNAVAILABLE, "the answer is lost");
     }
     return OK;
 }
@@ -132,7 +145,9 @@ static inline void house_connect(struct house *h)
 
 static inline struct keyd_config house_keyd_config(struct house *h)
 {
-    return (struct keyd_config){.audit_file = h->audit_file,
+    return (struct keyd_config){.audit_dir = h->audit_dir,
+                                .anchor = h->anchor,
+                                .accept_rollback = h->accept_rollback,
                                 .platform_vault_uri = PLATFORM_URI,
                                 .platform_key = "pmk",
                                 .platform_principal_id = "platform",
@@ -171,7 +186,8 @@ static inline void house_build(struct house *h)
     tv_add(&h->vault, PLATFORM_URI, "pmk", "p1", true);
     tv_add(&h->vault, CUSTOMER_URI, "kek", "v1", false);
     h->policy.probe_s = 30;
-    snprintf(h->audit_file, sizeof h->audit_file, "%s/audit-%u.log", test_dir(), n++);
+    snprintf(h->audit_dir, sizeof h->audit_dir, "%s/keyd-%u", test_dir(), n++);
+    REQUIRE_OK(os_mkdir(h->audit_dir, &d));
     if (!clock_is_virtual()) {
         char clock[300];
         snprintf(clock, sizeof clock, "%s/clock", test_dir());

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/custody/outage.c - a silent vault under each policy; alarms; what is lifted by hand;
  * all in virtual time, through keyd, channel and client */
+#include "audit_log.h"
 #include "house.h"
 
 #include "base/os.h"
@@ -40,9 +41,7 @@ static const json_t *scope_in(const json_t *status)
 
 static bool audit_has(struct house *h, const char *words)
 {
-    CLEANUP_BUF struct buf text = {0};
-    struct diag d = DIAG_INIT;
-    REQUIRE_OK(os_read_file(h->audit_file, (size_t)64 << 20, &text, &d));
+    CLEANUP_BUF struct buf text = log_text(h->audit_dir);
     return strstr(buf_cstr(&text), words) != NULL;
 }
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * custody/root.h - one hash over all live records, so that an older one put back is noticed
+ *
+ * A record's MAC says that keyd wrote it, not that it is the newest. The root record says which
+ * records belong together: it is written anew in the transaction of every change. It holds, byte by
+ * byte in docs/formats/wrap.md:
+ *
+ *      previous 64   generation of the root before this one: the catalogue takes a root only over
+ * it anchored 8    1: an anchor has seen this store; an empty one is none of ours records 64    how
+ * many sum           LtHash: 1,024 numbers of 16 bits, the sum over all records of X(key, label |
+ *                    SHA-256 of kind, id and value, 2048): adding and taking away costs one record
+ *      cells         128 pairs of 64 bits, for the names: a record's subject (its account or scope)
+ *                    has a cell and an odd number n; the pair is the sum of its generations g, and
+ * of g * n. Where one record of a cell is another, the two differences name it
+ *
+ * (1) The generation of a root is higher than that of every root and record before it. (2) The sum
+ * decides, the cells only name. (3) The key of both is derived from MK.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "custody/record.h"
+
+#define ROOT_SUMS  1024
+#define ROOT_CELLS 128
+
+struct root_cell {
+    uint64_t sum, weighted;
+};
+
+struct root_record {
+    uint64_t generation, previous, n_records;
+    bool anchored;
+    uint16_t sum[ROOT_SUMS];
+    struct root_cell cells[ROOT_CELLS];
+};
+
+enum err root_encode(const struct root_record *r, const struct secret *mk, struct buf *out,
+                     struct diag *d);
+enum err root_decode(struct bytes in, const struct secret *mk, struct root_record *out,
+                     struct diag *d);
+/* The catalogue's part: may `next` be written over `stored` (empty: there is none)? Without a key,
+ * by their generations. */
+bool root_follows(struct bytes stored, struct bytes next);
+
+/* What is live now: name -> what its record adds. A name is "kind\nid". */
+struct root_index {
+    struct secret *key;
+    struct map seen; /* -> struct root_part */
+};
+enum err root_index_init(struct root_index *x, const struct secret *mk, struct diag *d);
+void root_index_release(struct root_index *x);
+
+/* Takes note of a record that was read and believed; r, unless NULL, gets it added. */
+enum err root_add(struct root_index *x, struct root_record *r, const struct custody_record *rec,
+                  struct diag *d);
+/* A change: what the index knows under the name leaves r, the new value (unless empty) joins it.
+ * The index stays as it is: root_settle() does that once the change is durable. */
+enum err root_change(const struct root_index *x, struct root_record *r,
+                     const struct custody_record *rec, struct diag *d);
+enum err root_settle(struct root_index *x, const struct custody_record *rec, struct diag *d);
+
+/* A suspect: "account" and its hex digits, "scope" and its name, "mk", "signer". */
+typedef void root_suspect(void *ctx, const char *kind, const char *subject);
+/* Are the records of the index, summed up in `is`, those of the root? If not, names those that may
+ * be older than they should be, each once; false with no name at all: none can be told. */
+bool root_compare(const struct root_index *x, const struct root_record *root,
+                  const struct root_record *is, root_suspect *suspect, void *ctx);
