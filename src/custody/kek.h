@@ -3,7 +3,7 @@
  * custody/kek.h - keyd's door to the vaults: three calls, and what an answer means
  *
  * The door is a struct of functions so that keyd's tests drive it with a vault of their own;
- * kek_azure.c is the one that speaks HTTPS with tokens of the clusters' identities.
+ * kek_door.c is the one that speaks HTTPS with tokens of the clusters' identities.
  */
 #pragma once
 
@@ -47,7 +47,7 @@ enum key_event kek_verdict(enum err e, const struct diag *d);
 
 /* The port of production: HTTPS, with tokens that identity gives for the principals over its
  * channel (which outlives the port). Copies hosts. */
-enum err kek_azure_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
+enum err kek_door_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
                         struct diag *d);
 
 /* Would the version wrap now? An expired one still unwraps, by design: then a rotation is overdue.

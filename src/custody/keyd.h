@@ -12,6 +12,7 @@
 #include "crypto/secret.h"
 
 struct keyd;
+struct token;
 
 struct keyd_config {
     const char *ca_file;
@@ -22,6 +23,9 @@ struct keyd_config {
     uint64_t accept_rollback;       /* of exactly this generation, as keyd named it; 0: of none */
     const char *const *vault_hosts; /* allow-listed host suffixes with port, NULL-terminated */
     const char *vault_socket;       /* Unix socket of all of them; NULL = by their names */
+    /* The one token that pkcs11: URIs may name, or NULL. Borrowed; logged in before
+     * keyd_harden(), which forbids to load a module. "pkcs11:token=LABEL" is among vault_hosts. */
+    struct token *hsm;
     const char *platform_vault_uri; /* https://keystead-platform.vault.localhost:8444 */
     const char *platform_key;       /* "pmk" */
     const char *platform_principal_id;

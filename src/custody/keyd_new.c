@@ -6,7 +6,7 @@ enum err keyd_new(struct keyd **out, const struct keyd_config *c, struct diag *d
 {
     CLEANUP(keyd_free) struct keyd *k = NULL;
     TRY(keyd_new_with(&k, c, NULL, d));
-    TRY(kek_azure_port(&k->port, c, keyd_chan_identity(k), d));
+    TRY(kek_door_port(&k->port, c, keyd_chan_identity(k), d));
     *out = TAKE(k);
     return OK;
 }

@@ -46,7 +46,8 @@ void cluster_wish_release(struct cluster_wish *w);
 enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct cluster_wish *out,
                       struct diag *d);
 
-/* The key URI that is kept: https, an allow-listed host, nothing else. */
+/* The key URI that is kept: https and an allow-listed host, or a token that is on the list as it
+ * stands there; nothing else. */
 bool cluster_key_uri(const char *text, const char *const *hosts, char *out, size_t out_max);
 
 /* The documented body. workspaces: documents of the cluster's links, NULL = none. */

@@ -84,8 +84,21 @@ static enum err read_identity(struct arm_call *c, const json_t *old, const char 
     return bad(c, d, "Identity type is invalid. Set identity type to SystemAssigned or None.");
 }
 
+/* A token is allowed by exactly its URI. */
+static bool token_uri(const char *text, const char *const *hosts, char *out, size_t out_max)
+{
+    size_t n = strlen(text);
+    for (; hosts != NULL && *hosts != NULL; hosts++) {
+        if (!str_eq(text, *hosts) || n >= out_max) continue;
+        memcpy(out, text, n + 1);
+        return true;
+    }
+    return false;
+}
+
 bool cluster_key_uri(const char *text, const char *const *hosts, char *out, size_t out_max)
 {
+    if (str_starts(text, "pkcs11:")) return token_uri(text, hosts, out, out_max);
     if (!str_starts_nocase(text, "https://")) return false;
     const char *host = text + strlen("https://");
     size_t n = strlen(host);
@@ -278,10 +291,12 @@ static json_t *key_json(const json_t *doc, const struct cluster_dialect *how)
     struct cluster_key k = cluster_key_of(doc);
     const char *colon = strrchr(k.uri, ':');
     bool has_port = colon != NULL && colon > k.uri + strlen("https:");
-    json_t *j =
-        json_pack("{s:o, s:s, s:s}", "keyVaultUri",
-                  json_sprintf("%s%s", k.uri, how->key_uri_has_port && !has_port ? ":443" : ""),
-                  "keyName", k.name, "keyVersion", k.version);
+    json_t *j = json_pack(
+        "{s:o, s:s, s:s}", "keyVaultUri",
+        json_sprintf("%s%s", k.uri,
+                     how->key_uri_has_port && !has_port && str_starts(k.uri, "https") ? ":443"
+                                                                                      : ""),
+        "keyName", k.name, "keyVersion", k.version);
     if (k.rsa != 0 && !how->is_preview_body)
         json_object_set_new(j, "keyRsaSize", json_integer(k.rsa));
     return j;

@@ -69,6 +69,8 @@ static void hsm_args(struct arg_list *a, const struct hsm_options *o)
     arg(a, "hsm-module", o->module);
     arg(a, "hsm-token", o->token);
     arg(a, "hsm-pin-file", o->pin_file);
+    if (o->direct) arg(a, "hsm-direct", NULL);
+    if (o->platform_key != NULL) arg(a, "platform-key", o->platform_key);
 }
 
 static void child_args(const struct children *c, enum child_id which, struct arg_list *a)
@@ -99,6 +101,8 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         break;
     case CHILD_KEYD:
         arg(a, "platform-principal", k->platform_object_id);
+        /* keyd gets the PIN only if it is to use the token past the vault. */
+        if (c->o->hsm.direct || c->o->hsm.platform_key != NULL) hsm_args(a, &c->o->hsm);
         if (c->o->infrastructure_key != NULL)
             arg(a, "infrastructure-key", c->o->infrastructure_key);
         arg_number(a, "probe-seconds", c->o->probe_s);
@@ -115,6 +119,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg(a, "listen", c->o->listen);
         arg(a, "subscription", k->subscription_id);
         arg(a, "object-id", k->object_id);
+        if (c->o->hsm.direct) hsm_args(a, &c->o->hsm);
         if (c->o->allow_swap) arg(a, "allow-swap", NULL);
         if (c->o->no_double_encryption) arg(a, "no-double-encryption", NULL);
         break;

@@ -2,12 +2,26 @@
 /* server/hsm.c - opens the PKCS#11 token that the command line names */
 #include "server/hsm.h"
 
+#include "base/str.h"
+
 enum err hsm_check(const struct hsm_options *o, struct diag *d)
 {
     bool any = o->module != NULL || o->token != NULL || o->pin_file != NULL;
     bool all = o->module != NULL && o->token != NULL && o->pin_file != NULL;
-    if (any == all) return OK;
+    if (all || (!any && !o->direct && o->platform_key == NULL)) return OK;
+    if (!any)
+        return FAIL(d, ERR_INVALID,
+                    "--hsm-direct and --platform-key need --hsm-module and its token");
     return FAIL(d, ERR_INVALID, "--hsm-module, --hsm-token and --hsm-pin-file go together");
+}
+
+char *hsm_uri(const struct hsm_options *o)
+{
+    CLEANUP_BUF struct buf b = {0};
+    if (o->module == NULL) return NULL;
+    buf_str(&b, "pkcs11:token=");
+    percent_encode(&b, bytes_str(o->token));
+    return b.bad ? NULL : str_dup(buf_cstr(&b));
 }
 
 enum err hsm_open(const struct hsm_options *o, struct token **out, struct diag *d)

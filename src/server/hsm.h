@@ -6,24 +6,30 @@
 
 struct hsm_options {
     const char *module, *token, *pin_file; /* all or none */
+    const char
+        *platform_key; /* label of the platform's key in the token; NULL: it is the vault's */
+    bool direct; /* keyd asks the token itself: for clusters that name it, and for platform_key */
 };
 
 /* The rows of a command's table of options. */
-#define HSM_OPTS(o)                                                                    \
-    {.name = "hsm-module",                                                             \
-     .value = "PATH",                                                                  \
-     .help = "PKCS#11 module of an HSM: HSM kinds of keys and managed HSMs are there", \
-     .text = &(o)->module},                                                            \
-        {.name = "hsm-token",                                                          \
-         .value = "LABEL",                                                             \
-         .help = "label of the token in it",                                           \
-         .text = &(o)->token},                                                         \
-    {                                                                                  \
-        .name = "hsm-pin-file", .value = "FILE", .help = "its PIN, mode 0600",         \
-        .text = &(o)->pin_file                                                         \
-    }
+/* clang-format off */
+#define HSM_OPTS(o)                                                                                \
+    {.name = "hsm-module", .value = "PATH", .text = &(o)->module,                                  \
+     .help = "PKCS#11 module of an HSM: HSM kinds of keys and managed HSMs are there"},            \
+    {.name = "hsm-token", .value = "LABEL", .text = &(o)->token,                                   \
+     .help = "label of the token in it"},                                                          \
+    {.name = "hsm-pin-file", .value = "FILE", .text = &(o)->pin_file,                              \
+     .help = "its PIN, mode 0600"},                                                                \
+    {.name = "hsm-direct", .flag = &(o)->direct,                                                   \
+     .help = "clusters may have their key in the token itself: keyVaultUri is\n"                   \
+             "pkcs11:token=LABEL, keyName any key of the token"},                                  \
+    {.name = "platform-key", .value = "LABEL", .text = &(o)->platform_key,                         \
+     .help = "the platform's own key is this AES-256 key of the token, not one of the vault"}
+/* clang-format on */
 
 /* ERR_INVALID: one of the three without the others. */
 enum err hsm_check(const struct hsm_options *o, struct diag *d);
+/* "pkcs11:token=LABEL", NULL without a token: free(). */
+char *hsm_uri(const struct hsm_options *o);
 /* *out NULL when none is named. */
 enum err hsm_open(const struct hsm_options *o, struct token **out, struct diag *d);

@@ -59,7 +59,11 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     CLEANUP_FREE char *started = os_path(dir, "audit.key"); /* keyd makes it before anything */
     open_infrastructure_key(o, dir, started != NULL && !os_exists(started), &iek);
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
-    const char *const hosts[] = {o->vault_suffix, pools, NULL};
+    CLEANUP(token_close) struct token *hsm = NULL;
+    TRY(hsm_open(&o->hsm, &hsm, d));
+    CLEANUP_FREE char *token_uri = hsm_uri(&o->hsm);
+    bool platform_in_token = o->hsm.platform_key != NULL;
+    const char *const hosts[] = {o->vault_suffix, pools, token_uri, NULL};
     enum outage_policy outage = OUTAGE_DEFAULT;
     if (o->outage_policy != NULL && !outage_policy_parse(o->outage_policy, &outage)) {
         return FAIL(d, ERR_INVALID, "no outage policy '%.20s'", o->outage_policy);
@@ -72,8 +76,9 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .accept_rollback = o->accept_rollback,
         .vault_hosts = hosts,
         .vault_socket = o->vault_socket,
-        .platform_vault_uri = platform,
-        .platform_key = "pmk",
+        .hsm = hsm,
+        .platform_vault_uri = platform_in_token ? token_uri : platform,
+        .platform_key = platform_in_token ? o->hsm.platform_key : "pmk",
         .platform_principal_id = o->platform_principal,
         .policy = {.outage = outage,
                    .grace_s = (uint32_t)o->outage_grace_s,

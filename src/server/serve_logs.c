@@ -69,7 +69,8 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
 {
     CLEANUP_FREE char *vault_base = str_fmt("https://%s", o->vault_suffix);
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
-    const char *const vault_hosts[] = {o->vault_suffix, pools, NULL};
+    CLEANUP_FREE char *token = o->hsm.direct ? hsm_uri(&o->hsm) : NULL;
+    const char *const vault_hosts[] = {o->vault_suffix, pools, token, NULL};
     const struct api_config api = {
         .catalog = l->catalog,
         .custody = l->custody,

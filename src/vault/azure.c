@@ -302,7 +302,7 @@ static enum err azure_unwrap(void *self, const struct vault_call *call, const ch
 }
 
 const struct vault_ops vault_azure = {
-    .scheme = "azure-kv",
+    .scheme = "https",
     .open = azure_open,
     .close = azure_close,
     .describe = azure_describe,

@@ -2,9 +2,9 @@
 /*
  * vault/vault.h - clients of key vaults: one key of one vault, seen from the one who may use it
  *
- * A key URI is https://HOST[:PORT]/keys/NAME[/VERSION]; a version in it serves where a call names
- * none. A provider is a struct of functions, found by name with vault_find(). A handle serves any
- * number of threads at once.
+ * A key URI is https://HOST[:PORT]/keys/NAME[/VERSION], or pkcs11:token=LABEL;object=NAME[;id=%XX];
+ * a version in it serves where a call names none. A provider is a struct of functions, found by the
+ * URI's scheme with vault_find(). A handle serves any number of threads at once.
  *
  * What a failure means is the point of this module. Tags in diag:
  *
@@ -24,6 +24,7 @@
 #include "crypto/secret.h"
 
 struct http_client;
+struct token;
 
 struct vault_config {
     struct http_client *http; /* borrowed; knows the CA */
@@ -34,6 +35,7 @@ struct vault_config {
     enum err (*token)(void *ctx, const char *resource, bool fresh, struct buf *token,
                       int64_t *expires_us, struct diag *d);
     void *ctx;
+    struct token *hsm; /* borrowed; the one that pkcs11 URIs may name; NULL: none */
 };
 
 struct vault_call {
@@ -65,11 +67,12 @@ struct vault_wrapped {
 void vault_wrapped_release(struct vault_wrapped *w);
 
 struct vault_ops {
-    const char *scheme; /* "azure-kv" */
+    const char *scheme; /* "https", "pkcs11" */
 
     /* Takes the URI apart; makes no network call. *self is freed by close.
-     * ERR_INVALID  not an absolute https URI of a key, userinfo, an IP literal
-     * ERR_DENIED   tag "HostNotAllowed": the host is under none of c->hosts */
+     * ERR_INVALID  not an absolute https URI of a key, userinfo, an IP literal; or not RFC 7512's
+     * ERR_DENIED   tag "HostNotAllowed": the host is under none of c->hosts; not the token c->hsm
+     */
     enum err (*open)(void **self, const struct vault_config *c, const char *key_uri,
                      struct diag *d);
     void (*close)(void *self); /* NULL is fine */
@@ -88,9 +91,15 @@ struct vault_ops {
                        const char *alg, struct bytes wrapped, struct secret **out, struct diag *d);
 };
 
-extern const struct vault_ops vault_azure;
+extern const struct vault_ops vault_azure, vault_pkcs11;
 
-const struct vault_ops *vault_find(const char *scheme); /* NULL: no such provider */
+/* The provider of a vault's or a key's URI, by its scheme; NULL: there is none. */
+const struct vault_ops *vault_find(const char *uri);
+/* Of a vault's URI ("https://kv1.vault.localhost", "pkcs11:token=hsm") and a key's name: free(). */
+char *vault_key_uri(const char *vault_uri, const char *name);
+/* A kid of a provider: the key's URI without its version, free(), and the version. ERR_CORRUPT. */
+enum err vault_kid_split(const char *kid, char **uri, char version[VAULT_VERSION_MAX],
+                         struct diag *d);
 /* "RSA-OAEP-256" for RSA keys, "A256KW" for symmetric ones, NULL for others. */
 const char *vault_wrap_alg(const char *kty);
 

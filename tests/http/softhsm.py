@@ -26,13 +26,28 @@ class Token:
         subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "1234567"],
                        check=True, stdout=subprocess.DEVNULL)
 
+    def bring_aes(self, label, id):
+        """A key that somebody else has put there, 256 bits: the file that is the object."""
+        before = set(self.files())
+        path = os.path.join(self.dir, label)
+        with open(path, "wb") as f:
+            f.write(os.urandom(32))
+        subprocess.run(["softhsm2-util", "--import", path, "--aes", "--token", self.label, "--pin", self.pin, "--label", label,
+                        "--id", id], check=True, stdout=subprocess.DEVNULL)
+        os.unlink(path)
+        return (set(self.files()) - before).pop()
+
+    def files(self):
+        return [os.path.join(folder, name) for folder, _, names in os.walk(self.tokens) for name in names
+                if name.endswith(".object") and name != "token.object"]
+
     @property
     def options(self):
         return ["--hsm-module", MODULE, "--hsm-token", self.label, "--hsm-pin-file", self.pin_file]
 
     def objects(self):
         """How many objects lie in the token: SoftHSM keeps a file of each."""
-        return sum(name.endswith(".object") and name != "token.object" for _, _, names in os.walk(self.tokens) for name in names)
+        return len(self.files())
 
     def close(self):
         os.environ.pop("SOFTHSM2_CONF", None)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_hsm.py - a managed HSM from the pool to the query: its keys are in a PKCS#11 token (SoftHSM), which the server uses."""
+import os
 import time
 import unittest
 import uuid
@@ -163,6 +164,43 @@ class ManagedHsm(unittest.TestCase):
         deleted = self.s.sub("/providers/Microsoft.KeyVault/locations/westeurope/deletedManagedHSMs/pool2")
         self.assertEqual(self.s.arm("GET", deleted, "2023-07-01").json["properties"]["mhsmId"], self.pool_path("pool2"))
         self.assertEqual(self.s.arm("POST", deleted + "/purge", "2023-07-01").status, 400)
+
+
+class Direct(unittest.TestCase):
+    """No vault in between: the platform's key and a cluster's are keys of the token, and keyd asks it, hardened as it is."""
+
+    def test_a_platform_and_a_cluster_live_on_keys_of_the_token(self):
+        token = Token("direct hsm")
+        self.addCleanup(token.close)
+        token.bring_aes("platform", "a1")
+        kek = token.bring_aes("kek", "b2")
+        with Server(*token.options, "--hsm-direct", "--platform-key", "platform") as s:
+            s.done(s.arm("PUT", s.group(), "2021-04-01", {"location": "westeurope"}))
+            s.done(s.arm("PUT", s.cluster_path(), "2022-10-01", {
+                "location": "westeurope", "identity": {"type": "SystemAssigned"},
+                "sku": {"name": "CapacityReservation", "capacity": 500}}))
+            for uri in ("pkcs11:token=other", "pkcs11:token=direct%20hsm;object=x", "pkcs11:token=direct%20hsm?module-path=/x"):
+                self.assertEqual(self.set_key(s, uri, "kek").status, 400)
+            s.done(self.set_key(s, "pkcs11:token=direct%20hsm", "kek"))
+            s.make_workspace()
+            s.make_table("Lock_CL", {"N": "int"})
+            w = s.workspace_id()
+            a = s.send("Lock_CL", [{"TimeGenerated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "N": 1}], w)
+            self.assertEqual(a.status, 204, a)
+            s.wait(lambda: s.query("Lock_CL | count", w).status == 200 and s.rows("Lock_CL | count", w) == [[1]], 30, "the row")
+            status = s.call("GET", "/admin/keys/status").body.decode()
+            self.assertIn("pkcs11:token=direct%20hsm;object=kek;id=%b2", status)
+            self.assertIn("pkcs11:token=direct%20hsm;object=platform;id=%a1", status)
+            self.assertEqual(s.stop(), 0)
+            s.start()
+            s.wait(lambda: s.query("Lock_CL | count", w).status == 200 and s.rows("Lock_CL | count", w) == [[1]], 60, "the row")
+            # Whoever owns the token takes the key away: the next probe hears it.
+            os.unlink(kek)
+            s.wait(lambda: s.query("Lock_CL | count", w).status == 403, 60, "the refusal")
+
+    def set_key(self, s, uri, key):
+        return s.arm("PATCH", s.cluster_path(), "2022-10-01", {"properties": {"keyVaultProperties": {
+            "keyVaultUri": uri, "keyName": key, "keyVersion": ""}}})
 
 
 if __name__ == "__main__":

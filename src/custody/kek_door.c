@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * custody/kek_azure.c - the vault port of production: vault/vault.h with tokens from identity
+ * custody/kek_door.c - the vault port of production: the providers of vault/vault.h, with tokens
+ * from identity
  *
  * A handle per (key, principal) is kept: it holds its token and its connections. Handles are few -
  * one per scope and key it has ever had - and live as long as keyd.
@@ -20,21 +21,22 @@
 struct handle {
     struct door *door;
     char principal_id[64];
+    const struct vault_ops *ops;
     void *vault;
 };
 
 struct door {
-    const struct vault_ops *ops;
     struct http_client *http;
+    struct token *hsm; /* borrowed */
     struct identity_client *identity;
     char **hosts;
     pthread_mutex_t lock; /* guards handles */
     struct map handles;
 };
 
-static void handle_free(const struct vault_ops *ops, struct handle *h)
+static void handle_free(struct handle *h)
 {
-    ops->close(h->vault);
+    if (h->vault != NULL) h->ops->close(h->vault);
     free(h);
 }
 
@@ -43,7 +45,7 @@ static void door_close(void *ctx)
     struct door *p = ctx;
     if (p == NULL) return;
     MAP_EACH (&p->handles, e)
-        handle_free(p->ops, e->value);
+        handle_free(e->value);
     map_release(&p->handles);
     http_client_free(p->http);
     identity_client_free(p->identity);
@@ -65,15 +67,21 @@ static enum err token(void *ctx, const char *resource, bool fresh, struct buf *o
 static enum err handle_new(struct door *p, const char *key_uri, const char *principal_id,
                            struct handle **out, struct diag *d)
 {
+    const struct vault_ops *ops = vault_find(key_uri);
+    if (ops == NULL) return FAIL(d, ERR_INVALID, "a key URI is an https or a pkcs11 URI");
     struct handle *h = calloc(1, sizeof *h);
     if (h == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     h->door = p;
+    h->ops = ops;
     snprintf(h->principal_id, sizeof h->principal_id, "%s", principal_id);
-    const struct vault_config config = {
-        .http = p->http, .hosts = (const char *const *)p->hosts, .token = token, .ctx = h};
-    enum err e = p->ops->open(&h->vault, &config, key_uri, d);
+    const struct vault_config config = {.http = p->http,
+                                        .hosts = (const char *const *)p->hosts,
+                                        .token = token,
+                                        .ctx = h,
+                                        .hsm = p->hsm};
+    enum err e = ops->open(&h->vault, &config, key_uri, d);
     if (e != OK) {
-        free(h);
+        handle_free(h);
         return e;
     }
     *out = h;
@@ -82,7 +90,7 @@ static enum err handle_new(struct door *p, const char *key_uri, const char *prin
 
 /* key_uri without a version. */
 static enum err find_handle(struct door *p, const char *key_uri, const char *principal_id,
-                            void **vault, struct diag *d)
+                            struct handle **out, struct diag *d)
 {
     CLEANUP_FREE char *name = str_fmt("%s %s", principal_id, key_uri);
     if (name == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -92,11 +100,11 @@ static enum err find_handle(struct door *p, const char *key_uri, const char *pri
         TRY(handle_new(p, key_uri, principal_id, &h, d));
         enum err e = map_put(&p->handles, bytes_str(name), h, NULL, d);
         if (e != OK) {
-            handle_free(p->ops, h);
+            handle_free(h);
             return e;
         }
     }
-    *vault = h->vault;
+    *out = h;
     return OK;
 }
 
@@ -107,15 +115,12 @@ static struct vault_call call_of(const struct kek_call *c)
                                .retry_after_s = c->retry_after_s};
 }
 
-static enum err configured(struct door *p, const struct kek_config *kek, void **vault,
+static enum err configured(struct door *p, const struct kek_config *kek, struct handle **out,
                            struct diag *d)
 {
-    size_t n = strlen(kek->vault_uri);
-    while (n != 0 && kek->vault_uri[n - 1] == '/')
-        n--;
-    CLEANUP_FREE char *uri = str_fmt("%.*s/keys/%s", (int)n, kek->vault_uri, kek->key_name);
+    CLEANUP_FREE char *uri = vault_key_uri(kek->vault_uri, kek->key_name);
     if (uri == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    return find_handle(p, uri, kek->principal_id, vault, d);
+    return find_handle(p, uri, kek->principal_id, out, d);
 }
 
 static enum err read_key(const struct vault_key *v, struct kek_info *out, struct diag *d)
@@ -139,23 +144,22 @@ static enum err read_key(const struct vault_key *v, struct kek_info *out, struct
 
 static enum err describe(void *ctx, const struct kek_call *c, struct kek_info *out, struct diag *d)
 {
-    void *vault;
-    TRY(configured(ctx, c->kek, &vault, d));
+    struct handle *h;
+    TRY(configured(ctx, c->kek, &h, d));
     const struct vault_call call = call_of(c);
     CLEANUP_VAULT_KEY struct vault_key key = {0};
-    TRY(((struct door *)ctx)->ops->describe(vault, &call, c->kek->key_version, &key, d));
+    TRY(h->ops->describe(h->vault, &call, c->kek->key_version, &key, d));
     return read_key(&key, out, d);
 }
 
 static enum err wrap(void *ctx, const struct kek_call *c, const struct kek_info *info,
                      struct bytes plain, struct wrapped *out, struct diag *d)
 {
-    void *vault;
-    TRY(configured(ctx, c->kek, &vault, d));
+    struct handle *h;
+    TRY(configured(ctx, c->kek, &h, d));
     const struct vault_call call = call_of(c);
     CLEANUP_VAULT_WRAPPED struct vault_wrapped w = {0};
-    TRY(((struct door *)ctx)
-            ->ops->wrap(vault, &call, info->version, wrap_alg_name(info->alg), plain, &w, d));
+    TRY(h->ops->wrap(h->vault, &call, info->version, wrap_alg_name(info->alg), plain, &w, d));
     if (!str_eq(w.kid, info->kek_id)) {
         return FAIL(d, ERR_UNAVAILABLE, "the vault wrapped with %s instead of %s", w.kid,
                     info->kek_id);
@@ -172,16 +176,14 @@ static enum err wrap(void *ctx, const struct kek_call *c, const struct kek_info 
 static enum err unwrap(void *ctx, const struct kek_call *c, const struct wrapped *w,
                        struct secret **out, struct diag *d)
 {
-    const char *slash = strrchr(w->kek_id, '/');
-    if (slash == NULL) return FAIL(d, ERR_CORRUPT, "the wrap names no key version");
-    CLEANUP_FREE char *uri = str_fmt("%.*s", (int)(slash - w->kek_id), w->kek_id);
-    if (uri == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    void *vault;
-    TRY(find_handle(ctx, uri, c->kek->principal_id, &vault, d));
+    CLEANUP_FREE char *uri = NULL;
+    char version[VAULT_VERSION_MAX];
+    struct handle *h;
+    TRY(vault_kid_split(w->kek_id, &uri, version, d));
+    TRY(find_handle(ctx, uri, c->kek->principal_id, &h, d));
     const struct vault_call call = call_of(c);
-    return ((struct door *)ctx)
-        ->ops->unwrap(vault, &call, slash + 1, wrap_alg_name(w->alg), bytes_of(w->blob, w->len),
-                      out, d);
+    return h->ops->unwrap(h->vault, &call, version, wrap_alg_name(w->alg),
+                          bytes_of(w->blob, w->len), out, d);
 }
 
 static enum err copy_hosts(struct door *p, const char *const *hosts, struct diag *d)
@@ -202,6 +204,7 @@ static enum err copy_hosts(struct door *p, const char *const *hosts, struct diag
 static enum err route(struct door *p, const struct keyd_config *c, struct diag *d)
 {
     for (size_t i = 0; c->vault_socket != NULL && c->vault_hosts[i] != NULL; i++) {
+        if (vault_find(c->vault_hosts[i]) != NULL) continue; /* the token, not a host */
         CLEANUP_FREE char *host = str_dup(c->vault_hosts[i]);
         if (host == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
         host[strcspn(host, ":")] = 0;
@@ -210,12 +213,12 @@ static enum err route(struct door *p, const struct keyd_config *c, struct diag *
     return OK;
 }
 
-enum err kek_azure_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
-                        struct diag *d)
+enum err kek_door_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
+                       struct diag *d)
 {
     struct door *p = calloc(1, sizeof *p);
     if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    p->ops = &vault_azure;
+    p->hsm = c->hsm;
     pthread_mutex_init(&p->lock, NULL);
     enum err e = copy_hosts(p, c->vault_hosts, d);
     if (e == OK) e = http_client_new(&p->http, c->ca_file, d);
