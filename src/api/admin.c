@@ -2,6 +2,7 @@
 /* api/admin.c - /admin: the virtual clock, the settings of the resource plane, the state of all
  * keys, and what lifts a seal
  */
+#include "api/activity.h"
 #include "api/front.h"
 
 #include "resource/settings.h"
@@ -68,6 +69,19 @@ void admin_clock(struct front_call *c)
 /* --- settings -----------------------------------------------------------------------------------
  */
 
+static void tell_settings(struct front_call *c, enum err e, const char *message)
+{
+    const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
+    const struct arm_event event = {.action = "Microsoft.Keystead/resourceSettings/write",
+                                    .resource = scope != NULL ? scope : "",
+                                    .caller = c->caller.object_id,
+                                    .peer = c->req->peer,
+                                    .method = c->req->method,
+                                    .status = e == OK ? "Succeeded" : "Failed",
+                                    .message = e == OK ? "" : message};
+    activity_record(c->api->activity, &event);
+}
+
 void admin_settings(struct front_call *c)
 {
     if (!front_verify(c, PLANE_ARM) || !is_owner(c)) return;
@@ -76,6 +90,7 @@ void admin_settings(struct front_call *c)
         CLEANUP_JSON json_t *body = NULL;
         enum err e = json_read(c->req->body, &body, &d);
         if (e == OK) e = settings_change(c->api->arm, body, &d);
+        tell_settings(c, e, d.text);
         if (e != OK) {
             front_error(c->res, e == ERR_INVALID ? 400 : 503,
                         e == ERR_INVALID ? "InvalidParameter" : "ServiceUnavailable", d.text, NULL,

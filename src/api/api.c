@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/api.c - the front door: opened, started, told of keys, stopped */
+#include "api/activity.h"
 #include "api/front.h"
 
 #include "base/log.h"
@@ -17,6 +18,13 @@ static enum err own(struct api *a, size_t i, const char **s, struct diag *d)
     return OK;
 }
 
+/* The activity log is made after the plane that tells it things. */
+static void record(void *ctx, const struct arm_event *e)
+{
+    struct api *a = ctx;
+    if (a->activity != NULL) activity_record(a->activity, e);
+}
+
 enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
 {
     CLEANUP(api_free) struct api *a = calloc(1, sizeof *a);
@@ -31,6 +39,8 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     a->c.owner_object_id = NULL;
     a->c.vault_hosts = NULL;
     const struct arm_config arm = {
+        .event = record,
+        .event_ctx = a,
         .catalog = c->catalog,
         .custody = c->custody,
         .identity = c->identity,
@@ -45,6 +55,7 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
         .operation_threads = c->operation_threads,
     };
     TRY(arm_open(&a->arm, &arm, d));
+    TRY(activity_open(&a->activity, a->arm, c->subscription_id, c->tenant_id, d));
     TRY(dropped_open(&a->dropped, arm_docs(a->arm), d));
     a->dropped_ids = dedupe_new(DEDUPE_MAX);
     if (a->dropped_ids == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -57,6 +68,7 @@ void api_free(struct api *a)
     if (a == NULL) return;
     api_stop(a);
     dropped_free(a->dropped);
+    activity_free(a->activity);
     dedupe_free(a->dropped_ids);
     arm_close(a->arm);
     readers_free(a->readers);
@@ -109,6 +121,7 @@ static void *run_timer(void *arg)
 
 enum err api_start(struct api *a, struct store *store, struct diag *d)
 {
+    TRY(activity_start(a->activity, store, d));
     TRY(arm_start(a->arm, store, d));
     atomic_store(&a->store, store);
     a->timer = timer_new();
@@ -129,6 +142,7 @@ void api_stop(struct api *a)
     }
     timer_free(TAKE(a->timer));
     if (a->arm != NULL) arm_stop(a->arm);
+    if (a->activity != NULL) activity_stop(a->activity);
     atomic_store(&a->store, NULL);
 }
 

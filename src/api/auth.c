@@ -99,6 +99,14 @@ bool front_verify(struct front_call *c, enum plane plane)
     return false;
 }
 
+enum err front_who(struct front_call *c, enum plane plane, struct caller *out)
+{
+    const char *audiences[6];
+    struct diag d = DIAG_INIT;
+    audiences_of(c->api, plane, audiences);
+    return identity_verify(c->api->c.identity, http_bearer(c->req), audiences, out, &d);
+}
+
 /* --- rights -------------------------------------------------------------------------------------
  */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/front.c - from path to endpoint, through one table */
+#include "api/activity.h"
 #include "api/front.h"
 
 struct route {
@@ -31,6 +32,7 @@ static const struct route routes[] = {
      .methods = "GET,POST",
      .needs_store = true,
      .run = query_resource},
+    {.matches = is_activity_path, .methods = "GET", .needs_store = true, .run = activity_list},
     {.matches = is_arm_query_path, .methods = "GET,POST", .needs_store = true, .run = query_arm},
     {.path = "/subscriptions/", .needs_store = true, .run = arm_endpoint},
     {.path = "/subscriptions", .needs_store = true, .run = arm_endpoint},
@@ -81,6 +83,7 @@ static void answer(struct front_call *c)
         front_unavailable(c->res, "The server is starting: it waits for the platform's key.", 1);
     } else {
         r->run(c);
+        if (r->run == forward_vault || r->run == forward_identity) activity_forwarded(c);
     }
 }
 

@@ -28,6 +28,7 @@ struct api {
     char *strings[8];
     struct arm *arm;
     struct store *_Atomic store; /* NULL until api_start() */
+    struct activity *activity;
     struct dropped *dropped;
     struct dedupe *dropped_ids; /* of batches that were counted as dropped a short while ago */
     struct metrics metrics;
@@ -55,6 +56,8 @@ enum plane { PLANE_ARM, PLANE_QUERY, PLANE_INGEST };
 /* The bearer token is good for the plane's audiences. If not, the answer is written and it returns
  * false. */
 bool front_verify(struct front_call *c, enum plane plane);
+/* The same without an answer. */
+enum err front_who(struct front_call *c, enum plane plane, struct caller *out);
 /* May he? If not, 403 in the plane's words. */
 bool front_allow(struct front_call *c, enum plane plane, const char *action, bool is_data,
                  const char *scope);
@@ -76,11 +79,13 @@ endpoint health_live, health_ready, health_metrics;
 endpoint admin_clock, admin_keys, admin_unlock, admin_settings;
 endpoint forward_identity, forward_vault;
 bool forward_vault_list(struct front_call *c); /* false: the call is something else */
+endpoint activity_list;
 endpoint arm_endpoint, metadata_endpoint;
 endpoint query_workspace, query_resource, query_arm;
 endpoint ingest_rows;
 
 bool is_vault_path(const char *path);     /* ARM paths of Microsoft.KeyVault */
+bool is_activity_path(const char *path);  /* .../eventtypes/management/values */
 bool is_arm_query_path(const char *path); /* .../workspaces/{w}/query */
 
 /* --- queries and readers

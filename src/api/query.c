@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "exec/exec.h"
 #include "net/http_recall.h"
+#include "resource/settings.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -313,6 +314,7 @@ static enum err run(struct query_call *q, struct arena *a, struct diag *d)
     TRY(find_gone(q, a, d));
     struct source_tables tables = {.store = atomic_load(&api->store),
                                    .workspace = q->workspace.id,
+                                   .sees_activity = settings_of(api->arm).activity_in_workspaces,
                                    .a = a,
                                    .gone = q->gone,
                                    .n_gone = (uint32_t)json_array_size(q->gone_names)};

@@ -2,6 +2,8 @@
 /* api/source.c - storage's scans behind exec's interface: neither knows the other */
 #include "api/source.h"
 
+#include "api/activity.h"
+
 #include <stdlib.h>
 
 struct source_table { /* in the query's arena */
@@ -17,7 +19,9 @@ static enum err find_table(void *ctx, const char *name, const struct schema **sc
 {
     struct source_tables *t = ctx;
     struct table *found = NULL;
-    TRY(store_table_find(t->store, &t->workspace, name, &found, d));
+    const struct guid *workspace =
+        t->sees_activity && str_eq(name, ACTIVITY_TABLE) ? activity_workspace() : &t->workspace;
+    TRY(store_table_find(t->store, workspace, name, &found, d));
     struct source_table *x = arena_new(t->a, struct source_table);
     if (x == NULL) return arena_full(t->a, d);
     *x = (struct source_table){t, found};

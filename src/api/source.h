@@ -11,6 +11,7 @@
 struct source_tables { /* one query's */
     struct store *store;
     struct guid workspace;
+    bool sees_activity; /* the activity log has a name here too */
     struct arena *a;
     uint32_t n_touched;      /* tables that the query has named */
     struct store_gone *gone; /* whose rows are left out */

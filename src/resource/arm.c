@@ -352,7 +352,8 @@ struct operation_start arm_operation(struct arm_call *c, const struct operation_
                                     .subscription = c->id->subscription,
                                     .legacy = !api_version_at_least(c->version, "2021-06-01"),
                                     .caller = c->caller->object_id,
-                                    .correlation = c->correlation};
+                                    .correlation = c->correlation,
+                                    .action = c->action};
 }
 
 void arm_async_headers(struct arm_call *c, const char *location, const char *operation,
@@ -550,6 +551,7 @@ static enum err authorize(struct arm_call *c, const char *right, struct diag *d)
     }
     const char *action = arena_fmt(c->a, "%s/%s", c->type->type, right);
     if (scope == NULL || action == NULL) return arena_full(c->a, d);
+    c->action = action;
     /* Decision 44: whoever may write a cluster may delete it. */
     if (str_eq(right, "delete") && str_eq(c->type->kind, KIND_CLUSTER)) {
         struct diag unused = DIAG_INIT;
@@ -611,6 +613,42 @@ static void request_ids(struct arm_call *c)
     if (client != NULL && strlen(client) < 128) http_set(c->res, "x-ms-client-request-id", client);
 }
 
+static const char *header_of(const struct http_response *res, const char *name)
+{
+    for (size_t i = 0; i < res->n_headers; i++) {
+        if (str_eq_nocase(res->headers[i].name, name)) return res->headers[i].value;
+    }
+    return NULL;
+}
+
+/* What would have changed a resource is told, however it ended. */
+static void tell(const struct arm_call *c, const struct diag *failure, int status)
+{
+    const char *method = c->req->method;
+    if (c->arm->c.event == NULL || c->action == NULL || str_eq(method, "GET") ||
+        str_eq(method, "HEAD")) {
+        return;
+    }
+    const char *operation = header_of(c->res, "Azure-AsyncOperation");
+    const char *id = operation != NULL ? strstr(operation, "/operationstatuses/") : NULL;
+    const struct arm_event e = {
+        .action = c->action,
+        .resource = c->id_text,
+        .caller = c->caller->object_id,
+        .correlation = c->correlation,
+        .operation = id != NULL ? arena_str(c->a, bytes_of(id + 19, strcspn(id + 19, "?"))) : "",
+        .peer = c->req->peer,
+        .method = method,
+        .client_request = http_header(c->req, "x-ms-client-request-id"),
+        .status = failure != NULL     ? "Failed"
+                  : operation != NULL ? "Accepted"
+                                      : "Succeeded",
+        .code = failure != NULL ? failure->tag : "",
+        .message = failure != NULL ? failure->text : "",
+        .http = status};
+    c->arm->c.event(c->arm->c.event_ctx, &e);
+}
+
 void arm_handle(struct arm *a, const struct http_request *req, const struct caller *caller,
                 struct http_response *res)
 {
@@ -624,8 +662,12 @@ void arm_handle(struct arm *a, const struct http_request *req, const struct call
         e = json_write(c.reply, &res->body, &d);
     }
     json_decref(c.reply);
-    if (e == OK) return;
+    if (e == OK) {
+        tell(&c, NULL, res->status);
+        return;
+    }
     int status = res->status >= 400 ? res->status : arm_status_of(e);
+    tell(&c, &d, status);
     if (status == 500) LOG(ERROR, "arm.failed", F_STR("path", req->path), F_ERR(&d));
     arm_error(res, status, d.tag[0] != '\0' ? d.tag : name_of(e), d.text);
 }

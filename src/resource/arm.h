@@ -14,7 +14,21 @@
 
 struct arm;
 
+/* Something was asked to change a resource, or an operation that does has ended. */
+struct arm_event {
+    const char *action;   /* "Microsoft.OperationalInsights/clusters/write" */
+    const char *resource; /* ARM id */
+    const char *caller;   /* object id */
+    const char *correlation, *operation, *peer, *method, *client_request; /* "" or NULL = none */
+    const char *status;         /* "Accepted", "Succeeded", "Failed" */
+    const char *code, *message; /* of a failure */
+    int http;                   /* 0: no request is answered by it */
+};
+typedef void arm_event_fn(void *ctx, const struct arm_event *e);
+
 struct arm_config {
+    arm_event_fn *event; /* may be NULL; called on any thread, without locks */
+    void *event_ctx;
     struct catalog *catalog;
     struct custody *custody;
     struct identity_client *identity;

@@ -57,11 +57,11 @@ void operation_add(struct change *c, const struct operation_start *s, char id[37
     guid_random(&g);
     guid_format(&g, id);
     json_t *op = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s, s:s}", "id", id, "kind", s->kind->name,
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s}", "id", id, "kind", s->kind->name,
         "resource", s->resource, "location", s->location, "subscription", s->subscription, "status",
         s->word != NULL ? s->word : IN_PROGRESS, "start", (json_int_t)time_now_us(), "legacy",
         (int)s->legacy, "caller", s->caller != NULL ? s->caller : "", "correlation",
-        s->correlation != NULL ? s->correlation : "");
+        s->correlation != NULL ? s->correlation : "", "action", s->action != NULL ? s->action : "");
     if (op != NULL) json_object_set_new(op, "args", s->args != NULL ? s->args : json_object());
     change_put(c, DOC_OPERATION, id, "", op);
 }
@@ -98,6 +98,21 @@ static bool is_stopping(struct operations *o)
     return o->stopping;
 }
 
+static void tell(struct arm *a, const json_t *op, const struct diag *failure)
+{
+    const char *action = doc_str(op, "action");
+    if (a->c.event == NULL || action[0] == '\0') return;
+    const struct arm_event e = {.action = action,
+                                .resource = operation_resource(op),
+                                .caller = doc_str(op, "caller"),
+                                .correlation = doc_str(op, "correlation"),
+                                .operation = doc_str(op, "id"),
+                                .status = failure == NULL ? "Succeeded" : "Failed",
+                                .code = failure != NULL ? failure->tag : "",
+                                .message = failure != NULL ? failure->text : ""};
+    a->c.event(a->c.event_ctx, &e);
+}
+
 static void run(struct operations *o, const json_t *op)
 {
     const char *name = json_string_value(json_object_get(op, "kind"));
@@ -118,6 +133,7 @@ static void run(struct operations *o, const json_t *op)
         }
     }
     if (settled == OK && k->after != NULL) k->after(o->arm, op);
+    if (settled == OK) tell(o->arm, op, e != OK ? &d : NULL);
     LOG(INFO, "operation.ended", F_STR("kind", k->name), F_STR("resource", resource),
         F_BOOL("good", e == OK && settled == OK), F_STR("error", d.text),
         F_U64("took_us", time_mono_us() - started));

@@ -44,7 +44,7 @@ struct operation_start {
     json_t *args;     /* taken; may be NULL */
     bool legacy;      /* asked in the shape of 2020: RFC 1123 dates, another order of members */
     const char *word; /* what it is called while it runs; NULL = "InProgress" */
-    const char *caller, *correlation; /* whose request it is: for the activity log; NULL = none */
+    const char *caller, *correlation, *action; /* for the activity log; NULL = none */
 };
 
 /* Adds a new operation to the change; after docs_commit() call operations_go(). */

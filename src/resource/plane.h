@@ -45,6 +45,7 @@ struct arm_call {
     const char *version_text;
     struct api_version version;
     const struct caller *caller;
+    const char *action;      /* the right that it takes */
     const char *correlation; /* one request may be several calls: the client's or a new one */
     const json_t *body;      /* NULL: none was sent */
     json_t *reply;           /* the call's own; written as the body */

@@ -39,6 +39,7 @@ static const struct setting {
     NUMBER("workspaceCreateSeconds", duration_s[LASTS_WORKSPACE_CREATE], 0, 86400),
     SWITCH("legacyDeleteFails", legacy_delete_fails, 0),
     SWITCH("legacyPutRecovers", legacy_put_recovers, 0),
+    SWITCH("activityInWorkspaces", activity_in_workspaces, 1),
     SWITCH("subscriptionAllowed", subscription_allowed, 1),
 };
 

@@ -34,8 +34,9 @@ struct settings {
     int64_t capacity_lock_days; /* a capacity does not go down so long */
     int64_t soft_delete_days;   /* of clusters and workspaces */
     int64_t duration_s[LASTS_KINDS];
-    bool legacy_delete_fails;  /* 2019-08-01-preview: a cluster with workspaces is not deleted */
-    bool legacy_put_recovers;  /* 2019-08-01-preview: the PUT of a reserved name brings it back */
+    bool legacy_delete_fails;    /* 2019-08-01-preview: a cluster with workspaces is not deleted */
+    bool legacy_put_recovers;    /* 2019-08-01-preview: the PUT of a reserved name brings it back */
+    bool activity_in_workspaces; /* every workspace sees the table AzureActivity */
     bool subscription_allowed; /* false: clusters are refused, as before a subscription is let in */
 };
 

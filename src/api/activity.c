@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/activity.c - rows of the activity log, made and stored */
+#include "api/activity.h"
+
+#include "api/front.h"
+#include "base/log.h"
+#include "ingest/rows.h"
+#include "resource/id.h"
+
+#include <stdlib.h>
+
+#define KEPT_DAYS 90 /* as the original keeps them */
+
+struct activity {
+    struct arm *arm;
+    char subscription[64], tenant[64];
+    pthread_mutex_t lock; /* over the rest */
+    struct store *store;
+    struct table *table;
+    struct row_reader *reader;
+    uint8_t account[16];
+};
+
+/* Nobody else's: its random bits were drawn once. */
+static const struct guid workspace = {{0x6b, 0x1f, 0x4e, 0x02, 0x9a, 0xd7, 0x4c, 0x35, 0x8e, 0x10,
+                                       0x55, 0xc3, 0x7a, 0x2d, 0x91, 0xf6}};
+
+const struct guid *activity_workspace(void)
+{
+    return &workspace;
+}
+
+/* As the original has them. */
+static const char *const columns[] = {
+    "OperationName",
+    "OperationNameValue",
+    "Level",
+    "ActivityStatus",
+    "ActivityStatusValue",
+    "ActivitySubstatus",
+    "ActivitySubstatusValue",
+    "ResourceGroup",
+    "SubscriptionId",
+    "CorrelationId",
+    "Caller",
+    "CallerIpAddress",
+    "Category",
+    "CategoryValue",
+    "HTTPRequest",
+    "Properties",
+    "Authorization",
+    "Claims",
+    "Resource",
+    "ResourceId",
+    "ResourceProvider",
+    "ResourceProviderValue",
+    "OperationId",
+    "EventDataId",
+    "Hierarchy",
+    "SourceSystem",
+    "TenantId",
+    "_ResourceId",
+    "Type",
+};
+#define N_TEXTS    (sizeof columns / sizeof columns[0])
+#define N_DYNAMICS 3
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+enum err activity_open(struct activity **out, struct arm *a, const char *subscription_id,
+                       const char *tenant_id, struct diag *d)
+{
+    CLEANUP(activity_free) struct activity *x = calloc(1, sizeof *x);
+    if (x == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    pthread_mutex_init(&x->lock, NULL);
+    x->arm = a;
+    snprintf(x->subscription, sizeof x->subscription, "%s", subscription_id);
+    snprintf(x->tenant, sizeof x->tenant, "%s", tenant_id);
+    TRY(row_reader_new(&x->reader, d));
+    *out = TAKE(x);
+    return OK;
+}
+
+void activity_free(struct activity *x)
+{
+    if (x == NULL) return;
+    row_reader_free(x->reader);
+    pthread_mutex_destroy(&x->lock);
+    free(x);
+}
+
+enum err activity_start(struct activity *x, struct store *store, struct diag *d)
+{
+    struct column cols[2 + N_TEXTS + N_DYNAMICS];
+    uint32_t n = 0;
+    cols[n++] = (struct column){"TimeGenerated", T_DATETIME};
+    cols[n++] = (struct column){"EventSubmissionTimestamp", T_DATETIME};
+    for (size_t i = 0; i < N_TEXTS; i++)
+        cols[n++] = (struct column){columns[i], T_STRING};
+    cols[n++] = (struct column){"Authorization_d", T_DYNAMIC};
+    cols[n++] = (struct column){"Claims_d", T_DYNAMIC};
+    cols[n++] = (struct column){"Properties_d", T_DYNAMIC};
+    const struct schema schema = {.cols = cols, .n = n};
+    struct table *t = NULL;
+    struct diag why = DIAG_INIT;
+    if (store_table_find(store, &workspace, ACTIVITY_TABLE, &t, &why) != OK) {
+        TRY(store_table_create(store, &workspace, ACTIVITY_TABLE, &schema, &t, d));
+        TRY(store_table_set_retention(store, t, KEPT_DAYS, d));
+    }
+    uint8_t account[16];
+    TRY(arm_platform_account(x->arm, account, d));
+    LOCK_SCOPE(&x->lock);
+    memcpy(x->account, account, sizeof account);
+    x->store = store;
+    x->table = t;
+    return OK;
+}
+
+void activity_stop(struct activity *x)
+{
+    LOCK_SCOPE(&x->lock);
+    x->store = NULL;
+}
+
+/* --- one row ------------------------------------------------------------------------------------
+ */
+
+static const char *const statuses[][2] = {
+    {"Started", "Start"}, {"Accepted", "Accept"}, {"Succeeded", "Success"}, {"Failed", "Failure"}};
+
+static const char *status_value(const char *status)
+{
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (str_eq(statuses[i][0], status)) return statuses[i][1];
+    }
+    return status;
+}
+
+static void set(json_t *row, const char *name, const char *value)
+{
+    json_object_set_new(row, name, json_string(value != NULL ? value : ""));
+}
+
+static void set_upper(json_t *row, const char *name, const char *value)
+{
+    CLEANUP_FREE char *s = str_dup(value != NULL ? value : "");
+    if (s == NULL) return;
+    for (char *p = s; *p != '\0'; p++)
+        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
+    set(row, name, s);
+}
+
+/* The text of an object, and the object itself. */
+static void set_object(json_t *row, const char *name, const char *as_dynamic, json_t *value)
+{
+    CLEANUP_BUF struct buf text = {0};
+    struct diag d = DIAG_INIT;
+    if (value == NULL) return;
+    if (json_write(value, &text, &d) == OK) {
+        json_object_set_new(row, name, json_stringn((const char *)text.p, text.len));
+    }
+    if (as_dynamic != NULL) {
+        json_object_set_new(row, as_dynamic, value);
+    } else {
+        json_decref(value);
+    }
+}
+
+static void set_resource(json_t *row, const char *resource)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    struct arm_id id;
+    struct diag d = DIAG_INIT;
+    CLEANUP_FREE char *lower = str_dup(resource);
+    set(row, "ResourceId", resource);
+    if (lower != NULL) str_lower(lower);
+    set(row, "_ResourceId", lower);
+    if (arm_id_parse(&a, resource, &id, &d) != OK) return;
+    bool is_group = str_eq_nocase(id.type, "Microsoft.Resources/subscriptions/resourceGroups");
+    set_upper(row, "ResourceGroup", is_group ? arm_id_name(&id) : id.group);
+    set(row, "Resource", arm_id_name(&id));
+    set(row, "ResourceProvider", id.provider);
+    set_upper(row, "ResourceProviderValue", id.provider);
+}
+
+static json_t *row_of(const struct activity *x, const struct arm_event *e)
+{
+    char when[TIME_TEXT_MAX], event[GUID_TEXT_MAX], code[16];
+    struct guid g;
+    time_format_iso7(time_now_us(), when);
+    guid_random(&g);
+    guid_format(&g, event);
+    snprintf(code, sizeof code, "%d", e->http);
+    json_t *row = json_object();
+    set(row, "TimeGenerated", when);
+    set(row, "EventSubmissionTimestamp", when);
+    set(row, "OperationName", e->action);
+    set_upper(row, "OperationNameValue", e->action);
+    set(row, "Level", str_eq(e->status, "Failed") ? "Error" : "Informational");
+    set(row, "ActivityStatus", e->status);
+    set(row, "ActivityStatusValue", status_value(e->status));
+    set(row, "ActivitySubstatus", e->code);
+    set(row, "ActivitySubstatusValue", e->code);
+    set(row, "SubscriptionId", x->subscription);
+    set(row, "TenantId", x->tenant);
+    set(row, "CorrelationId", e->correlation);
+    set(row, "OperationId", e->operation != NULL && e->operation[0] != '\0' ? e->operation : event);
+    set(row, "EventDataId", event);
+    set(row, "Caller", e->caller);
+    set(row, "CallerIpAddress", e->peer);
+    set(row, "Category", "Administrative");
+    set(row, "CategoryValue", "Administrative");
+    set(row, "Hierarchy", x->subscription);
+    set(row, "SourceSystem", "Azure");
+    set(row, "Type", ACTIVITY_TABLE);
+    set_resource(row, e->resource);
+    set_object(row, "Authorization", "Authorization_d",
+               json_pack("{s:s, s:s}", "action", e->action, "scope", e->resource));
+    set_object(row, "Claims", "Claims_d",
+               json_pack("{s:s, s:s}", "oid", e->caller, "tid", x->tenant));
+    if (e->method != NULL) {
+        set_object(row, "HTTPRequest", NULL,
+                   json_pack("{s:s, s:s, s:s}", "clientRequestId",
+                             e->client_request != NULL ? e->client_request : "", "clientIpAddress",
+                             e->peer != NULL ? e->peer : "", "method", e->method));
+    }
+    set_object(row, "Properties", "Properties_d",
+               json_pack("{s:s, s:s, s:s, s:s}", "statusCode", e->http != 0 ? code : "",
+                         "eventCategory", "Administrative", "entity", e->resource, "statusMessage",
+                         e->message != NULL ? e->message : ""));
+    return row;
+}
+
+static enum err append(struct activity *x, const json_t *row, struct diag *d)
+{
+    CLEANUP_BUF struct buf text = {0};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    CLEANUP_JSON json_t *rows = json_pack("[O]", row);
+    TRY(json_write(rows, &text, d));
+    LOCK_SCOPE(&x->lock);
+    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    struct batch batch;
+    struct row_stats stats = {0};
+    int64_t now = time_now_us() * 10 + TICKS_UNIX;
+    TRY(rows_read(x->reader, buf_view(&text), store_table_schema(x->table), now, &a, &batch, &stats,
+                  d));
+    return store_append(x->store, x->table, x->account, &batch, d);
+}
+
+void activity_record(void *ctx, const struct arm_event *e)
+{
+    struct activity *x = ctx;
+    CLEANUP_JSON json_t *row = row_of(x, e);
+    struct diag d = DIAG_INIT;
+    if (append(x, row, &d) == OK) return; /* (2) */
+    LOG(ERROR, "activity.lost", F_STR("action", e->action), F_STR("resource", e->resource),
+        F_STR("caller", e->caller), F_STR("status", e->status), F_ERR(&d));
+}
+
+/* --- what other processes answer ----------------------------------------------------------------
+ */
+
+/* "Microsoft.KeyVault/vaults/write"; NULL: the request changes nothing. */
+static const char *action_of(struct arena *a, const char *method, const struct arm_id *id)
+{
+    if (str_eq(method, "PUT") || str_eq(method, "PATCH")) return arena_fmt(a, "%s/write", id->type);
+    if (str_eq(method, "DELETE")) return arena_fmt(a, "%s/delete", id->type);
+    if (str_eq(method, "POST")) return arena_fmt(a, "%s/action", id->type);
+    return NULL;
+}
+
+void activity_forwarded(struct front_call *c)
+{
+    struct arm_id id;
+    struct diag d = DIAG_INIT;
+    const char *path = c->req->path, *token = http_bearer(c->req);
+    if (token == NULL || !str_starts_nocase(path, "/subscriptions/")) return;
+    if (arm_id_parse(c->req->a, path, &id, &d) != OK) return;
+    const char *action = action_of(c->req->a, c->req->method, &id);
+    if (action == NULL || front_who(c, PLANE_ARM, &c->caller) != OK) return;
+    const char *correlation = http_header(c->req, "x-ms-correlation-request-id");
+    const struct arm_event e = {.action = action,
+                                .resource = path,
+                                .caller = c->caller.object_id,
+                                .peer = c->req->peer,
+                                .method = c->req->method,
+                                .correlation = correlation,
+                                .client_request = http_header(c->req, "x-ms-client-request-id"),
+                                .status = c->res->status < 400 ? "Succeeded" : "Failed",
+                                .http = c->res->status};
+    activity_record(c->api->activity, &e);
+}
