@@ -130,6 +130,44 @@ static void shorten_versions(json_t *row)
     }
 }
 
+/* Names beside the ids of tables. Takes list. */
+static json_t *named_tables(struct api *a, const struct account *x, json_t *list)
+{
+    struct guid workspace, id;
+    struct store *s = atomic_load(&a->store);
+    size_t i;
+    json_t *row, *copy = json_deep_copy(list); /* the documents are shared */
+    json_decref(list);
+    if (s == NULL || guid_parse(x->workspace, &workspace, NULL) != OK) return copy;
+    json_array_foreach (copy, i, row) {
+        const char *text = json_get_str(row, "table");
+        if (text == NULL || guid_parse(text, &id, NULL) != OK) continue;
+        struct table *t;
+        for (uint32_t k = 0; (t = store_table_at(s, &workspace, k)) != NULL; k++) {
+            if (guid_eq(store_table_id(t), &id)) set(row, "name", json_string(store_table_name(t)));
+        }
+    }
+    return copy;
+}
+
+#define SPOOL_NOTE                                                                       \
+    "until it is put back the operator could read it; that its key is gone once it was " \
+    "overwritten can't be promised on copy-on-write or flash media"
+
+/* null: nothing waits. */
+static json_t *spool_json(struct api *a, const uint8_t id[16])
+{
+    struct store_spool_info info;
+    struct store *s = atomic_load(&a->store);
+    char since[TIME_TEXT_MAX];
+    if (s == NULL || !store_spool_info(s, id, &info)) return json_null();
+    time_format_iso(info.since_us, since);
+    return json_pack("{s:I, s:I, s:s, s:b, s:s*, s:s}", "rows",
+                     (json_int_t)dropped_spooled(a->dropped, id), "bytes", (json_int_t)info.bytes,
+                     "since", since, "damaged", info.is_damaged, "copyOnWriteMedium",
+                     info.medium[0] != '\0' ? info.medium : NULL, "note", SPOOL_NOTE);
+}
+
 /* custody knows ids; people know names. */
 static void add_names(struct api *a, json_t *row)
 {
@@ -150,7 +188,8 @@ static void add_names(struct api *a, json_t *row)
     set_name(row, "cluster", x.cluster_name);
     set_name(row, "clusterId", x.cluster_id);
     set(row, "dropped", json_integer((json_int_t)dropped_total(a->dropped, id)));
-    set(row, "droppedByTable", dropped_list(a->dropped, id));
+    set(row, "droppedByTable", named_tables(a, &x, dropped_list(a->dropped, id)));
+    set(row, "spool", spool_json(a, id));
 }
 
 void admin_keys(struct front_call *c)

@@ -59,4 +59,10 @@ http_handler api_handler; /* ctx: the struct api */
 enum err api_key_changed(void *ctx, const uint8_t account[16], enum key_state was,
                          enum key_state now, struct diag *d);
 
+/* spool_config.counted and .emptied; ctx: the struct api. */
+enum err api_spool_counted(void *ctx, const uint8_t account[16], const struct guid *table,
+                           uint64_t rows, struct diag *d);
+enum err api_spool_emptied(void *ctx, const uint8_t account[16], const struct spool_end *end,
+                           struct diag *d);
+
 DEFINE_CLEANUP(api_free, struct api)

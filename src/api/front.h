@@ -16,7 +16,7 @@
 
 struct metrics {
     _Atomic uint64_t requests[6]; /* by the first digit of the status */
-    _Atomic uint64_t rows_ingested, bytes_ingested, rows_dropped, rows_refused;
+    _Atomic uint64_t rows_ingested, bytes_ingested, rows_refused, rows_spooled;
     _Atomic uint64_t queries_running, queries, queries_failed, query_us, rows_scanned;
 };
 

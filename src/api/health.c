@@ -3,6 +3,7 @@
 #include "api/front.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 void health_live(struct front_call *c)
 {
@@ -100,6 +101,31 @@ static void vaults(struct buf *out, struct api *a)
         overdue);
 }
 
+/* Durable counters of the catalogue, over all accounts of a table. By the table's id: its name is
+ * its owner's, and this page asks nobody for a token. */
+static void dropped(struct buf *out, struct api *a)
+{
+    head(out, "rows_dropped_total", "counter",
+         "Rows acknowledged and dropped, by table and reason.");
+    CLEANUP_JSON json_t *list = dropped_all(a->dropped);
+    CLEANUP_JSON json_t *sums = json_object();
+    size_t i;
+    json_t *j;
+    json_array_foreach (list, i, j) {
+        CLEANUP_FREE char *key = str_fmt("table=\"%s\",reason=\"%s\"", json_get_str(j, "table"),
+                                         json_get_str(j, "reason"));
+        if (key == NULL) continue;
+        json_int_t sum =
+            json_integer_value(json_object_get(sums, key)) + json_get_int(j, "rows", 0);
+        json_object_set_new(sums, key, json_integer(sum));
+    }
+    const char *labels;
+    json_object_foreach (sums, labels, j) {
+        buf_fmt(out, "keystead_rows_dropped_total{%s} %lld\n", labels,
+                (long long)json_integer_value(j));
+    }
+}
+
 static void store(struct buf *out, struct store *s)
 {
     struct store_stats st = {0};
@@ -121,8 +147,9 @@ void health_metrics(struct front_call *c)
         atomic_load(&m->rows_ingested));
     one(out, "ingested_bytes_total", "counter", "Bytes of request bodies with rows, unpacked.",
         atomic_load(&m->bytes_ingested));
-    one(out, "dropped_rows_total", "counter", "Rows acknowledged and dropped: the key was revoked.",
-        atomic_load(&m->rows_dropped));
+    dropped(out, a);
+    one(out, "spooled_rows_total", "counter", "Rows acknowledged while their key was suspended.",
+        atomic_load(&m->rows_spooled));
     one(out, "refused_rows_total", "counter", "Rows answered with 503: the sender tries again.",
         atomic_load(&m->rows_refused));
     one(out, "queries_running", "gauge", "Queries that run now.", atomic_load(&m->queries_running));

@@ -4,11 +4,11 @@
  *
  * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
  * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
- * dropped only while the key is revoked, or (4). While it is not known what the customer wants, the
- * sender is asked to come again. (3) The same rows that come again under one
- * x-ms-client-request-id, for one table and within five minutes, are the same batch: acknowledged
- * again, not stored and not counted again. (4) A workspace that has reached its daily cap drops
- * what comes until midnight UTC.
+ * dropped only while the key is revoked, or (4). While it is suspended they go to the spool. While it is
+ * not known what the customer wants, they wait; what waits in vain is asked to come again.
+ * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
+ *     minutes, are the same batch: acknowledged again, not stored and not counted again.
+ * (4) A workspace that has reached its daily cap drops what comes until midnight UTC.
  */
 #include "api/front.h"
 #include "base/log.h"
@@ -20,11 +20,14 @@
 
 #include <stdlib.h>
 
-#define CALL_MAX    ((size_t)1 << 20) /* bytes of one call, packed and unpacked, as documented */
-#define ACTION      "Microsoft.Insights/Telemetry/Write"
-#define RETRY_S     2
-#define ID_MAX      128 /* characters of a request id */
-#define READERS_MAX 16  /* kept for reuse */
+#define CALL_MAX     ((size_t)1 << 20) /* bytes of one call, packed and unpacked, as documented */
+#define ACTION       "Microsoft.Insights/Telemetry/Write"
+#define RETRY_S      2
+#define FULL_RETRY_S 60              /* the spool is full: that is not over in a moment */
+#define WAIT_US      (10 * US_PER_S) /* for a verdict, or for a replay */
+#define WAIT_STEP_US 20000
+#define ID_MAX       128 /* characters of a request id */
+#define READERS_MAX  16  /* kept for reuse */
 
 struct ingest_call {
     struct front_call *front;
@@ -228,6 +231,12 @@ static void come_again(struct ingest_call *q, uint64_t rows)
         "Rows can't be taken at the moment: the key that encrypts them is not at hand.", RETRY_S);
 }
 
+static void come_later(struct ingest_call *q, uint64_t rows, const char *why)
+{
+    atomic_fetch_add(&q->front->api->metrics.rows_refused, rows);
+    front_unavailable(q->front->res, why, FULL_RETRY_S);
+}
+
 /* (3) Counts rows that came for the first time. */
 static enum err count_dropped(struct ingest_call *q, const char *reason, uint64_t rows,
                               struct diag *d)
@@ -240,7 +249,6 @@ static enum err count_dropped(struct ingest_call *q, const char *reason, uint64_
     if (!fresh) return OK;
     enum err e = dropped_add(a->dropped, q->workspace.account, table, reason, rows, d);
     if (q->has_id) dedupe_end(a->dropped_ids, q->id, e == OK);
-    if (e == OK) atomic_fetch_add(&a->metrics.rows_dropped, rows);
     return e;
 }
 
@@ -263,28 +271,60 @@ static void drop(struct ingest_call *q, const char *reason, uint64_t rows)
     http_setf(c->res, "x-keystead-dropped-rows", "%llu", (unsigned long long)rows);
 }
 
-static void append(struct ingest_call *q, const struct batch *rows)
+/* False: the key's state has moved on, look again. Else the answer is written. */
+static bool append(struct ingest_call *q, const struct batch *rows, bool to_spool)
 {
     struct front_call *c = q->front;
     struct store *store = atomic_load(&c->api->store);
     struct diag d = DIAG_INIT;
     bool repeated = false;
-    enum err e = store != NULL ? store_append_once(store, q->table, q->workspace.account, rows,
-                                                   q->has_id ? q->id : NULL, &repeated, &d)
-                               : FAIL(&d, ERR_UNAVAILABLE, "the server is stopping");
+    if (store == NULL) {
+        come_again(q, rows->n_rows);
+        return true;
+    }
+    enum err e = (to_spool ? store_spool_append : store_append_once)(
+        store, q->table, q->workspace.account, rows, q->has_id ? q->id : NULL, &repeated, &d);
     switch (e) {
     case OK:
         if (!repeated) atomic_fetch_add(&c->api->metrics.rows_ingested, rows->n_rows);
         c->res->status = 204;
-        return;
-    case ERR_KEY_LOCKED: drop(q, "keyRevoked", rows->n_rows); return;
-    case ERR_UNAVAILABLE: come_again(q, rows->n_rows); return;
+        return true;
+    case ERR_KEY_LOCKED: drop(q, DROPPED_REVOKED, rows->n_rows); return true;
+    case ERR_CONFLICT: return false;
+    case ERR_UNAVAILABLE:
+        if (!str_eq(d.tag, "SpoolFull")) return false;
+        come_later(q, rows->n_rows, d.text);
+        return true;
     case ERR_INVALID:
-    case ERR_LIMIT: front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL); return;
+    case ERR_LIMIT: front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL); return true;
     default:
         LOG(ERROR, "ingest.failed", F_ERR(&d));
         front_unavailable(c->res, "The rows could not be written.", RETRY_S);
+        return true;
     }
+}
+
+/* (2) Until somebody has taken the rows, or the time is up. */
+static void deliver(struct ingest_call *q, const struct batch *rows, size_t text_len)
+{
+    struct api *a = q->front->api;
+    bool in_quota = false; /* its bytes are taken once */
+    int64_t until = time_mono_us() + WAIT_US;
+    do {
+        enum key_state s = custody_account_state(a->c.custody, q->workspace.account);
+        if (s == KEY_REVOKED) {
+            drop(q, DROPPED_REVOKED, rows->n_rows);
+            return;
+        }
+        bool waits = s == KEY_DOUBT || s == KEY_RESTORING;
+        if (!waits && !in_quota && !(in_quota = quota_take(a->arm, &q->workspace, text_len))) {
+            drop(q, DROPPED_QUOTA, rows->n_rows); /* (4) */
+            return;
+        }
+        if (!waits && append(q, rows, s == KEY_SUSPENDED)) return;
+        time_sleep_us(WAIT_STEP_US);
+    } while (time_mono_us() < until && !atomic_load(&a->stopping));
+    come_again(q, rows->n_rows);
 }
 
 /* (3) With the rows in it: a client may use one id for all it sends. */
@@ -325,18 +365,7 @@ static void take(struct ingest_call *q)
         front_unavailable(c->res, "The server is out of memory.", RETRY_S);
         return;
     }
-    enum key_state s = custody_account_state(c->api->c.custody, q->workspace.account);
-    if (s == KEY_REVOKED) { /* (2) */
-        drop(q, "keyRevoked", rows.n_rows);
-    } else if (s == KEY_ACTIVE || s == KEY_STALE) {
-        if (quota_take(c->api->arm, &q->workspace, text.len)) {
-            append(q, &rows);
-        } else {
-            drop(q, "dailyQuota", rows.n_rows); /* (4) */
-        }
-    } else {
-        come_again(q, rows.n_rows);
-    }
+    deliver(q, &rows, text.len);
 }
 
 void ingest_rows(struct front_call *c)

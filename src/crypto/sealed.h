@@ -103,6 +103,15 @@ size_t file_key_overhead(const struct file_key *k);
  * Nothing when the key is gone. */
 #define SEALED_NEEDLE_MAX 56
 struct bytes file_key_needle(struct file_key *k, enum btype btype, uint8_t out[SEALED_NEEDLE_MAX]);
+/* Which keys of one spool are wanted: those of its files, then, if new_file_id is not NULL, that of
+ * a new one. record: the wrap of its AEK, as it was given when the spool was made. */
+struct spool_ask {
+    uint8_t account[16];
+    struct bytes record;
+    const struct file_ident *files;
+    uint32_t n_files;
+    const uint8_t *new_file_id;
+};
 
 /* Appends one sealed block to out. The caller never uses a block_no twice with one key. */
 enum err block_seal(struct file_key *k, enum btype btype, uint64_t block_no, struct bytes plain,

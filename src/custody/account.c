@@ -62,6 +62,7 @@ enum err account_insert(struct keyd *k, struct scope *s, const struct state_reco
     a->scope = s;
     a->since_us = rec->since_us;
     a->created_us = rec->created_us;
+    a->revocations = rec->revocations;
     a->fresh = true;
     if (rec->state == KEY_REVOKED) a->at.state = KEY_REVOKED;
     struct account *old = map_get(&k->accounts, bytes_of(a->id, sizeof a->id));
@@ -123,6 +124,7 @@ static bool take_event(struct keyd *k, struct account *a, enum key_event event)
     /* After a restart of keyd the holder may still serve under its lease: a verdict is news for it
      * even where the state of the start stays. */
     bool changed = to.state != a->at.state || (a->fresh && event != KEY_NO_ANSWER);
+    if (to.state == KEY_REVOKED && a->at.state != KEY_REVOKED) a->revocations++;
     a->at = to;
     if (key_state_locked(to.state)) wipe_keys(a);
     if (!changed) return false;

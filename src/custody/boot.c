@@ -219,6 +219,7 @@ static void start_state(struct keyd *k, struct account *a, enum key_state record
     uintptr_t past = (uintptr_t)map_get(&k->past_states, bytes_str(a->hex));
     bool revoked_before = past == KEY_REVOKED + 1;
     if (recorded != KEY_REVOKED && !revoked_before && !a->scope->rec.cleared) return;
+    if (recorded != KEY_REVOKED) a->revocations++; /* the record was not written in time */
     a->at.state = KEY_REVOKED;
     a->fresh = false;
     a->seq = ++k->seq;

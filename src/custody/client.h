@@ -111,4 +111,11 @@ enum err custody_file_open(void *self, const uint8_t account[16], const struct f
 void custody_file_release(void *self, struct file_key *k);
 enum err custody_lease_check(void *self, const uint8_t account[16], struct diag *d);
 
+/* Keys of a spool: rows that come while an account is SUSPENDED wait under an AEK of their own,
+ * which the platform's KEK wraps. They hang on no lease; the holder wipes them. */
+enum err custody_spool_make(void *self, const uint8_t account[16], struct buf *record,
+                            struct diag *d);
+enum err custody_spool_keys(void *self, const struct spool_ask *q, struct file_key **out,
+                            struct diag *d);
+
 DEFINE_CLEANUP(custody_free, struct custody)

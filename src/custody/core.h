@@ -52,6 +52,7 @@ struct account {
     int64_t since_us, created_us, doubt_since_us;
     int64_t good_us, good_boot_us; /* when the last good unwrap was asked for; 0 = never */
     uint64_t seq, seq_told, seq_saved, seq_restoring;
+    uint32_t revocations; /* how often it was REVOKED; binds a spool to the outage it was made in */
 };
 
 struct version_use { /* when a KEK version last unwrapped something */
@@ -280,9 +281,17 @@ json_t *iek_status(const struct keyd *k);                /* under lock */
 
 /* lease.c */
 uint64_t lease_us(struct keyd *k, const struct account *a); /* under lock; 0 = none */
+/* Under lock: one file key of this AEK, with its second layer where the account has one; appended
+ * as get_leased_key() reads it. */
+enum err lease_derive(const struct keyd *k, const struct account *a, const struct secret *aek,
+                      struct file_ident *f, bool is_new, struct buf *keys, struct diag *d);
 enum err lease_file_create(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
 enum err lease_file_open(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
 enum err lease_renew(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
+
+/* spool.c: keys for rows that come while an account is SUSPENDED */
+enum err spool_make(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
+enum err spool_keys(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
 
 /* herald.c */
 void herald_wake(struct keyd *k); /* under lock */

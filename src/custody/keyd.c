@@ -170,6 +170,8 @@ static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, stru
     case KEYD_FILE_OPEN: return lease_file_open(k, &r, out, d);
     case KEYD_LEASES: return lease_renew(k, &r, out, d);
     case KEYD_REPLAYED: return serve_replayed(k, &r, out, d);
+    case KEYD_SPOOL_MAKE: return spool_make(k, &r, out, d);
+    case KEYD_SPOOL_KEYS: return spool_keys(k, &r, out, d);
     }
     return FAIL(d, ERR_UNSUPPORTED, "keyd: no method %u", method);
 }

@@ -91,13 +91,13 @@ static bool is_framed(const struct account *a, uint8_t otype)
 }
 
 /* Under lock: derives one file key and appends it, both layers' where there are two. */
-static enum err derive(const struct keyd *k, const struct account *a, const struct aek *x,
-                       struct file_ident *f, bool is_new, struct buf *keys, struct diag *d)
+enum err lease_derive(const struct keyd *k, const struct account *a, const struct secret *aek,
+                      struct file_ident *f, bool is_new, struct buf *keys, struct diag *d)
 {
     CLEANUP(secret_free) struct secret *key = NULL, *outer = NULL;
     bool framed = is_framed(a, f->otype);
     if (framed) TRY(iek_need(k, d));
-    TRY(file_key_derive(x->key, f, is_new, &key, d));
+    TRY(file_key_derive(aek, f, is_new, &key, d));
     buf_u8(keys, framed ? 2 : 1);
     buf_bytes(keys, secret_view(key));
     if (framed) {
@@ -120,7 +120,7 @@ static enum err derive_new(struct keyd *k, const struct request *q, struct file_
     }
     memcpy(f->aek_id, x->wrap.aek_id, 16);
     f->suite = x->wrap.suite;
-    return derive(k, a, x, f, true, keys, d);
+    return lease_derive(k, a, x->key, f, true, keys, d);
 }
 
 enum err lease_file_create(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
@@ -161,7 +161,7 @@ static enum err derive_old(struct keyd *k, struct request *q, struct file_ident 
         if (x->key == NULL) {
             return FAIL(d, ERR_UNAVAILABLE, "account %s has no key in memory", a->hex);
         }
-        TRY(derive(k, a, x, &files[i], false, &q->keys, d));
+        TRY(lease_derive(k, a, x->key, &files[i], false, &q->keys, d));
     }
     return OK;
 }

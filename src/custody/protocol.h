@@ -20,6 +20,9 @@
  * header[128], a file key KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
  * lease, n file keys KEYD_LEASES                         u32 n, n accounts                 n news
  *      KEYD_REPLAYED                       account[16], u64 seq              news
+ *      KEYD_SPOOL_MAKE                     account[16]                       record
+ *      KEYD_SPOOL_KEYS                     account[16], record, u32 n, n headers, u8 new, file_id
+ *                                          if new                            n keys; header, key
  *
  *      keyd asks the log service
  *      LOGS_LOAD                           kind, id after which              u8 more, records
@@ -49,6 +52,8 @@ enum keyd_method {
     KEYD_REPLAYED,
     KEYD_SCOPE_POLICY,
     KEYD_SCOPE_UNLOCK,
+    KEYD_SPOOL_MAKE,
+    KEYD_SPOOL_KEYS,
 };
 
 enum logs_method { LOGS_LOAD = 101, LOGS_PERSIST, LOGS_NEWS };

@@ -28,6 +28,7 @@ const char *record_kind_name(enum record_kind k)
     case RECORD_IEK: return "iek";
     case RECORD_ROOT: return "root";
     case RECORD_SIGNER: return "signer";
+    case RECORD_SPOOL: return "spool";
     }
     return "?";
 }
@@ -87,10 +88,11 @@ static enum err seal(struct buf *b, const struct secret *mk, struct buf *out, st
     return buf_check(out, d);
 }
 
-enum err wrap_encode(const struct wrap *w, const struct secret *mk, struct buf *out, struct diag *d)
+static enum err encode_wrap(enum record_kind kind, const struct wrap *w, const struct secret *mk,
+                            struct buf *out, struct diag *d)
 {
     CLEANUP_BUF struct buf b = {0};
-    put_header(&b, RECORD_WRAP, w->generation);
+    put_header(&b, kind, w->generation);
     buf_bytes(&b, bytes_of(w->account, sizeof w->account));
     buf_bytes(&b, bytes_of(w->aek_id, sizeof w->aek_id));
     buf_u32be(&b, w->gen);
@@ -101,6 +103,17 @@ enum err wrap_encode(const struct wrap *w, const struct secret *mk, struct buf *
     put_wrapped(&b, &w->w);
     buf_bytes(&b, bytes_of(w->commit, sizeof w->commit));
     return seal(&b, mk, out, d);
+}
+
+enum err wrap_encode(const struct wrap *w, const struct secret *mk, struct buf *out, struct diag *d)
+{
+    return encode_wrap(RECORD_WRAP, w, mk, out, d);
+}
+
+enum err spool_encode(const struct wrap *w, const struct secret *mk, struct buf *out,
+                      struct diag *d)
+{
+    return encode_wrap(RECORD_SPOOL, w, mk, out, d);
 }
 
 enum err scope_encode(const struct scope_record *s, const struct secret *mk, struct buf *out,
@@ -135,6 +148,7 @@ enum err state_encode(const struct state_record *s, const struct secret *mk, str
     put_text(&b, key_state_name(s->state));
     buf_u64be(&b, (uint64_t)s->since_us);
     buf_u64be(&b, (uint64_t)s->created_us);
+    buf_u32be(&b, s->revocations);
     return seal(&b, mk, out, d);
 }
 
@@ -284,12 +298,13 @@ static enum err whole(const struct rd *r, enum record_kind kind, struct diag *d)
     return FAIL(d, ERR_CORRUPT, "%s record: its fields do not fill it", record_kind_name(kind));
 }
 
-enum err wrap_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d)
+static enum err decode_wrap(enum record_kind kind, struct bytes in, const struct secret *mk,
+                            struct wrap *out, struct diag *d)
 {
-    TRY(mac_right(in, mk, "wrap", d)); /* (1) */
+    TRY(mac_right(in, mk, record_kind_name(kind), d)); /* (1) */
     struct rd r;
     struct wrap w = {0};
-    TRY(header_right(in, RECORD_WRAP, &r, &w.generation, d));
+    TRY(header_right(in, kind, &r, &w.generation, d));
     rd_copy(&r, w.account, sizeof w.account);
     rd_copy(&r, w.aek_id, sizeof w.aek_id);
     w.gen = rd_u32be(&r);
@@ -300,9 +315,19 @@ enum err wrap_decode(struct bytes in, const struct secret *mk, struct wrap *out,
     w.created_us = (int64_t)rd_u64be(&r);
     get_wrapped(&r, &w.w);
     rd_copy(&r, w.commit, sizeof w.commit);
-    TRY(whole(&r, RECORD_WRAP, d));
+    TRY(whole(&r, kind, d));
     *out = w;
     return OK;
+}
+
+enum err wrap_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d)
+{
+    return decode_wrap(RECORD_WRAP, in, mk, out, d);
+}
+
+enum err spool_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d)
+{
+    return decode_wrap(RECORD_SPOOL, in, mk, out, d);
 }
 
 enum err scope_decode(struct bytes in, const struct secret *mk, struct scope_record *out,
@@ -344,6 +369,7 @@ enum err state_decode(struct bytes in, const struct secret *mk, struct state_rec
     s.state = get_state(&r);
     s.since_us = (int64_t)rd_u64be(&r);
     s.created_us = (int64_t)rd_u64be(&r);
+    s.revocations = rd_u32be(&r);
     TRY(whole(&r, RECORD_STATE, d));
     *out = s;
     return OK;

@@ -32,6 +32,7 @@ enum record_kind {
     RECORD_IEK = 5,
     RECORD_ROOT = 6,
     RECORD_SIGNER = 7,
+    RECORD_SPOOL = 8, /* a wrap that lies in a slot of the log service, never in the catalogue */
 };
 const char *record_kind_name(enum record_kind k); /* "wrap": the kind in the catalogue */
 
@@ -82,6 +83,7 @@ struct state_record { /* an account: that it exists, to whom it belongs, and whe
     char scope[SCOPE_MAX], workspace[128];
     enum key_state state;
     int64_t since_us, created_us;
+    uint32_t revocations; /* how often it was REVOKED: what was spooled before is not opened after */
 };
 
 struct mk_record {
@@ -107,6 +109,10 @@ struct signer_record { /* the Ed25519 key that signs seals of the audit log, sea
 
 enum err wrap_encode(const struct wrap *w, const struct secret *mk, struct buf *out,
                      struct diag *d);
+/* The same fields as another kind: a spool's wrap is never taken for an account's, nor the other way
+ * round. gen is the account's revocations at the time, generation 0. */
+enum err spool_encode(const struct wrap *w, const struct secret *mk, struct buf *out,
+                      struct diag *d);
 enum err scope_encode(const struct scope_record *s, const struct secret *mk, struct buf *out,
                       struct diag *d);
 enum err state_encode(const struct state_record *s, const struct secret *mk, struct buf *out,
@@ -120,6 +126,7 @@ enum err signer_encode(const struct signer_record *s, const struct secret *mk, s
 
 /* ERR_CORRUPT: the MAC is wrong, or the bytes are none of ours. */
 enum err wrap_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d);
+enum err spool_decode(struct bytes in, const struct secret *mk, struct wrap *out, struct diag *d);
 enum err scope_decode(struct bytes in, const struct secret *mk, struct scope_record *out,
                       struct diag *d);
 enum err state_decode(struct bytes in, const struct secret *mk, struct state_record *out,

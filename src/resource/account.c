@@ -118,7 +118,10 @@ enum err arm_accounts_open(struct arm *a, struct diag *d)
     json_array_foreach (all, i, doc) {
         uint8_t id[16];
         if (!account_id(doc, id) || !json_is_true(json_object_get(doc, "ready"))) continue;
-        if (!has_key(custody_account_state(a->c.custody, id))) continue;
+        enum key_state s = custody_account_state(a->c.custody, id);
+        if (s == KEY_REVOKED)
+            TRY(store_spool_destroy(a->store, id, d)); /* told before we listened */
+        if (!has_key(s)) continue;
         enum err e = store_account_open(a->store, id, d);
         /* The key went away meanwhile: arm_key_changed() opens it when it is back. */
         if (e == ERR_KEY_LOCKED || e == ERR_UNAVAILABLE) {
@@ -135,6 +138,7 @@ enum err arm_key_changed(struct arm *a, const uint8_t account[16], enum key_stat
 {
     if (a->store == NULL) return OK; /* arm_accounts_open() will see the state */
     if (now == KEY_REVOKED || now == KEY_SUSPENDED) store_account_lock(a->store, account);
+    if (now == KEY_REVOKED) return store_spool_destroy(a->store, account, d);
     if (now == KEY_RESTORING) return store_account_open(a->store, account, d);
     return OK;
 }

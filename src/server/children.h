@@ -32,6 +32,7 @@ struct up_options {
     struct hsm_options hsm;         /* the vault's */
     bool virtual_clock, allow_swap, faults, no_double_encryption;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
+    uint64_t spool_bytes, spool_hours;
     const char *outage_policy;                                          /* NULL = retain */
     const char *issuers;              /* file of foreign issuers; NULL = none */
     const char *imds, *imds_allow;    /* identity/imds.h; NULL = off */

@@ -6,6 +6,7 @@
 #include "base/opt.h"
 #include "custody/policy.h"
 #include "server/supervisor.h"
+#include "storage/store.h"
 
 static const char *const usages[] = {"keystead up --data DIR [options]",
                                      "keystead vault --data DIR [options]",
@@ -30,7 +31,9 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                            .vault_listen = "127.0.0.1:8444",
                            .domain = "localhost",
                            .log_level = "info",
-                           .probe_s = PROBE_S};
+                           .probe_s = PROBE_S,
+                           .spool_bytes = SPOOL_BYTES,
+                           .spool_hours = SPOOL_HOURS};
     const struct opt opts[] = {
         {.name = "data",
          .value = "DIR",
@@ -115,6 +118,19 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .number = &o.accept_rollback,
          .min = 1,
          .max = INT64_MAX},
+        {.name = "spool-bytes",
+         .value = "BYTES",
+         .help = "rows kept under the platform's key while an account's is suspended, per account "
+                 "(1073741824)",
+         .number = &o.spool_bytes,
+         .min = 1,
+         .max = INT64_MAX},
+        {.name = "spool-hours",
+         .value = "N",
+         .help = "how long such an outage may take before rows are refused, 1 to 8760 (24)",
+         .number = &o.spool_hours,
+         .min = 1,
+         .max = 8760},
         {.name = "log-level",
          .value = "LEVEL",
          .help = "least level of events on standard error: debug, info, warn, error (info)",

@@ -11,7 +11,8 @@ struct serve_options {
         *issuers, *imds, *imds_allow, *auditor_key, *anchor;
     bool virtual_clock, allow_swap, faults, no_double_encryption;
     struct hsm_options hsm;
-    uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s, accept_rollback;
+    uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s, accept_rollback,
+        spool_bytes, spool_hours;
 };
 
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d);

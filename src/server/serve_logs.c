@@ -107,6 +107,8 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
         .release = custody_file_release,
         .check = custody_lease_check,
     };
+    static const struct spool_ops spool_ops = {.make = custody_spool_make,
+                                               .keys = custody_spool_keys};
     struct diag why = DIAG_INIT;
     while (custody_wait_ready(l->custody, READY_MS, &why) != OK) {
         if (process_quitting()) return FAIL(d, ERR_CANCELLED, "stopped before keyd was ready");
@@ -118,6 +120,13 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
                                   .keys = {.ops = &key_ops, .self = l->custody},
                                   .memtable_rows_max = MEMTABLE_ROWS};
     struct api *a = atomic_load(&l->api);
+    config.spool = (struct spool_config){.ops = &spool_ops,
+                                         .self = l->custody,
+                                         .bytes_max = o->spool_bytes,
+                                         .hours_max = (uint32_t)o->spool_hours,
+                                         .counted = api_spool_counted,
+                                         .emptied = api_spool_emptied,
+                                         .ctx = a};
     TRY(api_platform_account(a, config.platform_account, d));
     TRY(store_open(&l->store, &config, d));
     return api_start(a, l->store, d);

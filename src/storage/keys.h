@@ -24,6 +24,17 @@ struct key_ops {
     enum err (*check)(void *self, const uint8_t account[16], struct diag *d);
 };
 
+/* Keys for rows that come while an account's key is suspended. The caller owns the file keys:
+ * file_key_wipe() and file_key_free() are his. */
+struct spool_ops {
+    /* A new spool: its record, opaque. ERR_CONFLICT: the account is not suspended any more;
+     * ERR_KEY_LOCKED: it is revoked; ERR_UNAVAILABLE: without the platform's key there is none. */
+    enum err (*make)(void *self, const uint8_t account[16], struct buf *record, struct diag *d);
+    /* q->n_files keys, and one more for a new file; all or none. ERR_CORRUPT: the record or a file
+     * is not what keyd made; else as make(). */
+    enum err (*keys)(void *self, const struct spool_ask *q, struct file_key **out, struct diag *d);
+};
+
 struct keys {
     const struct key_ops *ops;
     void *self;

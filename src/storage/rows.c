@@ -21,6 +21,7 @@ void rows_head_encode(const struct rows_head *h, struct buf *out)
     buf_bytes(out, BYTES_OF(h->batch));
     buf_u64(out, (uint64_t)h->time_us);
     buf_u32(out, h->left);
+    buf_u64(out, h->spool);
 }
 
 void rows_head_set_left(uint8_t head[ROWS_HEAD_LEN], uint32_t left)
@@ -38,6 +39,7 @@ enum err rows_head_decode(struct bytes in, struct rows_head *out, struct bytes *
     rd_copy(&r, h.batch, sizeof h.batch);
     h.time_us = (int64_t)rd_u64(&r);
     h.left = rd_u32(&r);
+    h.spool = rd_u64(&r);
     struct bytes body = rd_bytes(&r, rd_left(&r));
     if (r.bad) return FAIL(d, ERR_CORRUPT, "a log record of %zu bytes", in.len);
     *out = h;

@@ -6,10 +6,11 @@
  *     16  batch id[16], zeros: none; who sends it again sends the same (dedupe.h)
  *     32  i64  when it came, microseconds since 1970
  *     40  u32  records of this batch behind this one
- *     44  u8   version, 1
- *     45  u32  rows
- *     49  u16  columns
- *     51  ...  per column: u8 type, u32 length, name, u32 length, encoded vector (column/codec.h)
+ *     44  u64  the number of the record of a spool that these rows come from; 0: none
+ *     52  u8   version, 1
+ *     53  u32  rows
+ *     57  u16  columns
+ *     59  ...  per column: u8 type, u32 length, name, u32 length, encoded vector (column/codec.h)
  *
  * So a batch that was logged before a column was added is read under the wider schema: by name and
  * type.
@@ -19,13 +20,14 @@
 #include "base/str.h"
 #include "column/vec.h"
 
-struct rows_head { /* the first 44 bytes */
+struct rows_head { /* the first 52 bytes */
     struct guid table;
     uint8_t batch[16];
     int64_t time_us;
     uint32_t left;
+    uint64_t spool;
 };
-#define ROWS_HEAD_LEN 44 /* bytes */
+#define ROWS_HEAD_LEN 52 /* bytes */
 void rows_head_encode(const struct rows_head *h, struct buf *out);
 void rows_head_set_left(uint8_t head[ROWS_HEAD_LEN], uint32_t left);
 /* *rest is what rows_decode() takes. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* storage/store.c - opening and closing a store, and its tables */
-#include "storage/store_impl.h"
+#include "storage/spool.h"
 
 #include "base/log.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 
 int64_t ticks_now(void)
@@ -398,6 +399,29 @@ static enum err load_log(void *ctx, const struct catalog_row *row, struct diag *
     return OK;
 }
 
+static enum err load_spool(struct store *s, const char *name, struct diag *d)
+{
+    uint8_t id[16];
+    struct account *a = NULL;
+    if (strlen(name) != 32 || hex_decode(bytes_str(name), id, sizeof id, NULL) != OK) return OK;
+    TRY(store_account_get(s, id, &a, d));
+    return spool_new(a, &a->spool, d);
+}
+
+static void cleanup_dir(DIR **dir)
+{
+    if (*dir != NULL) closedir(*dir);
+}
+
+static enum err load_spools(struct store *s, struct diag *d)
+{
+    __attribute__((cleanup(cleanup_dir))) DIR *dir = opendir(s->spool_dir);
+    if (dir == NULL) return FAIL(d, ERR_IO, "spools %s: %s", s->spool_dir, strerror(errno));
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
+        TRY(load_spool(s, e->d_name, d));
+    return OK;
+}
+
 static enum err load(struct store *s, struct diag *d)
 {
     struct catalog *c = s->c.catalog;
@@ -405,6 +429,7 @@ static enum err load(struct store *s, struct diag *d)
     TRY(c->ops->list(c, NULL, "segment", NULL, NULL, load_segment, s, d));
     TRY(c->ops->list(c, NULL, "covered", NULL, NULL, load_covered, s, d));
     TRY(c->ops->list(c, NULL, "log", NULL, NULL, load_log, s, d));
+    TRY(load_spools(s, d));
     TRY(segments_sweep(s, false, d));
     TRY(log_sweep(s, false, d));
     TRY(segments_sweep(s, true, d));
@@ -427,7 +452,9 @@ static void store_free(struct store *s)
     if (s->blobs != NULL) s->blobs->ops->close(s->blobs);
     arena_release(&s->schemas);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->spool_lock);
     free(s->wal_dir);
+    free(s->spool_dir);
     free(s);
 }
 DEFINE_CLEANUP(store_free, struct store)
@@ -442,16 +469,22 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     if (s->c.memtable_age_s == 0) s->c.memtable_age_s = MEMTABLE_AGE_S;
     arena_init(&s->schemas, 0);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->spool_lock, NULL);
+    if (s->c.spool.bytes_max == 0) s->c.spool.bytes_max = SPOOL_BYTES;
+    if (s->c.spool.hours_max == 0) s->c.spool.hours_max = SPOOL_HOURS;
     CLEANUP_FREE char *blob_dir = os_path(c->dir, "blobs");
     s->wal_dir = os_path(c->dir, "wal");
     s->dedupe = dedupe_new(DEDUPE_MAX);
-    if (blob_dir == NULL || s->wal_dir == NULL || s->dedupe == NULL)
+    s->spool_dir = os_path(c->dir, "spool");
+    if (blob_dir == NULL || s->wal_dir == NULL || s->spool_dir == NULL || s->dedupe == NULL)
         return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(os_mkdir(s->wal_dir, d));
+    TRY(os_mkdir(s->spool_dir, d));
     TRY(blobs_open_dir(&s->blobs, blob_dir, true, d));
     TRY(manifest_open(&s->manifest, c->catalog, &c->keys, c->platform_account, true, d));
     TRY(load(s, d));
     TRY(flusher_start(s, d));
+    flusher_kick(s); /* a spool may wait to be tidied away */
     *out = TAKE(s);
     return OK;
 }

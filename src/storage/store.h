@@ -16,6 +16,35 @@
 struct store;
 struct table; /* lives as long as the store */
 
+/* How a spool came to its end. */
+struct spool_end {
+    bool is_destroyed; /* all its rows are gone: the key was withdrawn */
+    /* Else they were put back: as many per table could be read. Fewer than were counted: the rest
+     * is lost. */
+    const struct spool_rows *tables;
+    uint32_t n_tables;
+};
+struct spool_rows {
+    struct guid table;
+    uint64_t rows;
+};
+
+struct spool_config {            /* rows that come while an account's key is suspended */
+    const struct spool_ops *ops; /* NULL: nothing is spooled */
+    void *self;
+    uint64_t bytes_max; /* per account; 0 = SPOOL_BYTES */
+    uint32_t hours_max; /* 0 = SPOOL_HOURS: then rows are refused, and stay with their sender */
+    /* So many rows more are in the spool, durably; called before their sender hears of it. */
+    enum err (*counted)(void *ctx, const uint8_t account[16], const struct guid *table,
+                        uint64_t rows, struct diag *d);
+    /* The spool is empty now. Again after a crash or a failure: it must not count twice. */
+    enum err (*emptied)(void *ctx, const uint8_t account[16], const struct spool_end *end,
+                        struct diag *d);
+    void *ctx;
+};
+#define SPOOL_BYTES ((uint64_t)1 << 30)
+#define SPOOL_HOURS 24
+
 struct store_config {
     const char *dir; /* DIR: blobs in DIR/blobs, logs in DIR/wal */
     struct catalog *catalog;
@@ -23,6 +52,7 @@ struct store_config {
     uint8_t platform_account[16]; /* seals tables and manifest entries */
     uint32_t memtable_rows_max;   /* 0 = 262,144: then a segment is written */
     uint64_t memtable_age_s;      /* 0 = 300 */
+    struct spool_config spool;
 };
 
 /* Reads tables and manifests (needs the platform account's key). Replays no log yet: see
@@ -70,6 +100,26 @@ enum err store_append_once(struct store *s, struct table *t, const uint8_t accou
 /* Was it stored a short while ago? Answers for locked accounts too, as long as the process lives.
  */
 bool store_batch_known(struct store *s, const uint8_t id[16]);
+
+/* As store_append_once() for an account that is suspended: the rows are durable under the
+ * platform's key, and store_account_open() puts them back, each once. ERR_CONFLICT: it is not
+ * suspended any more, look again. ERR_KEY_LOCKED: it is revoked. ERR_UNAVAILABLE: the platform's
+ * key is away, or, tag "SpoolFull", there is no room: nothing was taken. */
+enum err store_spool_append(struct store *s, struct table *t, const uint8_t account[16],
+                            const struct batch *rows, const uint8_t *id, bool *repeated,
+                            struct diag *d);
+/* The customer has withdrawn the key: the spool's is wiped and its wrap overwritten on the disk
+ * when this returns. */
+enum err store_spool_destroy(struct store *s, const uint8_t account[16], struct diag *d);
+struct store_spool_info {
+    uint64_t bytes;
+    int64_t since_us;
+    bool is_damaged;
+    const char *medium; /* a file system that does not write in place; "": none that is known */
+};
+bool store_spool_info(struct store *s, const uint8_t account[16],
+                      struct store_spool_info *out); /* false: nothing is spooled */
+
 enum err store_flush(struct store *s, const uint8_t account[16],
                      struct diag *d); /* memtables to segments */
 

@@ -4,7 +4,7 @@
 #include "storage/store_impl.h"
 
 #include "base/log.h"
-#include "storage/rows.h"
+#include "storage/spool.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -146,13 +146,7 @@ static enum err replay_enter(struct replay *r, struct diag *d)
     return try_enter(r->a, ACCOUNT_OPENING, r->epoch) ? OK : account_refuse(r->a, d);
 }
 
-struct replayed { /* one rows record */
-    struct rows_head head;
-    struct bytes rows;
-    uint64_t number;
-};
-
-static enum err record_rows(const struct wal_record *rec, struct replayed *out, struct diag *d)
+enum err record_rows(const struct wal_record *rec, struct rows_record *out, struct diag *d)
 {
     if (rec->kind != RECORD_ROWS) {
         return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " is of kind %u", rec->number, rec->kind);
@@ -170,13 +164,18 @@ static bool is_zero(const uint8_t id[16])
 static enum err note_id(struct replay *r, struct log_file *f, const struct rows_head *h,
                         struct diag *d)
 {
+    struct account *a = r->a;
+    if (h->spool > a->drained) a->drained = h->spool;
     if (is_zero(h->batch)) return OK;
     log_note_id(f, h->time_us);
+    /* (24) A batch that came both ways: told by its id, however long the outage was. */
+    if (a->spooled && h->spool == 0 && h->time_us > 0)
+        TRY(map_put(&a->log_ids, BYTES_OF(h->batch), (void *)(uintptr_t)h->time_us, NULL, d));
     return dedupe_note(r->a->store->dedupe, h->batch, h->time_us, time_now_us(), d);
 }
 
 /* Rows of one record into their memtable; inside. */
-static enum err replay_rows(struct replay *r, struct log_file *f, const struct replayed *x,
+static enum err replay_rows(struct replay *r, struct log_file *f, const struct rows_record *x,
                             struct diag *d)
 {
     struct table *t = store_table_by_id(r->a->store, &x->head.table);
@@ -205,13 +204,13 @@ static enum err replay_rows(struct replay *r, struct log_file *f, const struct r
 }
 
 /* The records behind the first of a batch, read ahead: are they all there? Inside. */
-static enum err is_whole(struct wal_reader ahead, struct file_key *k, const struct rows_head *first,
-                         bool *whole, struct diag *d)
+enum err batch_is_whole(struct wal_reader ahead, struct file_key *k, const struct rows_head *first,
+                        bool *whole, struct diag *d)
 {
     CLEANUP_BUF struct buf plain = {0};
     for (uint32_t left = first->left; left != 0; left--) {
         struct wal_record rec;
-        struct replayed x;
+        struct rows_record x;
         TRY(wal_reader_next(&ahead, k, &plain, &rec, d));
         *whole = rec.number != 0;
         if (!*whole) return OK;
@@ -232,13 +231,13 @@ static enum err replay_next(struct replay *r, struct log_file *f, struct wal_rea
                             struct file_key *k, struct wal_record *rec, struct diag *d)
 {
     CLEANUP_BUF struct buf plain = {0};
-    struct replayed x;
+    struct rows_record x;
     bool whole = true;
     size_t pos = reader->pos;
     TRY(wal_reader_next(reader, k, &plain, rec, d));
     if (rec->number == 0 || rec->number == reader->first) return OK;
     TRY(record_rows(rec, &x, d));
-    if (r->left == 0 && x.head.left != 0) TRY(is_whole(*reader, k, &x.head, &whole, d));
+    if (r->left == 0 && x.head.left != 0) TRY(batch_is_whole(*reader, k, &x.head, &whole, d));
     if (!whole) {
         reader->pos = pos;
         reader->next--;
@@ -346,18 +345,21 @@ enum err store_account_open(struct store *s, const uint8_t account[16], struct d
     pthread_mutex_lock(&a->lock);
     bool open = a->state == ACCOUNT_OPEN;
     pthread_mutex_unlock(&a->lock);
-    if (open) return OK;
+    if (open) return spool_drain(a, d);
     /* A flush from before a lock may still drop log files. */
     pthread_mutex_lock(&a->flush_lock);
     enum err e = open_account(a, d);
     pthread_mutex_unlock(&a->flush_lock);
-    if (e == OK) flusher_kick(s);
-    return e;
+    if (e != OK) return e;
+    flusher_kick(s);
+    return spool_drain(a, d);
 }
 
 void account_free(struct account *a)
 {
     wal_unref(a->wal);
+    spool_free(a->spool);
+    map_release(&a->log_ids);
     while (a->logs != NULL) {
         struct log_file *f = a->logs;
         a->logs = f->next;

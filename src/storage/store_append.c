@@ -8,8 +8,6 @@
  */
 #include "storage/store_impl.h"
 
-#include "storage/rows.h"
-
 #include <stdlib.h>
 
 #define ATTEMPTS     5 /* files that end between two calls */
@@ -42,17 +40,7 @@ static enum err wait_for_room(struct part *p, struct diag *d)
 /* --- one batch on its way
  * ------------------------------------------------------------------------------ */
 
-struct outgoing { /* its records, and the same rows in pieces */
-    struct part *part;
-    const struct schema *schema;
-    struct rows_head head;
-    struct buf *records;
-    struct piece **pieces;
-    uint32_t n, cap;
-    uint64_t rows;
-};
-
-static void outgoing_release(struct outgoing *o)
+void outgoing_release(struct outgoing *o)
 {
     for (uint32_t i = 0; i < o->n; i++) {
         buf_release(&o->records[i]);
@@ -114,10 +102,28 @@ static enum err encode(struct outgoing *o, const struct batch *rows, struct diag
     return outgoing_add(o, &record, &piece, d);
 }
 
-static void number_records(struct outgoing *o)
+enum err outgoing_init(struct outgoing *o, struct table *t, struct account *a,
+                       const struct batch *rows, struct schema *its, struct diag *d)
 {
-    for (uint32_t i = 0; i < o->n; i++)
+    const struct schema *all = t->schema;
+    /* A batch that was made before a column was added is welcome: columns are only added at the
+     * end. */
+    if (rows->n_cols == 0 || rows->n_cols > all->n) {
+        return FAIL(d, ERR_INVALID, "rows of %u columns for a table of %u", rows->n_cols, all->n);
+    }
+    *its = (struct schema){rows->n_cols, all->cols};
+    o->schema = its;
+    o->head = (struct rows_head){.table = t->id, .time_us = time_now_us()};
+    return store_part_get(t, a, &o->part, d);
+}
+
+enum err outgoing_add_batch(struct outgoing *o, const struct batch *rows, struct diag *d)
+{
+    uint32_t first = o->n;
+    TRY(encode(o, rows, d));
+    for (uint32_t i = first; i < o->n; i++)
         rows_head_set_left(o->records[i].p + WAL_RECORD_HEAD, o->n - 1 - i);
+    return OK;
 }
 
 static void pending_begin(struct pending *x)
@@ -214,17 +220,21 @@ static enum err append_records(struct outgoing *o, uint64_t epoch, bool has_id, 
     return e == OK ? OK : FAIL(d, e, "%s", why.text);
 }
 
-static enum err append_batch(struct outgoing *o, const struct batch *rows, uint64_t epoch,
-                             bool has_id, struct diag *d)
+enum err outgoing_append(struct outgoing *o, uint64_t epoch, bool has_id, struct diag *d)
 {
-    TRY(encode(o, rows, d));
-    number_records(o);
     TRY(wait_for_room(o->part, d));
     return append_records(o, epoch, has_id, d);
 }
 
+static enum err append_batch(struct outgoing *o, const struct batch *rows, uint64_t epoch,
+                             bool has_id, struct diag *d)
+{
+    TRY(outgoing_add_batch(o, rows, d));
+    return outgoing_append(o, epoch, has_id, d);
+}
+
 /* (2) Before the door opens again it is another epoch. */
-static enum err open_epoch(struct account *a, uint64_t *epoch, struct diag *d)
+enum err account_epoch(struct account *a, uint64_t *epoch, struct diag *d)
 {
     pthread_mutex_lock(&a->lock);
     bool open = a->state == ACCOUNT_OPEN;
@@ -237,22 +247,17 @@ enum err store_append_once(struct store *s, struct table *t, const uint8_t accou
                            const struct batch *rows, const uint8_t *id, bool *repeated,
                            struct diag *d)
 {
-    const struct schema *all = t->schema;
-    /* A batch that was made before a column was added is welcome: columns are only added at the
-     * end. */
-    if (rows->n_cols == 0 || rows->n_cols > all->n) {
-        return FAIL(d, ERR_INVALID, "rows of %u columns for a table of %u", rows->n_cols, all->n);
-    }
-    struct schema its = {rows->n_cols, all->cols};
+    struct schema its;
     struct account *a = NULL;
     uint64_t epoch = 0;
     bool fresh = true;
-    CLEANUP_LOCAL(outgoing_release)
-    struct outgoing o = {.schema = &its, .head = {.table = t->id, .time_us = time_now_us()}};
+    CLEANUP_LOCAL(outgoing_release) struct outgoing o = {0};
     TRY(s->c.keys.ops->check(s->c.keys.self, account, d));
     TRY(store_account_get(s, account, &a, d));
-    TRY(store_part_get(t, a, &o.part, d));
-    TRY(open_epoch(a, &epoch, d));
+    TRY(outgoing_init(&o, t, a, rows, &its, d));
+    TRY(account_epoch(a, &epoch, d));
+    if (a->spooled)
+        return FAIL(d, ERR_UNAVAILABLE, "spooled rows are being put back first"); /* (21) */
     *repeated = false;
     if (rows->n_rows == 0) return OK;
     if (id == NULL) return append_batch(&o, rows, epoch, false, d);

@@ -8,7 +8,7 @@
  * dies. (3) What follows the transaction in memory cannot fail. (4) Whatever fails in the
  * background is tried again; nothing but flusher_stop() ends that thread.
  */
-#include "storage/store_impl.h"
+#include "storage/spool.h"
 
 #include "base/log.h"
 
@@ -287,7 +287,7 @@ static void *flusher(void *arg)
         if (s->stopping) break;
         bool failed = false;
         for (struct account *a = first_account(s); a != NULL; a = a->next)
-            failed = !flush_due(a) || failed;
+            failed = !flush_due(a) || !spool_tidy(a) || failed;
         retry = failed ? time_now_us() + RETRY_US : INT64_MAX;
     }
     return NULL;

@@ -8,6 +8,7 @@
  *      account.open_lock   one replay at a time
  *      account.flush_lock  one flush at a time
  *      account.log_lock    which log file is written; held while one is made or retired
+ *      spool.lock          state of a spool (spool.h)
  *      store.lock          lists of tables, accounts and parts; schemas
  *      account.lock        state, memtables, segments, logs, scans
  *
@@ -19,6 +20,7 @@
  */
 #pragma once
 
+#include "base/map.h"
 #include "base/os.h"
 #include "base/thread.h"
 #include "base/time.h"
@@ -26,6 +28,7 @@
 #include "storage/dedupe.h"
 #include "storage/manifest.h"
 #include "storage/memtable.h"
+#include "storage/rows.h"
 #include "storage/segment.h"
 #include "storage/store.h"
 #include "storage/wal.h"
@@ -35,6 +38,7 @@
 #define MEMTABLE_AGE_S     300u    /* default of store_config */
 #define MEMTABLE_BYTES_MAX ((size_t)256 << 20)
 #define WAL_ROLL           ((uint64_t)16 << 20) /* bytes: then the next file is begun */
+#define SPOOL_ROLL         ((uint64_t)64 << 20) /* as WAL_ROLL, of a spool */
 #define WAL_HELD_MAX \
     ((uint64_t)64 << 20) /* bytes of logs: then what holds back the oldest is flushed */
 
@@ -124,6 +128,11 @@ struct account {
     struct pending *pending;
     struct scan_part *scans;
     struct segment_writer *writer; /* of the flush that runs */
+    uint64_t drained;              /* rows up to this number of the spool are in the log */
+    struct map log_ids; /* batch id -> when it came: what the logs of a spooled account hold */
+
+    _Atomic bool spooled; /* rows wait in the spool: no log leaves, no new row comes */
+    struct spool *spool;  /* store.spool_lock; lives as long as the account */
 
     /* log_lock */
     struct wal_end end; /* where the youngest retired file ends */
@@ -131,7 +140,8 @@ struct account {
 
 struct store {
     struct store_config c;
-    char *wal_dir;
+    char *wal_dir, *spool_dir;
+    pthread_mutex_t spool_lock; /* who has a spool */
     struct manifest *manifest;
     struct blobs *blobs;
     struct dedupe *dedupe;
@@ -165,6 +175,37 @@ void account_leave(struct account *a);
 /* Why rows of this account cannot be had: never OK. */
 enum err account_refuse(struct account *a, struct diag *d);
 void account_free(struct account *a);
+
+/* Rows of one record of a log or a spool. */
+struct rows_record {
+    struct rows_head head;
+    struct bytes rows;
+    uint64_t number;
+};
+enum err record_rows(const struct wal_record *rec, struct rows_record *out, struct diag *d);
+/* The records behind the first of a batch, read ahead: are they all there? */
+enum err batch_is_whole(struct wal_reader ahead, struct file_key *k, const struct rows_head *first,
+                        bool *whole, struct diag *d);
+
+/* store_append.c: batches as records, and the same rows in pieces */
+struct outgoing {
+    struct part *part;
+    const struct schema *schema;
+    struct rows_head head;
+    struct buf *records;
+    struct piece **pieces;
+    uint32_t n, cap;
+    uint64_t rows;
+};
+/* its: the caller's, lives as long as o. ERR_INVALID: not this table's columns. */
+enum err outgoing_init(struct outgoing *o, struct table *t, struct account *a,
+                       const struct batch *rows, struct schema *its, struct diag *d);
+enum err outgoing_add_batch(struct outgoing *o, const struct batch *rows, struct diag *d);
+void outgoing_release(struct outgoing *o);
+/* All of it into the log and the memtable. ERR_UNAVAILABLE: the account is not open in this epoch.
+ */
+enum err outgoing_append(struct outgoing *o, uint64_t epoch, bool has_id, struct diag *d);
+enum err account_epoch(struct account *a, uint64_t *epoch, struct diag *d); /* if it is open */
 
 /* store_log.c */
 /* The file to append to, made if need be; with a reference. Sets x->log, with a place for x's

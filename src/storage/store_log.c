@@ -280,7 +280,7 @@ const struct log_file *log_overdue(const struct account *a)
 int64_t log_drop_due(const struct account *a)
 {
     const struct log_file *f = a->logs;
-    if (f == NULL || !f->retired || !log_is_covered(f, a)) return INT64_MAX;
+    if (f == NULL || !f->retired || a->spooled || !log_is_covered(f, a)) return INT64_MAX;
     return f->ids_us + DEDUPE_US;
 }
 
@@ -329,7 +329,7 @@ enum err log_drop(struct account *a, log_droppable *droppable, void *ctx, uint64
 static bool droppable_if_covered(const struct log_file *f, const struct account *a, void *ctx)
 {
     int64_t now = *(int64_t *)ctx;
-    return f->ids_us + DEDUPE_US <= now && log_is_covered(f, a);
+    return !a->spooled && f->ids_us + DEDUPE_US <= now && log_is_covered(f, a);
 }
 
 enum err log_drop_covered(struct account *a, struct diag *d)

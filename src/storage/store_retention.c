@@ -82,6 +82,7 @@ static bool log_is_past(const struct log_file *f, const struct account *a, void 
 {
     const struct retention *r = ctx;
     if (r->all) return true;
+    if (a->spooled) return false; /* it says which rows of the spool are in it */
     if (a->state == ACCOUNT_OPEN || a->state == ACCOUNT_OPENING || !f->complete) return false;
     for (uint32_t i = 0; i < f->entry.n_tables; i++) {
         const struct log_table *x = &f->entry.tables[i];
@@ -135,6 +136,7 @@ enum err store_account_drop(struct store *s, const uint8_t account[16], struct d
     if (a == NULL) return OK;
     struct retention r = {.s = s, .all = true};
     store_account_lock(s, account);
+    TRY(store_spool_destroy(s, account, d));
     LOCK_SCOPE(&a->open_lock);
     pthread_mutex_lock(&a->log_lock);
     log_retire(a);

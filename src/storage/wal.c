@@ -249,7 +249,8 @@ static enum err write_start(struct wal *w, const struct wal_end *prev, struct di
 
 static enum err create(struct wal *w, const struct wal_config *c, const char *path, struct diag *d)
 {
-    TRY(c->keys->ops->create(c->keys->self, c->account, OTYPE_WAL, c->file_id, &w->key, d));
+    enum otype otype = c->otype != 0 ? (enum otype)c->otype : OTYPE_WAL;
+    TRY(c->keys->ops->create(c->keys->self, c->account, otype, c->file_id, &w->key, d));
     w->fd = SYS(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (w->fd < 0) return FAIL(d, ERR_IO, "log %s: %s", path, strerror(errno));
     enum err e = write_start(w, c->prev, d);

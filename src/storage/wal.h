@@ -54,6 +54,7 @@ struct wal_config {
     uint8_t account[16], file_id[16];
     uint64_t first;             /* number of the first record */
     const struct wal_end *prev; /* the file before; NULL: none */
+    uint8_t otype;              /* 0 = OTYPE_WAL; OTYPE_SPOOL: the same format, other keys */
 };
 
 /* Makes the file with its first record, durably. Removes it again when that fails. */
@@ -90,6 +91,7 @@ uint64_t wal_length(struct wal *w); /* bytes that are durable */
  */
 
 struct wal_reader {
+    uint8_t otype; /* 0 = OTYPE_WAL; set before wal_reader_open() */
     struct file_ident ident;
     struct buf image; /* ciphertext */
     uint64_t first, next;

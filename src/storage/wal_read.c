@@ -15,12 +15,13 @@
 #define WAL_FILE_MAX ((size_t)1 << 31) /* bytes: what a reader takes into memory */
 
 /* (4) Its name was in the catalogue: the file must be there, and begin well. */
-static enum err check_header(struct bytes image, const char *path, const uint8_t account[16],
-                             const uint8_t file_id[16], struct file_ident *out, struct diag *d)
+static enum err check_header(struct bytes image, const char *path, uint8_t otype,
+                             const uint8_t account[16], const uint8_t file_id[16],
+                             struct file_ident *out, struct diag *d)
 {
     struct file_ident f;
     TRY(file_header_decode(image, &f, d));
-    if (f.otype != OTYPE_WAL || memcmp(f.account, account, 16) != 0 ||
+    if (f.otype != otype || memcmp(f.account, account, 16) != 0 ||
         memcmp(f.file_id, file_id, 16) != 0) {
         return FAIL(d, ERR_CORRUPT, "log %s: the header belongs to another file", path);
     }
@@ -43,7 +44,7 @@ enum err wal_read_ident(const char *dir, const uint8_t account[16], const uint8_
     if (fd < 0) return FAIL(d, ERR_IO, "log %s: %s", path, strerror(errno));
     uint8_t header[FILE_HEADER_LEN];
     TRY(os_pread_all(fd, header, sizeof header, 0, d));
-    return check_header(BYTES_OF(header), path, account, file_id, out, d);
+    return check_header(BYTES_OF(header), path, OTYPE_WAL, account, file_id, out, d);
 }
 
 static enum err load(struct wal_reader *r, const char *path, struct diag *d)
@@ -58,11 +59,14 @@ static enum err load(struct wal_reader *r, const char *path, struct diag *d)
 enum err wal_reader_open(struct wal_reader *r, const char *dir, const uint8_t account[16],
                          const uint8_t file_id[16], uint64_t first, struct diag *d)
 {
-    struct wal_reader x = {.first = first, .next = first, .pos = FILE_HEADER_LEN};
+    struct wal_reader x = {.otype = r->otype != 0 ? r->otype : OTYPE_WAL,
+                           .first = first,
+                           .next = first,
+                           .pos = FILE_HEADER_LEN};
     CLEANUP_FREE char *path = wal_path(dir, file_id);
     if (path == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     enum err e = load(&x, path, d);
-    if (e == OK) e = check_header(buf_view(&x.image), path, account, file_id, &x.ident, d);
+    if (e == OK) e = check_header(buf_view(&x.image), path, x.otype, account, file_id, &x.ident, d);
     if (e != OK) {
         wal_reader_release(&x);
         return e;
