@@ -15,6 +15,7 @@ int cli_keys(int argc, char **argv, struct diag *d);
 int cli_identity(int argc, char **argv, struct diag *d);
 int cli_role(int argc, char **argv, struct diag *d);
 int cli_walk(int argc, char **argv, struct diag *d);
+int cli_drill(int argc, char **argv, struct diag *d);
 int cli_gen(int argc, char **argv, struct diag *d);
 int cli_hosts(int argc, char **argv, struct diag *d);
 int cli_version(int argc, char **argv, struct diag *d);

@@ -10,6 +10,7 @@ enum exit_code {
     EXIT_USAGE = 2,   /* the command line is wrong */
     EXIT_DAMAGE = 3,  /* verify: bytes are not what was written */
     EXIT_NO_KEYS = 4, /* verify: keys are missing for some of the data */
+    EXIT_LATE = 5,    /* drill: a revocation took longer than its bound */
 };
 
 /* A mistake in the command line, from opt_parse(), is EXIT_USAGE; all else EXIT_FAILED. */

@@ -11,6 +11,8 @@ const struct command commands[] = {
     {"logs", "run only key daemon and log service: the other of the two", command_logs},
     {"walk", "show the main job on a running server: keys, logs, queries, revocation, rotation",
      cli_walk},
+    {"drill", "rehearse a revocation, a restore, a rotation or an outage, and measure it",
+     cli_drill},
     {"query", "run a KQL query", cli_query},
     {"ingest", "send a file of rows to a table", cli_ingest},
     {"token", "print a bearer token", cli_token},
