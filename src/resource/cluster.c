@@ -155,6 +155,10 @@ static json_t *new_doc(struct arm_call *c, const struct cluster_wish *w,
         w->type != NULL ? w->type : "LogAnalytics", "identity", w->identity, "principal",
         mi->principal_id, "tenant", mi->tenant_id, "clusterId", guid, "state", "Creating", "double",
         (int)w->is_double, "created", now, "modified", now, "sized", now);
+    if (doc != NULL && w->assigned != NULL) {
+        json_object_set_new(doc, "assigned", json_string(w->assigned));
+        json_object_set_new(doc, "client", json_string(mi->client_id));
+    }
     if (doc != NULL && w->tags != NULL) json_object_set(doc, "tags", w->tags);
     if (doc != NULL && w->policy != NULL) json_object_set(doc, "policy", w->policy);
     return doc;
@@ -183,6 +187,7 @@ static enum err create(struct arm_call *c, struct cluster_wish *w, struct diag *
     if (str_eq(w->identity, "SystemAssigned")) {
         TRY(identity_managed_ensure(c->arm->c.identity, c->id_text, &mi, d));
     }
+    if (w->assigned != NULL) TRY(user_identity_take(c, w->assigned, &mi, d));
     if (w->policy != NULL) TRY(cluster_policy_apply(c, w->policy, d));
     if (w->key == KEY_SET) {
         TRY(cluster_check_vault(c, w->location, w->key_to_set.uri, d));
@@ -234,8 +239,9 @@ static json_t *update_args(const json_t *old, const struct cluster_wish *w)
     json_t *args = json_object();
     if (w->key == KEY_SET) json_object_set_new(args, "key", cluster_key_json(&w->key_to_set));
     if (w->key == KEY_REMOVE) json_object_set_new(args, "key", json_null());
-    if (w->identity != NULL && !str_eq(w->identity, doc_str(old, "identity"))) {
+    if (cluster_identity_changes(old, w)) {
         json_object_set_new(args, "identity", json_string(w->identity));
+        if (w->assigned != NULL) json_object_set_new(args, "assigned", json_string(w->assigned));
     }
     return args;
 }
@@ -263,14 +269,28 @@ static enum err reply_update(struct arm_call *c, const json_t *doc, const char *
     return arm_reply(c, is_put && how->create == CREATE_202 ? 202 : 200, body, d);
 }
 
+/* The key's wraps are the old identity's to open: the key goes first, then the identity, and the
+ * key comes back (2.8). None is the exception: it is how access is withdrawn. */
+static enum err check_identity(struct arm_call *c, const json_t *old, const struct cluster_wish *w,
+                               struct diag *d)
+{
+    struct managed_identity mi;
+    if (!str_eq(w->identity, "None") && json_object_get(old, "key") != NULL) {
+        return ARM_FAIL(c, d, 400, "OperationNotAllowed",
+                        "The cluster's identity can't be changed while it has a key. Remove the "
+                        "key, change the identity, grant it access, and set the key again.");
+    }
+    return w->assigned != NULL ? user_identity_take(c, w->assigned, &mi, d) : OK;
+}
+
 static enum err check_update(struct arm_call *c, const json_t *old, const struct cluster_wish *w,
                              struct diag *d)
 {
     TRY(check_idle(c, old, d));
     TRY(check_capacity(c, old, w->capacity, d));
+    if (cluster_identity_changes(old, w)) TRY(check_identity(c, old, w, d));
     if (w->key != KEY_SET) return OK;
-    if (json_is_true(json_object_get(old, "sealed")) ||
-        !str_eq(doc_str(old, "identity"), "SystemAssigned")) {
+    if (json_is_true(json_object_get(old, "sealed")) || str_eq(doc_str(old, "identity"), "None")) {
         return ARM_FAIL(
             c, d, 400, "OperationNotAllowed",
             "The cluster has no identity that could use a key. Identity type None revokes "

@@ -5,7 +5,8 @@
  *      id name location tags        as the customer named it; location canonical
  *      capacity billing             sku.capacity, "Cluster" or "Workspaces"
  *      type                         "LogAnalytics" or "ApplicationInsights"
- *      identity principal tenant    "SystemAssigned" or "None"
+ *      identity principal tenant    "SystemAssigned", "UserAssigned" or "None"
+ *      assigned client              ARM id and client id of a user-assigned identity; else absent
  *      clusterId                    guid
  *      state operation              provisioningState; "" or the operation that it waits for
  *      key {uri name version rsa}   the key that wraps the AEKs at this moment; absent: none
@@ -34,6 +35,7 @@ struct cluster_wish { /* what a PUT or PATCH asks for, validated */
     const char *billing;  /* NULL = keep */
     const char *type;     /* NULL = keep */
     const char *identity; /* NULL = keep */
+    const char *assigned; /* ARM id, of a user-assigned identity */
     enum cluster_key_wish key;
     struct cluster_key key_to_set;
     json_t *tags;   /* NULL = keep; owned */
@@ -45,6 +47,9 @@ void cluster_wish_release(struct cluster_wish *w);
 /* Reads the body of a PUT (is_put) or PATCH in the call's dialect. old NULL: the cluster is new. */
 enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct cluster_wish *out,
                       struct diag *d);
+
+/* Does the wish name another identity than the document has? */
+bool cluster_identity_changes(const json_t *doc, const struct cluster_wish *w);
 
 /* The key URI that is kept: https and an allow-listed host, or a token that is on the list as it
  * stands there; nothing else. */

@@ -64,9 +64,31 @@ static enum err read_sku(struct arm_call *c, const json_t *old, bool is_put, int
     return OK;
 }
 
-static enum err read_identity(struct arm_call *c, const json_t *old, const char **out,
+/* identity.userAssignedIdentities: {"ARM id": {}}, one of them. */
+static enum err read_assigned(struct arm_call *c, const char **out, struct diag *d)
+{
+    const json_t *all = json_at(c->body, "identity", "userAssignedIdentities", NULL);
+    const char *text = NULL, *name;
+    json_t *value;
+    struct arm_id *id = arena_new(c->a, struct arm_id);
+    if (id == NULL) return arena_full(c->a, d);
+    json_object_foreach ((json_t *)all, name, value) {
+        if (!json_is_null(value)) text = text == NULL ? name : "";
+    }
+    if (text == NULL || arm_id_parse(c->a, text, id, NULL) != OK ||
+        !str_eq_nocase(id->type, KIND_USER_IDENTITY)) {
+        return bad(c, d,
+                   "Identity is invalid. Identity type UserAssigned needs one user-assigned "
+                   "identity in userAssignedIdentities.");
+    }
+    *out = arm_id_format(c->a, id, "Microsoft.ManagedIdentity/userAssignedIdentities");
+    return *out != NULL ? OK : arena_full(c->a, d);
+}
+
+static enum err read_identity(struct arm_call *c, const json_t *old, struct cluster_wish *w,
                               struct diag *d)
 {
+    const char **out = &w->identity;
     const char *type = json_string_value(json_at(c->body, "identity", "type", NULL));
     if (type == NULL) {
         *out = old == NULL ? "SystemAssigned" : NULL;
@@ -75,6 +97,10 @@ static enum err read_identity(struct arm_call *c, const json_t *old, const char 
     if (str_eq_nocase(type, "SystemAssigned") || str_eq_nocase(type, "None")) {
         *out = str_eq_nocase(type, "None") ? "None" : "SystemAssigned";
         return OK;
+    }
+    if (str_eq_nocase(type, "UserAssigned") && api_version_at_least(c->version, "2020-08-01")) {
+        *out = "UserAssigned";
+        return read_assigned(c, &w->assigned, d);
     }
     if (strchr(type, ',') != NULL) { /* decision 27 */
         return bad(c, d,
@@ -232,21 +258,28 @@ enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct
     __attribute__((cleanup(cluster_wish_release))) struct cluster_wish w = {0};
     TRY(arm_read_location(c, old, &w.location, d));
     TRY(read_sku(c, old, is_put, &w.capacity, d));
-    TRY(read_identity(c, old, &w.identity, d));
+    TRY(read_identity(c, old, &w, d));
     TRY(read_choice(c, "billingType", "Cluster", "Workspaces", &w.billing, d));
     TRY(read_choice(c, "clusterType", "LogAnalytics", "ApplicationInsights", &w.type, d));
     TRY(read_double(c, old, w.location, &w.is_double, d));
     TRY(read_key(c, old, is_put, &w, d));
     TRY(arm_read_tags(c, &w.tags, d));
     TRY(cluster_policy_read(c, old, &w.policy, d));
-    bool identity_changes =
-        old != NULL && w.identity != NULL && !str_eq(w.identity, doc_str(old, "identity"));
+    bool identity_changes = old != NULL && cluster_identity_changes(old, &w);
     if (identity_changes && w.key != KEY_KEEP) { /* decision 26 */
         return bad(c, d, "Identity and KeyVaultProperties can't be changed in the same request.");
     }
     *out = w;
     w.tags = w.policy = NULL;
     return OK;
+}
+
+bool cluster_identity_changes(const json_t *doc, const struct cluster_wish *w)
+{
+    if (w->identity == NULL) return false;
+    const char *assigned = w->assigned != NULL ? w->assigned : "";
+    return !str_eq(w->identity, doc_str(doc, "identity")) ||
+           !str_eq_nocase(assigned, doc_str(doc, "assigned"));
 }
 
 void cluster_wish_release(struct cluster_wish *w)
@@ -374,6 +407,12 @@ json_t *cluster_json(const json_t *doc, const struct cluster_dialect *how, const
     if (str_eq(doc_str(doc, "identity"), "SystemAssigned")) {
         json_object_set_new(identity, "tenantId", json_string(doc_str(doc, "tenant")));
         json_object_set_new(identity, "principalId", json_string(doc_str(doc, "principal")));
+    }
+    if (str_eq(doc_str(doc, "identity"), "UserAssigned")) {
+        json_object_set_new(identity, "userAssignedIdentities",
+                            json_pack("{s:{s:s, s:s}}", doc_str(doc, "assigned"), "principalId",
+                                      doc_str(doc, "principal"), "clientId",
+                                      doc_str(doc, "client")));
     }
     const char *location = doc_str(doc, "location");
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:s, s:s, s:s}", "sku", sku_json(doc, how),

@@ -108,18 +108,28 @@ void cluster_refresh_workspaces(struct arm *a, const json_t *op)
 /* --- create and update --------------------------------------------------------------------------
  */
 
+/* The identity the cluster is to have; its own system-assigned one goes when it is another's turn.
+ */
+static enum err make_identity(struct arm *a, const json_t *op, const char *identity,
+                              const char *assigned, struct managed_identity *out, struct diag *d)
+{
+    if (str_eq(identity, "SystemAssigned")) {
+        return identity_managed_ensure(a->c.identity, operation_resource(op), out, d);
+    }
+    TRY(identity_managed_delete(a->c.identity, operation_resource(op), d));
+    if (assigned == NULL || user_identity_find(a, assigned, out)) return OK;
+    return FAIL_TAG(d, ERR_NOT_FOUND, "FailedIdentityOperation",
+                    "the user-assigned identity %s is gone", assigned);
+}
+
 /* An identity that was made anew has another principal: kept at once, calls of others are not for
  * settle(). */
 static enum err adopt_identity(struct arm *a, const json_t *op, const char *identity, bool keyed,
                                struct diag *d)
 {
     struct managed_identity mi = {0};
-    bool is_none = str_eq(identity, "None");
-    if (is_none) {
-        TRY(identity_managed_delete(a->c.identity, operation_resource(op), d));
-    } else {
-        TRY(identity_managed_ensure(a->c.identity, operation_resource(op), &mi, d));
-    }
+    const char *assigned = json_string_value(json_object_get(operation_args(op), "assigned"));
+    TRY(make_identity(a, op, identity, assigned, &mi, d));
     DOCS_WRITE(a->docs);
     CLEANUP_JSON json_t *old = cluster_of_operation(a, op);
     if (old == NULL) return FAIL(d, ERR_NOT_FOUND, "the cluster is gone");
@@ -127,7 +137,13 @@ static enum err adopt_identity(struct arm *a, const json_t *op, const char *iden
     json_object_set_new(doc, "identity", json_string(identity));
     json_object_set_new(doc, "principal", json_string(mi.principal_id));
     json_object_set_new(doc, "tenant", json_string(mi.tenant_id));
-    if (is_none && keyed) {
+    json_object_del(doc, "assigned");
+    json_object_del(doc, "client");
+    if (assigned != NULL) {
+        json_object_set_new(doc, "assigned", json_string(assigned));
+        json_object_set_new(doc, "client", json_string(mi.client_id));
+    }
+    if (str_eq(identity, "None") && keyed) {
         json_object_set_new(doc, "sealed", json_true());
         json_object_del(doc, "key");
     }

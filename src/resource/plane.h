@@ -159,6 +159,11 @@ enum err searches_move(struct arm_call *c, const char *workspace_key, const char
                        const char *account_key, struct change *change, struct diag *d);
 /* Does the account hold searches, or is it linked? */
 bool storage_in_use(struct arm *a, const char *account_key);
+/* The user-assigned identity of that ARM id; false: there is none. */
+bool user_identity_find(struct arm *a, const char *arm_id, struct managed_identity *out);
+/* For a resource that is to use it: the caller must be allowed to assign it. */
+enum err user_identity_take(struct arm_call *c, const char *arm_id, struct managed_identity *out,
+                            struct diag *d);
 void workspaces_tidy(struct arm *a, int64_t now_us);
 void clusters_tidy(struct arm *a);
 /* Destroys the wraps of a cluster that was deleted 14 days ago, and frees its name; not yet:
@@ -172,6 +177,7 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_WORKSPACE         "microsoft.operationalinsights/workspaces"
 #define KIND_LINK              "microsoft.operationalinsights/workspaces/linkedservices"
 #define KIND_TABLE             "microsoft.operationalinsights/workspaces/tables"
+#define KIND_USER_IDENTITY     "microsoft.managedidentity/userassignedidentities"
 #define KIND_RULE              "microsoft.insights/datacollectionrules"
 #define KIND_GROUP             "microsoft.resources/subscriptions/resourcegroups"
 #define KIND_PROVIDER          "microsoft.resources/subscriptions/providers"
@@ -203,6 +209,8 @@ arm_op linked_storage_list, linked_storage_get, linked_storage_put, linked_stora
 arm_op storage_list, storage_get, storage_put, storage_patch, storage_remove;
 arm_op table_list, table_get, table_put, table_patch;
 arm_op rule_list, rule_get;
+arm_op user_identity_list, user_identity_get, user_identity_put, user_identity_patch,
+    user_identity_remove;
 arm_op status_get, result_get;
 arm_op tenant_list, subscription_list, subscription_get, location_list, resource_list;
 arm_op group_list, group_get, group_put, group_patch, group_remove, group_head;

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/user_identity.c - Microsoft.ManagedIdentity/userAssignedIdentities: an identity that
+ * outlives the resources which use it
+ *
+ *      id name location tags        as the customer named it
+ *      principal client tenant      what identity made for it
+ *
+ * The principal is made before the document and deleted before it: one that nobody can name any
+ * more must not keep its rights, and a call that was cut short can be repeated.
+ */
+#include "resource/plane.h"
+
+#include "base/log.h"
+
+static json_t *show(const json_t *doc)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "id", doc_str(doc, "id"),
+                     "name", doc_str(doc, "name"), "type",
+                     "Microsoft.ManagedIdentity/userAssignedIdentities", "location",
+                     doc_str(doc, "location"), "tags", arm_tags(doc), "properties", "tenantId",
+                     doc_str(doc, "tenant"), "principalId", doc_str(doc, "principal"), "clientId",
+                     doc_str(doc, "client"));
+}
+
+enum err user_identity_list(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_USER_IDENTITY);
+    json_t *values = json_array(), *doc;
+    size_t i;
+    json_array_foreach (docs, i, doc)
+        json_array_append_new(values, show(doc));
+    return arm_reply_list(c, values, d);
+}
+
+enum err user_identity_get(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = NULL;
+    TRY(arm_need_doc(c, &doc, d));
+    return arm_reply(c, 200, show(doc), d);
+}
+
+/* Letters, digits, dash and underscore, beginning with one of the first two. */
+static bool name_valid(const char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++) {
+        bool plain = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
+                     (s[i] >= '0' && s[i] <= '9');
+        if (!plain && (i == 0 || (s[i] != '-' && s[i] != '_'))) return false;
+    }
+    return n >= 3 && n <= 128;
+}
+
+static enum err store(struct arm_call *c, const json_t *doc, struct diag *d)
+{
+    CLEANUP_CHANGE struct change change = {0};
+    change_put(&change, DOC_RESOURCE, c->key, KIND_USER_IDENTITY, json_incref((json_t *)doc));
+    return docs_commit(c->arm->docs, &change, d);
+}
+
+enum err user_identity_put(struct arm_call *c, struct diag *d)
+{
+    struct managed_identity mi = {0};
+    CLEANUP_JSON json_t *old = arm_get_doc(c), *tags = NULL;
+    const char *location = NULL;
+    TRY(arm_need_body(c, d));
+    if (!name_valid(arm_id_name(c->id))) {
+        return ARM_FAIL(c, d, 400, "InvalidResourceName",
+                        "The identity name '%s' is invalid: 3 to 128 letters, digits, dashes and "
+                        "underscores, beginning with a letter or a digit.",
+                        arm_id_name(c->id));
+    }
+    TRY(arm_read_location(c, old, &location, d));
+    tags = arm_tags(old);
+    TRY(arm_read_tags(c, &tags, d));
+    TRY(identity_managed_ensure(c->arm->c.identity, c->id_text, &mi, d));
+    CLEANUP_JSON json_t *doc =
+        json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:s}", "id", c->id_text, "name",
+                  arm_id_name(c->id), "location", location, "tags", tags, "principal",
+                  mi.principal_id, "client", mi.client_id, "tenant", mi.tenant_id);
+    if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    DOCS_WRITE(c->arm->docs);
+    TRY(store(c, doc, d));
+    return arm_reply(c, old == NULL ? 201 : 200, show(doc), d);
+}
+
+enum err user_identity_patch(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *old = NULL, *tags = NULL;
+    TRY(arm_need_body(c, d));
+    DOCS_WRITE(c->arm->docs);
+    TRY(arm_need_doc(c, &old, d));
+    tags = arm_tags(old);
+    TRY(arm_read_tags(c, &tags, d));
+    CLEANUP_JSON json_t *doc = json_deep_copy(old);
+    if (doc == NULL || json_object_set(doc, "tags", tags) != 0) {
+        return FAIL(d, ERR_LIMIT, "out of memory");
+    }
+    TRY(store(c, doc, d));
+    return arm_reply(c, 200, show(doc), d);
+}
+
+enum err user_identity_remove(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    if (old == NULL) {
+        c->res->status = 204;
+        return OK;
+    }
+    TRY(identity_managed_delete(c->arm->c.identity, c->id_text, d));
+    DOCS_WRITE(c->arm->docs);
+    CLEANUP_CHANGE struct change change = {0};
+    change_remove(&change, DOC_RESOURCE, c->key);
+    TRY(docs_commit(c->arm->docs, &change, d));
+    c->res->status = 200;
+    return OK;
+}
+
+/* --- for resources that use one
+ * ------------------------------------------------------------------------- */
+
+bool user_identity_find(struct arm *a, const char *arm_id, struct managed_identity *out)
+{
+    CLEANUP_FREE char *key = str_dup(arm_id);
+    if (key == NULL) return false;
+    str_lower(key);
+    CLEANUP_JSON json_t *doc = arm_doc(a, key);
+    if (doc == NULL || strstr(key, "/providers/" KIND_USER_IDENTITY "/") == NULL) return false;
+    snprintf(out->principal_id, sizeof out->principal_id, "%s", doc_str(doc, "principal"));
+    snprintf(out->client_id, sizeof out->client_id, "%s", doc_str(doc, "client"));
+    snprintf(out->tenant_id, sizeof out->tenant_id, "%s", doc_str(doc, "tenant"));
+    return true;
+}
+
+enum err user_identity_take(struct arm_call *c, const char *arm_id, struct managed_identity *out,
+                            struct diag *d)
+{
+    TRY(arm_authorize(c, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", arm_id,
+                      d));
+    if (user_identity_find(c->arm, arm_id, out)) return OK;
+    return ARM_FAIL(c, d, 400, "FailedIdentityOperation",
+                    "Identity operation failed: the user-assigned identity '%s' was not found.",
+                    arm_id);
+}
