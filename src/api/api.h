@@ -16,6 +16,7 @@
 
 #include "base/thread.h"
 #include "custody/client.h"
+#include "identity/identity.h"
 #include "identity/identity_client.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
@@ -52,6 +53,9 @@ enum err api_platform_account(struct api *a, uint8_t out[16], struct diag *d);
 enum err api_start(struct api *a, struct store *store, struct diag *d);
 void api_stop(
     struct api *a); /* ends timers and operations, cancels queries; before store_close() */
+
+/* The front door's table, and those of identity and of the resource types behind it. */
+void api_routes(http_route_visit *visit, void *ctx);
 
 http_handler api_handler; /* ctx: the struct api */
 

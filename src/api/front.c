@@ -6,6 +6,7 @@
 struct route {
     const char *path;                  /* exact, or a prefix where it ends in '/' */
     bool (*matches)(const char *path); /* instead of path */
+    const char *behind;                /* of a row with matches: whose table the paths are in */
     const char *methods;               /* comma-separated; NULL = any: the endpoint says itself */
     bool needs_store;
     endpoint *run;
@@ -16,9 +17,9 @@ static const struct route routes[] = {
     {.path = "/healthz", .methods = "GET,HEAD", .run = health_live},
     {.path = "/readyz", .methods = "GET,HEAD", .run = health_ready},
     {.path = "/metrics", .methods = "GET", .run = health_metrics},
-    {.matches = identity_owns_path, .run = forward_identity},
+    {.matches = identity_owns_path, .behind = "identity", .run = forward_identity},
     {.path = "/metadata/endpoints", .methods = "GET", .run = metadata_endpoint},
-    {.matches = is_vault_path, .run = forward_vault},
+    {.matches = is_vault_path, .behind = "vault", .run = forward_vault},
     {.path = "/admin/clock", .methods = "GET,POST", .run = admin_clock},
     {.path = "/admin/resource-settings",
      .methods = "GET,PATCH",
@@ -32,14 +33,35 @@ static const struct route routes[] = {
      .methods = "GET,POST",
      .needs_store = true,
      .run = query_resource},
-    {.matches = is_activity_path, .methods = "GET", .needs_store = true, .run = activity_list},
-    {.matches = is_arm_query_path, .methods = "GET,POST", .needs_store = true, .run = query_arm},
+    {.matches = is_activity_path,
+     .behind = "activity log",
+     .methods = "GET",
+     .needs_store = true,
+     .run = activity_list},
+    {.matches = is_arm_query_path,
+     .behind = "arm query",
+     .methods = "GET,POST",
+     .needs_store = true,
+     .run = query_arm},
     {.path = "/subscriptions/", .needs_store = true, .run = arm_endpoint},
     {.path = "/subscriptions", .needs_store = true, .run = arm_endpoint},
     {.path = "/tenants", .needs_store = true, .run = arm_endpoint},
     {.path = "/providers/", .needs_store = true, .run = arm_endpoint},
     {.path = "/providers", .needs_store = true, .run = arm_endpoint},
 };
+
+void api_routes(http_route_visit *visit, void *ctx)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        const struct route *r = &routes[i];
+        visit(ctx, "front", r->methods != NULL ? r->methods : "any",
+              r->path != NULL     ? r->path
+              : r->behind != NULL ? r->behind
+                                  : "a row without a name");
+    }
+    identity_routes(visit, ctx);
+    arm_routes(visit, ctx);
+}
 
 static bool route_matches(const struct route *r, const char *path)
 {

@@ -93,6 +93,17 @@ static const struct {
     [ROUTE_GRAPH_BY_IDS] = {serve_graph, "POST", GRAPH_TOKEN},
 };
 
+void identity_routes(http_route_visit *visit, void *ctx)
+{
+    enum route r = ROUTE_NONE;
+    const char *path;
+    for (size_t i = 0; (path = route_at(i, &r)) != NULL; i++) {
+        static const char *const planes[] = {
+            [ANYONE] = "open", [ARM_TOKEN] = "identity", [GRAPH_TOKEN] = "graph"};
+        visit(ctx, planes[endpoints[r].who], endpoints[r].methods, path);
+    }
+}
+
 static bool is_listed(const char *methods, const char *method)
 {
     size_t n = strlen(method);

@@ -33,6 +33,9 @@ enum err identity_open(struct identity **out, const struct identity_config *c,
                        struct identity_founder *founder, struct diag *d);
 void identity_close(struct identity *id);
 
+/* Every path that identity answers; plane "open" needs no token. */
+void identity_routes(http_route_visit *visit, void *ctx);
+
 enum identity_role {
     IDENTITY_PEER_LOGS,
     IDENTITY_PEER_VAULT,

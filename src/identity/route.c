@@ -120,13 +120,26 @@ static bool find_admin(const char *path, struct route_match *m)
            take_segment(&path, m->item, sizeof m->item) && *path == 0;
 }
 
-const char *route_at(size_t i)
+const char *route_at(size_t i, enum route *route)
 {
-    static const char *const others[] = {
-        "/admin/identities", "{scope}/providers/Microsoft.Authorization/roleAssignments",
-        "{scope}/providers/Microsoft.Authorization/roleDefinitions"};
+    static const struct {
+        const char *path;
+        enum route route;
+    } others[] = {
+        {"/admin/identities", ROUTE_IDENTITIES},
+        {"/admin/identities/*", ROUTE_IDENTITIES},
+        {"/admin/identities/*/secrets", ROUTE_IDENTITIES},
+        {"/admin/identities/*/certificates", ROUTE_IDENTITIES},
+        {"/admin/identities/*/credentials/*", ROUTE_IDENTITIES},
+        {"/subscriptions/*/providers/Microsoft.Authorization/roleAssignments", ROUTE_ASSIGNMENTS},
+        {"/subscriptions/*/providers/Microsoft.Authorization/roleAssignments/*", ROUTE_ASSIGNMENTS},
+        {"/subscriptions/*/providers/Microsoft.Authorization/roleDefinitions", ROUTE_DEFINITIONS},
+        {"/subscriptions/*/providers/Microsoft.Authorization/roleDefinitions/*", ROUTE_DEFINITIONS},
+    };
     const size_t n = sizeof login_paths / sizeof *login_paths, m = sizeof others / sizeof *others;
-    return i < n ? login_paths[i].pattern : i < n + m ? others[i - n] : NULL;
+    if (i >= n + m) return NULL;
+    *route = i < n ? login_paths[i].route : others[i - n].route;
+    return i < n ? login_paths[i].pattern : others[i - n].path;
 }
 
 bool route_find(const char *path, struct route_match *out)

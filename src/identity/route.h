@@ -36,8 +36,8 @@ struct route_match {
     char word[160], part[32], item[64]; /* /admin/identities/{word}/{part}/{item} */
 };
 
-/* The i-th route as a table shows it, for tests that leave none out; NULL after the last. */
-const char *route_at(size_t i);
+/* The i-th route as a table shows it; NULL after the last. */
+const char *route_at(size_t i, enum route *route);
 
 /* Words without case, a slash at the end is fine. False: not ours. */
 bool route_find(const char *path, struct route_match *out);

@@ -56,6 +56,12 @@ static const struct arm_route {
      true},
 };
 
+void kv_arm_routes(http_route_visit *visit, void *ctx)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        visit(ctx, "vault-arm", routes[i].method, routes[i].path);
+}
+
 static enum err check_version(const struct http_request *req, struct diag *d)
 {
     const char *v = http_query(req, "api-version");

@@ -233,6 +233,15 @@ static enum err serve(struct call *c, struct diag *d)
     return kv_arm_handle_vaults(c, d);
 }
 
+void keyvault_routes(http_route_visit *visit, void *ctx)
+{
+    kv_rest_routes(visit, ctx);
+    kv_arm_routes(visit, ctx);
+    visit(ctx, "vault-admin", "GET", "admin/faults");
+    visit(ctx, "vault-admin", "POST", "admin/faults");
+    visit(ctx, "vault-admin", "DELETE", "admin/faults");
+}
+
 /* (13) What was done without a record is not told. */
 static void record(struct call *c, const char *description, int64_t started_us)
 {

@@ -48,6 +48,9 @@ void keyvault_quit(struct keyvault *kv);
 #define KEYVAULT_PLATFORM "keystead-platform" /* the vault of the platform's own key */
 #define KEYVAULT_PMK      "pmk"
 
+/* Every path of vaults and of their ARM resources. */
+void keyvault_routes(http_route_visit *visit, void *ctx);
+
 /* The platform's vault with its key (oct, 256 bits; in the token where there is one) and a policy
  * that lets this principal get, wrap and unwrap. There already: only the policy is brought up to
  * date. No ARM call reaches it. */

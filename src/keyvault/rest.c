@@ -59,6 +59,12 @@ static const struct route {
     {"POST", "rng", "RandomBytesGet", PERM_NONE, draw_random},
 };
 
+void kv_rest_routes(http_route_visit *visit, void *ctx)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        visit(ctx, "vault", routes[i].method, routes[i].path);
+}
+
 #define SEGMENTS_MAX 4
 
 /* 7.0 to 7.x, their previews, and the dates of newer ones: clients move faster than this list

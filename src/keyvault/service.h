@@ -402,6 +402,8 @@ enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d);
 /* ERR_DENIED tag "AuthorizationFailed". */
 enum err kv_arm_may(const struct call *c, const char *action, const char *scope, struct diag *d);
 enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d);
+void kv_rest_routes(http_route_visit *visit, void *ctx);
+void kv_arm_routes(http_route_visit *visit, void *ctx);
 enum err kv_arm_handle_vaults(struct call *c, struct diag *d);
 /* Splits a path at its slashes; at most max segments, empty ones are left out. max + 1 when there
  * are more. */

@@ -65,6 +65,10 @@ void http_set(struct http_response *r, const char *name, const char *value); /* 
 void http_setf(struct http_response *r, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Told of each route of a table: methods "GET, PUT", path as the table has it. For tests that leave
+ * none out. */
+typedef void http_route_visit(void *ctx, const char *plane, const char *methods, const char *path);
+
 typedef void http_handler(void *ctx, const struct http_request *req, struct http_response *res);
 
 struct http_server_config {

@@ -523,6 +523,24 @@ static arm_op *find_op(struct arm_call *c, const char **right)
     return NULL;
 }
 
+void arm_routes(http_route_visit *visit, void *ctx)
+{
+    const struct arm_type *t;
+    for (uint32_t i = 0; (t = arm_type_at(i)) != NULL; i++) {
+        const char *plane = t->is_open ? "arm-open" : "arm";
+        if (t->list != NULL) visit(ctx, plane, "LIST", t->type);
+        for (size_t k = 0; k < sizeof verbs / sizeof verbs[0]; k++) {
+            arm_op *op;
+            memcpy(&op, (const char *)t + verbs[k].op, sizeof op);
+            if (op != NULL) visit(ctx, plane, verbs[k].method, t->type);
+        }
+        for (const struct arm_action *x = t->actions; x != NULL && x->name != NULL; x++) {
+            CLEANUP_FREE char *path = str_fmt("%s/*/%s", t->type, x->name);
+            if (path != NULL) visit(ctx, plane, "POST", path);
+        }
+    }
+}
+
 static enum err no_such_op(struct arm_call *c, struct diag *d)
 {
     if (c->type != NULL) {

@@ -54,6 +54,8 @@ void arm_handle(struct arm *a, const struct http_request *req, const struct call
                 struct http_response *res);
 /* The error envelope: {"error":{"code","message"}}. */
 void arm_error(struct http_response *res, int status, const char *code, const char *message);
+/* Every resource type with what can be done to it; plane "open" needs a token but no role. */
+void arm_routes(http_route_visit *visit, void *ctx);
 /* /metadata/endpoints: needs no token. */
 void arm_metadata(struct arm *a, const struct http_request *req, struct http_response *res);
 

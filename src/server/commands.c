@@ -24,6 +24,7 @@ const struct command commands[] = {
     {"gen", "write generated web logs as NDJSON", cli_gen},
     {"hosts", "lines for /etc/hosts, so that clients find the vaults", cli_hosts},
     {"version", "version and build", cli_version},
+    {"routes", NULL, command_routes},
     {"serve-identity", NULL, serve_identity},
     {"serve-vault", NULL, serve_vault},
     {"serve-keyd", NULL, serve_keyd},

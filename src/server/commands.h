@@ -7,7 +7,7 @@
 
 struct command {
     const char *name;
-    const char *about; /* NULL: for the supervisor only, not listed */
+    const char *about; /* NULL: for the supervisor and for tests, not listed */
     /* argv holds what follows the command's name. Returns the exit status; d explains a failure. */
     int (*run)(int argc, char **argv, struct diag *d);
 };
@@ -19,6 +19,7 @@ int serve_identity(int argc, char **argv, struct diag *d);
 int serve_vault(int argc, char **argv, struct diag *d);
 int serve_keyd(int argc, char **argv, struct diag *d);
 int serve_logs(int argc, char **argv, struct diag *d);
+int command_routes(int argc, char **argv, struct diag *d);
 int command_up(int argc, char **argv, struct diag *d);
 int command_vault(int argc, char **argv, struct diag *d);
 int command_logs(int argc, char **argv, struct diag *d);
