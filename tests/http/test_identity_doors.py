@@ -86,13 +86,14 @@ class Doors(unittest.TestCase):
         text = subprocess.run([PROGRAM, "routes"], capture_output=True, text=True, check=True).stdout
         special = {
             "/admin/clock": ARM, "/admin/keys/status": ARM, "/admin/keys/unlock": ARM, "/admin/resource-settings": ARM,
-            "/datacollectionrules/": INGEST, "/v1/workspaces/": QUERY, "/v1/subscriptions/": QUERY, "arm query": ARM,
+            "/datacollectionrules/": INGEST, "/v1/workspaces/": QUERY, "/v1/subscriptions/": QUERY, "arm query": ARM, "activity log": ARM,
         }
         paths = {
             "/datacollectionrules/": self.s.stream_path("Door_CL", self.workspace).split("?")[0],
             "/v1/workspaces/": f"/v1/workspaces/{self.workspace}/query",
             "/v1/subscriptions/": "/v1" + self.s.workspace_path() + "/query",
             "arm query": self.s.workspace_path() + "/query",
+            "activity log": self.s.sub("/providers/Microsoft.Insights/eventtypes/management/values"),
         }
         for line in text.splitlines():
             plane, methods, path = line.split("\t")
