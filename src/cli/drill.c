@@ -156,7 +156,7 @@ static enum err put_back(struct drill *r, struct diag *d)
         if (e != OK && attempt == 4) return FAIL_TAG(d, e, why.tag, "%s", why.text);
     }
     r->disturbed = false;
-    note(r, r->kind->put_back);
+    note(r, r->undone != NULL ? r->undone : r->kind->put_back);
     return OK;
 }
 

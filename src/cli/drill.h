@@ -22,6 +22,7 @@ struct drill {
     char version[64];     /* that wraps now */
     char new_version[64]; /* made by the drill */
     char fault_id[64];
+    const char *undone;         /* what undo() says it did; NULL = what the drill always says */
     json_t *workspaces;         /* [{"name", "id"}] linked to the cluster */
     int64_t bound_s, silence_s; /* silence_s: after which keys go; 0 = never */
     bool suspends;

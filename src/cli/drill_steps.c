@@ -197,7 +197,9 @@ static enum err rotate(struct drill *r, struct diag *d)
 
 static enum err rotate_back(struct drill *r, struct diag *d)
 {
-    return r->set_version[0] != 0 ? set_version(r, r->set_version, d) : OK;
+    if (r->set_version[0] != 0) return set_version(r, r->set_version, d);
+    r->undone = "nothing to put back: the cluster follows the latest version";
+    return OK;
 }
 
 static enum err add_fault(struct drill *r, struct diag *d)
