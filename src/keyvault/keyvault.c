@@ -2,6 +2,8 @@
 /* keyvault/keyvault.c - opening the service, the platform's vault, and who gets in by which door */
 #include "keyvault/service.h"
 
+#include "keyvault/trust.h"
+
 #include "base/log.h"
 #include "base/os.h"
 #include "base/str.h"
@@ -40,14 +42,22 @@ static bool copy_config(struct keyvault *kv, const struct keyvault_config *c)
     return true;
 }
 
+static enum err open_store(struct keyvault *kv, const struct keyvault_config *c, struct diag *d)
+{
+    CLEANUP_FREE char *db = os_path(c->dir, "vault.db"), *key = os_path(c->dir, "root.key"),
+                      *sealed = os_path(c->dir, "root.sealed");
+    if (db == NULL || key == NULL || sealed == NULL) return kv_out_of_memory(d);
+    const struct trust trust = {
+        .kind = c->trust, .path = sealed, .passphrase_file = c->passphrase_file, .token = c->token};
+    return trust_open_store(&trust, db, key, &kv->store, d);
+}
+
 enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d)
 {
     CLEANUP(keyvault_close) struct keyvault *kv = calloc(1, sizeof *kv);
     if (kv == NULL || !copy_config(kv, c)) return kv_out_of_memory(d);
     TRY(os_mkdir(c->dir, d));
-    CLEANUP_FREE char *db = os_path(c->dir, "vault.db"), *key = os_path(c->dir, "root.key");
-    if (db == NULL || key == NULL) return kv_out_of_memory(d);
-    TRY(kvstore_open(&kv->store, db, key, d));
+    TRY(open_store(kv, c, d));
     CLEANUP_FREE char *audit = os_path(c->dir, "audit");
     if (audit == NULL) return kv_out_of_memory(d);
     TRY(audit_log_open(&kv->audit, audit,

@@ -6,8 +6,8 @@
  * Answers on three kinds of host: NAME.SUFFIX is the data plane of one vault (wire/arm.md section
  * 19), NAME.HSM_SUFFIX that of one pool of a managed HSM, SUFFIX itself and any other host take ARM
  * paths of Microsoft.KeyVault (section 11), which the front door passes on. Keys never leave this
- * process. Everything that was answered is on disk: a sealed kvstore in dir, under dir/root.key,
- * and a record of each request in dir/audit. Any number of threads may call the handler.
+ * process. Everything that was answered is on disk: a sealed kvstore in dir, under its root of
+ * trust, and a record of each request in dir/audit. Any number of threads may call the handler.
  * Invariants: README.md.
  */
 #pragma once
@@ -17,6 +17,11 @@
 #include "vault/token.h"
 
 struct keyvault;
+
+/* What the store's root key lies under: a file of its own beside it (root.key), or sealed beside it
+ * (root.sealed) under a passphrase or a key of the token. Chosen at the first start, for good. */
+enum keyvault_trust { TRUST_FILE, TRUST_PASSPHRASE, TRUST_TOKEN };
+bool keyvault_trust_parse(const char *text, enum keyvault_trust *out); /* "file" ... */
 
 struct keyvault_config {
     const char *dir;        /* DIR/vault; made if missing */
@@ -32,9 +37,11 @@ struct keyvault_config {
                           const char *scope, struct diag *d);
     void *ctx;
     struct token *token; /* HSM kinds of keys are made in it; NULL: there are none. Borrowed */
-    bool faults;         /* /admin/faults is there: for rehearsals and tests */
-    uint32_t requests_per_10s; /* of one vault; more are answered 429. 0 = 4000, as documented */
-    size_t audit_file_max;     /* bytes, after which another file is begun; 0 = 16 MiB */
+    enum keyvault_trust trust;
+    const char *passphrase_file; /* TRUST_PASSPHRASE: its first line */
+    bool faults;                 /* /admin/faults is there: for rehearsals and tests */
+    uint32_t requests_per_10s;   /* of one vault; more are answered 429. 0 = 4000, as documented */
+    size_t audit_file_max;       /* bytes, after which another file is begun; 0 = 16 MiB */
 };
 
 /* Sets verify, authorize and ctx to ask identity. */

@@ -166,18 +166,19 @@ static enum err use_root_key(struct kvstore *k, const struct secret *root, struc
     return file_key_new(&k->key, f, secret_view(file_key), d);
 }
 
+static enum err check_root(const struct secret *root, struct diag *d)
+{
+    if (secret_len(root) == ROOT_KEY_LEN) return OK;
+    return FAIL(d, ERR_CORRUPT, "a root key has %d bytes, not %zu", ROOT_KEY_LEN, secret_len(root));
+}
+
 /* (4) Everything a new store is made of is one transaction: a store without it is still to be made.
  */
-static enum err make_new(struct kvstore *k, const char *root_key_file, struct diag *d)
+static enum err make_new(struct kvstore *k, const struct kvstore_root *from, struct diag *d)
 {
     CLEANUP(secret_free) struct secret *root = NULL;
-    struct diag why = DIAG_INIT;
-    enum err e = root_key_read(root_key_file, &root, &why);
-    if (e == ERR_NOT_FOUND) {
-        TRY(root_key_create(root_key_file, &root, d));
-    } else if (e != OK) {
-        return FAIL(d, e, "%s", why.text);
-    }
+    TRY(from->make(from->ctx, &root, d));
+    TRY(check_root(root, d));
 
     struct file_ident f = {.otype = OTYPE_STATE, .suite = SUITE_0001};
     rand_bytes(f.aek_id, sizeof f.aek_id);
@@ -195,19 +196,19 @@ static enum err make_new(struct kvstore *k, const char *root_key_file, struct di
     return meta_put(k, "header", BYTES_OF(header), d);
 }
 
-static enum err use_old(struct kvstore *k, const char *root_key_file, struct bytes header,
+static enum err use_old(struct kvstore *k, const struct kvstore_root *from, struct bytes header,
                         struct diag *d)
 {
     struct file_ident f;
     TRY(file_header_decode(header, &f, d));
     CLEANUP(secret_free) struct secret *root = NULL;
     struct diag why = DIAG_INIT;
-    enum err e = root_key_read(root_key_file, &root, &why);
+    enum err e = from->read(from->ctx, &root, &why);
     if (e == ERR_NOT_FOUND) {
-        return FAIL(d, e, "store %s is there, but its root key %s is missing", k->path,
-                    root_key_file);
+        return FAIL(d, e, "store %s is there, but its root key is missing: %s", k->path, why.text);
     }
-    if (e != OK) return FAIL(d, e, "%s", why.text);
+    if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    TRY(check_root(root, d));
     return use_root_key(k, root, &f, false, d);
 }
 
@@ -229,7 +230,7 @@ static enum err next_epoch(struct kvstore *k, struct diag *d)
     return OK;
 }
 
-static enum err start(struct kvstore *k, const char *root_key_file, struct diag *d)
+static enum err start(struct kvstore *k, const struct kvstore_root *root, struct diag *d)
 {
     TRY(db_open(k, d));
     TRY(exec(k, "BEGIN IMMEDIATE", d)); /* rolled back by close when something fails */
@@ -237,9 +238,9 @@ static enum err start(struct kvstore *k, const char *root_key_file, struct diag 
     bool there;
     TRY(meta_get(k, "header", &header, &there, d));
     if (there) {
-        TRY(use_old(k, root_key_file, buf_view(&header), d));
+        TRY(use_old(k, root, buf_view(&header), d));
     } else {
-        TRY(make_new(k, root_key_file, d));
+        TRY(make_new(k, root, d));
     }
     TRY(next_epoch(k, d));
     TRY(exec(k, "COMMIT", d));
@@ -250,8 +251,28 @@ static enum err start(struct kvstore *k, const char *root_key_file, struct diag 
     return OK;
 }
 
+static enum err read_file(void *ctx, struct secret **out, struct diag *d)
+{
+    return root_key_read(ctx, out, d);
+}
+
+static enum err make_file(void *ctx, struct secret **out, struct diag *d)
+{
+    struct diag why = DIAG_INIT;
+    enum err e = root_key_read(ctx, out, &why);
+    if (e == ERR_NOT_FOUND) return root_key_create(ctx, out, d);
+    return e == OK ? OK : FAIL(d, e, "%s", why.text);
+}
+
 enum err kvstore_open(struct kvstore **out, const char *path, const char *root_key_file,
                       struct diag *d)
+{
+    const struct kvstore_root root = {read_file, make_file, (void *)root_key_file};
+    return kvstore_open_with(out, path, &root, d);
+}
+
+enum err kvstore_open_with(struct kvstore **out, const char *path, const struct kvstore_root *root,
+                           struct diag *d)
 {
     struct kvstore *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -264,7 +285,7 @@ enum err kvstore_open(struct kvstore **out, const char *path, const char *root_k
     CLEANUP(kvstore_close) struct kvstore *k = fresh;
     k->path = str_dup(path);
     if (k->path == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(start(k, root_key_file, d));
+    TRY(start(k, root, d));
     *out = TAKE(k);
     return OK;
 }

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "base/bytes.h"
+#include "crypto/secret.h"
 
 #define KV_NAME_MAX  512               /* bytes of a table's or a key's name, without the zero */
 #define KV_VALUE_MAX ((size_t)8 << 20) /* bytes */
@@ -25,6 +25,18 @@ struct kvstore;
  */
 enum err kvstore_open(struct kvstore **out, const char *path, const char *root_key_file,
                       struct diag *d);
+
+/* The root key from elsewhere than a file: 32 bytes, owned by the store. */
+struct kvstore_root {
+    /* That of a store that is there. ERR_NOT_FOUND: it is gone. */
+    enum err (*read)(void *ctx, struct secret **out, struct diag *d);
+    /* For a store that is to be made: durable before it returns; one that is there already is taken
+     * up. */
+    enum err (*make)(void *ctx, struct secret **out, struct diag *d);
+    void *ctx;
+};
+enum err kvstore_open_with(struct kvstore **out, const char *path, const struct kvstore_root *root,
+                           struct diag *d);
 void kvstore_close(struct kvstore *k);
 
 /* Appends the value. ERR_NOT_FOUND; ERR_CORRUPT names the row, others stay readable. */

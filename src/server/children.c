@@ -97,6 +97,9 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg(a, "listen", c->o->vault_listen);
         if (c->o->faults) arg(a, "faults", NULL);
         hsm_args(a, &c->o->hsm);
+        if (c->o->hsm.vault_root != NULL) arg(a, "vault-root", c->o->hsm.vault_root);
+        if (c->o->hsm.passphrase_file != NULL)
+            arg(a, "vault-passphrase-file", c->o->hsm.passphrase_file);
         arg(a, "platform-principal", k->platform_object_id);
         break;
     case CHILD_KEYD:

@@ -4,10 +4,12 @@
 
 #include "vault/token.h"
 
-struct hsm_options {
+struct hsm_options { /* and what else the keys of this server lie under */
     const char *module, *token, *pin_file; /* all or none */
     const char
         *platform_key; /* label of the platform's key in the token; NULL: it is the vault's */
+    const char *vault_root; /* "file", "passphrase", "token"; NULL = file */
+    const char *passphrase_file;
     bool direct; /* keyd asks the token itself: for clusters that name it, and for platform_key */
 };
 
@@ -20,6 +22,11 @@ struct hsm_options {
      .help = "label of the token in it"},                                                          \
     {.name = "hsm-pin-file", .value = "FILE", .text = &(o)->pin_file,                              \
      .help = "its PIN, mode 0600"},                                                                \
+    {.name = "vault-root", .value = "KIND", .text = &(o)->vault_root,                              \
+     .help = "what the vault's keys lie under, from the first start on: file, passphrase\n"        \
+             "or token (file: DIR/vault/root.key)"},                                               \
+    {.name = "vault-passphrase-file", .value = "FILE", .text = &(o)->passphrase_file,              \
+     .help = "its first line, mode 0600; a systemd credential is such a file"},                    \
     {.name = "hsm-direct", .flag = &(o)->direct,                                                   \
      .help = "clusters may have their key in the token itself: keyVaultUri is\n"                   \
              "pkcs11:token=LABEL, keyName any key of the token"},                                  \

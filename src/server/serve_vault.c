@@ -13,12 +13,18 @@ static enum err run(const struct serve_options *o, struct identity_client *ident
 {
     CLEANUP(token_close) struct token *token = NULL;
     TRY(hsm_open(&o->hsm, &token, d));
+    enum keyvault_trust trust = TRUST_FILE;
+    if (o->hsm.vault_root != NULL && !keyvault_trust_parse(o->hsm.vault_root, &trust))
+        return FAIL(d, ERR_INVALID, "--vault-root takes file, passphrase or token, not '%.20s'",
+                    o->hsm.vault_root);
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     CLEANUP_FREE char *dir = os_path(o->data, "vault");
     struct keyvault_config config = {.dir = dir,
                                      .suffix = o->vault_suffix,
                                      .hsm_suffix = pools,
                                      .token = token,
+                                     .trust = trust,
+                                     .passphrase_file = o->hsm.passphrase_file,
                                      .endpoint = o->endpoint,
                                      .tenant_id = o->tenant,
                                      .faults = o->faults};

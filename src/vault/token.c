@@ -6,17 +6,15 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "crypto/secret_file.h"
 
-#include <fcntl.h>
 #include <p11-kit/p11-kit.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SESSIONS_MAX 16
 #define SLOTS_MAX    256
-#define LABEL_LEN    32  /* bytes, padded with spaces */
-#define PIN_MAX      255 /* bytes */
+#define LABEL_LEN    32 /* bytes, padded with spaces */
 
 struct token {
     CK_FUNCTION_LIST *f;
@@ -223,41 +221,6 @@ enum err token_run(struct token *t, token_step *step, void *arg, struct diag *d)
 
 /* --- opening --- */
 
-static enum err check_pin_file(int fd, const char *path, struct diag *d)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) return FAIL(d, ERR_IO, "stat %s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) return FAIL(d, ERR_INVALID, "PIN file %s is not a file", path);
-    if ((st.st_mode & 077) != 0) {
-        return FAIL(d, ERR_INVALID, "PIN file %s is open to others (mode %04o): chmod 600 it", path,
-                    st.st_mode & 07777);
-    }
-    return OK;
-}
-
-static enum err read_pin(const char *path, struct secret **out, struct diag *d)
-{
-    CLEANUP_FD int fd = SYS(open(path, O_RDONLY | O_CLOEXEC));
-    if (fd < 0) {
-        return FAIL(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "PIN file %s: %s", path,
-                    strerror(errno));
-    }
-    TRY(check_pin_file(fd, path, d));
-    CLEANUP(secret_free) struct secret *text = NULL;
-    TRY(secret_new(&text, PIN_MAX + 2, d));
-    uint8_t *to = secret_fill(text);
-    ssize_t n = SYS(read(fd, to, PIN_MAX + 2));
-    if (n < 0) return FAIL(d, ERR_IO, "read %s: %s", path, strerror(errno));
-    size_t len = 0;
-    while (len < (size_t)n && to[len] != '\n' && to[len] != '\r')
-        len++;
-    if (len == 0 || len > PIN_MAX) {
-        return FAIL(d, ERR_INVALID, "PIN file %s: its first line must have 1 to %d bytes", path,
-                    PIN_MAX);
-    }
-    return secret_of(out, bytes_of(to, len), d);
-}
-
 static enum err load(struct token *t, const char *module, struct diag *d)
 {
     if (module[0] != '/')
@@ -296,7 +259,7 @@ enum err token_open(struct token **out, const struct token_config *c, struct dia
     t->pid = getpid();
     t->label = str_dup(c->label);
     if (t->label == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(read_pin(c->pin_file, &t->pin, d));
+    TRY(secret_from_file(c->pin_file, "PIN file", &t->pin, d));
     TRY(load(t, c->module, d));
     TRY(token_run(t, do_nothing, NULL, d));
     LOG(INFO, "token.opened", F_STR("module", c->module), F_STR("token", t->label));

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_hsm.py - a managed HSM from the pool to the query: its keys are in a PKCS#11 token (SoftHSM), which the server uses."""
 import os
+import subprocess
 import time
 import unittest
 import uuid
 
-from keystead import Server
+from keystead import PROGRAM, Server
 from softhsm import Token
 
 HSM = "https://managedhsm.azure.net"
@@ -17,7 +18,7 @@ class ManagedHsm(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.token = Token()
-        cls.s = Server(*cls.token.options).__enter__()
+        cls.s = Server(*cls.token.options, "--vault-root", "token").__enter__()
         cls.s.done(cls.s.arm("PUT", cls.s.group(), "2021-04-01", {"location": "westeurope"}))
 
     @classmethod
@@ -152,9 +153,16 @@ class ManagedHsm(unittest.TestCase):
 
     def test_4_a_restart_finds_the_keys_again(self):
         s = self.s
-        self.assertEqual(s.stop(), 0)
-        s.start()
         w = s.workspace_id("workspace1")
+        self.assertEqual(s.stop(), 0)
+        self.assertFalse(os.path.exists(os.path.join(s.data, "vault", "root.key")))
+        command = [PROGRAM, "verify", "--data", s.data]
+        found = subprocess.run([*command, *self.token.options, "--vault-root", "token"], capture_output=True, timeout=120)
+        self.assertEqual(found.returncode, 0, found)
+        without = subprocess.run(command, capture_output=True, timeout=120)
+        self.assertNotEqual(without.returncode, 0)
+        self.assertIn(b"root of trust", without.stderr)
+        s.start()
         s.wait(lambda: s.query("Lock1_CL | count", w).status == 200, 60, "the keys after a restart")
 
     def test_5_a_deleted_pool_is_recoverable_and_protected(self):
@@ -174,7 +182,11 @@ class Direct(unittest.TestCase):
         self.addCleanup(token.close)
         token.bring_aes("platform", "a1")
         kek = token.bring_aes("kek", "b2")
-        with Server(*token.options, "--hsm-direct", "--platform-key", "platform") as s:
+        phrase = os.path.join(token.dir, "phrase")
+        with open(os.open(phrase, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+            f.write("correct horse battery staple\n")
+        with Server(*token.options, "--hsm-direct", "--platform-key", "platform", "--vault-root", "passphrase",
+                    "--vault-passphrase-file", phrase) as s:
             s.done(s.arm("PUT", s.group(), "2021-04-01", {"location": "westeurope"}))
             s.done(s.arm("PUT", s.cluster_path(), "2022-10-01", {
                 "location": "westeurope", "identity": {"type": "SystemAssigned"},

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/keyvault/trust.c - the vault's root of trust: key file, passphrase, token */
+#include "keyvault_test.h"
+#include "softhsm_test.h"
+
+#include <sys/stat.h>
+
+static struct diag d = DIAG_INIT;
+
+struct how {
+    enum keyvault_trust trust;
+    const char *passphrase_file;
+    bool token;
+};
+
+static enum err open_as(const char *name, const struct how *how, struct keyvault **out)
+{
+    log_set_level(LOG_ERROR + 1);
+    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
+    CLEANUP_FREE char *file =
+        how->passphrase_file != NULL ? str_fmt("%s/%s", test_dir(), how->passphrase_file) : NULL;
+    const struct keyvault_config c = {.dir = dir,
+                                      .suffix = SUFFIX,
+                                      .endpoint = "https://localhost:8443",
+                                      .tenant_id = TENANT,
+                                      .verify = test_verify,
+                                      .authorize = test_authorize,
+                                      .trust = how->trust,
+                                      .passphrase_file = file,
+                                      .token = how->token ? softhsm_token() : NULL};
+    diag_reset(&d);
+    return keyvault_open(out, &c, &d);
+}
+
+static void write_phrase(const char *name, const char *text, mode_t mode)
+{
+    softhsm_write(name, text, mode);
+}
+
+static const struct how by_file = {TRUST_FILE, NULL, false}, by_token = {TRUST_TOKEN, NULL, true},
+                        by_phrase = {TRUST_PASSPHRASE, "phrase", false};
+
+/* A vault with a key in it, opened three times. */
+static void lives(const char *name, const struct how *how)
+{
+    CLEANUP_FREE char *kid = NULL;
+    for (int i = 0; i < 3; i++) {
+        struct keyvault *kv = NULL;
+        REQUIRE_OK(open_as(name, how, &kv));
+        if (i == 0) {
+            make_vault(kv, VAULT("kv1") ARM);
+            const struct answer *a =
+                ask(kv, "POST", KV("kv1", "/keys/k/create"), USER "@kv", "{\"kty\":\"oct\"}");
+            EXPECT_ANSWER(a, 200);
+            kid = keep(a, "key", "kid");
+        }
+        EXPECT_STR(text_at(ask(kv, "GET", KV("kv1", "/keys/k"), USER "@kv", NULL), "key", "kid"),
+                   kid);
+        keyvault_close(kv);
+    }
+}
+
+static bool has_file(const char *name, const char *file)
+{
+    CLEANUP_FREE char *path = str_fmt("%s/%s/%s", test_dir(), name, file);
+    return os_exists(path);
+}
+
+TEST(trust, a_vault_lives_under_each_root_and_only_one_of_them_is_a_key_on_disk)
+{
+    write_phrase("phrase", "correct horse battery staple\n", 0600);
+    lives("file", &by_file);
+    lives("phrase-vault", &by_phrase);
+    lives("token-vault", &by_token);
+    REQUIRE(has_file("file", "root.key") && !has_file("file", "root.sealed"));
+    REQUIRE(!has_file("phrase-vault", "root.key") && has_file("phrase-vault", "root.sealed"));
+    REQUIRE(!has_file("token-vault", "root.key") && has_file("token-vault", "root.sealed"));
+}
+
+TEST(trust, a_wrong_passphrase_opens_nothing_and_breaks_nothing)
+{
+    write_phrase("phrase", "correct horse battery staple\n", 0600);
+    lives("wrong", &by_phrase);
+    struct keyvault *kv = NULL;
+    static const char *const wrong[] = {"correct horse battery stapl",
+                                        "correct horse battery staple ", "x"};
+    for (int i = 0; i < 3; i++) {
+        write_phrase("phrase", wrong[i], 0600);
+        EXPECT_EQ(open_as("wrong", &by_phrase, &kv), ERR_DENIED);
+        REQUIRE(strstr(d.text, "passphrase does not open") != NULL);
+    }
+    write_phrase("phrase", "\n", 0600);
+    EXPECT_EQ(open_as("wrong", &by_phrase, &kv), ERR_INVALID);
+    write_phrase("phrase", "correct horse battery staple", 0644);
+    EXPECT_EQ(open_as("wrong", &by_phrase, &kv), ERR_INVALID);
+    EXPECT_EQ(open_as("wrong", &(const struct how){TRUST_PASSPHRASE, "nowhere", false}, &kv),
+              ERR_NOT_FOUND);
+    EXPECT_EQ(open_as("wrong", &(const struct how){TRUST_PASSPHRASE, NULL, false}, &kv),
+              ERR_INVALID);
+    write_phrase("phrase", "correct horse battery staple\r\n", 0400);
+    REQUIRE_OK(open_as("wrong", &by_phrase, &kv));
+    EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys/k"), USER "@kv", NULL), 200);
+    keyvault_close(kv);
+}
+
+TEST(trust, one_root_is_not_taken_for_another)
+{
+    write_phrase("phrase", "p", 0600);
+    static const struct how *const all[] = {&by_file, &by_phrase, &by_token};
+    for (int i = 0; i < 3; i++) {
+        CLEANUP_FREE char *name = str_fmt("kind-%d", i);
+        lives(name, all[i]);
+        for (int k = 0; k < 3; k++) {
+            struct keyvault *kv = NULL;
+            if (k == i) continue;
+            EXPECT_EQ(open_as(name, all[k], &kv), ERR_INVALID);
+            REQUIRE(strstr(d.text, "root of trust") != NULL);
+        }
+        struct keyvault *kv = NULL;
+        REQUIRE_OK(open_as(name, all[i], &kv));
+        keyvault_close(kv);
+    }
+    struct keyvault *kv = NULL;
+    EXPECT_EQ(open_as("kind-2", &(const struct how){TRUST_TOKEN, NULL, false}, &kv), ERR_INVALID);
+}
+
+TEST(trust, without_the_tokens_key_nothing_opens)
+{
+    lives("lost", &by_token);
+    CLEANUP_FREE char *path = str_fmt("%s/lost/root.sealed", test_dir());
+    CLEANUP_BUF struct buf b = {0};
+    REQUIRE_OK(os_read_file(path, 1000, &b, &d));
+    const struct token_name name = {.id = bytes_of(b.p + 8, 16)};
+    CLEANUP_TOKEN_KEY struct token_key k = {0};
+    REQUIRE_OK(token_describe(softhsm_token(), &name, &k, &d));
+    REQUIRE(!k.extractable && k.never_extractable);
+    REQUIRE_OK(token_destroy(softhsm_token(), &name, &d));
+    struct keyvault *kv = NULL;
+    EXPECT_EQ(open_as("lost", &by_token, &kv), ERR_DENIED);
+    EXPECT_STR(d.tag, "KeyNotFound");
+}
+
+/* Each byte of root.sealed, and each length: refused with a sentence, and the file is left alone.
+ */
+static void damage(const char *name, const struct how *how, size_t step)
+{
+    lives(name, how);
+    CLEANUP_FREE char *path = str_fmt("%s/%s/root.sealed", test_dir(), name);
+    CLEANUP_BUF struct buf b = {0}, after = {0};
+    REQUIRE_OK(os_read_file(path, 1000, &b, &d));
+    struct keyvault *kv = NULL;
+    for (size_t i = 0; i < b.len; i += i < 8 ? 1 : step) {
+        b.p[i] ^= 0x80;
+        REQUIRE(os_replace(path, buf_view(&b), NULL) == OK);
+        enum err e = open_as(name, how, &kv);
+        if (e != ERR_CORRUPT && e != ERR_INVALID && e != ERR_DENIED)
+            fail_msg("byte %zu: %s %s", i, err_name(e), d.text);
+        b.p[i] ^= 0x80;
+    }
+    for (size_t len = 0; len < b.len; len += 7) {
+        REQUIRE(os_replace(path, bytes_of(b.p, len), NULL) == OK);
+        EXPECT_EQ(open_as(name, how, &kv), ERR_CORRUPT);
+    }
+    REQUIRE(unlink(path) == 0);
+    EXPECT_EQ(open_as(name, how, &kv), ERR_NOT_FOUND);
+    REQUIRE(!os_exists(path));
+    REQUIRE(os_replace(path, buf_view(&b), NULL) == OK);
+    REQUIRE_OK(open_as(name, how, &kv));
+    keyvault_close(kv);
+}
+
+TEST(trust, a_damaged_root_is_refused_and_nothing_else_is_lost)
+{
+    write_phrase("phrase", "p", 0600);
+    damage("damaged-phrase", &by_phrase, 9);
+    damage("damaged-token", &by_token, 5);
+}
