@@ -14,7 +14,7 @@ static const char label[] = "keystead/1 anchor"; /* sizeof counts its zero byte 
 
 static const struct anchor_ops *const all_ops[] = {&anchor_file_ops};
 
-enum err anchor_open(struct anchor *out, const char *name, struct diag *d)
+enum err anchor_open(struct anchor *out, const char *name, bool read_only, struct diag *d)
 {
     struct anchor a = {0};
     const char *colon = strchr(name, ':');
@@ -26,7 +26,7 @@ enum err anchor_open(struct anchor *out, const char *name, struct diag *d)
             a.ops = all_ops[i];
     }
     if (a.ops == NULL) return FAIL(d, ERR_INVALID, "no anchor of the kind '%.80s'", name);
-    TRY(a.ops->open(&a.self, colon + 1, d));
+    TRY(a.ops->open(&a.self, colon + 1, read_only, d));
     *out = a;
     return OK;
 }

@@ -17,7 +17,7 @@ struct anchor_ops {
 
     /* Opens the place, which may be empty; all that needs opening is opened here, once: keyd is not
      * hardened yet. *self is freed by close. */
-    enum err (*open)(void **self, const char *where, struct diag *d);
+    enum err (*open)(void **self, const char *where, bool read_only, struct diag *d);
     void (*close)(void *self);
     /* Appends the last value that was written; nothing when none ever was. */
     enum err (*read)(void *self, struct buf *out, struct diag *d);
@@ -34,8 +34,8 @@ struct anchor {
     char name[256]; /* "file:/mnt/anchor/keystead": as configured */
 };
 
-/* ERR_INVALID: no such scheme. */
-enum err anchor_open(struct anchor *out, const char *name, struct diag *d);
+/* ERR_INVALID: no such scheme. read_only: nothing is made. */
+enum err anchor_open(struct anchor *out, const char *name, bool read_only, struct diag *d);
 void anchor_close(struct anchor *a); /* all zeros is fine */
 
 struct anchor_value {

@@ -14,8 +14,9 @@ struct anchor_file {
     int fd;
 };
 
-static enum err file_open(void **self, const char *where, struct diag *d)
+static enum err file_open(void **self, const char *where, bool read_only, struct diag *d)
 {
+    int how = read_only ? O_RDONLY : O_RDWR | O_CREAT;
     if (where[0] != '/')
         return FAIL(d, ERR_INVALID, "an anchor's file has an absolute path, not '%.80s'", where);
     struct anchor_file *f = malloc(sizeof *f);
@@ -24,7 +25,7 @@ static enum err file_open(void **self, const char *where, struct diag *d)
         free(f);
         return FAIL(d, ERR_LIMIT, "out of memory");
     }
-    f->fd = SYS(open(where, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    f->fd = SYS(open(where, how | O_CLOEXEC | O_NOFOLLOW, 0600));
     enum err e = f->fd >= 0 ? os_fsync_dir(dirname(copy), d)
                             : FAIL(d, ERR_IO, "anchor %s: %s", where, strerror(errno));
     if (e == OK) {

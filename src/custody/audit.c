@@ -90,32 +90,34 @@ static enum err gather_body(struct audit *a, struct buf *body, struct diag *d)
 }
 
 /* (5) Under lock: what is gathered from here on belongs to a new file. */
-static enum err begin_file(struct audit *a, struct diag *d)
+static void begin_file(struct audit *a)
 {
+    a->split = a->gathered.len;
+    a->split_seq = a->seq + 1;
+    a->file_len = 0;
+    a->has_file = true;
+}
+
+/* Under lock. The line that begins a segment names the chain before it as well, and has to be the
+ * first one under its key. */
+static enum err room_in_file(struct audit *a, bool is_segment, struct diag *d)
+{
+    if (a->split_seq != 0 || (a->has_file && a->file_len < a->file_max)) return OK;
+    begin_file(a);
+    if (is_segment) return OK;
     CLEANUP_BUF struct buf body = {0};
     char previous[2 * AUDIT_CHAIN_LEN + 1];
     hex_encode(bytes_of(a->chain, AUDIT_CHAIN_LEN), previous);
     const struct log_field f = F_STR("previous", previous);
     TRY(body_of(a->seq + 1, "file.opened", &f, 1, &body, d));
-    a->split = a->gathered.len;
-    a->split_seq = a->seq + 1;
-    a->file_len = 0;
-    a->has_file = true;
     return gather_body(a, &body, d);
-}
-
-/* Under lock. */
-static enum err room_in_file(struct audit *a, struct diag *d)
-{
-    if (a->split_seq != 0 || (a->has_file && a->file_len < a->file_max)) return OK;
-    return begin_file(a, d);
 }
 
 static enum err gather(struct audit *a, const char *event, const struct log_field *fields, size_t n,
                        struct diag *d)
 {
     CLEANUP_BUF struct buf body = {0};
-    TRY(room_in_file(a, d));
+    TRY(room_in_file(a, str_eq(event, "segment.opened"), d));
     TRY(body_of(a->seq + 1, event, fields, n, &body, d));
     return gather_body(a, &body, d);
 }
@@ -209,7 +211,7 @@ static enum err gather_seal(struct audit *a, const struct audit_signer *s, uint6
 {
     CLEANUP_BUF struct buf body = {0};
     char signer[2 * ED25519_KEY_LEN + 1];
-    TRY(room_in_file(a, d));
+    TRY(room_in_file(a, false, d));
     hex_encode(bytes_of(s->public_key, ED25519_KEY_LEN), signer);
     uint64_t ended = a->epoch == 0 ? 1 : epoch - a->epoch;
     const struct log_field f[] = {F_U64("epoch", epoch), F_U64("epochs", ended),

@@ -10,7 +10,8 @@
  * A tail that does not continue the chain - a crash, or a hand - is kept in a file beside it, and a
  * line of the new run says how much was cut. (4) Each opening begins a chain segment: a new random
  * first MAC key, which only the auditor can unwrap, in a line that continues the chain. (5) Each
- * file begins with a line that names the chain before it, so that one file can be checked alone. A
+ * file begins with a line that names the chain before it (file.opened, or segment.opened), so that
+ * one file can be checked alone. A
  * full file is never written again.
  */
 #pragma once

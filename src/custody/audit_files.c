@@ -94,7 +94,10 @@ enum err audit_reader_next(struct audit_reader *r, struct bytes *line, struct di
         r->is_first = r->offset == 0;
         if (fgets(r->line, LINE_BYTES, r->f) == NULL) {
             if (ferror(r->f)) return FAIL(d, ERR_IO, "audit log: %s", strerror(errno));
-            if (r->at + 1 == r->n_files) return OK; /* the newest may still grow */
+            if (r->at + 1 == r->n_files) {
+                clearerr(r->f);
+                return OK; /* the newest may still grow */
+            }
             fclose(r->f);
             r->f = NULL;
             r->at++;
@@ -102,6 +105,9 @@ enum err audit_reader_next(struct audit_reader *r, struct bytes *line, struct di
         }
         size_t n = strlen(r->line);
         if (n == 0 || r->line[n - 1] != '\n') {
+            /* The newest file's last line may be on its way: a later call finds it whole. */
+            if (fseek(r->f, (long)r->offset, SEEK_SET) != 0)
+                return FAIL(d, ERR_IO, "audit log: %s", strerror(errno));
             return FAIL(d, ERR_CORRUPT, "%s: a line without an end at byte %" PRIu64,
                         r->files[r->at].name, r->offset);
         }

@@ -33,7 +33,7 @@ void audit_file_name(uint64_t first_seq, char out[AUDIT_NAME_LEN + 1]);
 enum err audit_reader_open(struct audit_reader *r, const char *dir, uint64_t from, struct diag *d);
 void audit_reader_close(struct audit_reader *r);
 /* The next line, without its end; p NULL: there is none. Valid until the next call. ERR_CORRUPT: a
- * line without an end, with a zero byte in it, or longer than the limit. */
+ * line without an end, with a zero byte in it, or longer than the limit; it stays where it was. */
 enum err audit_reader_next(struct audit_reader *r, struct bytes *line, struct diag *d);
 
 #define CLEANUP_AUDIT_READER __attribute__((cleanup(audit_reader_close)))

@@ -67,7 +67,7 @@ enum err proof_open(struct keyd *k, const struct keyd_config *c, struct diag *d)
     p->slot_fd = SYS(open(slot, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (p->slot_fd < 0) return FAIL(d, ERR_IO, "%s: %s", slot, strerror(errno));
     p->accept = c->accept_rollback;
-    return c->anchor != NULL ? anchor_open(&p->anchor, c->anchor, d) : OK;
+    return c->anchor != NULL ? anchor_open(&p->anchor, c->anchor, false, d) : OK;
 }
 
 void proof_release(struct keyd *k)

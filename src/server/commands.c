@@ -20,6 +20,7 @@ const struct command commands[] = {
      cli_keys},
     {"identity", "applications, people and groups: who may ask for tokens", cli_identity},
     {"role", "who may do what, where", cli_role},
+    {"audit", "check the log of key uses, or show its end", command_audit},
     {"verify", "check every block of a data directory", command_verify},
     {"gen", "write generated web logs as NDJSON", cli_gen},
     {"hosts", "lines for /etc/hosts, so that clients find the vaults", cli_hosts},

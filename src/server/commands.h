@@ -23,4 +23,5 @@ int command_routes(int argc, char **argv, struct diag *d);
 int command_up(int argc, char **argv, struct diag *d);
 int command_vault(int argc, char **argv, struct diag *d);
 int command_logs(int argc, char **argv, struct diag *d);
+int command_audit(int argc, char **argv, struct diag *d);
 int command_verify(int argc, char **argv, struct diag *d);

@@ -32,7 +32,7 @@ static void suite(const char *name)
 {
     struct diag d = DIAG_INIT;
     struct anchor a;
-    REQUIRE_OK(anchor_open(&a, name, &d));
+    REQUIRE_OK(anchor_open(&a, name, false, &d));
     holds(&a, ""); /* empty at first */
     write_text(&a, "one");
     holds(&a, "one"); /* what was written is read, */
@@ -40,7 +40,7 @@ static void suite(const char *name)
     write_text(&a, "three");
     holds(&a, "three"); /* the last of it, whole, */
     anchor_close(&a);
-    REQUIRE_OK(anchor_open(&a, name, &d));
+    REQUIRE_OK(anchor_open(&a, name, false, &d));
     holds(&a, "three"); /* also by the next who opens it */
     char *big = calloc(1, 1025);
     REQUIRE(big != NULL);
@@ -61,10 +61,10 @@ TEST(anchor, a_name_that_is_no_anchor_is_refused)
 {
     struct diag d = DIAG_INIT;
     struct anchor a;
-    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "/mnt/anchor", &d));
-    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "fil:/mnt/anchor", &d));
-    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "file:anchor", &d));
-    REQUIRE_ERR(ERR_IO, anchor_open(&a, "file:/nonexistent/anchor", &d));
+    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "/mnt/anchor", false, &d));
+    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "fil:/mnt/anchor", false, &d));
+    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "file:anchor", false, &d));
+    REQUIRE_ERR(ERR_IO, anchor_open(&a, "file:/nonexistent/anchor", false, &d));
 }
 
 /* --- slots ---------------------------------------------------------------------------------------
