@@ -244,7 +244,10 @@ int command_audit(int argc, char **argv, struct diag *d)
     struct audit_command c = {.format = "table", .last = 20};
     const char *what = NULL;
     const struct opt opts[] = {
-        {.name = "data", .value = "DIR", .help = "data directory; its server may run", .text = &c.data},
+        {.name = "data",
+         .value = "DIR",
+         .help = "data directory; its server may run",
+         .text = &c.data},
         {.name = "auditor-key",
          .value = "PEM",
          .help = "verify: the auditor's private key; every line's MAC is checked with it",
