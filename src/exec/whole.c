@@ -7,6 +7,18 @@
 static whole_fn *const functions[N_WHOLE_KINDS] = {
     [WHOLE_SCAN] = whole_scan,
     [WHOLE_TOP_NESTED] = whole_top_nested,
+    [WHOLE_PIVOT] = whole_pivot,
+    [WHOLE_NARROW] = whole_narrow,
+    [WHOLE_IP_LOOKUP] = whole_ip_lookup,
+    [WHOLE_ROWS_NEAR] = whole_rows_near,
+    [WHOLE_SCHEMA_MERGE] = whole_schema_merge,
+    [WHOLE_SLIDING_WINDOW] = whole_sliding_window,
+    [WHOLE_ACTIVITY_COUNTS] = whole_activity_counts,
+    [WHOLE_ACTIVITY] = whole_activity,
+    [WHOLE_ACTIVITY_ENGAGEMENT] = whole_activity_engagement,
+    [WHOLE_NEW_ACTIVITY] = whole_new_activity,
+    [WHOLE_ACTIVE_USERS] = whole_active_users,
+    [WHOLE_ROLLING_PERCENTILE] = whole_rolling_percentile,
 };
 
 struct whole_sink {

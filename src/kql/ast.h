@@ -6,7 +6,7 @@
  *   WILDCARD   name with its stars           CONST      value
  *   CALL       name, args                    OPER       name "op +", args
  *   PATH       args[0] . name                INDEX      args[0] [ args[1] ]
- *   NAMED      names = left                  LIST       args, the right side of `in`
+ *   NAMED      names = left; is_open: (names)  LIST       args, the right side of `in`
  *   PIPE       left | args[0] | args[1] ...; left is NULL where the input is understood (mv-apply)
  *   ORDERED    left asc/desc nulls first     TYPED      left to typeof(type), or name:type
  *   PARAM      name = left (kind=inner, with_source=T, a function's default)

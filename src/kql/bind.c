@@ -633,6 +633,7 @@ static bind_op_fn *const op_binders[] = {
     [OPER_PARTITION] = bind_partition,
     [OPER_PARSE_KV] = bind_parse_kv,
     [OPER_SCAN] = bind_scan,
+    [OPER_EVALUATE] = bind_evaluate,
     [OPER_TOP_NESTED] = bind_top_nested,
 };
 

@@ -179,7 +179,7 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
     bind_consume, bind_assert_schema, bind_top_hitters, bind_search, bind_mv_apply, bind_partition,
-    bind_parse_kv, bind_scan, bind_top_nested;
+    bind_evaluate, bind_parse_kv, bind_scan, bind_top_nested;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
  */
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);

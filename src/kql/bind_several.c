@@ -161,6 +161,7 @@ enum err bind_members(struct scope *s, const struct ast *item, struct expr *bag,
         c->name = c->given ? given->name : arena_fmt(b->a, "%s_%s_%s", call->name, arg, m->name);
         if (c->name == NULL) return bind_full(b);
         TRY(bind_member(s, item->pos, bag, m, &c->expr));
+        if (n_given > 0 && !item->is_open) return OK; /* x = f() is the first, (x) = f() all */
     }
     if (n_given <= *n) return OK;
     return FAIL_TAG(diag_at(b->d, item->pos), ERR_INVALID, "SEM0149",

@@ -22,10 +22,18 @@ struct kql_catalog {
     const char *(*table_name)(void *ctx, uint32_t i);
 };
 
+/* Gets rows, batch by batch. */
+typedef enum err kql_rows_fn(void *ctx, const struct batch *b, struct diag *d);
+
 struct kql_options {
     int64_t now_ticks; /* now() */
     int64_t timespan_from,
         timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
+    /* Runs a part of the query while it is compiled: bag_unpack() and pivot() have columns that
+     * only the data knows. NULL: they are compiled as if there were no rows. */
+    enum err (*run)(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
+                    struct diag *d);
+    void *run_ctx;
 };
 
 /* Parses and binds. Everything in *out lives in the arena. */

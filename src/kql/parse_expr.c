@@ -539,6 +539,7 @@ enum err parse_named(struct parser *p, struct ast **out)
 
     struct ast *n, *name;
     TRY(node_new(p, AST_NAMED, &n));
+    n->is_open = several;
     if (several) {
         TRY(parse_names(p, &n->names));
     } else {

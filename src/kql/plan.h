@@ -81,22 +81,15 @@ enum whole_kind {
     WHOLE_PIVOT,
     WHOLE_NARROW,
     WHOLE_IP_LOOKUP,
-    WHOLE_SEQUENCE_DETECT,
-    WHOLE_ACTIVE_USERS,
-    WHOLE_ACTIVITY_COUNTS,
-    WHOLE_ACTIVITY_ENGAGEMENT,
-    WHOLE_ACTIVITY,
-    WHOLE_NEW_ACTIVITY,
-    WHOLE_SESSION_COUNT,
-    WHOLE_SLIDING_WINDOW,
-    WHOLE_FUNNEL_SEQUENCE,
-    WHOLE_FUNNEL_COMPLETION,
-    WHOLE_ROLLING_PERCENTILE,
     WHOLE_ROWS_NEAR,
     WHOLE_SCHEMA_MERGE,
-    WHOLE_GRAPH_MATCH,
-    WHOLE_GRAPH_PATHS,
-    WHOLE_GRAPH_COMPONENTS,
+    WHOLE_SLIDING_WINDOW,
+    WHOLE_ACTIVITY_COUNTS,
+    WHOLE_ACTIVITY,
+    WHOLE_ACTIVITY_ENGAGEMENT,
+    WHOLE_NEW_ACTIVITY,
+    WHOLE_ACTIVE_USERS,
+    WHOLE_ROLLING_PERCENTILE,
     N_WHOLE_KINDS,
 };
 
@@ -128,6 +121,28 @@ struct nested_level {
 struct nested_levels {
     uint32_t n;
     struct nested_level *levels;
+};
+
+/* pivot: columns of the input are n_keys keys, the value as text, the aggregate; consts[0] is the
+ * aggregate of no rows. */
+struct pivot_values {
+    uint32_t n_keys, n;
+    const char **names; /* values that have a column, in order */
+};
+
+/* ipv4_lookup, ipv6_lookup: result columns by where they come from. */
+struct ip_lookup {
+    uint32_t source_key, lookup_key;
+    uint32_t n_extra, *source_extra, *lookup_extra; /* must be equal too */
+    uint32_t *from; /* per result column: of the source, or with LOOKUP_SECOND of the other table */
+    bool unmatched; /* rows without a match stay */
+};
+#define LOOKUP_SECOND (1U << 31)
+
+/* Plugins of a time line: columns of the input are an id, a time and dimensions. */
+struct timeline {
+    uint32_t n_dims;
+    bool has_cohort;
 };
 
 struct expanded {      /* one column of mv-expand */

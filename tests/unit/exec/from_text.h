@@ -56,6 +56,14 @@ static enum err keep_rows(void *ctx, const struct batch *b, struct diag *d)
     return OK;
 }
 
+static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
+                         struct diag *d)
+{
+    const struct kql_options *opt = ctx;
+    const struct exec_request q = {.plan = part, .now_ticks = opt->now_ticks};
+    return exec_run(&q, each, each_ctx, NULL, d);
+}
+
 /* Compiles and runs; result_release() whatever came of it. */
 static void result_of(struct result *r, struct bytes text, struct pool *pool)
 {
@@ -64,6 +72,8 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     struct plan plan = {0};
     struct kql_options opt = {.now_ticks =
                                   TICKS_UNIX + 1767225600LL * TICKS_PER_S}; /* 2026-01-01 */
+    opt.run = run_part;
+    opt.run_ctx = &opt;
     r->err = kql_compile(&r->a, text, &no_tables, &opt, &plan, &r->d);
     if (r->err != OK) return;
     r->schema = plan.root->schema;
