@@ -49,7 +49,8 @@ struct query_call {
     uint32_t n_tables;
     struct store_gone *gone; /* of deleted clusters, as in gone_names */
     json_t *gone_names;
-    uint64_t rows;
+    int64_t now_ticks, deadline_us;
+    uint64_t rows, table_rows; /* of the result so far; of the table under way */
 };
 
 /* --- running queries ----------------------------------------------------------------------------
@@ -243,6 +244,11 @@ static bool read_request(struct query_call *q, const json_t *body)
     struct front_call *c = q->front;
     const char *workspaces = http_query(c->req, "workspaces");
     q->text = body != NULL ? json_get_str(body, "query") : http_query(c->req, "query");
+    if (body != NULL && q->text != NULL &&
+        strlen(q->text) != json_string_length(json_get(body, "query"))) {
+        say_bad_body(c, "The query has a character of code 0.");
+        return false;
+    }
     q->timespan = body != NULL ? json_get_str(body, "timespan") : NULL;
     if (q->timespan == NULL) q->timespan = http_query(c->req, "timespan");
     if (q->timespan != NULL && q->timespan[0] == '\0') q->timespan = NULL;
@@ -269,10 +275,26 @@ static int64_t ticks_now(void)
     return time_now_us() * 10 + TICKS_UNIX;
 }
 
+/* bag_unpack() and pivot() look at their rows to know their columns. */
+static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
+                         struct diag *d)
+{
+    struct query_call *q = ctx;
+    const struct exec_request request = {
+        .plan = part,
+        .source = &source_ops_store,
+        .limits = {.deadline_us = q->deadline_us},
+        .now_ticks = q->now_ticks,
+        .pool = q->front->api->c.query_pool,
+        .cancel = &q->run->cancel,
+    };
+    return exec_run(&request, each, each_ctx, NULL, d);
+}
+
 static enum err compile(struct query_call *q, struct source_tables *tables, int64_t now,
                         struct diag *d)
 {
-    struct kql_options opt = {.now_ticks = now};
+    struct kql_options opt = {.now_ticks = now, .run = run_part, .run_ctx = q};
     if (q->timespan != NULL) {
         TRY(timespan_range(q->timespan, now, &opt.timespan_from, &opt.timespan_to, d));
     }
@@ -284,12 +306,36 @@ static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
 {
     struct query_call *q = ctx;
     struct buf *out = &q->front->res->body;
-    encode_rows(out, b, q->rows);
+    encode_rows(out, b, q->table_rows);
+    q->table_rows += b->n_rows;
     q->rows += b->n_rows;
     if (out->len > RESULT_MAX) {
         return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
                         "the result has more than %zu bytes of JSON", RESULT_MAX);
     }
+    return buf_check(out, d);
+}
+
+/* The first table is the PrimaryResult; of several others, those that have a name of their own keep
+ * it. */
+static enum err begin_table(void *ctx, uint32_t result, struct diag *d)
+{
+    struct query_call *q = ctx;
+    struct buf *out = &q->front->res->body;
+    const struct plan_result *more = result > 0 ? &q->plan.more[result - 1] : NULL;
+    CLEANUP_JSON json_t *name = json_string("PrimaryResult");
+    if (more != NULL) {
+        json_decref(name);
+        name =
+            more->name != NULL ? json_string(more->name) : json_sprintf("PrimaryResult_%u", result);
+        buf_str(out, "]},");
+    }
+    buf_str(out, "{\"name\":");
+    TRY(json_write(name, out, d));
+    buf_str(out, ",\"columns\":");
+    encode_columns(out, more != NULL ? &more->root->schema : &q->plan.root->schema);
+    buf_str(out, ",\"rows\":[");
+    q->table_rows = 0;
     return buf_check(out, d);
 }
 
@@ -319,23 +365,22 @@ static enum err run(struct query_call *q, struct arena *a, struct diag *d)
                                    .gone = q->gone,
                                    .n_gone = (uint32_t)json_array_size(q->gone_names)};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
-    int64_t now = ticks_now();
+    int64_t now = q->now_ticks = ticks_now();
+    q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
     TRY(compile(q, &tables, now, d));
     q->n_tables = tables.n_touched;
-    struct buf *out = &q->front->res->body;
-    buf_str(out, "{\"tables\":[{\"name\":\"PrimaryResult\",\"columns\":");
-    encode_columns(out, &q->plan.root->schema);
-    buf_str(out, ",\"rows\":[");
+    buf_str(&q->front->res->body, "{\"tables\":[");
     const struct exec_request request = {
         .plan = &q->plan,
         .source = &source_ops_store,
-        .limits = {.deadline_us = time_mono_us() + q->wait_s * US_PER_S},
+        .limits = {.deadline_us = q->deadline_us},
         .now_ticks = now,
         .pool = api->c.query_pool,
         .cancel = &q->run->cancel,
+        .begin = begin_table,
     };
     TRY(exec_run(&request, take_batch, q, &q->stats, d));
-    buf_str(out, "]}]");
+    buf_str(&q->front->res->body, "]}]");
     return OK;
 }
 

@@ -100,9 +100,9 @@ static enum err hand_out(struct query *q, const struct relation *r, exec_sink *s
     return OK;
 }
 
-static enum err query_run(struct query *q, exec_sink *sink, void *ctx, struct diag *d)
+static enum err run_result(struct query *q, const struct op *root, exec_sink *sink, void *ctx,
+                           struct diag *d)
 {
-    const struct op *root = q->r->plan->root;
     TRY(check_depth(root, 0, d));
     TRY(scalars_run(q, root, d));
     bool *needed = arena_array(&q->mem.a, bool, root->schema.n);
@@ -114,6 +114,18 @@ static enum err query_run(struct query *q, exec_sink *sink, void *ctx, struct di
     enum err e = hand_out(q, &r, sink, ctx, d);
     relation_release(q, &r);
     return e;
+}
+
+static enum err query_run(struct query *q, exec_sink *sink, void *ctx, struct diag *d)
+{
+    const struct plan *plan = q->r->plan;
+    if (q->r->begin != NULL) TRY(q->r->begin(ctx, 0, d));
+    TRY(run_result(q, plan->root, sink, ctx, d));
+    for (uint32_t i = 0; q->r->begin != NULL && i < plan->n_more; i++) {
+        TRY(q->r->begin(ctx, i + 1, d));
+        TRY(run_result(q, plan->more[i].root, sink, ctx, d));
+    }
+    return OK;
 }
 
 enum err exec_run(const struct exec_request *r, exec_sink *sink, void *ctx,

@@ -31,6 +31,9 @@ struct exec_request {
     int64_t now_ticks;
     struct pool *pool;          /* NULL: this thread only */
     const _Atomic bool *cancel; /* looked at before each morsel; may be NULL */
+    /* Called before the rows of each result, with its number (0: plan->root); may be NULL, then
+     * only the first is run. */
+    enum err (*begin)(void *ctx, uint32_t result, struct diag *d);
 };
 
 /* Called on the calling thread, batches in result order. */

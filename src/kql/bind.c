@@ -634,6 +634,9 @@ static bind_op_fn *const op_binders[] = {
     [OPER_PARSE_KV] = bind_parse_kv,
     [OPER_SCAN] = bind_scan,
     [OPER_EVALUATE] = bind_evaluate,
+    [OPER_FIND] = bind_find,
+    [OPER_FORK] = bind_fork,
+    [OPER_FACET] = bind_facet,
     [OPER_TOP_NESTED] = bind_top_nested,
 };
 
@@ -643,25 +646,63 @@ static bool begins_query(enum ast_op op)
            op == OPER_FIND || op == OPER_EVALUATE;
 }
 
+static enum err bind_one(struct op_cx *cx, struct op **out)
+{
+    struct binder *b = cx->b;
+    const struct ast *n = cx->ast;
+    size_t known = sizeof op_binders / sizeof op_binders[0];
+    bind_op_fn *bind = (size_t)n->op < known ? op_binders[n->op] : NULL;
+    if (bind == NULL) {
+        return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "the operator '%s' is not supported",
+                    n->name);
+    }
+    if (cx->in == NULL && !begins_query(n->op)) {
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0174",
+                        "'%s' needs a table before it", n->name);
+    }
+    return bind(cx, out);
+}
+
 enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pipe, struct op *in,
                   struct op **out)
 {
+    const struct ast *outer = b->pipe;
     for (uint32_t i = 0; i < pipe->args.n; i++) {
-        const struct ast *n = pipe->args.at[i];
-        size_t known = sizeof op_binders / sizeof op_binders[0];
-        bind_op_fn *bind = (size_t)n->op < known ? op_binders[n->op] : NULL;
-        if (bind == NULL) {
-            return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
-                        "the operator '%s' is not supported", n->name);
-        }
-        if (in == NULL && !begins_query(n->op)) {
-            return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0174",
-                            "'%s' needs a table before it", n->name);
-        }
-        struct op_cx cx = {.b = b, .names = &names, .ast = n, .in = in};
-        TRY(bind(&cx, &in));
+        struct op_cx cx = {.b = b, .names = &names, .ast = pipe->args.at[i], .in = in};
+        b->pipe = pipe;
+        TRY(bind_one(&cx, &in));
     }
+    b->pipe = outer;
     *out = in;
+    return OK;
+}
+
+enum err plan_add(struct binder *b, const char *name, uint32_t pos, struct op *op)
+{
+    struct plan *p = b->plan;
+    if (p->n_more == PLAN_RESULTS_MAX) {
+        return FAIL_TAG(diag_at(b->d, pos), ERR_LIMIT, "SEM0001",
+                        "the query has more than %d results", PLAN_RESULTS_MAX);
+    }
+    if (p->more == NULL) p->more = arena_array(b->a, struct plan_result, PLAN_RESULTS_MAX);
+    if (p->more == NULL) return bind_full(b);
+    p->more[p->n_more++] = (struct plan_result){.name = name, .root = op};
+    return OK;
+}
+
+static enum err bind_results(struct binder *b, struct binding *names, const struct ast_body *body)
+{
+    b->result = body->result;
+    TRY(bind_table(b, names, body->result, &b->plan->root));
+    for (uint32_t i = 0; i < body->more.n; i++) {
+        const struct ast *n = body->more.at[i];
+        struct render first = b->plan->render;
+        struct op *op;
+        b->result = n;
+        TRY(bind_table(b, names, n, &op));
+        TRY(plan_add(b, NULL, n->pos, op));
+        b->plan->render = first; /* the chart is the first result's */
+    }
     return OK;
 }
 
@@ -680,7 +721,7 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
                        .now_ticks = opt->now_ticks,
                        .plan = &plan};
     TRY(bind_body(&b, NULL, NULL, body, &names));
-    TRY(bind_table(&b, names, body->result, &plan.root));
+    TRY(bind_results(&b, names, body));
     *out = plan;
     return OK;
 }

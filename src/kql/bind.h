@@ -34,6 +34,8 @@ struct binder {
     uint32_t group_depth; /* APPLYs around what is being bound */
     int64_t now_ticks;
     struct plan *plan;
+    const struct ast *result; /* the pipe of the result under way: fork and facet may end it */
+    const struct ast *pipe;   /* under way */
 };
 
 /* The names that one query or function body declares: as many as tens of thousands of lets, so they
@@ -178,8 +180,9 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_consume, bind_assert_schema, bind_top_hitters, bind_search, bind_mv_apply, bind_partition,
-    bind_evaluate, bind_parse_kv, bind_scan, bind_top_nested;
+    bind_find, bind_fork, bind_facet, bind_consume, bind_assert_schema, bind_top_hitters,
+    bind_search, bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv, bind_scan,
+    bind_top_nested;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
  */
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);
@@ -187,6 +190,8 @@ enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);
 enum err bind_scan_path(struct scope *s, const struct ast *n, bool *found, struct expr **out);
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out);
+/* A further result of the query. */
+enum err plan_add(struct binder *b, const char *name, uint32_t pos, struct op *op);
 /* (a:long, b:string) */
 enum err schema_of(struct binder *b, const struct ast *n, struct schema *out);
 /* Input's columns, of which some are replaced in their places, and others follow: what mv-expand
@@ -205,6 +210,19 @@ enum err op_second_input(struct binder *b, struct op *op, const struct op *secon
 const char *param_word(const struct ast *n, const char *name);
 /* Only these parameters, and hint.*, may be given. NULL ends the list. */
 enum err check_params(struct op_cx *cx, const char *const *allowed);
+/* The tables of a union or find, and the union of what they have become. */
+struct legs {
+    struct op_cx *cx;
+    bool fuzzy, inner;
+    const char *source; /* withsource */
+    uint32_t n, cap;
+    struct op **ops;
+    const char **names; /* of each, for withsource */
+};
+enum err bind_legs(struct legs *l, struct op_cx *cx, const struct ast_list *tables);
+enum err make_union(struct legs *l, struct op **out);
+/* search's texts as conditions: "err*" is * hasprefix "err". */
+enum err search_condition(struct binder *b, struct ast *n, bool cs, struct ast **out);
 /* A union whose legs are filtered first, each in its own columns; condition may be NULL. */
 enum err bind_union_where(struct op_cx *cx, const struct ast *condition, struct op **out);
 /* A projection to some of the input's columns under new names. */

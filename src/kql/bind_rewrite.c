@@ -170,7 +170,7 @@ static bool is_text(const struct ast *n)
 
 /* Texts that stand for themselves become conditions. Depth is that of the tree, which the parser
  * limits. */
-static enum err search_condition(struct binder *b, struct ast *n, bool cs, struct ast **out)
+enum err search_condition(struct binder *b, struct ast *n, bool cs, struct ast **out)
 {
     if (is_text(n)) return term(b, NULL, n, cs, out);
     *out = n;

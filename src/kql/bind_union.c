@@ -4,15 +4,6 @@
 
 #include "base/str.h"
 
-struct legs {
-    struct op_cx *cx;
-    bool fuzzy, inner;
-    const char *source; /* withsource */
-    uint32_t n, cap;
-    struct op **ops;
-    const char **names; /* of each, for withsource */
-};
-
 static enum err read_params(struct legs *l)
 {
     const struct ast_list *params = &l->cx->ast->params;
@@ -219,7 +210,7 @@ static enum err add_source_column(struct legs *l, uint32_t leg)
     return op_project(b, op, l->cx->ast->pos, exprs, n, &l->ops[leg]);
 }
 
-static enum err make_union(struct legs *l, struct op **out)
+enum err make_union(struct legs *l, struct op **out)
 {
     struct binder *b = l->cx->b;
     struct merge m = {.l = l};
@@ -262,17 +253,22 @@ static enum err filter_leg(struct legs *l, const struct ast *condition, uint32_t
     return bind_condition(&s, condition, &l->ops[leg]->filter.condition);
 }
 
+enum err bind_legs(struct legs *l, struct op_cx *cx, const struct ast_list *tables)
+{
+    *l = (struct legs){.cx = cx};
+    TRY(read_params(l));
+    if (cx->in != NULL) TRY(add_leg(l, cx->in, NULL));
+    for (uint32_t i = 0; i < tables->n; i++)
+        TRY(add_table(l, tables->at[i]));
+    if (l->n > 0) return OK;
+    return FAIL_TAG(diag_at(cx->b->d, cx->ast->pos), ERR_INVALID, "SEM0100",
+                    "none of the tables of the %s is there", cx->ast->name);
+}
+
 enum err bind_union_where(struct op_cx *cx, const struct ast *condition, struct op **out)
 {
-    struct legs l = {.cx = cx};
-    TRY(read_params(&l));
-    if (cx->in != NULL) TRY(add_leg(&l, cx->in, NULL));
-    for (uint32_t i = 0; i < cx->ast->args.n; i++)
-        TRY(add_table(&l, cx->ast->args.at[i]));
-    if (l.n == 0) {
-        return FAIL_TAG(diag_at(cx->b->d, cx->ast->pos), ERR_INVALID, "SEM0100",
-                        "none of the tables of the union is there");
-    }
+    struct legs l;
+    TRY(bind_legs(&l, cx, &cx->ast->args));
     for (uint32_t i = 0; condition != NULL && i < l.n; i++)
         TRY(filter_leg(&l, condition, i));
     for (uint32_t i = 0; l.source != NULL && i < l.n; i++)

@@ -416,7 +416,17 @@ static enum err parse_declare(struct parser *p, struct ast_body *body)
     return expect(p, ")");
 }
 
-static enum err parse_statement(struct parser *p, struct ast_body *body)
+/* Only a query has several results, not a function. */
+static enum err parse_result(struct parser *p, bool whole_query, struct ast_body *body)
+{
+    struct ast *result;
+    if (body->result == NULL) return parse_pipe(p, &body->result);
+    if (!whole_query) return expected(p, "the end of the function after its result");
+    TRY(parse_pipe(p, &result));
+    return list_add(p, &body->more, result);
+}
+
+static enum err parse_statement(struct parser *p, bool whole_query, struct ast_body *body)
 {
     bool name_next = tok_ahead(p, 1)->kind == TOK_NAME || tok_is(p, tok_ahead(p, 1), "[");
     if (at_token(p, "let") && name_next) return parse_let(p, body);
@@ -429,11 +439,7 @@ static enum err parse_statement(struct parser *p, struct ast_body *body)
                         "the statement '%s' is not supported", others[i]);
         }
     }
-    if (body->result != NULL) {
-        return FAIL(diag_at(p->d, tok(p)->pos), ERR_UNSUPPORTED,
-                    "a query with more than one result is not supported");
-    }
-    return parse_pipe(p, &body->result);
+    return parse_result(p, whole_query, body);
 }
 
 enum err parse_body(struct parser *p, const char *closing, struct ast_body **out)
@@ -446,7 +452,7 @@ enum err parse_body(struct parser *p, const char *closing, struct ast_body **out
         }
         bool end = closing != NULL ? at_token(p, closing) : tok(p)->kind == TOK_END;
         if (end) break;
-        TRY(parse_statement(p, body));
+        TRY(parse_statement(p, closing == NULL, body));
         end = closing != NULL ? at_token(p, closing) : tok(p)->kind == TOK_END;
         if (!end && !at_token(p, ";")) return expected(p, "';', '|' or the end of the query");
     }

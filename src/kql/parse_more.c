@@ -290,12 +290,11 @@ enum err parse_find(struct parser *p, struct ast *o)
     TRY(parse_params(p, &o->params));
     TRY(parse_tables_in(p, o));
     TRY(parse_params(p, &o->params));
-    TRY(accept(p, "where") ? parse_expr(p, &o->left) : parse_expr(p, &o->left));
-    if (accept(p, "project")) return parse_list(p, parse_find_column, &o->by);
-    if (at_token(p, "project") || tok_is(p, tok_ahead(p, 1), "-")) {
-        return expected(p, "'project'");
-    }
-    return OK;
+    (void)accept(p, "where");
+    TRY(parse_expr(p, &o->left));
+    if (!accept(p, "project")) return OK;
+    if (!accept(p, "-")) return parse_list(p, parse_find_column, &o->by);
+    return accept(p, "smart") ? OK : expected(p, "'project-smart'"); /* what it does anyway */
 }
 
 /* --- evaluate, partition, fork, facet, reduce ------------------------------------------------- */

@@ -300,7 +300,16 @@ struct render {       /* passed through to the client */
     struct render_prop *props;
 };
 
+#define PLAN_RESULTS_MAX 64
+
 struct plan {
     struct op *root;
     struct render render;
+    /* Further results: of a query of several statements, of fork and facet. All run as one query:
+     * what is materialized is the same for all. */
+    uint32_t n_more;
+    struct plan_result {
+        const char *name; /* NULL = none */
+        struct op *root;
+    } * more;
 };

@@ -14,10 +14,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define FLOOR 1040 /* queries answered as the real engine does */
+#define FLOOR 1160 /* queries answered as the real engine does */
 
 struct score {
-    unsigned right, wrong, refused, skipped;
+    unsigned right, wrong, refused;
+    unsigned alike, answered; /* what the engine refused: refused here too, or not */
 };
 
 /* --- values -------------------------------------------------------------------------------------
@@ -154,6 +155,27 @@ static bool same_rows(const json_t *rows, const struct result *r, bool ordered, 
     return true;
 }
 
+/* Rows that a sort leaves equal may come in any order: then the key columns must be as recorded,
+ * row by row, and the rows as a set. False: the plan's end says nothing of the order. */
+static bool same_but_for_ties(const json_t *rows, const struct result *r)
+{
+    char why[100];
+    const struct op *op = r->root;
+    bool sorted = op->kind == OP_SORT || op->kind == OP_TOP;
+    if (!sorted || json_array_size(rows) != r->n_rows) return false;
+    uint32_t n = op->kind == OP_SORT ? op->sort.n_keys : op->top.n_keys;
+    const struct sort_key *keys = op->kind == OP_SORT ? op->sort.keys : op->top.keys;
+    for (uint32_t i = 0; i < r->n_rows; i++) {
+        for (uint32_t k = 0; k < n; k++) {
+            const struct expr *e = keys[k].expr;
+            if (e->kind != EXPR_COL) return false;
+            const json_t *want = json_array_get(json_array_get(rows, i), e->col);
+            if (!same_value(want, &r->cells[(size_t)i * r->schema.n + e->col])) return false;
+        }
+    }
+    return same_rows(rows, r, false, true, why, sizeof why);
+}
+
 /* --- cases ----------------------------------------------------------------------------------- */
 
 static void print_failure(const json_t *c, const char *kind, const char *why,
@@ -193,7 +215,10 @@ static void run_case(const json_t *c, struct score *s)
     result_of(&r, bytes_str(query), NULL);
     bool nondeterministic = json_get_bool(c, "nondeterministic", false);
     if (json_get(c, "engine_error") != NULL) {
-        s->skipped++; /* what the emulator refused is no rule for us */
+        /* What the recording engine refused is no rule for us, but worth a look. */
+        unsigned *n = r.err != OK ? &s->alike : &s->answered;
+        ++*n;
+        if (r.err == OK) print_failure(c, "answered", json_get_str(c, "engine_error"), &r);
     } else if (r.err != OK) {
         s->refused++;
         snprintf(why, sizeof why, "%s %s", r.d.tag, r.d.text);
@@ -201,7 +226,8 @@ static void run_case(const json_t *c, struct score *s)
     } else if (!same_columns(json_get(c, "columns"), &r.schema, why, sizeof why) ||
                (!nondeterministic &&
                 !same_rows(json_get(c, "rows"), &r, json_get_bool(c, "ordered", false),
-                           json_get_bool(c, "complete", true), why, sizeof why))) {
+                           json_get_bool(c, "complete", true), why, sizeof why) &&
+                !same_but_for_ties(json_get(c, "rows"), &r))) {
         s->wrong++;
         print_failure(c, "wrong", why, &r);
     } else {
@@ -225,7 +251,9 @@ TEST(kql, recorded_answers_of_the_real_engine_are_ours)
     json_array_foreach (cases, i, c) {
         if (only == NULL || str_eq(only, json_get_str(c, "id"))) run_case(c, &s);
     }
-    fprintf(stderr, "corpus: %u right, %u wrong, %u refused, %u not compared\n", s.right, s.wrong,
-            s.refused, s.skipped);
+    fprintf(stderr,
+            "corpus: %u right, %u wrong, %u refused; of what the engine refused %u refused too, %u "
+            "answered\n",
+            s.right, s.wrong, s.refused, s.alike, s.answered);
     REQUIRE(only != NULL || s.right >= FLOOR);
 }

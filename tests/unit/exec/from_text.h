@@ -18,6 +18,7 @@ struct result {
     enum err err;
     struct diag d;
     struct schema schema;
+    const struct op *root;
     uint32_t n_rows;
     struct value *cells; /* row-major */
 };
@@ -77,6 +78,7 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     r->err = kql_compile(&r->a, text, &no_tables, &opt, &plan, &r->d);
     if (r->err != OK) return;
     r->schema = plan.root->schema;
+    r->root = plan.root;
     struct exec_request q = {.plan = &plan, .now_ticks = opt.now_ticks, .pool = pool};
     r->err = exec_run(&q, keep_rows, r, NULL, &r->d);
 }

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/bind_fork.c - operators with several results: fork and facet */
+#include "kql/bind.h"
+
+/* Nothing but render may follow, and the results must be the query's own. */
+static enum err check_place(struct op_cx *cx)
+{
+    struct binder *b = cx->b;
+    const struct ast *pipe = b->pipe;
+    bool top = pipe == b->result;
+    for (uint32_t i = 0; top && i < pipe->args.n; i++) {
+        if (pipe->args.at[i] != cx->ast) continue;
+        bool last = i + 1 == pipe->args.n;
+        if (last || (i + 2 == pipe->args.n && pipe->args.at[i + 1]->op == OPER_RENDER)) return OK;
+    }
+    return FAIL_TAG(diag_at(b->d, cx->ast->pos), ERR_INVALID, "SEM0001",
+                    "'%s' gives several tables and must stand at the end of the query",
+                    cx->ast->name);
+}
+
+/* All results read the same rows. */
+static enum err shared_input(struct op_cx *cx, struct op **out)
+{
+    TRY(check_place(cx));
+    return op_new(cx->b, OP_MATERIALIZE, cx->in, cx->ast->pos, out);
+}
+
+static enum err add_result(struct op_cx *cx, bool first, const char *name, struct op *op,
+                           struct op **out)
+{
+    if (!first) return plan_add(cx->b, name, cx->ast->pos, op);
+    *out = op;
+    return OK;
+}
+
+enum err bind_fork(struct op_cx *cx, struct op **out)
+{
+    struct op *in, *prong;
+    TRY(shared_input(cx, &in));
+    for (uint32_t i = 0; i < cx->ast->args.n; i++) {
+        const struct ast *n = cx->ast->args.at[i];
+        const char *name = n->names.n > 0 ? n->names.at[0]->name : NULL;
+        TRY(bind_ops(cx->b, *cx->names, n->left, in, &prong));
+        TRY(add_result(cx, i == 0, name, prong, out));
+    }
+    return OK;
+}
+
+/* facet by a: summarize count_a = count() by a */
+static enum err count_values(struct op_cx *cx, struct op *in, struct ast *column, struct op **out)
+{
+    struct binder *b = cx->b;
+    const char *name = arena_fmt(b->a, "count_%s", auto_name(b, column));
+    if (name == NULL) return bind_full(b);
+    struct ast count = {.kind = AST_CALL, .name = "count", .pos = column->pos};
+    struct ast given = {.kind = AST_NAME, .name = name, .pos = column->pos};
+    struct ast *names[] = {&given}, *keys[] = {column};
+    struct ast item = {
+        .kind = AST_NAMED, .pos = column->pos, .names = {.n = 1, .at = names}, .left = &count};
+    struct ast *items[] = {&item};
+    struct ast n = {.kind = AST_OPERATOR,
+                    .op = OPER_SUMMARIZE,
+                    .name = "facet",
+                    .pos = cx->ast->pos,
+                    .args = {.n = 1, .at = items},
+                    .by = {.n = 1, .at = keys}};
+    struct op_cx inner = *cx;
+    inner.ast = &n;
+    inner.in = in;
+    return bind_summarize(&inner, out);
+}
+
+enum err bind_facet(struct op_cx *cx, struct op **out)
+{
+    struct op *in, *facet;
+    TRY(shared_input(cx, &in));
+    for (uint32_t i = 0; i < cx->ast->args.n; i++) {
+        TRY(count_values(cx, in, cx->ast->args.at[i], &facet));
+        TRY(add_result(cx, i == 0, NULL, facet, out));
+    }
+    if (cx->ast->right == NULL) return OK;
+    TRY(bind_ops(cx->b, *cx->names, cx->ast->right, in, &facet));
+    return add_result(cx, false, NULL, facet, out);
+}
