@@ -40,6 +40,7 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     a->c.vault_hosts = NULL;
     const struct arm_config arm = {
         .event = record,
+        .others = vaults_below,
         .event_ctx = a,
         .catalog = c->catalog,
         .custody = c->custody,

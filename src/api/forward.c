@@ -5,8 +5,11 @@
 
 #include "base/log.h"
 
+static bool is_locked(struct front_call *c);
+
 void forward_identity(struct front_call *c)
 {
+    if (is_locked(c)) return;
     struct diag d = DIAG_INIT;
     if (identity_forward(c->api->c.identity, c->req, c->res, &d) == OK) return;
     LOG(WARN, "identity.unreachable", F_ERR(&d));
@@ -96,8 +99,23 @@ static void pass_to_vault(struct front_call *c, const char *target)
     front_unavailable(c->res, "The vault service does not answer at the moment.", 1);
 }
 
+/* A lock holds whoever serves the resource. */
+static bool is_locked(struct front_call *c)
+{
+    char scope[ARM_ID_MAX];
+    if (!arm_is_locked(c->api->arm, c->req->path, c->req->method, scope)) return false;
+    CLEANUP_FREE char *text =
+        str_fmt("The scope '%s' cannot perform %s operation because following "
+                "scope(s) are locked: '%s'. Please remove the lock and try "
+                "again.",
+                c->req->path, str_eq(c->req->method, "DELETE") ? "delete" : "write", scope);
+    front_error(c->res, 409, "ScopeLocked", text != NULL ? text : "", NULL, NULL);
+    return true;
+}
+
 void forward_vault(struct front_call *c)
 {
+    if (is_locked(c)) return;
     pass_to_vault(c, c->req->target);
 }
 
@@ -107,7 +125,9 @@ bool forward_vault_list(struct front_call *c)
 {
     static const char end[] = "/resources";
     const char *filter = http_query(c->req, "$filter"), *target = c->req->target;
-    if (filter == NULL || strcasestr(filter, "'microsoft.keyvault/vaults'") == NULL) return false;
+    if (filter == NULL || !str_eq_nocase(filter, "resourceType eq 'Microsoft.KeyVault/vaults'")) {
+        return false;
+    }
     size_t n = strcspn(target, "?");
     while (n != 0 && target[n - 1] == '/')
         n--;
@@ -119,5 +139,72 @@ bool forward_vault_list(struct front_call *c)
                   (int)n, target);
     if (list == NULL) return false;
     pass_to_vault(c, list);
+    return true;
+}
+
+/* --- vaults among the resources -----------------------------------------------------------------
+ */
+
+static enum err ask_vault(struct api *a, const struct http_request *req, const char *method,
+                          const char *path, struct http_answer *answer, struct diag *d)
+{
+    CLEANUP_FREE char *url = str_fmt("%s%s?api-version=2022-07-01", a->c.vault_base, path);
+    if (url == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    const struct http_call call = {
+        .method = method, .url = url, .bearer = http_bearer(req), .timeout_ms = 10000};
+    return http_do(a->c.http, &call, answer, d);
+}
+
+json_t *vaults_below(void *api, const struct http_request *req, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    CLEANUP_FREE char *path = str_fmt("%.*s/providers/Microsoft.KeyVault/vaults",
+                                      (int)(n != 0 && prefix[n - 1] == '/' ? n - 1 : n), prefix);
+    CLEANUP_ANSWER struct http_answer answer = {0};
+    CLEANUP_JSON json_t *body = NULL;
+    struct diag d = DIAG_INIT;
+    if (path == NULL || ask_vault(api, req, "GET", path, &answer, &d) != OK ||
+        answer.status != 200 || json_read(buf_view(&answer.body), &body, &d) != OK) {
+        LOG(WARN, "vaults.unlisted", F_U64("status", (uint64_t)answer.status), F_ERR(&d));
+        return NULL;
+    }
+    return json_incref(json_get(body, "value"));
+}
+
+/* "/subscriptions/{s}/resourceGroups/{rg}", nothing behind it. */
+static bool is_group_path(const char *path)
+{
+    size_t slashes = 0, n = strlen(path);
+    while (n != 0 && path[n - 1] == '/')
+        n--;
+    for (size_t i = 0; i < n; i++)
+        slashes += path[i] == '/' ? 1 : 0;
+    return slashes == 4 && strcasestr(path, "/resourceGroups/") != NULL;
+}
+
+bool delete_vaults_of_group(struct front_call *c)
+{
+    if (!str_eq(c->req->method, "DELETE") || !is_group_path(c->req->path)) return true;
+    if (is_locked(c)) return false;
+    if (!front_allow(c, PLANE_ARM, "Microsoft.Resources/subscriptions/resourceGroups/delete", false,
+                     c->req->path)) {
+        return false;
+    }
+    CLEANUP_JSON json_t *vaults = vaults_below(c->api, c->req, c->req->path);
+    size_t i;
+    json_t *vault;
+    json_array_foreach (vaults, i, vault) {
+        CLEANUP_ANSWER struct http_answer answer = {0};
+        struct diag d = DIAG_INIT;
+        const char *id = json_get_str(vault, "id");
+        if (id == NULL || ask_vault(c->api, c->req, "DELETE", id, &answer, &d) != OK) {
+            front_unavailable(c->res, "The vault service does not answer at the moment.", 1);
+            return false;
+        }
+        if (answer.status >= 300) {
+            pass_back(&answer, c->res);
+            return false;
+        }
+    }
     return true;
 }

@@ -160,7 +160,8 @@ void front_unavailable(struct http_response *res, const char *message, unsigned 
 void arm_endpoint(struct front_call *c)
 {
     if (forward_vault_list(c)) return;
-    if (front_verify(c, PLANE_ARM)) arm_handle(c->api->arm, c->req, &c->caller, c->res);
+    if (!front_verify(c, PLANE_ARM) || !delete_vaults_of_group(c)) return;
+    arm_handle(c->api->arm, c->req, &c->caller, c->res);
 }
 
 void metadata_endpoint(struct front_call *c)

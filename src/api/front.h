@@ -78,6 +78,10 @@ typedef void endpoint(struct front_call *c);
 endpoint health_live, health_ready, health_metrics;
 endpoint admin_clock, admin_keys, admin_unlock, admin_settings;
 endpoint forward_identity, forward_vault;
+/* Vaults below the prefix as the caller of the request may see them. A new reference; NULL. */
+json_t *vaults_below(void *api, const struct http_request *req, const char *prefix);
+/* Deletes the vaults of a group that is about to be deleted; false: the answer is written. */
+bool delete_vaults_of_group(struct front_call *c);
 bool forward_vault_list(struct front_call *c); /* false: the call is something else */
 endpoint activity_list;
 endpoint arm_endpoint, metadata_endpoint;

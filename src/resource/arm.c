@@ -439,6 +439,10 @@ static enum err check_group(struct arm_call *c, struct diag *d)
     if (key == NULL) return arena_full(c->a, d);
     str_lower(key);
     CLEANUP_JSON json_t *group = arm_doc(c->arm, key);
+    bool makes = str_eq(c->req->method, "PUT");
+    if (makes && str_eq(doc_str(group, "state"), "Deleting")) {
+        return arm_group_goes(c, c->id->group, d);
+    }
     if (group != NULL) return OK;
     return ARM_FAIL(c, d, 404, "ResourceGroupNotFound", "Resource group '%s' could not be found.",
                     c->id->group);
@@ -457,6 +461,17 @@ static enum err check_parent(struct arm_call *c, struct diag *d)
                     "Failed to perform '%s' on resource of type '%s', because the parent resource "
                     "'%s' could not be found.",
                     c->req->method, c->type->type, arm_id_label(c->a, parent, t->type));
+}
+
+static enum err check_locks(struct arm_call *c, struct diag *d)
+{
+    char scope[ARM_ID_MAX];
+    bool deletes = str_eq(c->req->method, "DELETE");
+    if (!arm_is_locked(c->arm, c->id_text, c->req->method, scope)) return OK;
+    return ARM_FAIL(c, d, 409, "ScopeLocked",
+                    "The scope '%s' cannot perform %s operation because following scope(s) are "
+                    "locked: '%s'. Please remove the lock and try again.",
+                    c->id_text, deletes ? "delete" : "write", scope);
 }
 
 static enum err read_body(struct arm_call *c, json_t **out, struct diag *d)
@@ -503,7 +518,10 @@ static arm_op *find_op(struct arm_call *c, const char **right)
     if (str_eq(method, "POST")) {
         const struct arm_id *owner = arm_id_parent(c->a, c->id);
         const char *name = c->id->n != 0 ? c->id->types[c->id->n - 1] : "";
-        if (owner == NULL || !arm_id_is_collection(c->id)) return NULL;
+        if (owner == NULL || !arm_id_is_collection(c->id)) {
+            c->type = arm_type_find(c->id->type);
+            return NULL;
+        }
         c->type = arm_type_find(owner->type);
         if (c->type == NULL) return NULL;
         c->id = owner;
@@ -601,6 +619,8 @@ static enum err call(struct arm_call *c, const char *path, struct diag *d)
     TRY(authorize(c, right, d));
     TRY(check_group(c, d));
     TRY(check_parent(c, d));
+    TRY(check_locks(c, d));
+    if (str_eq(c->req->method, "PUT")) TRY(arm_check_registered(c, d));
     CLEANUP_JSON json_t *body = NULL;
     TRY(read_body(c, &body, d));
     c->body = body;

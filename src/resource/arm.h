@@ -14,6 +14,8 @@
 
 struct arm;
 
+#define ARM_ID_MAX 384 /* bytes of a resource id with the terminating zero */
+
 /* Something was asked to change a resource, or an operation that does has ended. */
 struct arm_event {
     const char *action;   /* "Microsoft.OperationalInsights/clusters/write" */
@@ -28,7 +30,10 @@ typedef void arm_event_fn(void *ctx, const struct arm_event *e);
 
 struct arm_config {
     arm_event_fn *event; /* may be NULL; called on any thread, without locks */
-    void *event_ctx;
+    /* Resources that other processes keep below the prefix, as the caller of req may see them:
+     * [{id, name, type, location, tags}]. A new reference; NULL: none. May be NULL. */
+    json_t *(*others)(void *ctx, const struct http_request *req, const char *prefix);
+    void *event_ctx; /* of both */
     struct catalog *catalog;
     struct custody *custody;
     struct identity_client *identity;
@@ -61,8 +66,6 @@ void arm_metadata(struct arm *a, const struct http_request *req, struct http_res
 
 /* --- workspaces, as the data planes need them: kept in memory, cheap ----------------------------
  */
-
-#define ARM_ID_MAX 384 /* bytes of a resource id with the terminating zero */
 
 struct workspace {
     struct guid id;
@@ -113,6 +116,9 @@ json_t *arm_sealed_clusters(struct arm *a);
  * read any more. [{"id": hex, "cluster": ARM id}] */
 json_t *arm_gone_accounts(struct arm *a, const char *workspace);
 struct docs *arm_docs(struct arm *a);
+/* Would the request change what a lock holds? scope: the lock's. For requests that other processes
+ * answer; arm_handle() asks itself. */
+bool arm_is_locked(struct arm *a, const char *path, const char *method, char scope[ARM_ID_MAX]);
 /* What is due by the clock: reserved names, soft-deleted resources. */
 void arm_tidy(struct arm *a, int64_t now_us);
 

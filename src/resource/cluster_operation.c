@@ -8,6 +8,7 @@
  * afterwards. The wraps stay until the name is free again.
  */
 #include "resource/cluster.h"
+#include "resource/group.h"
 
 #include "base/log.h"
 
@@ -319,6 +320,45 @@ const struct operation_kind cluster_delete_operation = {
     .settle = delete_settle,
     .after = delete_after,
 };
+
+/* --- with its group -----------------------------------------------------------------------------
+ */
+
+/* From here on nothing is linked to it. False: something else is going on with it. */
+static enum err mark_deleting(struct arm *a, const json_t *op, bool *gone, struct diag *d)
+{
+    DOCS_WRITE(a->docs);
+    CLEANUP_JSON json_t *old = cluster_of_operation(a, op);
+    *gone = old == NULL;
+    if (old == NULL || str_eq(doc_str(old, "state"), "Deleting")) return OK;
+    if (!str_eq(doc_str(old, "state"), "Succeeded") && !str_eq(doc_str(old, "state"), "Failed")) {
+        return FAIL_TAG(d, ERR_CONFLICT, "Conflict",
+                        "Can't delete the cluster '%s' while in provisioning state.",
+                        doc_str(old, "name"));
+    }
+    json_t *doc = json_deep_copy(old);
+    json_object_set_new(doc, "state", json_string("Deleting"));
+    CLEANUP_CHANGE struct change c = {0};
+    put(&c, op, doc);
+    return docs_commit(a->docs, &c, d);
+}
+
+enum err cluster_bury(struct arm *a, const json_t *doc, struct diag *d)
+{
+    CLEANUP_JSON json_t *op = json_pack("{s:s}", "resource", doc_str(doc, "id"));
+    bool gone = false;
+    TRY(mark_deleting(a, op, &gone, d));
+    if (gone) return OK;
+    TRY(delete_work(a, op, d));
+    {
+        DOCS_WRITE(a->docs);
+        CLEANUP_CHANGE struct change c = {0};
+        TRY(delete_settle(a, op, NULL, &c, d));
+        TRY(docs_commit(a->docs, &c, d));
+    }
+    delete_after(a, op);
+    return OK;
+}
 
 /* --- after 14 days ------------------------------------------------------------------------------
  */

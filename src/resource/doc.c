@@ -299,14 +299,34 @@ json_t *docs_list(struct docs *s, const char *kind, const char *parent, const ch
     return list;
 }
 
-void change_remove_parts(struct change *c, struct docs *s, const char *prefix)
+bool change_remove_some(struct change *c, struct docs *s, const char *prefix, uint32_t max)
 {
+    uint32_t n = 0;
     pthread_rwlock_rdlock(&s->lock);
     MAP_EACH (&s->by_id, e) {
         const struct doc *x = e->value;
-        if (wanted(x, DOC_RESOURCE, prefix)) change_remove(c, DOC_RESOURCE, x->id);
+        if (!wanted(x, DOC_RESOURCE, prefix)) continue;
+        if (n++ == max) break;
+        change_remove(c, DOC_RESOURCE, x->id);
     }
     pthread_rwlock_unlock(&s->lock);
+    return n > max;
+}
+
+void change_remove_parts(struct change *c, struct docs *s, const char *prefix)
+{
+    (void)change_remove_some(c, s, prefix, CHANGE_MAX);
+}
+
+const char *docs_parent(struct docs *s, const char *kind, const char *id)
+{
+    CLEANUP_BUF struct buf key = {0};
+    struct bytes k = key_of(&key, kind, id);
+    pthread_rwlock_rdlock(&s->lock);
+    const struct doc *x = map_get(&s->by_id, k);
+    const char *parent = x != NULL ? x->parent : "";
+    pthread_rwlock_unlock(&s->lock);
+    return parent;
 }
 
 bool docs_any(struct docs *s, const char *kind, const char *prefix)

@@ -33,6 +33,8 @@ json_t *docs_get(struct docs *s, const char *kind,
                  const char *id); /* a new reference; NULL: none */
 /* An array of new references in order of id. parent NULL: all of the kind. prefix NULL: any id. */
 json_t *docs_list(struct docs *s, const char *kind, const char *parent, const char *prefix);
+/* The parent that it is listed by; "" = none. Valid until the document is changed. */
+const char *docs_parent(struct docs *s, const char *kind, const char *id);
 bool docs_any(struct docs *s, const char *kind, const char *prefix); /* an id that begins so */
 
 #define CHANGE_MAX 4096 /* documents */
@@ -46,6 +48,8 @@ void change_put(struct change *c, const char *kind, const char *id, const char *
 void change_remove(struct change *c, const char *kind, const char *id);
 /* Removes all resources whose id begins so: the parts of one that goes. */
 void change_remove_parts(struct change *c, struct docs *s, const char *prefix);
+/* At most max of them; true if there are more. */
+bool change_remove_some(struct change *c, struct docs *s, const char *prefix, uint32_t max);
 void change_release(struct change *c);
 #define CLEANUP_CHANGE __attribute__((cleanup(change_release)))
 

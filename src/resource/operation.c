@@ -37,7 +37,7 @@ struct operations {
 static const struct operation_kind *const operation_kinds[] = {
     &cluster_create_operation,  &cluster_update_operation,   &cluster_delete_operation,
     &cluster_recover_operation, &workspace_create_operation, &link_operation,
-    &unlink_operation,
+    &unlink_operation,          &group_delete_operation,
 };
 
 const struct operation_kind *operation_kind_find(const char *name)

@@ -101,6 +101,11 @@ enum err arm_read_location(struct arm_call *c, const json_t *old, const char **o
 /* tags: an object of strings; absent keeps *tags as it is. */
 enum err arm_read_tags(struct arm_call *c, json_t **tags, struct diag *d);
 enum err arm_need_body(struct arm_call *c, struct diag *d);
+/* 409: the group is being deleted. */
+enum err arm_group_goes(struct arm_call *c, const char *name, struct diag *d);
+/* Is the subscription registered for the namespace of c->id? 409 MissingSubscriptionRegistration.
+ */
+enum err arm_check_registered(struct arm_call *c, struct diag *d);
 /* If-Match and If-None-Match against the etag as it is shown; NULL: the resource is not there. 412
  * PreconditionFailed. Under DOCS_WRITE(). */
 enum err arm_check_match(struct arm_call *c, const char *etag, struct diag *d);
@@ -185,6 +190,7 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_SEARCH            "microsoft.operationalinsights/workspaces/savedsearches"
 #define KIND_LINKED_STORAGE    "microsoft.operationalinsights/workspaces/linkedstorageaccounts"
 #define KIND_STORAGE           "microsoft.storage/storageaccounts"
+#define KIND_LOCK              "microsoft.authorization/locks"
 #define KIND_DELETED_CLUSTER   "deleted/clusters"   /* id "deleted:" + key: name reserved */
 #define KIND_DELETED_WORKSPACE "deleted/workspaces" /* the same: can be recovered */
 
@@ -215,8 +221,11 @@ arm_op status_get, result_get;
 arm_op tenant_list, subscription_list, subscription_get, location_list, resource_list;
 arm_op group_list, group_get, group_put, group_patch, group_remove, group_head;
 arm_op provider_list, provider_get;
-extern const struct arm_action provider_actions[];
+arm_op subscription_result_get;
+arm_op lock_list, lock_get, lock_put, lock_remove;
+arm_op tags_get, tags_put, tags_patch, tags_remove;
+extern const struct arm_action provider_actions[], group_actions[];
 
 extern const struct operation_kind cluster_create_operation, cluster_update_operation,
     cluster_delete_operation, cluster_recover_operation, workspace_create_operation, link_operation,
-    unlink_operation;
+    unlink_operation, group_delete_operation;

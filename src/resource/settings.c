@@ -37,6 +37,7 @@ static const struct setting {
     NUMBER("linkSeconds", duration_s[LASTS_LINK], 0, 86400),
     NUMBER("unlinkSeconds", duration_s[LASTS_UNLINK], 0, 86400),
     NUMBER("workspaceCreateSeconds", duration_s[LASTS_WORKSPACE_CREATE], 0, 86400),
+    NUMBER("groupDeleteSeconds", duration_s[LASTS_GROUP_DELETE], 0, 86400),
     SWITCH("legacyDeleteFails", legacy_delete_fails, 0),
     SWITCH("legacyPutRecovers", legacy_put_recovers, 0),
     SWITCH("activityInWorkspaces", activity_in_workspaces, 1),

@@ -22,6 +22,7 @@ enum setting_duration {
     LASTS_LINK,
     LASTS_UNLINK,
     LASTS_WORKSPACE_CREATE,
+    LASTS_GROUP_DELETE,
     LASTS_KINDS
 };
 

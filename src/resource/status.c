@@ -64,3 +64,20 @@ enum err result_get(struct arm_call *c, struct diag *d)
     c->reply = of_cluster.reply;
     return OK;
 }
+
+/* Of the deletion of a group: 202 while it goes, then 200. */
+enum err subscription_result_get(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *op = NULL;
+    TRY(find(c, &op, d));
+    const json_t *error = json_object_get(op, "error");
+    if (error != NULL) {
+        return ARM_FAIL(c, d, 409, doc_str(error, "code"), "%s", doc_str(error, "message"));
+    }
+    if (!operation_ended(op)) {
+        http_setf(c->res, "Location", "%s%s?api-version=%s", c->arm->c.endpoint, c->id_text,
+                  c->version_text);
+    }
+    c->res->status = operation_ended(op) ? 200 : 202;
+    return OK;
+}

@@ -7,6 +7,7 @@
  * default collection rule), created modified sized. A deleted workspace keeps its document, with
  * the link it had, for 14 days: the same PUT brings it back.
  */
+#include "resource/group.h"
 #include "resource/link.h"
 #include "resource/quota.h"
 
@@ -569,6 +570,25 @@ enum err workspace_patch(struct arm_call *c, struct diag *d)
     return update(c, d);
 }
 
+/* Under DOCS_WRITE(): what its deletion changes. Not for good: it can be brought back. */
+static enum err remove_into(struct arm *a, const char *key, const json_t *old, bool for_good,
+                            struct change *change, struct diag *d)
+{
+    CLEANUP_JSON json_t *link = link_of(a, key);
+    CLEANUP_FREE char *parts = str_fmt("%s/%s", key, for_good ? "" : "linkedservices/");
+    CLEANUP_FREE char *deleted = str_fmt("deleted:%s", key);
+    if (parts == NULL || deleted == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    change_remove_parts(change, a->docs, parts);
+    change_remove(change, DOC_RESOURCE, key);
+    remove_rule(change, old);
+    if (for_good) return OK;
+    json_t *tomb = json_deep_copy(old);
+    json_object_set_new(tomb, "deleted", json_integer(time_now_us()));
+    if (link != NULL) json_object_set(tomb, "link", link);
+    change_put(change, DOC_RESOURCE, deleted, KIND_DELETED_WORKSPACE, tomb);
+    return OK;
+}
+
 enum err workspace_remove(struct arm_call *c, struct diag *d)
 {
     const char *force = http_query(c->req, "force");
@@ -580,25 +600,36 @@ enum err workspace_remove(struct arm_call *c, struct diag *d)
             c->res->status = 204;
             return OK;
         }
+        TRY(check_etag(c, old, d));
         if (str_eq(doc_str(old, "state"), "Creating")) {
             return ARM_FAIL(c, d, 409, "Conflict", "The workspace is still being created.");
         }
         CLEANUP_CHANGE struct change change = {0};
-        CLEANUP_JSON json_t *link = link_of(c->arm, c->key);
-        const char *parts = arena_fmt(c->a, "%s/%s", c->key, for_good ? "" : "linkedservices/");
-        change_remove_parts(&change, c->arm->docs, parts != NULL ? parts : c->key);
-        change_remove(&change, DOC_RESOURCE, c->key);
-        remove_rule(&change, old);
-        if (!for_good) {
-            json_t *tomb = json_deep_copy(old);
-            json_object_set_new(tomb, "deleted", json_integer(time_now_us()));
-            if (link != NULL) json_object_set(tomb, "link", link);
-            change_put(&change, DOC_RESOURCE, tomb_key(c), KIND_DELETED_WORKSPACE, tomb);
-        }
+        TRY(remove_into(c->arm, c->key, old, for_good, &change, d));
         TRY(docs_commit(c->arm->docs, &change, d));
     }
     c->res->status = 200;
     return index_refresh(c->arm, c->key, d);
+}
+
+enum err workspace_bury(struct arm *a, const json_t *doc, struct diag *d)
+{
+    char key[ARM_ID_MAX];
+    snprintf(key, sizeof key, "%s", doc_str(doc, "id"));
+    str_lower(key);
+    {
+        DOCS_WRITE(a->docs);
+        CLEANUP_JSON json_t *old = arm_doc(a, key);
+        if (old == NULL) return OK;
+        if (str_eq(doc_str(old, "state"), "Creating")) {
+            return FAIL_TAG(d, ERR_CONFLICT, "Conflict", "The workspace '%s' is being created.",
+                            doc_str(old, "name"));
+        }
+        CLEANUP_CHANGE struct change change = {0};
+        TRY(remove_into(a, key, old, false, &change, d));
+        TRY(docs_commit(a->docs, &change, d));
+    }
+    return index_refresh(a, key, d);
 }
 
 enum err deleted_workspace_list(struct arm_call *c, struct diag *d)
