@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOGS_THREADS     16
+#define LOGS_THREADS     48
 #define READER_THREADS   1
 #define IDENTITY_THREADS 1
 #define BOOT_RETRY_US    US_PER_S
 #define CHECK_MS         CALL_MS_MAX
-#define VAULT_CALLS_MAX  (LOGS_THREADS / 2) /* the other threads renew leases and hand out keys */
+#define VAULT_CALLS_MAX  32 /* the other threads renew leases and hand out keys */
 
 /* --- calls of the log service
  * ---------------------------------------------------------------------- */

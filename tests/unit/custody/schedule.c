@@ -12,21 +12,44 @@ static const uint8_t account[16] = "account-one.....";
 
 struct weather {
     enum mood mood;
-    double for_s;     /* so long already */
-    bool restarted;   /* keyd: the holder serves on under its lease, in real time */
-    bool ever_denied; /* the customer has spoken at least once since the last good answer */
+    double for_s;        /* so long already */
+    bool restarted;      /* keyd: the holder serves on under its lease, in real time */
+    bool ever_denied;    /* the customer has spoken at least once since the last good answer */
+    uint32_t patience_s; /* of the scope's policy; RETAIN_FOREVER */
 };
 
 static enum mood next_mood(void)
 {
-    static const enum mood moods[] = {MOOD_GOOD, MOOD_GOOD,   MOOD_DENIED, MOOD_SILENT,
-                                      MOOD_LIES, MOOD_BARRED, MOOD_NO_WRAP};
+    static const enum mood moods[] = {MOOD_GOOD,    MOOD_GOOD,  MOOD_DENIED,
+                                      MOOD_SILENT,  MOOD_LIES,  MOOD_BARRED,
+                                      MOOD_NO_WRAP, MOOD_TOKEN, MOOD_BUSY};
     return moods[rand_below(sizeof moods / sizeof moods[0])];
 }
 
 static bool unwraps(enum mood m)
 {
     return m == MOOD_GOOD || m == MOOD_NO_WRAP;
+}
+
+static bool is_silent(enum mood m)
+{
+    return m == MOOD_SILENT || m == MOOD_LIES || m == MOOD_TOKEN || m == MOOD_BUSY;
+}
+
+/* Changes the policy in any weather. */
+static void choose_policy(struct house *h, struct weather *w)
+{
+    static const struct key_policy policies[] = {
+        {.outage = OUTAGE_RETAIN},
+        {.outage = OUTAGE_RETAIN, .retain_max_s = 200},
+        {.outage = OUTAGE_SUSPEND, .grace_s = 60},
+        {.outage = OUTAGE_SUSPEND, .grace_s = 300},
+    };
+    struct diag d = DIAG_INIT;
+    const struct key_policy *p = &policies[rand_below(sizeof policies / sizeof policies[0])];
+    struct key_policy resolved = policy_resolve(p, &h->policy);
+    REQUIRE_OK(custody_scope_policy(h->custody, CLUSTER, p, "weather", &d));
+    w->patience_s = policy_silence_s(&resolved);
 }
 
 static bool house_locks(struct house *h)
@@ -37,14 +60,17 @@ static bool house_locks(struct house *h)
 /* What must hold when a weather has lasted longer than a probe with its jitter and a doubt. */
 static void check_settled(struct house *h, const struct weather *w)
 {
+    /* The policy's word does not wait for a probe: silence is never longer than its patience. */
+    bool over = w->patience_s != RETAIN_FOREVER && w->for_s > w->patience_s + 1.0;
+    if (is_silent(w->mood) && over && !w->restarted) REQUIRE(house_locks(h));
     if (w->for_s < 33 + 12) return;
     enum key_state s = custody_account_state(h->custody, account);
-    if (unwraps(w->mood)) REQUIRE(house_reaches(h, account, KEY_ACTIVE));
-    if (w->mood == MOOD_DENIED) REQUIRE(house_reaches(h, account, KEY_REVOKED));
-    if (w->mood == MOOD_BARRED) REQUIRE(house_locks(h));
+    bool left_alone = w->for_s < RETRY_AFTER_S_MAX + 33 + 12; /* it had asked for that */
+    if (unwraps(w->mood) && !left_alone) REQUIRE(house_reaches(h, account, KEY_ACTIVE));
+    if (w->mood == MOOD_DENIED && !left_alone) REQUIRE(house_reaches(h, account, KEY_REVOKED));
+    if (w->mood == MOOD_BARRED && !left_alone) REQUIRE(house_locks(h));
     if (w->restarted) return;
-    if (w->mood == MOOD_SILENT || w->mood == MOOD_LIES)
-        REQUIRE(s == KEY_STALE || key_state_locked(s));
+    if (is_silent(w->mood) && !left_alone) REQUIRE(s == KEY_STALE || key_state_locked(s));
 }
 
 static void check_always(struct house *h, const struct weather *w)
@@ -77,9 +103,11 @@ static void run(uint64_t seed)
         if (rand_below(3) == 0 || i == 0) {
             w = (struct weather){.mood = next_mood(),
                                  .ever_denied = w.ever_denied,
+                                 .patience_s = w.patience_s,
                                  .restarted = w.restarted && !unwraps(w.mood)};
         }
         tv_mood(&h.vault, CUSTOMER_URI, w.mood);
+        if (i == 0 || rand_below(8) == 0) choose_policy(&h, &w);
         if (w.mood == MOOD_DENIED) w.ever_denied = true;
         if (rand_below(12) == 0) {
             house_restart_keyd(&h);
@@ -90,10 +118,10 @@ static void run(uint64_t seed)
         w.for_s += step;
         check_always(&h, &w);
         check_settled(&h, &w);
-        if (unwraps(w.mood) && w.for_s > 45) w.ever_denied = false;
+        if (unwraps(w.mood) && w.for_s > RETRY_AFTER_S_MAX + 45) w.ever_denied = false;
     }
     tv_mood(&h.vault, CUSTOMER_URI, MOOD_GOOD);
-    house_advance(50);
+    house_advance(RETRY_AFTER_S_MAX + 50);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
     REQUIRE_OK(custody_file_open(h.custody, account, &f, 1, &k, &d));
     REQUIRE_OK(block_open(k, BTYPE_DATA, 1, buf_view(&sealed), &out, &d));

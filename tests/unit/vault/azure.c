@@ -24,7 +24,7 @@ struct script {
     int refuse_tokens;    /* so many bearers get a 401 */
     int status;           /* of the answer; 0 = 200 */
     int sleep_ms;
-    const char *location;
+    const char *location, *retry_after;
     /* seen */
     pthread_mutex_t lock;
     unsigned n_bare, n_bare_with_body, n_bearer;
@@ -61,6 +61,7 @@ static void handle(void *ctx, const struct http_request *req, struct http_respon
     if (s->sleep_ms != 0) time_sleep_us(s->sleep_ms * 1000);
     res->status = s->status != 0 ? s->status : 200;
     if (s->location != NULL) http_set(res, "Location", s->location);
+    if (s->retry_after != NULL) http_set(res, "Retry-After", s->retry_after);
     buf_fmt(&res->body, "{\"kid\":\"https://%s/keys/k/aa\",\"value\":\"AQIDBA\"}", req->authority);
 }
 
@@ -253,6 +254,55 @@ TEST(azure, silence_ends_at_the_deadline)
     EXPECT_FAILURE(unwrap(v, &soon, &d), ERR_UNAVAILABLE, "Timeout");
     REQUIRE(time_mono_us() - start < 1500000);
     EXPECT_FAILURE(unwrap(v, &soon, &d), ERR_UNAVAILABLE, "Timeout");
+    vault_azure.close(v);
+    script_end(&s);
+}
+
+TEST(azure, how_long_to_wait_is_told_when_the_vault_says_it_in_seconds)
+{
+    struct diag d = DIAG_INIT;
+    struct script s;
+    script_start(&s);
+    void *v = open_key(&s);
+    uint32_t wait_s = 0;
+    const struct vault_call call = {.retry_after_s = &wait_s};
+    s.retry_after = "17";
+    REQUIRE_OK(unwrap(v, &call, &d)); /* 200: it asks for nothing */
+    EXPECT_EQ(wait_s, 0);
+    s.status = 429;
+    EXPECT_FAILURE(unwrap(v, &call, &d), ERR_UNAVAILABLE, "Throttled");
+    EXPECT_EQ(wait_s, 17);
+    EXPECT_FAILURE(unwrap(v, &now, &d), ERR_UNAVAILABLE, "Throttled"); /* nobody wants to know */
+    static const char *const odd[] = {"", "soon", "-5", "Wed, 21 Oct 2026 07:28:00 GMT",
+                                      "99999999999"};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        s.retry_after = odd[i];
+        EXPECT_FAILURE(unwrap(v, &call, &d), ERR_UNAVAILABLE, "Throttled");
+        EXPECT_EQ(wait_s, 17);
+    }
+    s.status = 503;
+    s.retry_after = "3";
+    EXPECT_FAILURE(unwrap(v, &call, &d), ERR_UNAVAILABLE, "ServerError");
+    EXPECT_EQ(wait_s, 3);
+    vault_azure.close(v);
+    script_end(&s);
+}
+
+/* .invalid never resolves (RFC 6761): whatever a resolver makes of it, it is not the vault's word.
+ */
+TEST(azure, a_name_that_does_not_resolve_is_no_verdict)
+{
+    struct diag d = DIAG_INIT;
+    struct script s;
+    script_start(&s);
+    const char *const hosts[] = {"vault.invalid:8444", NULL};
+    struct vault_config c = {.http = s.http, .hosts = hosts, .token = token, .ctx = &s};
+    void *v;
+    REQUIRE_OK(vault_azure.open(&v, &c, "https://kv1.vault.invalid:8444/keys/k", &d));
+    struct vault_call soon = {.deadline_us = time_mono_us() + 2 * US_PER_S};
+    EXPECT_EQ(unwrap(v, &soon, &d), ERR_UNAVAILABLE);
+    REQUIRE(str_eq(d.tag, "Network") || str_eq(d.tag, "Timeout"));
+    EXPECT_EQ(vault_verdict(ERR_UNAVAILABLE, &d), VAULT_NO_ANSWER);
     vault_azure.close(v);
     script_end(&s);
 }
