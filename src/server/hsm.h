@@ -4,10 +4,10 @@
 
 #include "vault/token.h"
 
-struct hsm_options { /* and what else the keys of this server lie under */
+struct hsm_options {                       /* and what else the keys of this server lie under */
     const char *module, *token, *pin_file; /* all or none */
     const char
-        *platform_key; /* label of the platform's key in the token; NULL: it is the vault's */
+        *platform_key;      /* label of the platform's key in the token; NULL: it is the vault's */
     const char *vault_root; /* "file", "passphrase", "token"; NULL = file */
     const char *passphrase_file;
     bool direct; /* keyd asks the token itself: for clusters that name it, and for platform_key */
