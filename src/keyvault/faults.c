@@ -30,10 +30,10 @@
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadRequest", __VA_ARGS__)
 
-enum kind { DENY, THROTTLE, ERROR, DELAY, HANG, RESET, HALF, WRONG_KEY, KINDS };
+enum kind { DENY, THROTTLE, ERROR, DELAY, HANG, RESET, TLS, HALF, WRONG_KEY, KINDS };
 
-static const char *const kind_names[KINDS] = {"deny", "throttle", "error", "delay",
-                                              "hang", "reset",    "half",  "wrongKey"};
+static const char *const kind_names[KINDS] = {"deny",  "throttle", "error", "delay",   "hang",
+                                              "reset", "tls",      "half",  "wrongKey"};
 
 struct fault {
     char id[GUID_TEXT_MAX];
@@ -172,6 +172,10 @@ static enum err play(struct call *c, const struct fault *x, const struct key_ref
         reset(c);
         return OK;
     case RESET: reset(c); return OK;
+    case TLS:
+        reset(c);
+        c->res->fault = HTTP_FAULT_TLS;
+        return OK;
     case HALF: c->res->fault = HTTP_FAULT_HALF; break;
     case WRONG_KEY: c->wrong_key = true; break;
     default: delay(c->kv->faults, x); break;

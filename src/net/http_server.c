@@ -195,9 +195,9 @@ static void read_peer(struct exchange *x, struct MHD_Connection *c)
             snprintf(text, sizeof text, "unix");
         } else { /* a failure leaves the text empty */
             (void)getnameinfo(sa, len, text, sizeof text, NULL, 0, NI_NUMERICHOST);
-            x->req.peer_port = ntohs(sa->sa_family == AF_INET6
-                                         ? ((const struct sockaddr_in6 *)sa)->sin6_port
-                                         : ((const struct sockaddr_in *)sa)->sin_port);
+            x->req.peer_port =
+                ntohs(sa->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)sa)->sin6_port
+                                                : ((const struct sockaddr_in *)sa)->sin_port);
         }
     }
     x->req.peer = arena_str(&x->a, bytes_str(text));
@@ -334,6 +334,18 @@ static enum MHD_Result reset(struct MHD_Connection *c, struct http_response *r)
     return MHD_NO;
 }
 
+/* Past the TLS library, on the bare socket: no client can read this. */
+static enum MHD_Result break_tls(struct MHD_Connection *c, struct http_response *r)
+{
+    static const char no_record[] = "this is no record of TLS";
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL)
+        (void)send(info->connect_fd, no_record, sizeof no_record, MSG_NOSIGNAL | MSG_DONTWAIT);
+    buf_release(&r->body);
+    return MHD_NO;
+}
+
 static bool has_no_body(int status)
 {
     return status < 200 || status == 204 || status == 304;
@@ -342,6 +354,7 @@ static bool has_no_body(int status)
 static enum MHD_Result send_response(struct MHD_Connection *c, struct http_response *r, bool last)
 {
     if (r->fault == HTTP_FAULT_RESET) return reset(c, r);
+    if (r->fault == HTTP_FAULT_TLS) return break_tls(c, r);
     if (r->body.bad || r->status < 100 || r->status > 599) {
         r->status = 500;
         buf_clear(&r->body);

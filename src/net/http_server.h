@@ -47,6 +47,7 @@ enum err http_read_form(struct arena *a, struct bytes text, const struct http_fi
 enum http_fault {
     HTTP_FAULT_NONE,
     HTTP_FAULT_RESET, /* the connection is reset; nothing is sent */
+    HTTP_FAULT_TLS,   /* what comes is no record of TLS; then the connection is closed */
     HTTP_FAULT_HALF,  /* headers and half of the body, then the connection is closed */
 };
 

@@ -220,7 +220,8 @@ TEST(client, of_all_faults_only_a_denial_is_taken_for_the_customers_word)
         enum vault_verdict verdict;
     } cases[] = {{"deny", VAULT_DENIED},     {"throttle", VAULT_NO_ANSWER},
                  {"error", VAULT_NO_ANSWER}, {"reset", VAULT_NO_ANSWER},
-                 {"half", VAULT_NO_ANSWER},  {"hang", VAULT_NO_ANSWER}};
+                 {"half", VAULT_NO_ANSWER},  {"hang", VAULT_NO_ANSWER},
+                 {"tls", VAULT_NO_ANSWER}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         order(&h, cases[i].kind);
         const struct vault_call soon = {.deadline_us = time_mono_us() + 1500000};
