@@ -52,7 +52,6 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
         .subscription_id = c->subscription_id,
         .owner_object_id = c->owner_object_id,
         .vault_hosts = c->vault_hosts,
-        .has_double_encryption = c->has_double_encryption,
         .operation_threads = c->operation_threads,
     };
     TRY(arm_open(&a->arm, &arm, d));

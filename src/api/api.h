@@ -36,7 +36,6 @@ struct api_config {
     const char *tenant_id, *subscription_id, *owner_object_id;
     const char *const
         *vault_hosts;           /* allow-listed suffixes of key URIs with port, NULL-terminated */
-    bool has_double_encryption; /* clusters may ask for a second layer */
     unsigned operation_threads; /* 0 = 4 */
 };
 

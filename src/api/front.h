@@ -76,7 +76,7 @@ void front_json(struct http_response *res, int status, const json_t *j);
 
 typedef void endpoint(struct front_call *c);
 endpoint health_live, health_ready, health_metrics;
-endpoint admin_clock, admin_keys, admin_unlock, admin_settings;
+endpoint admin_clock, admin_keys, admin_unlock, admin_rewrap, admin_rotate_aek, admin_settings;
 endpoint forward_identity, forward_vault;
 /* Vaults below the prefix as the caller of the request may see them. A new reference; NULL. */
 json_t *vaults_below(void *api, const struct http_request *req, const char *prefix);

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ bool os_fault(void)
     if (atomic_load(&fault_countdown) == 0) return false;
     if (atomic_fetch_sub(&fault_countdown, 1) != 1) return false;
     atomic_store(&fault_hit, true);
+    if (atomic_load(&fault_errno) == OS_FAULT_KILL) kill(getpid(), SIGKILL);
     errno = atomic_load(&fault_errno);
     return true;
 }

@@ -18,7 +18,8 @@
 
 bool os_fault(void);                        /* true: this call is to fail */
 void os_fault_arm(uint64_t nth, int error); /* the nth call from now fails (1 = next), 0 = none */
-bool os_fault_fired(void);                  /* since the last arm */
+#define OS_FAULT_KILL (-1) /* as the error: the process dies there, as by SIGKILL */
+bool os_fault_fired(void); /* since the last arm */
 
 enum err os_read_file(const char *path, size_t max, struct buf *out, struct diag *d); /* appends */
 

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/opt.h"
+#include "cli/keys.h"
 #include "cli/session.h"
 #include "cli/table.h"
 
@@ -153,7 +154,8 @@ static enum err unlock(const char *data, const char *cluster, struct diag *d)
 
 int cli_keys(int argc, char **argv, struct diag *d)
 {
-    const char *data = NULL, *format = "table", *cluster = NULL, *what = NULL;
+    const char *data = NULL, *format = "table", *cluster = NULL, *workspace = NULL, *what = NULL;
+    bool data_too = false, no_wait = false;
     const struct opt opts[] = {
         {.name = "data",
          .value = "DIR",
@@ -161,8 +163,16 @@ int cli_keys(int argc, char **argv, struct diag *d)
          .text = &data},
         {.name = "cluster",
          .value = "NAME",
-         .help = "unlock: the cluster's name or resource id",
+         .help = "unlock, rewrap, rotate-aek: the cluster's name or resource id",
          .text = &cluster},
+        {.name = "workspace",
+         .value = "NAME",
+         .help = "rotate-aek: the workspace's name or id",
+         .text = &workspace},
+        {.name = "data-too",
+         .help = "rewrap: also re-encrypt old rows of the cluster's workspaces under its keys",
+         .flag = &data_too},
+        {.name = "no-wait", .help = "rewrap: do not wait for the rows", .flag = &no_wait},
         {.name = "output",
          .letter = 'o',
          .value = "FORMAT",
@@ -171,11 +181,19 @@ int cli_keys(int argc, char **argv, struct diag *d)
     };
     const struct opt_command c = {
         .usage = "keystead keys status --data DIR [-o table|json]\n"
+                 "       keystead keys rewrap --data DIR --cluster NAME [--data-too] [--no-wait]\n"
+                 "       keystead keys rotate-aek --data DIR (--cluster NAME | --workspace NAME)\n"
                  "       keystead keys unlock --data DIR --cluster NAME",
         .about =
             "status shows each account: its key's state, since when, the last good unwrap, how "
             "long it serves a silent\n"
-            "vault, and how many wraps are on each version of the KEK. unlock lifts the seal of a "
+            "vault, and how many wraps are on each version of the KEK. rewrap wraps a cluster's "
+            "account keys under the\n"
+            "present version of its key; with --data-too the server also re-encrypts, in the "
+            "background, what lies under\n"
+            "the platform's key or under older account keys, and drops those that nothing lies "
+            "under any more. rotate-aek\n"
+            "makes new account keys for new files. unlock lifts the seal of a "
             "cluster whose identity\n"
             "was removed (type None) while it had a key: it may then be given an identity and a "
             "key again. The order is\n"
@@ -191,6 +209,10 @@ int cli_keys(int argc, char **argv, struct diag *d)
     if (helped) return EXIT_OK;
     bool good = data != NULL && (str_eq(format, "table") || str_eq(format, "json"));
     if (good && str_eq(what, "status") && cluster == NULL) return exit_of(status(data, format, d));
+    if (good && str_eq(what, "rewrap") && cluster != NULL && workspace == NULL)
+        return exit_of(keys_rewrap(data, cluster, data_too, !no_wait, d));
+    if (good && str_eq(what, "rotate-aek") && (cluster == NULL) != (workspace == NULL))
+        return exit_of(keys_rotate(data, cluster, workspace, d));
     if (good && str_eq(what, "unlock") && cluster != NULL) return exit_of(unlock(data, cluster, d));
     (void)FAIL(d, ERR_INVALID, "usage: %s", c.usage);
     return EXIT_USAGE;

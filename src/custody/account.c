@@ -169,31 +169,6 @@ void account_event(struct keyd *k, struct account *a, enum key_event event)
 /* --- a new account -------------------------------------------------------------------------------
  */
 
-/* A new AEK, wrapped by the scope's key and unwrapped again. */
-static enum err make_aek(struct keyd *k, struct scope *s, const uint8_t account[16], struct wrap *w,
-                         struct secret **aek, struct diag *d)
-{
-    struct kek_info info;
-    struct kek_call call = {.kek = &s->rec.kek, .timeout_ms = scope_call_ms(k, s)};
-    CLEANUP(secret_free) struct secret *key = NULL, *back = NULL;
-    TRY(k->port.describe(k->port.ctx, &call, &info, d));
-    TRY(secret_random(&key, AEK_LEN, d));
-    *w = (struct wrap){.gen = 1,
-                       .serial = 1,
-                       .suite = SUITE_0001,
-                       .state = WRAP_ACTIVE,
-                       .created_us = time_now_us()};
-    memcpy(w->account, account, 16);
-    rand_bytes(w->aek_id, sizeof w->aek_id);
-    TRY(aek_commitment(key, w->suite, w->account, w->aek_id, w->gen, w->commit, d));
-    TRY(k->port.wrap(k->port.ctx, &call, &info, secret_view(key), &w->w, d));
-    TRY(AUDIT(k->audit, d, "wrap", F_STR("scope", s->rec.name), F_STR("kek", w->w.kek_id),
-              F_STR("purpose", "create")));
-    TRY(probe_unwrap(k, s, &(const struct probe){.purpose = "create"}, w, &back, d));
-    *aek = TAKE(back);
-    return OK;
-}
-
 static enum err adopt_new(struct keyd *k, struct scope *s, struct state_record *rec, struct wrap *w,
                           struct secret **aek, int64_t asked_boot_us, struct account **out,
                           struct diag *d)
@@ -220,7 +195,7 @@ static enum err add_under_scope(struct keyd *k, struct scope *s, const uint8_t i
     struct wrap w;
     CLEANUP(secret_free) struct secret *aek = NULL;
     int64_t asked = time_boot_us();
-    TRY(make_aek(k, s, id, &w, &aek, d));
+    TRY(aek_make(k, s, id, 1, &w, &aek, d));
 
     int64_t now = time_now_us();
     struct state_record rec = {.state = KEY_ACTIVE, .since_us = now, .created_us = now};

@@ -280,6 +280,43 @@ enum err custody_account_add(struct custody *c, const char *scope, const uint8_t
     return e;
 }
 
+enum err custody_scope_rewrap(struct custody *c, const char *scope, const char *by, uint64_t *wraps,
+                              struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, out = {0};
+    put_string(&in, scope);
+    put_string(&in, by);
+    TRY(buf_check(&in, d));
+    TRY(chan_call(c->chan, KEYD_SCOPE_REWRAP, buf_view(&in), &out, SCOPE_MS, d));
+    struct rd r = rd_from(buf_view(&out));
+    *wraps = rd_u64(&r);
+    return rd_done(&r) ? OK : FAIL(d, ERR_CORRUPT, "keyd's answer does not parse");
+}
+
+enum err custody_aek_rotate(struct custody *c, const uint8_t account[16], const char *by,
+                            uint32_t *generation, uint8_t aek_id[16], struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, out = {0};
+    buf_bytes(&in, bytes_of(account, 16));
+    put_string(&in, by);
+    TRY(buf_check(&in, d));
+    TRY(chan_call(c->chan, KEYD_AEK_ROTATE, buf_view(&in), &out, CALL_MS, d));
+    struct rd r = rd_from(buf_view(&out));
+    *generation = rd_u32(&r);
+    rd_copy(&r, aek_id, 16);
+    return rd_done(&r) ? OK : FAIL(d, ERR_CORRUPT, "keyd's answer does not parse");
+}
+
+enum err custody_aek_drop(struct custody *c, const uint8_t account[16], const uint8_t aek_id[16],
+                          struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    buf_bytes(&in, bytes_of(account, 16));
+    buf_bytes(&in, bytes_of(aek_id, 16));
+    TRY(buf_check(&in, d));
+    return chan_call(c->chan, KEYD_AEK_DROP, buf_view(&in), NULL, CALL_MS, d);
+}
+
 enum key_state custody_account_state(struct custody *c, const uint8_t account[16])
 {
     LOCK_SCOPE(&c->lock);

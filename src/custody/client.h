@@ -97,6 +97,16 @@ enum err custody_scope_remove(struct custody *c, const char *scope,
 /* A new AEK for a new account, wrapped by the scope's KEK, persisted. There already: OK. */
 enum err custody_account_add(struct custody *c, const char *scope, const uint8_t account[16],
                              const char *workspace, struct diag *d);
+/* Rewraps every AEK of the scope to the KEK version that new ones get; no data is touched. */
+enum err custody_scope_rewrap(struct custody *c, const char *scope, const char *by, uint64_t *wraps,
+                              struct diag *d);
+/* A new AEK for the account: files made from now on lie under it, older ones under theirs. */
+enum err custody_aek_rotate(struct custody *c, const uint8_t account[16], const char *by,
+                            uint32_t *generation, uint8_t aek_id[16], struct diag *d);
+/* Destroys the wrap of an AEK under which no file lies any more: the caller's word for it. Never
+ * the newest. Gone already: OK. */
+enum err custody_aek_drop(struct custody *c, const uint8_t account[16], const uint8_t aek_id[16],
+                          struct diag *d);
 /* As last heard; SUSPENDED when unknown or keyd is away. */
 enum key_state custody_account_state(struct custody *c, const uint8_t account[16]);
 /* The arrays "accounts" and "scopes", and "anchor", of `keystead keys status` (without "dropped":

@@ -244,6 +244,18 @@ int64_t account_patience_us(const struct keyd *k, const struct account *a);
 struct news account_news(struct keyd *k, const struct account *a);    /* under lock */
 struct aek *account_aek(struct account *a, const uint8_t aek_id[16]); /* under lock; NULL */
 
+/* generation.c: an account's AEKs */
+enum err aek_make(struct keyd *k, struct scope *s, const uint8_t account[16], uint32_t gen,
+                  struct wrap *w, struct secret **aek,
+                  struct diag *d); /* wrapped and unwrapped again; scope busy */
+enum err aek_rotate(struct keyd *k, const uint8_t account[16], const char *by, uint32_t *gen,
+                    uint8_t aek_id[16], struct diag *d);
+enum err aek_drop(struct keyd *k, const uint8_t account[16], const uint8_t aek_id[16],
+                  struct diag *d);
+/* Every wrap of the scope to the version that new ones get. */
+enum err scope_rewrap(struct keyd *k, const char *name, const char *by, uint64_t *wraps,
+                      struct diag *d);
+
 /* probe.c */
 struct probe {
     const char *purpose;         /* for the audit line */

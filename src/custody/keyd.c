@@ -116,6 +116,41 @@ static enum err serve_replayed(struct keyd *k, struct rd *in, struct buf *out, s
     return OK;
 }
 
+static enum err serve_scope_rewrap(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    char name[SCOPE_MAX], by[128];
+    uint64_t wraps;
+    get_string(in, name, sizeof name);
+    get_string(in, by, sizeof by);
+    TRY(parsed(in, d));
+    TRY(scope_rewrap(k, name, by, &wraps, d));
+    buf_u64(out, wraps);
+    return OK;
+}
+
+static enum err serve_aek_rotate(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    uint8_t id[16], aek_id[16];
+    char by[128];
+    uint32_t gen;
+    rd_copy(in, id, sizeof id);
+    get_string(in, by, sizeof by);
+    TRY(parsed(in, d));
+    TRY(aek_rotate(k, id, by, &gen, aek_id, d));
+    buf_u32(out, gen);
+    buf_bytes(out, BYTES_OF(aek_id));
+    return OK;
+}
+
+static enum err serve_aek_drop(struct keyd *k, struct rd *in, struct diag *d)
+{
+    uint8_t id[16], aek_id[16];
+    rd_copy(in, id, sizeof id);
+    rd_copy(in, aek_id, sizeof aek_id);
+    TRY(parsed(in, d));
+    return aek_drop(k, id, aek_id, d);
+}
+
 static enum err need_ready(struct keyd *k, struct diag *d)
 {
     LOCK_SCOPE(&k->lock);
@@ -165,6 +200,9 @@ static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, stru
     case KEYD_ACCOUNT_ADD: return serve_account_add(k, &r, out, d);
     case KEYD_SCOPE_POLICY: return serve_scope_policy(k, &r, d);
     case KEYD_SCOPE_UNLOCK: return serve_scope_unlock(k, &r, d);
+    case KEYD_SCOPE_REWRAP: return serve_scope_rewrap(k, &r, out, d);
+    case KEYD_AEK_ROTATE: return serve_aek_rotate(k, &r, out, d);
+    case KEYD_AEK_DROP: return serve_aek_drop(k, &r, d);
     case KEYD_STATUS: return serve_status(k, &r, out, d);
     case KEYD_FILE_CREATE: return lease_file_create(k, &r, out, d);
     case KEYD_FILE_OPEN: return lease_file_open(k, &r, out, d);

@@ -23,6 +23,9 @@
  *      KEYD_SPOOL_MAKE                     account[16]                       record
  *      KEYD_SPOOL_KEYS                     account[16], record, u32 n, n headers, u8 new, file_id
  *                                          if new                            n keys; header, key
+ *      KEYD_SCOPE_REWRAP                   scope, by                         u64 wraps rewritten
+ *      KEYD_AEK_ROTATE                     account[16], by                   u32 generation, aek_id
+ *      KEYD_AEK_DROP                       account[16], aek_id[16]           -
  *
  *      keyd asks the log service
  *      LOGS_LOAD                           kind, id after which              u8 more, records
@@ -54,6 +57,9 @@ enum keyd_method {
     KEYD_SCOPE_UNLOCK,
     KEYD_SPOOL_MAKE,
     KEYD_SPOOL_KEYS,
+    KEYD_SCOPE_REWRAP,
+    KEYD_AEK_ROTATE,
+    KEYD_AEK_DROP,
 };
 
 enum logs_method { LOGS_LOAD = 101, LOGS_PERSIST, LOGS_NEWS };

@@ -139,6 +139,7 @@ static json_t *aeks_json(const struct account *a)
         json_object_set_new(o, "aek", json_string(hex));
         json_object_set_new(o, "generation", json_integer(w->gen));
         json_object_set_new(o, "kek", json_string(w->w.kek_id));
+        json_object_set_new(o, "createdMicroseconds", json_integer(w->created_us));
         json_array_append_new(list, o);
     }
     return list;

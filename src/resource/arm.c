@@ -61,11 +61,13 @@ enum err arm_start(struct arm *a, struct store *store, struct diag *d)
 {
     a->store = store;
     TRY(arm_accounts_open(a, d));
+    TRY(rewraps_start(a, d));
     return operations_resume(a->operations, d);
 }
 
 void arm_stop(struct arm *a)
 {
+    rewraps_stop(a);
     operations_stop(a->operations);
     a->store = NULL;
 }
@@ -394,6 +396,7 @@ void arm_tidy(struct arm *a, int64_t now_us)
 {
     workspaces_tidy(a, now_us);
     clusters_tidy(a);
+    aeks_tidy(a, now_us);
 }
 
 static enum err check_version(struct arm_call *c, struct diag *d)

@@ -43,7 +43,6 @@ struct arm_config {
     const char *tenant_id, *subscription_id, *owner_object_id;
     const char *const *vault_hosts; /* suffixes of hosts that key URIs may name, NULL-terminated */
     unsigned operation_threads;     /* 0 = 4 */
-    bool has_double_encryption;     /* a region may lack it: then a cluster that asks is refused */
 };
 
 enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d);
@@ -115,6 +114,19 @@ json_t *arm_sealed_clusters(struct arm *a);
 /* Accounts of a workspace whose cluster was deleted less than 14 days ago: their rows are not to be
  * read any more. [{"id": hex, "cluster": ARM id}] */
 json_t *arm_gone_accounts(struct arm *a, const char *workspace);
+/* --- keys that an administrator turns
+ * ----------------------------------------------------------------- */
+
+/* Rewraps the cluster's AEKs to the present version of its KEK. data_too: then, in the background
+ * and over restarts, moves rows of its workspaces that lie under the platform's key or under older
+ * AEKs. by: whose order, for the audit. */
+enum err arm_rewrap(struct arm *a, const char *cluster_id, const char *by, bool data_too,
+                    uint64_t *wraps, struct diag *d);
+json_t *arm_rewraps(struct arm *a); /* those that run and those that ran: an array */
+/* A new AEK for every account of the cluster, or of the workspace (the other is NULL). */
+enum err arm_rotate_aek(struct arm *a, const char *cluster_id, const char *workspace,
+                        const char *by, json_t **out, struct diag *d);
+
 struct docs *arm_docs(struct arm *a);
 /* Would the request change what a lock holds? scope: the lock's. For requests that other processes
  * answer; arm_handle() asks itself. */

@@ -224,7 +224,7 @@ static enum err read_choice(struct arm_call *c, const char *name, const char *a,
 static enum err read_double(struct arm_call *c, const json_t *old, const char *location, bool *out,
                             struct diag *d)
 {
-    bool fresh = c->arm->c.has_double_encryption && !cluster_dialect(c->version)->is_preview_body;
+    bool fresh = !cluster_dialect(c->version)->is_preview_body;
     bool was = old != NULL ? json_is_true(json_object_get(old, "double")) : fresh;
     const json_t *props = json_get(c->body, "properties");
     bool is = json_get_bool(props, "isDoubleEncryptionEnabled", was);
@@ -232,8 +232,7 @@ static enum err read_double(struct arm_call *c, const json_t *old, const char *l
         return bad(c, d,
                    "isDoubleEncryptionEnabled can't be changed after the cluster was created.");
     }
-    if (is && (!c->arm->c.has_double_encryption ||
-               (old == NULL && !settings_double_encryption(c->arm, location)))) {
+    if (is && old == NULL && !settings_double_encryption(c->arm, location)) {
         return ARM_FAIL(
             c, d, 400, "InvalidParameter", "%s doesn't support Double Encryption for clusters.",
             json_get_str(c->body, "location") != NULL ? json_get_str(c->body, "location")

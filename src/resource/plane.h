@@ -23,6 +23,7 @@ struct arm {
     struct docs *docs;
     struct store *_Atomic store; /* NULL until arm_start() */
     struct operations *operations;
+    struct rewraps *rewraps; /* NULL unless the store is there */
     pthread_mutex_t forget_lock;
     pthread_mutex_t index_writers; /* reading documents and replacing an entry is one step */
     pthread_rwlock_t index_lock;
@@ -171,6 +172,9 @@ enum err user_identity_take(struct arm_call *c, const char *arm_id, struct manag
                             struct diag *d);
 void workspaces_tidy(struct arm *a, int64_t now_us);
 void clusters_tidy(struct arm *a);
+void aeks_tidy(struct arm *a, int64_t now_us);
+enum err rewraps_start(struct arm *a, struct diag *d); /* goes on with what a crash cut short */
+void rewraps_stop(struct arm *a);
 /* Destroys the wraps of a cluster that was deleted 14 days ago, and frees its name; not yet:
  * nothing. */
 enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);

@@ -38,6 +38,7 @@ static const struct setting {
     NUMBER("unlinkSeconds", duration_s[LASTS_UNLINK], 0, 86400),
     NUMBER("workspaceCreateSeconds", duration_s[LASTS_WORKSPACE_CREATE], 0, 86400),
     NUMBER("groupDeleteSeconds", duration_s[LASTS_GROUP_DELETE], 0, 86400),
+    NUMBER("accountKeyMaxAgeDays", account_key_max_age_days, 0, 36500),
     SWITCH("legacyDeleteFails", legacy_delete_fails, 0),
     SWITCH("legacyPutRecovers", legacy_put_recovers, 0),
     SWITCH("activityInWorkspaces", activity_in_workspaces, 1),

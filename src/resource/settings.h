@@ -35,6 +35,7 @@ struct settings {
     int64_t capacity_lock_days; /* a capacity does not go down so long */
     int64_t soft_delete_days;   /* of clusters and workspaces */
     int64_t duration_s[LASTS_KINDS];
+    int64_t account_key_max_age_days; /* then new files get a new AEK; 0: only on request */
     bool legacy_delete_fails;    /* 2019-08-01-preview: a cluster with workspaces is not deleted */
     bool legacy_put_recovers;    /* 2019-08-01-preview: the PUT of a reserved name brings it back */
     bool activity_in_workspaces; /* every workspace sees the table AzureActivity */

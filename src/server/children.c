@@ -126,7 +126,6 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg_number(a, "spool-bytes", c->o->spool_bytes);
         arg_number(a, "spool-hours", c->o->spool_hours);
         if (c->o->allow_swap) arg(a, "allow-swap", NULL);
-        if (c->o->no_double_encryption) arg(a, "no-double-encryption", NULL);
         break;
     default: break;
     }

@@ -30,7 +30,7 @@ struct up_options {
     const char *infrastructure_key; /* NULL = DIR/keyd/iek.key */
     const char *vault_socket;       /* keyd reaches the embedded vault there; NULL = by its name */
     struct hsm_options hsm;         /* the vault's */
-    bool virtual_clock, allow_swap, faults, no_double_encryption;
+    bool virtual_clock, allow_swap, faults;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     uint64_t spool_bytes, spool_hours;
     const char *outage_policy;                                          /* NULL = retain */

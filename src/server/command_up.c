@@ -142,9 +142,6 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .help =
              "owners of vaults may make them fail on demand: /admin/faults of the vault's address",
          .flag = &o.faults},
-        {.name = "no-double-encryption",
-         .help = "clusters that ask for double encryption are refused, as in regions that lack it",
-         .flag = &o.no_double_encryption},
         {.name = "allow-swap",
          .help = "run although memory may be written to unencrypted swap",
          .flag = &o.allow_swap},

@@ -42,7 +42,6 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
-        {.name = "no-double-encryption", .flag = &o.no_double_encryption},
         {.name = "faults", .flag = &o.faults},
     };
     const struct opt_command c = {.usage = "started by keystead up",

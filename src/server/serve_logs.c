@@ -84,7 +84,6 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
         .subscription_id = o->subscription,
         .owner_object_id = o->object_id,
         .vault_hosts = vault_hosts,
-        .has_double_encryption = !o->no_double_encryption,
     };
     struct api *a = NULL;
     TRY(api_new(&a, &api, d));

@@ -53,6 +53,12 @@ enum err segment_writer_new(struct segment_writer **out, struct blobs *b, struct
  * *entry. */
 enum err segment_write(struct segment_writer *w, const struct segment_source *s,
                        struct segment_entry *entry, struct diag *d);
+/* The same blocks, opened one by one and sealed anew under the writer's key and in its layers; the
+ * reader is unlocked, and the gate the door to both accounts. Sets what segment_write() sets; the
+ * rows are those of *entry. */
+struct segment_reader;
+enum err segment_copy(struct segment_writer *w, const struct segment_reader *from,
+                      struct segment_entry *entry, struct diag *d);
 void segment_writer_wipe(
     struct segment_writer *w); /* plaintext; nobody is inside the gate; NULL is fine */
 void segment_writer_free(
@@ -60,8 +66,6 @@ void segment_writer_free(
 
 /* --- reading ------------------------------------------------------------------------------------
  */
-
-struct segment_reader;
 
 /* Reads header and tail of the file: waits for the disk, needs no key. */
 enum err segment_reader_new(struct segment_reader **out, struct blobs *b,
@@ -93,6 +97,11 @@ struct segment_extent {
 };
 struct segment_extent segment_chunk(const struct segment_reader *r, uint32_t group, int column);
 struct segment_extent segment_filter(const struct segment_reader *r, uint32_t group, int column);
+/* Block by block, as a copy needs them: all but the footer. */
+uint32_t segment_blocks(const struct segment_reader *r);
+struct segment_extent segment_block(const struct segment_reader *r, uint32_t block);
+enum err segment_block_open(const struct segment_reader *r, uint32_t block, struct bytes sealed,
+                            enum btype *btype, struct buf *plain, struct diag *d);
 /* The column of the group from its sealed bytes; strings borrow the arena. */
 enum err segment_chunk_open(const struct segment_reader *r, uint32_t group, int column,
                             struct bytes sealed, struct arena *a, struct vec *out, struct diag *d);

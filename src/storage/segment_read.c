@@ -435,6 +435,23 @@ struct segment_extent segment_filter(const struct segment_reader *r, uint32_t gr
     return extent(r, c->filter_first, (c->flags & CHUNK_FILTER) != 0 ? c->filter_blocks : 0);
 }
 
+uint32_t segment_blocks(const struct segment_reader *r)
+{
+    return r->n_blocks;
+}
+
+struct segment_extent segment_block(const struct segment_reader *r, uint32_t block)
+{
+    return extent(r, block, 1);
+}
+
+enum err segment_block_open(const struct segment_reader *r, uint32_t block, struct bytes sealed,
+                            enum btype *btype, struct buf *plain, struct diag *d)
+{
+    *btype = (enum btype)r->blocks[block].btype;
+    return open_block(r, block, *btype, sealed, plain, d);
+}
+
 /* --- chunks --------------------------------------------------------------------------------------
  */
 

@@ -432,3 +432,58 @@ enum err segment_write(struct segment_writer *w, const struct segment_source *s,
     TRY(seal_tail(w, d));
     return write_end(w, entry, d);
 }
+
+/* --- a copy under another key --------------------------------------------------------------------
+ */
+
+/* META and the footer's order name blocks by number, so a copy keeps them all. */
+static enum err copy_block(struct segment_writer *w, const struct segment_reader *from,
+                           uint32_t block, struct bytes sealed, struct diag *d)
+{
+    enum btype btype;
+    buf_clear(&w->packed);
+    TRY(segment_block_open(from, block, sealed, &btype, &w->packed, d));
+    enum err e = seal_block(w, btype, buf_view(&w->packed), d);
+    buf_clear(&w->packed);
+    return e;
+}
+
+static enum err gated_copy(struct segment_writer *w, const struct segment_reader *from,
+                           uint32_t block, const uint8_t file_id[16], struct buf *sealed,
+                           struct diag *d)
+{
+    TRY(w->gate.enter(w->gate.ctx, d));
+    struct segment_extent x = segment_block(from, block);
+    w->gate.leave(w->gate.ctx);
+    buf_clear(sealed);
+    TRY(w->blobs->ops->read(w->blobs, file_id, x.offset, x.length, sealed, d));
+    TRY(w->gate.enter(w->gate.ctx, d));
+    enum err e = copy_block(w, from, block, buf_view(sealed), d);
+    w->gate.leave(w->gate.ctx);
+    if (e != OK) return e;
+    return write_sealed(w, d);
+}
+
+enum err segment_copy(struct segment_writer *w, const struct segment_reader *from,
+                      struct segment_entry *entry, struct diag *d)
+{
+    CLEANUP_BUF struct buf sealed = {0};
+    uint8_t header[FILE_HEADER_LEN];
+    file_header_encode(file_key_ident(w->key), header);
+    TRY(write_plain(w, BYTES_OF(header), d));
+    w->sealed_at = w->length;
+    TRY(w->gate.enter(w->gate.ctx, d));
+    uint32_t n = segment_blocks(from);
+    w->gate.leave(w->gate.ctx);
+    const uint8_t *file_id = segment_reader_ident(from)->file_id;
+    for (uint32_t i = 0; i < n; i++)
+        TRY(gated_copy(w, from, i, file_id, &sealed, d));
+    TRY(w->gate.enter(w->gate.ctx, d));
+    enum err e = seal_footer(w, d);
+    w->gate.leave(w->gate.ctx);
+    if (e == OK) e = write_sealed(w, d);
+    if (e != OK) return e;
+    w->n_rows = (uint32_t)entry->rows;
+    w->raw_bytes = entry->raw_bytes;
+    return write_end(w, entry, d);
+}

@@ -453,6 +453,7 @@ static void store_free(struct store *s)
     arena_release(&s->schemas);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->spool_lock);
+    pthread_rwlock_destroy(&s->moves);
     free(s->wal_dir);
     free(s->spool_dir);
     free(s);
@@ -472,6 +473,7 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     pthread_mutex_init(&s->spool_lock, NULL);
     if (s->c.spool.bytes_max == 0) s->c.spool.bytes_max = SPOOL_BYTES;
     if (s->c.spool.hours_max == 0) s->c.spool.hours_max = SPOOL_HOURS;
+    pthread_rwlock_init(&s->moves, NULL);
     CLEANUP_FREE char *blob_dir = os_path(c->dir, "blobs");
     s->wal_dir = os_path(c->dir, "wal");
     s->dedupe = dedupe_new(DEDUPE_MAX);

@@ -169,6 +169,34 @@ enum err store_seal(struct store *s, const char *id, struct bytes body, struct b
 enum err store_unseal(struct store *s, const char *id, struct bytes sealed, struct buf *body,
                       struct diag *d);
 
+/* --- re-encryption: what lies elsewhere moves under the newest AEK of one account, file by file.
+ * One at a time for a whole store. */
+struct store_rewrap {
+    struct guid workspace;
+    uint8_t to[16], aek_id[16]; /* the account; its AEK that seals new files */
+    const uint8_t (*from)[16];  /* accounts whose rows of the workspace move; `to` itself is one: */
+    uint32_t n_from;            /* of it what lies under older AEKs */
+};
+struct store_rewrap_left {
+    uint64_t segments, bytes; /* to be copied */
+    uint64_t logs; /* files with rows elsewhere: they go by themselves once segments cover
+                      them and their batch ids are forgotten */
+};
+/* Ends the log that lies under an older AEK, and brings all rows into segments. */
+enum err store_rewrap_flush(struct store *s, const struct store_rewrap *r, struct diag *d);
+/* Copies one segment; *bytes is the old one's length, 0: there is none left. Whatever it fails of,
+ * or wherever the process dies, rows are there once. ERR_KEY_LOCKED, ERR_UNAVAILABLE: a key is
+ * away; call again later. */
+enum err store_rewrap_step(struct store *s, const struct store_rewrap *r, uint64_t *bytes,
+                           struct diag *d);
+enum err store_rewrap_count(struct store *s, const struct store_rewrap *r,
+                            struct store_rewrap_left *out, struct diag *d);
+/* Calls drop, and says so, if no file of the account lies under the AEK, nor will. */
+typedef enum err store_aek_drop(void *ctx, const uint8_t account[16], const uint8_t aek_id[16],
+                                struct diag *d);
+enum err store_aek_unused(struct store *s, const uint8_t account[16], const uint8_t aek_id[16],
+                          store_aek_drop *drop, void *ctx, bool *unused, struct diag *d);
+
 struct store_stats {
     uint64_t rows, segments, segment_bytes, wal_bytes, memtable_rows;
 };

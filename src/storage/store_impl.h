@@ -9,6 +9,7 @@
  *      account.flush_lock  one flush at a time
  *      account.log_lock    which log file is written; held while one is made or retired
  *      spool.lock          state of a spool (spool.h)
+ *      store.moves         read by a scan that begins; written while a segment changes accounts
  *      store.lock          lists of tables, accounts and parts; schemas
  *      account.lock        state, memtables, segments, logs, scans
  *
@@ -46,6 +47,8 @@ struct live_segment { /* what is known without the account's key */
     _Atomic unsigned refs;
     struct store *store;
     struct segment_entry entry;
+    uint8_t aek_id[16]; /* account.flush_lock: what its header says, once has_aek is set */
+    bool has_aek;
     _Atomic bool dropped; /* no longer in the catalogue: the last reference deletes the blob */
 };
 
@@ -145,6 +148,8 @@ struct store {
     struct manifest *manifest;
     struct blobs *blobs;
     struct dedupe *dedupe;
+    pthread_rwlock_t
+        moves; /* before lock: a scan begins before a segment changes accounts or after */
     pthread_mutex_t lock;
     struct table **tables;
     uint32_t n_tables, cap_tables;
@@ -242,6 +247,13 @@ typedef bool log_droppable(const struct log_file *f, const struct account *a,
 enum err log_drop(struct account *a, log_droppable *droppable, void *ctx, uint64_t *n,
                   struct diag *d);
 
+/* Ends the file that is written, if it lies under another AEK: the next append makes a new one. */
+enum err log_end_unless(struct account *a, const uint8_t aek_id[16], struct diag *d);
+/* Adds the files with rows that lie under another AEK; NULL: all. */
+enum err log_count_others(struct account *a, const uint8_t *aek_id, uint64_t *n, struct diag *d);
+/* Is there a file under it, named or not? Under log_lock. */
+enum err log_find_aek(struct account *a, const uint8_t aek_id[16], bool *found, struct diag *d);
+
 /* store_flush.c */
 enum err flush_account(struct account *a, bool all,
                        struct diag *d); /* all, or those that are full or old */
@@ -259,5 +271,12 @@ enum err segments_sweep(struct store *s, bool remove, struct diag *d); /* as log
  * account.lock. */
 enum err part_reserve_segment(struct part *p, struct diag *d);
 
+/* Takes it out of the part's list: its file goes with the last reference. */
+void part_forget_segment(struct part *p, struct live_segment *g);
+
 /* store_scan.c */
+/* One segment alone, its reader unlocked; takes a reference. A lock of the account wipes it. */
+enum err scan_segment_open(struct part *p, struct live_segment *g, struct scan_part **out,
+                           struct diag *d);
+void scan_part_close(struct scan_part *sp);
 void scan_part_wipe(struct scan_part *sp); /* account.lock, nobody inside */

@@ -347,6 +347,55 @@ enum err log_drop_covered(struct account *a, struct diag *d)
     return log_drop(a, droppable_if_covered, &now, NULL, d);
 }
 
+/* --- under which AEK
+ * ---------------------------------------------------------------------------------- */
+
+enum err log_end_unless(struct account *a, const uint8_t aek_id[16], struct diag *d)
+{
+    struct file_ident f;
+    LOCK_SCOPE(&a->log_lock);
+    log_retire(a);
+    if (a->wal == NULL) return OK;
+    TRY(wal_read_ident(a->wal_dir, a->id, a->log->entry.file_id, &f, d));
+    if (memcmp(f.aek_id, aek_id, sizeof f.aek_id) == 0) return OK;
+    wal_end(a->wal); /* an append that comes in between finds it ended, and makes the next */
+    log_retire(a);
+    return OK;
+}
+
+/* The ids of the files that hold rows; free(). */
+static enum err list_with_rows(struct account *a, uint8_t (**ids)[16], size_t *n, struct diag *d)
+{
+    LOCK_SCOPE(&a->lock);
+    size_t all = 0;
+    *n = 0;
+    for (const struct log_file *f = a->logs; f != NULL; f = f->next)
+        all++;
+    *ids = calloc(all + 1, 16);
+    if (*ids == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (const struct log_file *f = a->logs; f != NULL; f = f->next) {
+        if (f->complete && !holds_any(f)) continue;
+        memcpy((*ids)[(*n)++], f->entry.file_id, 16);
+    }
+    return OK;
+}
+
+enum err log_count_others(struct account *a, const uint8_t *aek_id, uint64_t *n, struct diag *d)
+{
+    size_t n_ids;
+    uint8_t(*ids)[16];
+    LOCK_SCOPE(&a->flush_lock); /* none is dropped meanwhile */
+    TRY(list_with_rows(a, &ids, &n_ids, d));
+    enum err e = OK;
+    for (size_t i = 0; i < n_ids && e == OK; i++) {
+        struct file_ident f = {0};
+        if (aek_id != NULL) e = wal_read_ident(a->wal_dir, a->id, ids[i], &f, d);
+        *n += aek_id == NULL || memcmp(f.aek_id, aek_id, 16) != 0;
+    }
+    free(ids);
+    return e;
+}
+
 /* --- files without an entry
  * ----------------------------------------------------------------------- */
 
@@ -394,5 +443,21 @@ enum err log_sweep(struct store *s, bool remove, struct diag *d)
     if (dir == NULL) return FAIL(d, ERR_IO, "logs %s: %s", s->wal_dir, strerror(errno));
     for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
         TRY(sweep_account(s, e->d_name, remove, d));
+    return OK;
+}
+
+enum err log_find_aek(struct account *a, const uint8_t aek_id[16], bool *found, struct diag *d)
+{
+    CLEANUP_DIR DIR *dir = opendir(a->wal_dir);
+    if (dir == NULL && errno == ENOENT) return OK;
+    if (dir == NULL) return FAIL(d, ERR_IO, "logs %s: %s", a->wal_dir, strerror(errno));
+    for (struct dirent *e = readdir(dir); e != NULL && !*found; e = readdir(dir)) {
+        uint8_t file_id[16];
+        struct file_ident f;
+        if (strlen(e->d_name) != 36 || !str_ends(e->d_name, ".wal")) continue;
+        if (hex_decode(bytes_of(e->d_name, 32), file_id, 16, NULL) != OK) continue;
+        TRY(wal_read_ident(a->wal_dir, a->id, file_id, &f, d));
+        *found = memcmp(f.aek_id, aek_id, 16) == 0;
+    }
     return OK;
 }

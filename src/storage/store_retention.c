@@ -46,20 +46,6 @@ static struct live_segment *find_expired(const struct retention *r, struct part 
     return NULL;
 }
 
-static void forget(struct part *p, struct live_segment *g)
-{
-    LOCK_SCOPE(&p->account->lock);
-    for (uint32_t i = 0; i < p->n_segments; i++) {
-        if (p->segments[i] != g) continue;
-        memmove(&p->segments[i], &p->segments[i + 1],
-                (p->n_segments - i - 1) * sizeof(struct live_segment *));
-        p->n_segments--;
-        g->dropped = true;
-        live_segment_unref(g); /* the list's; ours is still there */
-        return;
-    }
-}
-
 static enum err expire_part(struct retention *r, struct part *p, struct diag *d)
 {
     for (;;) {
@@ -69,7 +55,7 @@ static enum err expire_part(struct retention *r, struct part *p, struct diag *d)
         id_hex(g->entry.file_id, id);
         enum err e = store_put_entry(r->s, "segment", id, NULL, (struct bytes){0}, d);
         if (e == OK) {
-            forget(p, g);
+            part_forget_segment(p, g);
             r->removed++;
             LOG(INFO, "segment.expired", F_STR("file", id), F_U64("rows", g->entry.rows));
         }

@@ -110,6 +110,15 @@ static bool holds_rows(const struct account *a, const struct part *p, const stru
     return false;
 }
 
+/* account.lock: a lock wipes it from now on. */
+static void link_to_account(struct scan_part *sp, struct account *a)
+{
+    sp->next_in_account = a->scans;
+    sp->at = &a->scans;
+    if (a->scans != NULL) a->scans->at = &sp->next_in_account;
+    a->scans = sp;
+}
+
 /* account.lock. */
 static enum err snapshot(struct store_scan *sc, struct account *a, struct part *p, struct diag *d)
 {
@@ -119,10 +128,7 @@ static enum err snapshot(struct store_scan *sc, struct account *a, struct part *
     sp->epoch = a->epoch;
     sp->next = sc->parts;
     sc->parts = sp;
-    sp->next_in_account = a->scans;
-    sp->at = &a->scans;
-    if (a->scans != NULL) a->scans->at = &sp->next_in_account;
-    a->scans = sp;
+    link_to_account(sp, a);
     TRY(snapshot_pieces(sp, p, d));
     return snapshot_segments(sc, sp, p, d);
 }
@@ -161,7 +167,8 @@ static struct part *part_of(const struct table *t, const struct account *a)
     return NULL;
 }
 
-/* Accounts and parts that come later have no rows of before the start. */
+/* Accounts and parts that come later have no rows of before the start. store.moves is held: no
+ * segment is met twice, or missed, because it changes accounts meanwhile. */
 static enum err snapshot_all(struct store_scan *sc, struct diag *d)
 {
     pthread_mutex_lock(&sc->s->lock);
@@ -409,7 +416,10 @@ enum err store_scan_open_without(struct store *s, struct table *t, const uint32_
     sc->time_col = table_time_column(sc->schema);
     TRY(check_request(sc, d));
     narrow(sc);
-    TRY(snapshot_all(sc, d));
+    pthread_rwlock_rdlock(&s->moves);
+    enum err e = snapshot_all(sc, d);
+    pthread_rwlock_unlock(&s->moves);
+    TRY(e);
     TRY(make_units(sc, d));
     sc->hints = NULL;
     sc->gone = NULL;
@@ -504,7 +514,7 @@ enum err store_scan_read(struct store_scan *sc, uint32_t unit, const uint32_t *p
     return OK;
 }
 
-static void part_close(struct scan_part *sp)
+void scan_part_close(struct scan_part *sp)
 {
     struct account *a = sp->part->account;
     struct keys *k = &a->store->c.keys;
@@ -531,9 +541,47 @@ void store_scan_close(struct store_scan *sc)
     while (sc->parts != NULL) {
         struct scan_part *sp = sc->parts;
         sc->parts = sp->next;
-        part_close(sp);
+        scan_part_close(sp);
     }
     free(sc->columns);
     free(sc->units);
     free(sc);
+}
+
+/* --- one segment alone
+ * -------------------------------------------------------------------------------- */
+
+static enum err list_alone(struct scan_part *sp, struct live_segment *g, struct diag *d)
+{
+    struct account *a = sp->part->account;
+    sp->segments = calloc(1, sizeof(struct live_segment *));
+    sp->readers = calloc(1, sizeof(struct segment_reader *));
+    if (sp->segments == NULL || sp->readers == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    pthread_mutex_lock(&a->lock);
+    bool open = a->state == ACCOUNT_OPEN;
+    sp->epoch = a->epoch;
+    pthread_mutex_unlock(&a->lock);
+    if (!open) return account_refuse(a, d);
+    live_segment_ref(g);
+    sp->segments[sp->n_segments++] = g;
+    return open_segments(sp, d);
+}
+
+enum err scan_segment_open(struct part *p, struct live_segment *g, struct scan_part **out,
+                           struct diag *d)
+{
+    struct account *a = p->account;
+    struct scan_part *sp = calloc(1, sizeof *sp);
+    if (sp == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    sp->part = p;
+    pthread_mutex_lock(&a->lock);
+    link_to_account(sp, a);
+    pthread_mutex_unlock(&a->lock);
+    enum err e = list_alone(sp, g, d);
+    if (e != OK) {
+        scan_part_close(sp);
+        return e;
+    }
+    *out = sp;
+    return OK;
 }

@@ -52,6 +52,20 @@ enum err part_reserve_segment(struct part *p, struct diag *d)
     return OK;
 }
 
+void part_forget_segment(struct part *p, struct live_segment *g)
+{
+    LOCK_SCOPE(&p->account->lock);
+    for (uint32_t i = 0; i < p->n_segments; i++) {
+        if (p->segments[i] != g) continue;
+        memmove(&p->segments[i], &p->segments[i + 1],
+                (p->n_segments - i - 1) * sizeof(struct live_segment *));
+        p->n_segments--;
+        g->dropped = true;
+        live_segment_unref(g); /* the list's; ours is still there */
+        return;
+    }
+}
+
 struct sweep {
     struct store *s;
     bool remove; /* else only: may what has no entry go? */

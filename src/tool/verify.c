@@ -224,14 +224,41 @@ static enum err verify_entries(struct walk *w, struct diag *d)
 /* --- files
  * -------------------------------------------------------------------------------------------- */
 
-static enum err visit_segment(void *ctx, const struct catalog_row *row, struct diag *d)
+struct kept_rows { /* id, parent and value of each, one behind the other */
+    struct buf all;
+};
+
+static void kept_rows_release(struct kept_rows *k)
 {
-    return verify_segment(ctx, row, d);
+    buf_release(&k->all);
 }
 
-static enum err visit_log(void *ctx, const struct catalog_row *row, struct diag *d)
+static enum err keep_row(void *ctx, const struct catalog_row *row, struct diag *d)
 {
-    return verify_log(ctx, row, d);
+    struct kept_rows *k = ctx;
+    buf_blob(&k->all, bytes_of(row->id, strlen(row->id) + 1));
+    buf_blob(&k->all, bytes_of(row->parent, strlen(row->parent) + 1));
+    buf_blob(&k->all, row->value);
+    return buf_check(&k->all, d);
+}
+
+/* The list is read to its end first: while one is open, the catalogue shows the moment at which it
+ * began, and a file that a running server has dropped since would seem to be missing. */
+static enum err verify_rows(struct walk *w, const char *kind,
+                            enum err (*verify)(struct walk *, const struct catalog_row *,
+                                               struct diag *),
+                            struct diag *d)
+{
+    CLEANUP_LOCAL(kept_rows_release) struct kept_rows k = {0};
+    struct catalog *c = w->o->catalog;
+    TRY(c->ops->list(c, NULL, kind, NULL, NULL, keep_row, &k, d));
+    struct rd r = rd_from(buf_view(&k.all));
+    while (!r.bad && !rd_done(&r)) {
+        const char *id = (const char *)rd_blob(&r).p, *parent = (const char *)rd_blob(&r).p;
+        const struct catalog_row row = {.id = id, .parent = parent, .value = rd_blob(&r)};
+        TRY(verify(w, &row, d));
+    }
+    return OK;
 }
 
 static enum err know(void *ctx, const struct catalog_row *row, struct diag *d)
@@ -303,7 +330,6 @@ static enum err open_manifest(struct walk *w, struct diag *d)
 
 static enum err run(struct walk *w, struct diag *d)
 {
-    struct catalog *c = w->o->catalog;
     CLEANUP_FREE char *blob_dir = os_path(w->o->dir, "blobs");
     w->wal_dir = os_path(w->o->dir, "wal");
     if (blob_dir == NULL || w->wal_dir == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -311,8 +337,8 @@ static enum err run(struct walk *w, struct diag *d)
     TRY(open_manifest(w, d));
     TRY(count_all(w, d));
     TRY(verify_entries(w, d));
-    TRY(c->ops->list(c, NULL, "segment", NULL, NULL, visit_segment, w, d));
-    return c->ops->list(c, NULL, "log", NULL, NULL, visit_log, w, d);
+    TRY(verify_rows(w, "segment", verify_segment, d));
+    return verify_rows(w, "log", verify_log, d);
 }
 
 enum err verify_store(const struct verify_options *o, struct verify_report *out, struct diag *d)

@@ -138,20 +138,10 @@ class Layers(unittest.TestCase):
         self.assertEqual(verify(self.s)[0], 0)
 
 
-class Region(unittest.TestCase):
-    def put(self, s, name, version, properties):
-        return s.arm("PUT", s.cluster_path(name), version, {
-            "location": "westeurope", "identity": {"type": "SystemAssigned"}, "properties": properties,
-            "sku": {"name": "CapacityReservation", "capacity": 500}})
-
-    def test_a_region_may_lack_it(self):
-        with Server("--no-double-encryption") as s:
-            s.done(s.arm("PUT", s.group(), "2021-04-01", {"location": "westeurope"}))
-            a = self.put(s, "cluster1", "2022-10-01", {"isDoubleEncryptionEnabled": True})
-            self.assertEqual((a.status, a.json["error"]["code"]), (400, "InvalidParameter"), a)
-            self.assertIn("doesn't support Double Encryption for clusters", a.json["error"]["message"])
-            s.done(self.put(s, "cluster1", "2022-10-01", {"isDoubleEncryptionEnabled": False}))
-            status = s.call("GET", "/admin/keys/status").json  # no path was given
+class Place(unittest.TestCase):
+    def test_without_a_path_the_key_lies_in_the_data_directory_and_the_status_says_so(self):
+        with Server() as s:
+            status = s.call("GET", "/admin/keys/status").json
             self.assertIn("in the data directory", status["infrastructureKey"]["custodian"])
             self.assertEqual(os.stat(os.path.join(s.data, "keyd/iek.key")).st_mode & 0o777, 0o600)
 

@@ -245,3 +245,82 @@ TEST(rotation, status_names_versions_and_says_which_is_safe_to_disable)
     REQUIRE(json_get_bool(old, "safeToDisable", false));
     house_close(&h);
 }
+
+/* --- generations of an account's key
+ * ------------------------------------------------------------------ */
+
+TEST(rotation, a_new_account_key_seals_new_files_and_old_files_stay_readable)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    struct old_data first = write_data(&h);
+    uint32_t generation;
+    uint8_t aek_id[16];
+    REQUIRE_OK(custody_aek_rotate(h.custody, account, "a test", &generation, aek_id, &d));
+    EXPECT_EQ(generation, 2);
+    struct old_data second = write_data(&h);
+    REQUIRE(memcmp(second.ident.aek_id, aek_id, 16) == 0);
+    REQUIRE(memcmp(first.ident.aek_id, aek_id, 16) != 0);
+    EXPECT_EQ(house_records(&h, "wrap"), 2);
+
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false); /* all generations rotate with the KEK */
+    uint64_t wraps = 0;
+    REQUIRE_OK(custody_scope_rewrap(h.custody, CLUSTER, "a test", &wraps, &d));
+    EXPECT_EQ(wraps, 2);
+    REQUIRE_OK(custody_scope_rewrap(h.custody, CLUSTER, "a test", &wraps, &d));
+    EXPECT_EQ(wraps, 0);
+    tv_enable(&h.vault, "kek", "v1", false);
+    house_restart_keyd(&h);
+    house_advance(40);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE(opens(&h, &first) && opens(&h, &second));
+    struct old_data third = write_data(&h);
+    REQUIRE(memcmp(third.ident.aek_id, aek_id, 16) == 0); /* the newest, over a restart too */
+    buf_release(&first.block);
+    buf_release(&second.block);
+    buf_release(&third.block);
+    house_close(&h);
+}
+
+TEST(rotation, an_account_key_is_dropped_on_request_but_never_the_newest)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    struct old_data first = write_data(&h);
+    uint32_t generation;
+    uint8_t aek_id[16];
+    REQUIRE_ERR(ERR_CONFLICT, custody_aek_drop(h.custody, account, first.ident.aek_id, &d));
+    REQUIRE_OK(custody_aek_rotate(h.custody, account, "a test", &generation, aek_id, &d));
+    REQUIRE_OK(custody_aek_drop(h.custody, account, first.ident.aek_id, &d));
+    REQUIRE_OK(custody_aek_drop(h.custody, account, first.ident.aek_id, &d)); /* gone already */
+    REQUIRE_ERR(ERR_CONFLICT, custody_aek_drop(h.custody, account, aek_id, &d));
+    EXPECT_EQ(house_records(&h, "wrap"), 1);
+    house_restart_keyd(&h);
+    house_restart_custody(&h);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    struct file_key *k;
+    REQUIRE_ERR(ERR_CORRUPT, custody_file_open(h.custody, account, &first.ident, 1, &k, &d));
+    buf_release(&first.block);
+    house_close(&h);
+}
+
+TEST(rotation, without_the_customers_key_no_account_key_is_made)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    REQUIRE_OK(custody_scope_clear(h.custody, CLUSTER, false, &d));
+    uint32_t generation;
+    uint8_t aek_id[16];
+    uint64_t wraps;
+    REQUIRE_ERR(ERR_KEY_LOCKED,
+                custody_aek_rotate(h.custody, account, "a test", &generation, aek_id, &d));
+    REQUIRE_ERR(ERR_KEY_LOCKED, custody_scope_rewrap(h.custody, CLUSTER, "a test", &wraps, &d));
+    EXPECT_EQ(house_records(&h, "wrap"), 1);
+    house_close(&h);
+}

@@ -272,23 +272,7 @@ TEST(cluster, identity_and_key_do_not_change_together)
     EXPECT_EQ(read_cluster("2022-10-01", both, false, true, false, &w, code, &status), ERR_INVALID);
 }
 
-TEST(cluster, a_region_without_double_encryption_refuses_it_and_does_not_claim_it)
-{
-    struct cluster_wish w = {0};
-    char code[64];
-    int status;
-    EXPECT_EQ(read_cluster("2020-10-01", BODY("\"isDoubleEncryptionEnabled\":true"), true, false,
-                           false, &w, code, &status),
-              ERR_INVALID);
-    EXPECT_EQ(status, 400);
-    EXPECT_EQ(read_cluster("2020-10-01", BODY("\"isDoubleEncryptionEnabled\":false"), true, false,
-                           false, &w, code, &status),
-              OK);
-    EXPECT_EQ(w.is_double, false);
-    cluster_wish_release(&w);
-}
-
-static bool default_of(const char *version, bool region_has_it)
+static bool default_of(const char *version)
 {
     struct fixture f;
     struct cluster_wish w = {0};
@@ -296,7 +280,6 @@ static bool default_of(const char *version, bool region_has_it)
     setup(&f, version,
           "{\"location\":\"westeurope\",\"identity\":{\"type\":\"SystemAssigned\"},\"sku\":{"
           "\"name\":\"CapacityReservation\",\"capacity\":1000}}");
-    f.call.arm->c.has_double_encryption = region_has_it;
     REQUIRE_OK(cluster_read(&f.call, NULL, true, &w, &d));
     teardown(&f);
     cluster_wish_release(&w);
@@ -305,8 +288,7 @@ static bool default_of(const char *version, bool region_has_it)
 
 TEST(cluster, double_encryption_is_the_default_of_the_versions_that_know_it)
 {
-    EXPECT_EQ(default_of("2020-10-01", true), true);
-    EXPECT_EQ(default_of("2022-10-01", true), true);
-    EXPECT_EQ(default_of("2020-03-01-preview", true), false);
-    EXPECT_EQ(default_of("2022-10-01", false), false);
+    EXPECT_EQ(default_of("2020-10-01"), true);
+    EXPECT_EQ(default_of("2022-10-01"), true);
+    EXPECT_EQ(default_of("2020-03-01-preview"), false);
 }
