@@ -8,12 +8,14 @@
  * refused. (3) System calls outside the list end the process. Within it: threads but no processes,
  * no program is ever started, files are opened for reading only - but for new ones, that were not
  * there before, relative to the audit log's directory; log, slot and anchor are open already -, no
- * socket listens, no page becomes executable.
+ * socket listens, no page becomes executable. (4) Where the kernel has Landlock, only the files
+ * that keyd needs can be opened, whatever the user may read.
  */
 #include "base/log.h"
 #include "base/os.h"
 #include "base/str.h"
 #include "custody/keyd.h"
+#include "custody/landlock.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -239,6 +241,35 @@ static void load_resolver(void)
 {
     struct addrinfo *found = NULL;
     if (getaddrinfo("localhost", NULL, NULL, &found) == 0) freeaddrinfo(found);
+}
+
+/* Name resolution, libraries that it loads, the system's trust. Directories, not files: the
+ * network's manager replaces resolv.conf. */
+static const char *const resolving[] = {"/etc",
+                                        "/run/systemd/resolve",
+                                        "/run/resolvconf",
+                                        "/run/NetworkManager",
+                                        "/usr/lib",
+                                        "/usr/share/ca-certificates",
+                                        NULL};
+#define READABLE_MAX 32
+
+enum err keyd_wall_in(const char *const *readable, int audit_dir_fd, struct diag *d)
+{
+    const char *all[READABLE_MAX + 1] = {NULL};
+    size_t n = 0;
+    int abi;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return FAIL(d, ERR_IO, "no new privileges: %s", strerror(errno));
+    for (const char *const *p = resolving; *p != NULL; p++)
+        all[n++] = *p;
+    for (const char *const *p = readable; p != NULL && *p != NULL && n < READABLE_MAX; p++)
+        all[n++] = *p;
+    const struct landlock_paths paths = {.readable = all, .new_files_fd = audit_dir_fd};
+    TRY(landlock_restrict(&paths, &abi, d));
+    if (abi == 0) LOG(WARN, "keyd.no_landlock");
+    if (abi != 0) LOG(INFO, "keyd.walled_in", F_I64("landlock_abi", abi));
+    return OK;
 }
 
 enum err keyd_harden(int audit_dir_fd, struct diag *d)

@@ -34,6 +34,9 @@ struct keyd_config {
      * twice, and iek_trouble says why. The custodian is told in the status. */
     const struct secret *iek;
     const char *iek_custodian, *iek_trouble;
+    /* What may be read besides the audit log and what names are resolved with, ends with NULL; all
+     * else is closed by Landlock. NULL: nothing is closed. */
+    const char *const *readable;
     /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be
      * NULL. */
     void (*holder_failed)(void *ctx);
@@ -49,6 +52,9 @@ keyd_chan_reader(struct keyd *k); /* who may only open files that exist: custody
 /* Locks memory, drops privileges, installs seccomp: after the channels are attached, before
  * keyd_start(). New files are made below audit_dir_fd only (-1: nowhere). */
 enum err keyd_harden(int audit_dir_fd, struct diag *d);
+/* Landlock, for this thread and those it starts: keyd_new() does it between opening its files and
+ * starting its threads, when the configuration says what may be read. */
+enum err keyd_wall_in(const char *const *readable, int audit_dir_fd, struct diag *d);
 int keyd_audit_dir_fd(const struct keyd *k);
 enum err keyd_start(struct keyd *k, struct diag *d); /* threads: load records, probe, serve */
 

@@ -68,6 +68,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     if (o->outage_policy != NULL && !outage_policy_parse(o->outage_policy, &outage)) {
         return FAIL(d, ERR_INVALID, "no outage policy '%.20s'", o->outage_policy);
     }
+    /* A token's module has files of its own, and nobody says which. */
+    const char *const readable[] = {o->ca_file, hsm != NULL ? "/" : NULL, NULL};
     const struct keyd_config config = {
         .ca_file = o->ca_file,
         .audit_dir = dir,
@@ -88,6 +90,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .iek = iek.key,
         .iek_custodian = iek.custodian,
         .iek_trouble = iek.key == NULL ? iek.trouble : NULL,
+        .readable = readable,
         .holder_failed = holder_failed,
     };
     CLEANUP(keyd_free) struct keyd *k = NULL;

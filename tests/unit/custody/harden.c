@@ -16,7 +16,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -43,7 +45,8 @@ static int run_hardened(deed *f)
     pid_t pid = fork();
     if (pid == 0) {
         struct diag d = DIAG_INIT;
-        if (keyd_harden(audit_dir_fd(audit), &d) != OK) {
+        if (keyd_wall_in(NULL, audit_dir_fd(audit), &d) != OK ||
+            keyd_harden(audit_dir_fd(audit), &d) != OK) {
             fprintf(stderr, "harden: %s\n", d.text);
             _exit(99);
         }
@@ -208,6 +211,43 @@ TEST(harden, threads_secrets_timers_and_the_audit_log_work_on)
     audit_close(TAKE(audit));
 }
 
+static char secret_file[256];
+
+static int read_file_outside(void)
+{
+    return open(secret_file, O_RDONLY) >= 0 ? 0 : 1;
+}
+
+static int read_what_is_needed(void)
+{
+    return open("/etc/hosts", O_RDONLY) >= 0 ? 0 : 1;
+}
+
+static int bind_port(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&any, sizeof any) == 0 ? 0 : 1;
+}
+
+TEST(harden, files_that_keyd_does_not_need_cannot_be_opened)
+{
+#ifdef SANITIZED
+    return;
+#endif
+    struct diag d = DIAG_INIT;
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+    if (abi <= 0) {
+        fprintf(stderr, "this kernel has no Landlock: not tested\n");
+        return;
+    }
+    snprintf(secret_file, sizeof secret_file, "%s/secret", test_dir());
+    REQUIRE_OK(os_replace(secret_file, BYTES("x"), &d));
+    EXPECT_EQ(read_file_outside(), 0); /* this user may */
+    REQUIRE(!is_fine(read_file_outside));
+    REQUIRE(is_fine(read_what_is_needed));
+    if (abi >= 4) REQUIRE(!is_fine(bind_port));
+}
+
 /* --- TLS to a vault
  * -------------------------------------------------------------------------------- */
 
@@ -252,7 +292,8 @@ TEST(harden, tls_to_a_vault_works_on)
         struct diag hd = DIAG_INIT;
         if (read(go[0], url, sizeof url) != sizeof url) _exit(90);
         if (read(go[0], ca_file, sizeof ca_file) != sizeof ca_file) _exit(91);
-        if (keyd_harden(-1, &hd) != OK) _exit(99);
+        const char *const readable[] = {ca_file, NULL};
+        if (keyd_wall_in(readable, -1, &hd) != OK || keyd_harden(-1, &hd) != OK) _exit(99);
         _exit(call_over_tls());
     }
     static const char *const names[] = {"localhost", "127.0.0.1", NULL};
