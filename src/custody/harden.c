@@ -251,6 +251,8 @@ static const char *const resolving[] = {"/etc",
                                         "/run/NetworkManager",
                                         "/usr/lib",
                                         "/usr/share/ca-certificates",
+                                        "/proc/swaps", /* lock_memory() looks there */
+                                        "/proc/self/status",
                                         NULL};
 #define READABLE_MAX 32
 
