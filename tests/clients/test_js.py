@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 import unittest
+import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "http"))
 
 from keystead import ROOT, Server
+from softhsm import Token
 
 PLACE = os.path.join(ROOT, "build", "clients")
 
@@ -48,23 +50,51 @@ def install():
     return None
 
 
+CRYPTO_USER = "21dbd100-6940-42c2-9190-5d6cb909625b"
+
+
 @unittest.skipUnless(os.environ.get("KEYSTEAD_CLIENTS"), "set KEYSTEAD_CLIENTS=1 to run Microsoft's SDKs")
 class JavaScript(unittest.TestCase):
-    def test_the_sdks_do_the_main_job(self):
+    def setUp(self):
         if node_version() < 20 or shutil.which("npm") is None:
             self.skipTest("Node 20 or newer with npm is not installed")
         why = install()
         if why is not None:
             self.skipTest(why)
-        shutil.copy(os.path.join(HERE, "sdk.mjs"), PLACE)
+
+    def run_script(self, s, name):
+        shutil.copy(os.path.join(HERE, name), PLACE)
+        env = {**os.environ, "NODE_EXTRA_CA_CERTS": s.credentials["caFile"]}
+        r = subprocess.run(["node", name, os.path.join(s.data, "credentials.json")], cwd=PLACE, env=env,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400)
+        print("\n" + r.stdout, end="")
+        self.assertEqual(r.returncode, 0)
+        self.assertTrue(r.stdout.endswith("done\n"))
+
+    def test_the_sdks_do_the_main_job(self):
         with Server() as s:
             s.done(s.arm("PUT", s.group(group="sdk"), "2021-04-01", {"location": "westeurope"}))
-            env = {**os.environ, "NODE_EXTRA_CA_CERTS": s.credentials["caFile"]}
-            r = subprocess.run(["node", "sdk.mjs", os.path.join(s.data, "credentials.json")], cwd=PLACE, env=env,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400)
-            print("\n" + r.stdout, end="")
-            self.assertEqual(r.returncode, 0)
-            self.assertTrue(r.stdout.endswith("done\n"))
+            self.run_script(s, "sdk.mjs")
+
+    def test_keyvault_keys_does_all_it_can_with_vaults_and_managed_hsms(self):
+        token = Token()
+        self.addCleanup(token.close)
+        with Server(*token.options) as s:
+            c = s.credentials
+            s.done(s.arm("PUT", s.group(), "2021-04-01", {"location": "westeurope"}))
+            s.done(s.arm("PUT", s.group("/providers/Microsoft.KeyVault/vaults/keys-kv"), "2022-07-01", {
+                "location": "westeurope", "properties": {
+                    "tenantId": c["tenantId"], "sku": {"family": "A", "name": "premium"},
+                    "accessPolicies": [{"tenantId": c["tenantId"], "objectId": c["objectId"], "permissions": {"keys": ["all"]}}]}}))
+            s.done(s.arm("PUT", s.group("/providers/Microsoft.KeyVault/managedHSMs/keys-pool"), "2023-07-01", {
+                "location": "westeurope", "sku": {"family": "B", "name": "Standard_B1"}, "properties": {
+                    "tenantId": c["tenantId"], "initialAdminObjectIds": [c["objectId"]]}}))
+            pool = "https://keys-pool.managedhsm." + c["vaultSuffix"].partition(".")[2]
+            for role in (CRYPTO_USER, "515eb02d-2335-4d2d-92f2-b1cbdf9c3778"):  # and Crypto Officer: recovers
+                a = s.call("PUT", f"{pool}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}?api-version=7.4",
+                           {"properties": {"principalId": c["objectId"], "roleDefinitionId": role}}, "https://managedhsm.azure.net")
+                self.assertEqual(a.status, 201, a)
+            self.run_script(s, "keys.mjs")
 
 
 if __name__ == "__main__":
