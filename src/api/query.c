@@ -360,6 +360,8 @@ static enum err run(struct query_call *q, struct arena *a, struct diag *d)
     TRY(find_gone(q, a, d));
     struct source_tables tables = {.store = atomic_load(&api->store),
                                    .workspace = q->workspace.id,
+                                   .names = {q->workspace.name, q->workspace.customer_id,
+                                             q->workspace.arm_id},
                                    .sees_activity = settings_of(api->arm).activity_in_workspaces,
                                    .a = a,
                                    .gone = q->gone,

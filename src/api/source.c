@@ -2,6 +2,8 @@
 /* api/source.c - storage's scans behind exec's interface: neither knows the other */
 #include "api/source.h"
 
+#include "base/str.h"
+
 #include "api/activity.h"
 
 #include <stdlib.h>
@@ -38,9 +40,19 @@ static const char *name_at(void *ctx, uint32_t i)
     return x != NULL ? store_table_name(x) : NULL;
 }
 
+static bool is_here(void *ctx, const char *function, const char *name)
+{
+    const struct source_tables *t = ctx;
+    for (size_t i = 0; str_eq(function, "workspace") && i < 3; i++) {
+        if (t->names[i] != NULL && str_eq_nocase(t->names[i], name)) return true;
+    }
+    return false;
+}
+
 struct kql_catalog source_catalog(struct source_tables *t)
 {
-    return (struct kql_catalog){.ctx = t, .table = find_table, .table_name = name_at};
+    return (struct kql_catalog){
+        .ctx = t, .table = find_table, .table_name = name_at, .is_here = is_here};
 }
 
 /* --- scans --------------------------------------------------------------------------------------

@@ -170,6 +170,13 @@ static enum err bind_set(struct binder *b, const struct ast *n)
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
         if (strcmp(n->name, harmless[i]) == 0) return OK;
     }
+    const struct ast **slot = NULL;
+    if (strcmp(n->name, "query_bin_auto_size") == 0) slot = &b->bin_auto_size;
+    if (strcmp(n->name, "query_bin_auto_at") == 0) slot = &b->bin_auto_at;
+    if (slot != NULL && n->left != NULL) {
+        *slot = n->left;
+        return OK;
+    }
     return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "the option '%s' is not supported",
                 n->name);
 }
@@ -561,6 +568,21 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
                     n->name);
 }
 
+/* workspace("w").T, database("d").T, cluster("c").database("d").T: of this place only. */
+static enum err bind_elsewhere(struct binder *b, const struct ast *n, struct op **out)
+{
+    const struct ast *place = n->args.at[0];
+    if (place->kind == AST_PATH && place->right != NULL) place = place->right; /* .database("d") */
+    bool named = place->kind == AST_CALL && place->args.n == 1 &&
+                 place->args.at[0]->kind == AST_CONST && place->args.at[0]->value.type == T_STRING;
+    const char *name = named ? arena_str(b->a, place->args.at[0]->value.s) : NULL;
+    bool here = name != NULL && b->catalog->is_here != NULL && n->right == NULL &&
+                b->catalog->is_here(b->catalog->ctx, place->name, name);
+    if (here && !n->is_open) return find_table(b, n->name, n->pos, out);
+    return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
+                "tables of another database or workspace are not supported");
+}
+
 static enum err bind_table_kind(struct binder *b, struct binding *names, const struct ast *n,
                                 struct op **out)
 {
@@ -573,9 +595,7 @@ static enum err bind_table_kind(struct binder *b, struct binding *names, const s
     case AST_CALL: return bind_table_call(b, names, n, out);
     case AST_DATATABLE: return bind_datatable(b, names, n, out);
     case AST_EXTERNAL: return bind_external(b, n, out);
-    case AST_PATH:
-        return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
-                    "tables of another database or workspace are not supported");
+    case AST_PATH: return bind_elsewhere(b, n, out);
     case AST_CLIENT:
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
                         "the client parameter {%s} was not filled in", n->name);

@@ -36,6 +36,7 @@ struct binder {
     struct plan *plan;
     const struct ast *result; /* the pipe of the result under way: fork and facet may end it */
     const struct ast *pipe;   /* under way */
+    const struct ast *bin_auto_size, *bin_auto_at; /* of `set`, NULL */
 };
 
 /* The names that one query or function body declares: as many as tens of thousands of lets, so they
@@ -148,6 +149,12 @@ enum err names_unnamed(struct name_set *s, const char **out);
 bool names_has(const struct name_set *s, const char *name);
 enum err no_column(struct scope *s, const char *name, uint32_t pos); /* fails with a suggestion */
 bool wildcard_match(const char *pattern, const char *name);
+
+/* --- bind_pack.c ------------------------------------------------------------------------------ */
+
+enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out);
+enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **out);
+enum err bind_bin_auto(struct scope *s, const struct ast *n, struct expr **out);
 
 /* --- bind_several.c --------------------------------------------------------------------------- */
 

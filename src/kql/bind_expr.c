@@ -239,53 +239,6 @@ static enum err bind_is_column(struct scope *s, const struct ast *n, struct expr
     return expr_const(s->b, &v, out);
 }
 
-/* bag_pack("a", a, "b", b ...) of the columns given, or of all. */
-static enum err pack_columns(struct scope *s, uint32_t pos, struct expr **columns,
-                             const char **names, uint32_t n, struct expr **out)
-{
-    struct expr **args = arena_array(s->b->a, struct expr *, 2 * (size_t)n + 1);
-    if (args == NULL) return bind_full(s->b);
-    for (uint32_t i = 0; i < n; i++) {
-        TRY(expr_string(s->b, names[i], &args[2 * i]));
-        args[2 * i + 1] = columns[i];
-    }
-    return expr_call(s, pos, "bag_pack", args, 2 * n, out);
-}
-
-static enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out)
-{
-    if (n->args.n != 0) {
-        return FAIL(diag_at(s->b->d, n->pos), ERR_UNSUPPORTED,
-                    "pack_all() with an argument is not supported");
-    }
-    uint32_t count = s->row != NULL ? s->row->n : 0;
-    struct expr **columns = arena_array(s->b->a, struct expr *, count + 1);
-    const char **names = arena_array(s->b->a, const char *, count + 1);
-    if (columns == NULL || names == NULL) return bind_full(s->b);
-    for (uint32_t i = 0; i < count; i++) {
-        TRY(expr_col(s->b, s->row, i, &columns[i]));
-        names[i] = s->row->cols[i].name;
-    }
-    return pack_columns(s, n->pos, columns, names, count, out);
-}
-
-static enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **out)
-{
-    struct expr **columns = arena_array(s->b->a, struct expr *, n->args.n + 1);
-    const char **names = arena_array(s->b->a, const char *, n->args.n + 1);
-    if (columns == NULL || names == NULL) return bind_full(s->b);
-    for (uint32_t i = 0; i < n->args.n; i++) {
-        const struct ast *column = n->args.at[i];
-        if (column->kind != AST_NAME) {
-            return FAIL_TAG(diag_at(s->b->d, column->pos), ERR_INVALID, "SEM0100",
-                            "bag_pack_columns() takes names of columns only");
-        }
-        TRY(bind_expr(s, column, &columns[i]));
-        names[i] = column->name;
-    }
-    return pack_columns(s, n->pos, columns, names, n->args.n, out);
-}
-
 static enum err unknown_function(struct scope *s, const struct ast *n)
 {
     diag_at(s->b->d, n->pos);
@@ -352,6 +305,7 @@ static enum err bind_call(struct scope *s, const struct ast *n, struct expr **ou
         {"iscolumnexists", bind_is_column},
         {"pack_all", bind_pack_all},
         {"bag_pack_columns", bind_pack_columns},
+        {"bin_auto", bind_bin_auto},
     };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (strcmp(n->name, own[i].name) == 0) return own[i].bind(s, n, out);

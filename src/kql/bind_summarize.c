@@ -137,16 +137,7 @@ enum err op_list_of_first_column(struct scope *s, struct op *in, uint32_t pos, s
 
 /* --- the result's columns --------------------------------------------------------------------- */
 
-struct result {
-    struct scope rows;   /* the input's */
-    struct scope groups; /* over keys and aggregates */
-    struct agg_scope aggs;
-    struct name_set names;
-    uint32_t n, cap;
-    struct named_expr *cols; /* over the SUMMARIZE's columns */
-};
-
-static enum err result_add(struct result *r, struct expr *e, const char *name, bool given,
+static enum err result_add(struct summary *r, struct expr *e, const char *name, bool given,
                            uint32_t pos)
 {
     struct binder *b = r->rows.b;
@@ -166,18 +157,18 @@ static enum err result_add(struct result *r, struct expr *e, const char *name, b
 }
 
 /* The k-th of the names before '=', "" when there is none. */
-static const char *given_name(const struct ast *n, uint32_t k)
+const char *item_name(const struct ast *n, uint32_t k)
 {
     bool has = n->kind == AST_NAMED && k < n->names.n && n->names.at[k]->name != NULL;
     return has ? n->names.at[k]->name : "";
 }
 
-static const struct ast *value_of(const struct ast *n)
+const struct ast *item_value(const struct ast *n)
 {
     return n->kind == AST_NAMED ? n->left : n;
 }
 
-static enum err add_column_of(struct result *r, uint32_t place, const char *given,
+static enum err add_column_of(struct summary *r, uint32_t place, const char *given,
                               const char *otherwise, uint32_t pos)
 {
     struct expr *e;
@@ -186,7 +177,7 @@ static enum err add_column_of(struct result *r, uint32_t place, const char *give
     return result_add(r, e, is_given ? given : otherwise, is_given, pos);
 }
 
-static enum err add_aggregate(struct result *r, const struct ast *item, const struct ast *call)
+enum err summary_aggregate(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct expr *column;
     if (item->kind == AST_NAMED && item->names.n > 1) {
@@ -195,7 +186,7 @@ static enum err add_aggregate(struct result *r, const struct ast *item, const st
     }
     TRY(bind_aggregate(&r->groups, call, &column));
     uint32_t place = r->aggs.n - 1;
-    return add_column_of(r, place, given_name(item, 0), auto_name(r->rows.b, call), item->pos);
+    return add_column_of(r, place, item_name(item, 0), auto_name(r->rows.b, call), item->pos);
 }
 
 /* --- percentiles(x, 5, 50) -------------------------------------------------------------------- */
@@ -216,7 +207,7 @@ static const char *percentile_name(struct binder *b, const char *arg, const stru
     return name;
 }
 
-static enum err add_percentiles(struct result *r, const struct ast *item, const struct ast *call)
+static enum err add_percentiles(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct expr **args;
     bool weighted =
@@ -238,7 +229,7 @@ static enum err add_percentiles(struct result *r, const struct ast *item, const 
         TRY(agg_add(&r->aggs, call->pos, one, use, first + 1, &place));
         const char *name = percentile_name(r->rows.b, arg, args[i]);
         if (name == NULL) return bind_full(r->rows.b);
-        TRY(add_column_of(r, place, given_name(item, i - first), name, item->pos));
+        TRY(add_column_of(r, place, item_name(item, i - first), name, item->pos));
     }
     return OK;
 }
@@ -254,7 +245,7 @@ struct spread { /* an aggregate of several columns, while it is taken apart */
     uint32_t n;         /* columns added so far */
 };
 
-static enum err spread_add(struct result *r, struct spread *sp, struct expr *value,
+static enum err spread_add(struct summary *r, struct spread *sp, struct expr *value,
                            const char *name)
 {
     struct expr *args[] = {sp->by, value};
@@ -264,10 +255,10 @@ static enum err spread_add(struct result *r, struct spread *sp, struct expr *val
     } else {
         TRY(agg_add(&r->aggs, sp->call->pos, sp->agg, &value, 1, &place));
     }
-    return add_column_of(r, place, given_name(sp->item, sp->n++), name, sp->item->pos);
+    return add_column_of(r, place, item_name(sp->item, sp->n++), name, sp->item->pos);
 }
 
-static bool is_key(const struct result *r, uint32_t col)
+static bool is_key(const struct summary *r, uint32_t col)
 {
     for (uint32_t i = 0; i < r->aggs.n_keys; i++) {
         if (r->aggs.keys[i]->kind == EXPR_COL && r->aggs.keys[i]->col == col) return true;
@@ -275,13 +266,13 @@ static bool is_key(const struct result *r, uint32_t col)
     return false;
 }
 
-static const char *spread_name(struct result *r, const struct spread *sp, const char *name)
+static const char *spread_name(struct summary *r, const struct spread *sp, const char *name)
 {
     return sp->old ? arena_fmt(r->rows.b->a, "%s_%s", sp->prefix, name) : name;
 }
 
 /* All columns but the keys and the one that decides. */
-static enum err spread_star(struct result *r, struct spread *sp)
+static enum err spread_star(struct summary *r, struct spread *sp)
 {
     const struct schema *in = r->rows.row;
     for (uint32_t i = 0; i < in->n; i++) {
@@ -294,7 +285,7 @@ static enum err spread_star(struct result *r, struct spread *sp)
     return OK;
 }
 
-static enum err spread_args(struct result *r, struct spread *sp, uint32_t first)
+static enum err spread_args(struct summary *r, struct spread *sp, uint32_t first)
 {
     struct scope rows = argument_scope(&r->groups);
     for (uint32_t i = first; i < sp->call->args.n; i++) {
@@ -304,8 +295,8 @@ static enum err spread_args(struct result *r, struct spread *sp, uint32_t first)
             TRY(spread_star(r, sp));
             continue;
         }
-        TRY(bind_expr(&rows, value_of(arg), &value));
-        const char *name = given_name(arg, 0);
+        TRY(bind_expr(&rows, item_value(arg), &value));
+        const char *name = item_name(arg, 0);
         if (name[0] == '\0') name = auto_name(r->rows.b, arg);
         if (name[0] != '\0' && arg->kind != AST_NAMED) name = spread_name(r, sp, name);
         if (name != NULL && name[0] == '\0')
@@ -316,7 +307,7 @@ static enum err spread_args(struct result *r, struct spread *sp, uint32_t first)
     return OK;
 }
 
-static enum err add_arg_max(struct result *r, const struct ast *item, const struct ast *call)
+static enum err add_arg_max(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct binder *b = r->rows.b;
     bool max = strcmp(call->name, "arg_max") == 0 || strcmp(call->name, "argmax") == 0;
@@ -327,8 +318,8 @@ static enum err add_arg_max(struct result *r, const struct ast *item, const stru
     }
     struct scope rows = argument_scope(&r->groups);
     const struct ast *first = call->args.at[0];
-    TRY(bind_expr(&rows, value_of(first), &sp.by));
-    const char *name = given_name(first, 0);
+    TRY(bind_expr(&rows, item_value(first), &sp.by));
+    const char *name = item_name(first, 0);
     if (name[0] == '\0') name = auto_name(b, first);
     sp.prefix = arena_fmt(b->a, "%s_%s", max ? "max" : "min", name);
     if (sp.prefix == NULL) return bind_full(b);
@@ -337,7 +328,7 @@ static enum err add_arg_max(struct result *r, const struct ast *item, const stru
     return spread_args(r, &sp, 1);
 }
 
-static enum err add_take_any(struct result *r, const struct ast *item, const struct ast *call)
+static enum err add_take_any(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct spread sp = {.item = item, .call = call, .agg = "take_any", .prefix = "any"};
     sp.old = strcmp(call->name, "any") == 0;
@@ -346,11 +337,11 @@ static enum err add_take_any(struct result *r, const struct ast *item, const str
 
 /* --- summarize -------------------------------------------------------------------------------- */
 
-static enum err add_item(struct result *r, const struct ast *item)
+static enum err add_item(struct summary *r, const struct ast *item)
 {
     static const struct {
         const char *name;
-        enum err (*add)(struct result *r, const struct ast *item, const struct ast *call);
+        enum err (*add)(struct summary *r, const struct ast *item, const struct ast *call);
     } several[] = {
         {"arg_max", add_arg_max},         {"arg_min", add_arg_max},
         {"argmax", add_arg_max},          {"argmin", add_arg_max},
@@ -358,21 +349,21 @@ static enum err add_item(struct result *r, const struct ast *item)
         {"percentile", add_percentiles},  {"percentiles", add_percentiles},
         {"percentilew", add_percentiles}, {"percentilesw", add_percentiles},
     };
-    const struct ast *value = value_of(item);
+    const struct ast *value = item_value(item);
     bool call = value->kind == AST_CALL && find_binding(r->groups.names, value->name) == NULL;
     for (size_t i = 0; call && i < sizeof several / sizeof several[0]; i++) {
         if (strcmp(value->name, several[i].name) == 0) return several[i].add(r, item, value);
     }
-    if (call && agg_find(value->name) != NULL) return add_aggregate(r, item, value);
+    if (call && agg_find(value->name) != NULL) return summary_aggregate(r, item, value);
 
     struct expr *e;
     TRY(bind_expr(&r->groups, value, &e));
-    const char *given = given_name(item, 0);
+    const char *given = item_name(item, 0);
     const char *name = given[0] != '\0' ? given : auto_name(r->rows.b, value);
     return result_add(r, e, name, given[0] != '\0', item->pos);
 }
 
-static enum err bind_by(struct result *r, const struct ast_list *by)
+enum err summary_by(struct summary *r, const struct ast_list *by)
 {
     struct binder *b = r->rows.b;
     r->aggs.n_keys = by->n;
@@ -383,8 +374,8 @@ static enum err bind_by(struct result *r, const struct ast_list *by)
     for (uint32_t i = 0; i < by->n; i++) {
         const struct ast *item = by->at[i];
         struct expr *e;
-        const char *given = given_name(item, 0);
-        TRY(bind_expr(&r->rows, value_of(item), &r->aggs.keys[i]));
+        const char *given = item_name(item, 0);
+        TRY(bind_expr(&r->rows, item_value(item), &r->aggs.keys[i]));
         cols[i].type = r->aggs.keys[i]->type;
         if (cols[i].type == T_DYNAMIC) {
             return FAIL_TAG(diag_at(b->d, item->pos), ERR_INVALID, "SEM0061",
@@ -399,7 +390,7 @@ static enum err bind_by(struct result *r, const struct ast_list *by)
 }
 
 /* Whether the result is the SUMMARIZE's columns as they are. */
-static bool is_plain(const struct result *r)
+static bool is_plain(const struct summary *r)
 {
     if (r->n != r->aggs.n_keys + r->aggs.n) return false;
     for (uint32_t i = 0; i < r->n; i++) {
@@ -408,7 +399,7 @@ static bool is_plain(const struct result *r)
     return true;
 }
 
-static enum err make_op(struct result *r, struct op *in, uint32_t pos, struct op **out)
+static enum err make_op(struct summary *r, struct op *in, uint32_t pos, struct op **out)
 {
     struct binder *b = r->rows.b;
     struct op *op;
@@ -433,9 +424,9 @@ static enum err make_op(struct result *r, struct op *in, uint32_t pos, struct op
     return plain ? OK : op_project(b, op, pos, r->cols, r->n, out);
 }
 
-static void result_init(struct result *r, struct op_cx *cx)
+void summary_init(struct summary *r, struct op_cx *cx)
 {
-    *r = (struct result){.rows = scope_of(cx), .names = name_set_of(cx->b)};
+    *r = (struct summary){.rows = scope_of(cx), .names = name_set_of(cx->b)};
     r->aggs.rows = &r->rows;
     r->groups = r->rows;
     r->groups.base = NULL;
@@ -444,15 +435,15 @@ static void result_init(struct result *r, struct op_cx *cx)
 
 enum err bind_summarize(struct op_cx *cx, struct op **out)
 {
-    struct result r;
-    result_init(&r, cx);
-    TRY(bind_by(&r, &cx->ast->by));
+    struct summary r;
+    summary_init(&r, cx);
+    TRY(summary_by(&r, &cx->ast->by));
     for (uint32_t i = 0; i < cx->ast->args.n; i++)
         TRY(add_item(&r, cx->ast->args.at[i]));
     return make_op(&r, cx->in, cx->ast->pos, out);
 }
 
-static enum err distinct_all(struct result *r)
+static enum err distinct_all(struct summary *r)
 {
     struct binder *b = r->rows.b;
     uint32_t n = r->rows.row->n;
@@ -468,100 +459,9 @@ static enum err distinct_all(struct result *r)
 
 enum err bind_distinct(struct op_cx *cx, struct op **out)
 {
-    struct result r;
-    result_init(&r, cx);
+    struct summary r;
+    summary_init(&r, cx);
     bool all = cx->ast->args.n == 1 && cx->ast->args.at[0]->kind == AST_STAR;
-    TRY(all ? distinct_all(&r) : bind_by(&r, &cx->ast->args));
+    TRY(all ? distinct_all(&r) : summary_by(&r, &cx->ast->args));
     return make_op(&r, cx->in, cx->ast->pos, out);
-}
-
-/* --- make-series ------------------------------------------------------------------------------ */
-
-/* The default of a series: a constant of the aggregate's type. */
-static enum err series_default(struct result *r, const struct ast *series, uint32_t place,
-                               struct expr **out)
-{
-    struct scope s = r->rows;
-    s.row = NULL;
-    *out = NULL;
-    if (series->right == NULL) return OK;
-    TRY(bind_const(&s, series->right, out));
-    return expr_cast(&s, series->right->pos, *out, r->aggs.uses[place].call.ret, true, out);
-}
-
-static enum err series_bound(struct result *r, const struct ast *n, enum type type,
-                             struct expr **out)
-{
-    *out = NULL;
-    if (n == NULL) return OK;
-    struct scope s = r->rows;
-    s.row = NULL;
-    TRY(bind_expr(&s, n, out));
-    return expr_cast(&s, n->pos, *out, type, true, out);
-}
-
-static enum err series_axis(struct result *r, struct op_cx *cx, struct op *op, const char **name)
-{
-    const struct ast *on = cx->ast->left;
-    struct scope s = r->rows;
-    *name = given_name(on, 0);
-    if ((*name)[0] == '\0') *name = auto_name(r->rows.b, on);
-    if ((*name)[0] == '\0') TRY(names_unnamed(&r->names, name));
-    TRY(bind_expr(&s, value_of(on), &op->make_series.axis));
-    enum type type = op->make_series.axis->type;
-    bool numbers = (TM(type) & TM_NUMERIC) != 0;
-    if (!numbers && type != T_DATETIME && type != T_TIMESPAN) {
-        return FAIL_TAG(diag_at(r->rows.b->d, on->pos), ERR_INVALID, "SEM0138",
-                        "'make-series' runs over numbers, datetimes or timespans, not a %s",
-                        type_name(type));
-    }
-    struct ast *const *range = cx->ast->extra->args.at;
-    op->make_series.inclusive = cx->ast->extra->is_open;
-    TRY(series_bound(r, range[0], type, &op->make_series.from));
-    TRY(series_bound(r, range[1], type, &op->make_series.to));
-    return series_bound(r, range[2], type == T_DATETIME ? T_TIMESPAN : type, &op->make_series.step);
-}
-
-enum err bind_make_series(struct op_cx *cx, struct op **out)
-{
-    static const char *const allowed[] = {"kind", NULL};
-    struct binder *b = cx->b;
-    struct result r;
-    struct op *op;
-    const char *axis_name;
-    result_init(&r, cx);
-    TRY(check_params(cx, allowed));
-    TRY(op_new(b, OP_MAKE_SERIES, cx->in, cx->ast->pos, &op));
-    TRY(bind_by(&r, &cx->ast->by));
-    const char *kind = param_word(cx->ast, "kind");
-    op->make_series.nonempty = kind != NULL && strcmp(kind, "nonempty") == 0;
-    uint32_t n = cx->ast->args.n;
-    op->make_series.defaults = arena_array(b->a, struct expr *, n + 1);
-    struct column *cols = arena_array(b->a, struct column, (size_t)r.n + n + 2);
-    if (op->make_series.defaults == NULL || cols == NULL) return bind_full(b);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct ast *series = cx->ast->args.at[i], *value = value_of(series->left);
-        if (value->kind != AST_CALL || agg_find(value->name) == NULL) {
-            return FAIL(diag_at(b->d, value->pos), ERR_UNSUPPORTED,
-                        "'make-series' of anything but one aggregate is not supported");
-        }
-        TRY(add_aggregate(&r, series->left, value));
-        TRY(series_default(&r, series, i, &op->make_series.defaults[i]));
-    }
-    TRY(series_axis(&r, cx, op, &axis_name));
-    for (uint32_t i = 0; i < r.n; i++) {
-        bool key = i < r.aggs.n_keys;
-        cols[i] =
-            (struct column){.name = r.cols[i].name, .type = key ? r.aggs.keys[i]->type : T_DYNAMIC};
-        if (!key) r.aggs.uses[i - r.aggs.n_keys].name = cols[i].name;
-    }
-    TRY(names_add(&r.names, axis_name, false, cx->ast->pos, &cols[r.n].name));
-    cols[r.n].type = T_DYNAMIC;
-    op->schema = (struct schema){.n = r.n + 1, .cols = cols};
-    op->make_series.n_keys = r.aggs.n_keys;
-    op->make_series.keys = r.aggs.keys;
-    op->make_series.n_aggs = r.aggs.n;
-    op->make_series.aggs = r.aggs.uses;
-    *out = op;
-    return OK;
 }

@@ -20,6 +20,8 @@ struct kql_catalog {
                       struct diag *d);
     /* The i-th table name, NULL after the last: for union *, misspelt names and completion. */
     const char *(*table_name)(void *ctx, uint32_t i);
+    /* Is workspace("name") (or database, app ...) the place whose tables these are? NULL: never. */
+    bool (*is_here)(void *ctx, const char *function, const char *name);
 };
 
 /* Gets rows, batch by batch. */
