@@ -11,7 +11,7 @@
  *      empty     some      SPOOL_DEAD: nobody can read them; they are counted, then removed
  *      else                SPOOL_DAMAGED
  *
- * Invariants 19 to 25 of README.md.
+ * Invariants 20 to 26 of README.md.
  */
 #pragma once
 

@@ -168,7 +168,7 @@ static enum err note_id(struct replay *r, struct log_file *f, const struct rows_
     if (h->spool > a->drained) a->drained = h->spool;
     if (is_zero(h->batch)) return OK;
     log_note_id(f, h->time_us);
-    /* (24) A batch that came both ways: told by its id, however long the outage was. */
+    /* (25) A batch that came both ways: told by its id, however long the outage was. */
     if (a->spooled && h->spool == 0 && h->time_us > 0)
         TRY(map_put(&a->log_ids, BYTES_OF(h->batch), (void *)(uintptr_t)h->time_us, NULL, d));
     return dedupe_note(r->a->store->dedupe, h->batch, h->time_us, time_now_us(), d);

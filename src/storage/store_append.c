@@ -257,7 +257,7 @@ enum err store_append_once(struct store *s, struct table *t, const uint8_t accou
     TRY(outgoing_init(&o, t, a, rows, &its, d));
     TRY(account_epoch(a, &epoch, d));
     if (a->spooled)
-        return FAIL(d, ERR_UNAVAILABLE, "spooled rows are being put back first"); /* (21) */
+        return FAIL(d, ERR_UNAVAILABLE, "spooled rows are being put back first"); /* (22) */
     *repeated = false;
     if (rows->n_rows == 0) return OK;
     if (id == NULL) return append_batch(&o, rows, epoch, false, d);

@@ -190,7 +190,7 @@ static enum err end_group(struct drain *x, struct diag *d)
     return OK;
 }
 
-/* (24) It was acknowledged before the key went away, and sent again after. */
+/* (25) It was acknowledged before the key went away, and sent again after. */
 static bool came_before(const struct account *a, const struct rows_record *r)
 {
     int64_t then = (int64_t)(uintptr_t)map_get(&a->log_ids, BYTES_OF(r->head.batch));
@@ -296,7 +296,7 @@ static void give_up(struct spool *sp, bool damaged)
     pthread_cond_broadcast(&sp->changed);
 }
 
-/* (20) In this order: counted as put back, the wrap overwritten, the files removed. */
+/* (21) In this order: counted as put back, the wrap overwritten, the files removed. */
 static enum err finish(struct drain *x, struct diag *d)
 {
     struct spool *sp = x->sp;

@@ -170,7 +170,7 @@ static enum err find(struct spool *sp, struct diag *d)
         sp->bytes_before += files[i].length;
     }
     enum err e = slot_read(sp->slot_path, &sp->slot, &why);
-    if (e == ERR_CORRUPT && n == 0) { /* (19): torn while it was written, before the first row */
+    if (e == ERR_CORRUPT && n == 0) { /* (20): torn while it was written, before the first row */
         TRY(slot_wipe(sp->slot_path, d));
     } else if (e == ERR_CORRUPT) {
         char hex[33];
@@ -290,7 +290,7 @@ static enum err gone(struct diag *d)
     return FAIL(d, ERR_CONFLICT, "the account is not suspended any more");
 }
 
-/* The wrap is durable in its slot before the first file exists (19). */
+/* The wrap is durable in its slot before the first file exists (20). */
 static enum err claim(struct making *m, struct diag *d)
 {
     struct spool *sp = m->sp;
@@ -454,7 +454,7 @@ static void written(void *arg, uint64_t number)
 }
 
 /* Counted while it is inside: a destruction waits for the count, so no acknowledged row is missed
- * (22). */
+ * (23). */
 static enum err append(struct spool *sp, struct outgoing *o, struct diag *d)
 {
     const struct spool_config *c = &sp->account->store->c.spool;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_retention.py - rows leave when their days are over, by the virtual clock; rows that come twice are kept once."""
 import datetime
+import os
+import struct
 import unittest
 import uuid
 
@@ -110,6 +112,18 @@ class Retention(unittest.TestCase):
                 self.assertEqual((a.status, a.headers.get("x-keystead-dropped-rows")), (204, "1"))
             self.assertRegex(s.call("GET", "/metrics").body.decode(), r'keystead_rows_dropped_total\{table="[0-9a-f-]+",reason="keyRevoked"\} 1\n')
 
+    def sleep(self, s, seconds):
+        """Switched off for so long: nobody lives through each probe of it."""
+        s.stop()
+        with open(os.path.join(s.data, "clock"), "r+b") as f:
+            offset = struct.unpack("<q", f.read(8))[0]
+            f.seek(0)
+            f.write(struct.pack("<q", offset + seconds * 1000000))
+        s.start()
+
+    def blobs(self, s):
+        return {p for p in s.files() if "/blobs/" in p and "/blobs/tmp/" not in p}
+
     def test_rows_of_a_deleted_cluster_are_left_out_and_the_answer_says_so(self):
         with Server("--virtual-clock", probe=60) as s:
             s.done(s.arm("PUT", s.group(), "2021-04-01", {"location": "westeurope"}))
@@ -125,6 +139,7 @@ class Retention(unittest.TestCase):
             self.assertNotIn("error", s.query("T_CL", w).json)
             self.turn(s, 400)  # into a segment
             self.assertEqual(s.send("T_CL", [{"N": 3}], w).status, 204)
+            account = next(x["account"] for x in s.call("GET", "/admin/keys/status").json["accounts"] if x["cluster"] == "cluster1")
             s.done(s.arm("DELETE", s.cluster_path(), "2022-10-01"))
             s.wait(lambda: s.query("T_CL", w).status == 200, 30, "the workspace without its cluster")
             for query, rows in (("T_CL | project N", [[1]]), ("T_CL | count", [[1]])):
@@ -134,6 +149,14 @@ class Retention(unittest.TestCase):
                 self.assertIn(s.cluster_path(), a["error"]["details"][0]["innererror"]["message"])
             self.assertNotIn("error", s.query("Platform_CL", w).json)
             self.assertEqual(s.send("T_CL", [{"N": 4}], w).status, 204)
+            self.assertEqual(self.numbers(s, w, "T_CL"), [1, 4])
+            self.assertTrue([p for p in s.files() if f"/wal/{account}/" in p])
+            self.turn(s, 400)
+            blobs = self.blobs(s)
+            self.sleep(s, 15 * 86400)  # nothing of it is left: neither wraps nor files
+            s.wait(lambda: not [p for p in s.files() if f"/wal/{account}/" in p], 30, "the end of the cluster's logs")
+            s.wait(lambda: len(blobs - self.blobs(s)) == 1, 30, "the end of the cluster's segment")
+            self.assertNotIn(account, [x["account"] for x in s.call("GET", "/admin/keys/status").json["accounts"]])
             self.assertEqual(self.numbers(s, w, "T_CL"), [1, 4])
 
 
