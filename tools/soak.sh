@@ -1,0 +1,7 @@
+#!/bin/sh
+# soak.sh: the long proofs, one after the other; each line is one. Build directory: build/release.
+set -e
+cd "$(dirname "$0")/.."
+cmake --preset release >/dev/null
+make -C build/release -s -j"${JOBS:-2}" t_storage_nonce
+BLOCKS=${BLOCKS:-10000000} build/release/t_storage_nonce
