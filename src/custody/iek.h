@@ -16,3 +16,14 @@
  * ERR_INVALID    another length, or others may read it
  */
 enum err iek_file_open(const char *path, bool make, struct secret **out, struct diag *d);
+
+/*
+ * Wrapped by the AES-256 key of that label in a token; the file holds the wrap. make: the key, where
+ * the token has none of that label, and the file are made if the file is missing.
+ * ERR_NOT_FOUND    the file is missing
+ * ERR_INVALID      it is no wrap of 32 bytes under this key
+ * else             as vault/token.h
+ */
+struct token;
+enum err iek_token_open(struct token *t, const char *label, const char *path, bool make,
+                        struct secret **out, struct diag *d);

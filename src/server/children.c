@@ -63,6 +63,13 @@ static void arg_number(struct arg_list *a, const char *name, uint64_t v)
     arg(a, name, text);
 }
 
+static bool needs_token(const struct up_options *o) /* keyd */
+{
+    const char *iek = o->infrastructure_key;
+    return o->hsm.direct || o->hsm.platform_key != NULL ||
+           (iek != NULL && strncmp(iek, "hsm:", 4) == 0);
+}
+
 static void hsm_args(struct arg_list *a, const struct hsm_options *o)
 {
     if (o->module == NULL) return;
@@ -105,7 +112,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
     case CHILD_KEYD:
         arg(a, "platform-principal", k->platform_object_id);
         /* keyd gets the PIN only if it is to use the token past the vault. */
-        if (c->o->hsm.direct || c->o->hsm.platform_key != NULL) hsm_args(a, &c->o->hsm);
+        if (needs_token(c->o)) hsm_args(a, &c->o->hsm);
         if (c->o->infrastructure_key != NULL)
             arg(a, "infrastructure-key", c->o->infrastructure_key);
         arg_number(a, "probe-seconds", c->o->probe_s);

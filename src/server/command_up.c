@@ -99,7 +99,8 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .max = SILENCE_S_MAX},
         {.name = "infrastructure-key",
          .value = "FILE",
-         .help = "32 bytes: the key of double encryption, best on another disk (DIR/keyd/iek.key)",
+         .help = "the key of double encryption: 32 bytes, best on another disk, or hsm:LABEL,\n"
+                 "wrapped by that AES key of the token (DIR/keyd/iek.key)",
          .text = &o.infrastructure_key},
         HSM_OPTS(&o.hsm),
         {.name = "auditor-key",

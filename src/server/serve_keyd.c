@@ -30,21 +30,45 @@ static void holder_failed(void *ctx)
     (void)process_kill_peer("logs", NULL);
 }
 
-/* Made at the very first start only: later a missing file is a lost key, not a new one. */
-static void open_infrastructure_key(const struct serve_options *o, const char *dir, bool is_first,
-                                    struct infrastructure_key *out)
+#define IN_TOKEN "hsm:"
+
+static enum err open_in_token(const struct serve_options *o, struct token *hsm, const char *dir,
+                              bool is_first, struct infrastructure_key *out, struct diag *d)
+{
+    const char *label = o->infrastructure_key + strlen(IN_TOKEN);
+    CLEANUP_FREE char *path = os_path(dir, "iek.wrapped");
+    snprintf(out->custodian, sizeof out->custodian, "key %s of token %s", label,
+             hsm != NULL ? token_label(hsm) : "(none)");
+    if (hsm == NULL || path == NULL)
+        return FAIL(d, ERR_INVALID, "an infrastructure key in a token needs --hsm-module");
+    return iek_token_open(hsm, label, path, is_first, &out->key, d);
+}
+
+static enum err open_in_file(const struct serve_options *o, const char *dir, bool is_first,
+                             struct infrastructure_key *out, struct diag *d)
 {
     CLEANUP_FREE char *own = os_path(dir, "iek.key");
     const char *path = o->infrastructure_key != NULL ? o->infrastructure_key : own;
-    struct diag d = DIAG_INIT;
+    if (path == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     size_t n = strlen(o->data);
-    bool inside = path != NULL && strncmp(path, o->data, n) == 0 && path[n] == '/';
-    snprintf(out->custodian, sizeof out->custodian, "file %s%s", path != NULL ? path : "",
+    bool inside = strncmp(path, o->data, n) == 0 && path[n] == '/';
+    snprintf(out->custodian, sizeof out->custodian, "file %s%s", path,
              inside ? ": in the data directory, beside what it protects" : "");
-    if (path != NULL && iek_file_open(path, is_first, &out->key, &d) != OK) {
-        LOG(WARN, "iek.missing", F_ERR(&d));
-        snprintf(out->trouble, sizeof out->trouble, "%s", d.text);
-    }
+    return iek_file_open(path, is_first, &out->key, d);
+}
+
+/* Made at the very first start only: later a missing file is a lost key, not a new one. */
+static void open_infrastructure_key(const struct serve_options *o, struct token *hsm,
+                                    const char *dir, bool is_first, struct infrastructure_key *out)
+{
+    struct diag d = DIAG_INIT;
+    bool in_token = o->infrastructure_key != NULL &&
+                    strncmp(o->infrastructure_key, IN_TOKEN, strlen(IN_TOKEN)) == 0;
+    enum err e = in_token ? open_in_token(o, hsm, dir, is_first, out, &d)
+                          : open_in_file(o, dir, is_first, out, &d);
+    if (e == OK) return;
+    LOG(WARN, "iek.missing", F_ERR(&d));
+    snprintf(out->trouble, sizeof out->trouble, "%s", d.text);
 }
 
 static enum err serve(const struct serve_options *o, struct diag *d)
@@ -57,10 +81,10 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     CLEANUP_FREE char *platform = str_fmt("https://keystead-platform.%s", o->vault_suffix);
     CLEANUP_LOCAL(infrastructure_key_release) struct infrastructure_key iek = {0};
     CLEANUP_FREE char *started = os_path(dir, "audit.key"); /* keyd makes it before anything */
-    open_infrastructure_key(o, dir, started != NULL && !os_exists(started), &iek);
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     CLEANUP(token_close) struct token *hsm = NULL;
     TRY(hsm_open(&o->hsm, &hsm, d));
+    open_infrastructure_key(o, hsm, dir, started != NULL && !os_exists(started), &iek);
     CLEANUP_FREE char *token_uri = hsm_uri(&o->hsm);
     bool platform_in_token = o->hsm.platform_key != NULL;
     const char *const hosts[] = {o->vault_suffix, pools, token_uri, NULL};

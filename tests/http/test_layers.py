@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 from keystead import PROGRAM, Server
+from softhsm import Token
 
 HEADER = 128
 
@@ -144,6 +145,33 @@ class Place(unittest.TestCase):
             status = s.call("GET", "/admin/keys/status").json
             self.assertIn("in the data directory", status["infrastructureKey"]["custodian"])
             self.assertEqual(os.stat(os.path.join(s.data, "keyd/iek.key")).st_mode & 0o777, 0o600)
+
+
+class InToken(unittest.TestCase):
+    def test_the_key_may_lie_under_a_key_that_never_leaves_an_hsm(self):
+        token = Token("layers")
+        self.addCleanup(token.close)
+        with Server(*token.options, "--infrastructure-key", "hsm:infrastructure") as s:
+            s.make_all()
+            w = s.workspace_id()
+            s.make_table("Twice_CL", {"N": "long"})
+            self.assertEqual(s.send("Twice_CL", [{"N": 1}], w).status, 204)
+            status = s.call("GET", "/admin/keys/status").json["infrastructureKey"]
+            self.assertEqual((status["state"], status["custodian"]), ("ready", "key infrastructure of token layers"))
+            wrapped = os.path.join(s.data, "keyd/iek.wrapped")
+            self.assertEqual(os.path.getsize(wrapped), 40)
+            self.assertFalse(os.path.exists(os.path.join(s.data, "keyd/iek.key")))
+            s.stop()
+            s.start()
+            s.wait(lambda: s.query("Twice_CL | count", w).status == 200, 60, "the key")
+            self.assertEqual(s.rows("Twice_CL | count", w), [[1]])
+            s.stop()
+            with open(wrapped, "r+b") as f:
+                byte = f.read(1)[0]
+                f.seek(0)
+                f.write(bytes([byte ^ 1]))
+            s.start()
+            self.assertEqual(s.query("Twice_CL | count", w).status, 503)
 
 
 if __name__ == "__main__":
