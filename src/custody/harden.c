@@ -203,7 +203,7 @@ static int add_conditions(scmp_filter_ctx f, int audit_dir_fd)
                             SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES, O_RDONLY));
     if (audit_dir_fd >= 0) { /* what is there already cannot be opened so */
         bad |= seccomp_rule_add(
-            f, allow, SCMP_SYS(openat), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)audit_dir_fd),
+            f, allow, SCMP_SYS(openat), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)audit_dir_fd, 0),
             SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES | O_EXCL, O_WRONLY | O_CREAT | O_EXCL));
     }
     bad |= seccomp_rule_add(f, allow, SCMP_SYS(open), 1,
