@@ -137,6 +137,33 @@ static void store(struct buf *out, struct store *s)
     one(out, "wal_bytes", "gauge", "Bytes of all write-ahead logs.", st.wal_bytes);
 }
 
+/* A name within a label: quotes and backslashes escaped. */
+static void label(struct buf *out, const char *s)
+{
+    for (; s != NULL && *s != 0; s++) {
+        if (*s == '"' || *s == '\\') buf_u8(out, '\\');
+        buf_u8(out, (uint8_t)*s);
+    }
+}
+
+/* Negative when it has ended. */
+static void credentials(struct buf *out, struct api *a)
+{
+    CLEANUP_JSON json_t *list = NULL;
+    size_t i;
+    json_t *one;
+    if (identity_ending(a->c.identity, &list, NULL) != OK) return;
+    head(out, "credential_expiry_seconds", "gauge",
+         "Seconds until a secret or certificate ends: those of the next 30 days.");
+    json_array_foreach (list, i, one) {
+        buf_str(out, "keystead_credential_expiry_seconds{identity=\"");
+        label(out, json_get_str(one, "name"));
+        buf_fmt(out, "\",kind=\"%s\",id=\"%s\"} %lld\n", json_get_str(one, "kind"),
+                json_get_str(one, "id"),
+                (long long)((json_get_int(one, "expiresUs", 0) - time_now_us()) / US_PER_S));
+    }
+}
+
 void health_metrics(struct front_call *c)
 {
     struct api *a = c->api;
@@ -161,6 +188,7 @@ void health_metrics(struct front_call *c)
     one(out, "query_rows_scanned_total", "counter", "Rows that queries read.",
         atomic_load(&m->rows_scanned));
     accounts(out, a);
+    credentials(out, a);
     vaults(out, a);
     if (atomic_load(&a->store) != NULL) store(out, atomic_load(&a->store));
     c->res->status = 200;

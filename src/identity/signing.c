@@ -180,6 +180,7 @@ enum err signers_rotate(struct identity *id, struct diag *d)
     e = publish(id, d);
     pthread_rwlock_unlock(&id->signer_lock);
     LOG(INFO, "identity.signing_key_rotated", F_STR("kid", fresh.kid));
+    watch_wake(id);
     return e;
 }
 
@@ -210,6 +211,17 @@ bool signers_are_due(struct identity *id, int64_t now_us)
     bool due = id->signers[0].created_us + SIGNER_DAYS * 86400 * US_PER_S <= now_us;
     pthread_rwlock_unlock(&id->signer_lock);
     return due;
+}
+
+int64_t signers_next_us(struct identity *id)
+{
+    pthread_rwlock_rdlock(&id->signer_lock);
+    int64_t next = id->signers[0].created_us + SIGNER_DAYS * 86400 * US_PER_S;
+    for (unsigned i = 1; i < id->n_signers; i++) {
+        if (id->signers[i].until_us < next) next = id->signers[i].until_us;
+    }
+    pthread_rwlock_unlock(&id->signer_lock);
+    return next;
 }
 
 /* --- using

@@ -264,6 +264,7 @@ void signers_release(struct identity *id);
 enum err signers_rotate(struct identity *id, struct diag *d);
 enum err signers_tidy(struct identity *id, int64_t now_us, struct diag *d); /* drops dead ones */
 bool signers_are_due(struct identity *id, int64_t now_us);
+int64_t signers_next_us(struct identity *id); /* when a key is due, or dead */
 enum err signer_sign(struct identity *id, const json_t *claims, struct buf *out, struct diag *d);
 enum err signer_verify(struct identity *id, const char *token, const struct jwt_expect *want,
                        json_t **claims, struct diag *d);
@@ -310,6 +311,7 @@ void people_tidy(struct identity *id, int64_t now_us);
 
 enum err watch_start(struct identity *id, struct diag *d);
 void watch_stop(struct identity *id);
+void watch_wake(struct identity *id); /* keys have changed: it looks when the next is due */
 /* Credentials that end within 30 days or have ended: [{name, objectId, kind, id, expiresUs}] */
 json_t *watch_ending(struct identity *id, int64_t now_us);
 

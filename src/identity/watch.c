@@ -2,8 +2,8 @@
 /*
  * identity/watch.c - what is due by the clock: new signing keys, dead ones, credentials that end
  *
- * One thread, once an hour of the (virtual) clock. What ends within 30 days is warned of once a
- * day; /metrics and `keystead identity list` show it all the time.
+ * One thread, once a day of the (virtual) clock and when a signing key is due. What ends within 30
+ * days is warned of each time; /metrics and `keystead identity list` show it all the time.
  */
 #include "identity/state.h"
 
@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define ROUND_US (3600 * US_PER_S)
+#define RETRY_US (60 * US_PER_S) /* after a failure */
 #define DAY_US   (86400 * US_PER_S)
 #define SOON_US  (30 * DAY_US)
 
@@ -22,7 +22,6 @@ struct watch {
     struct timer *timer;
     pthread_t thread;
     _Atomic bool stopping;
-    int64_t warned_us;
 };
 
 static json_t *ending_json(const struct principal *p, const struct credential *c)
@@ -49,8 +48,6 @@ json_t *watch_ending(struct identity *id, int64_t now_us)
 
 static void warn(struct watch *w, int64_t now_us)
 {
-    if (w->warned_us != 0 && now_us - w->warned_us < DAY_US) return;
-    w->warned_us = now_us;
     CLEANUP_JSON json_t *list = watch_ending(w->id, now_us);
     size_t i;
     json_t *one;
@@ -74,17 +71,27 @@ static void look(struct watch *w)
     warn(w, now);
 }
 
+static int64_t next_due(struct watch *w)
+{
+    int64_t now = time_now_us(), keys = signers_next_us(w->id);
+    if (keys >= now + DAY_US) return now + DAY_US;
+    return keys > now ? keys : now + RETRY_US;
+}
+
 static void *run(void *arg)
 {
     struct watch *w = arg;
     int64_t due = time_now_us();
     while (!atomic_load(&w->stopping)) {
-        if (!timer_wait(w->timer, due)) continue;
-        if (atomic_load(&w->stopping)) break;
-        look(w);
-        due = time_now_us() + ROUND_US;
+        if (timer_wait(w->timer, due) && !atomic_load(&w->stopping)) look(w);
+        due = next_due(w);
     }
     return NULL;
+}
+
+void watch_wake(struct identity *id)
+{
+    if (id->watch != NULL) timer_wake(id->watch->timer);
 }
 
 enum err watch_start(struct identity *id, struct diag *d)

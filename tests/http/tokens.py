@@ -60,8 +60,9 @@ class Key:
         text = openssl("rsa", "-in", self.key, "-modulus", "-noout").decode()
         return {"kty": "RSA", "use": "sig", "kid": kid, "n": b64(bytes.fromhex(text.split("=")[1].strip())), "e": "AQAB"}
 
-    def token(self, claims, alg="RS256", **header):
-        head = {"alg": alg, "typ": "JWT", **header}
+    def token(self, claims, alg="RS256", says=None, **header):
+        """says: the algorithm that the header claims instead of the one that signs."""
+        head = {"alg": says or alg, "typ": "JWT", **header}
         text = b64(json.dumps(head)) + "." + b64(json.dumps(claims))
         return text + "." + b64(self.sign(alg, text.encode()))
 

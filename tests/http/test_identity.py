@@ -1,0 +1,594 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tests/http/test_identity.py - who is believed, and what follows: assertions, keys that rotate, people, groups, roles, managed
+identities for this machine's workloads, tokens of another issuer."""
+import base64
+import hashlib
+import html
+import http.client
+import http.server
+import json
+import os
+import re
+import secrets
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.parse
+import uuid
+
+from keystead import ARM, PROGRAM, QUERY, VAULT, Server, free_ports
+from tokens import Key, assertion_claims, b64, openssl, parts
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+CLIENT = "6b657973-7465-4164-8000-00000000c11e"
+PASSWORD = "correct horse battery"
+
+
+class Issuer:
+    """An OpenID Connect provider of one page and one key set, over HTTPS."""
+
+    def __init__(self, folder):
+        self.tls = Key(folder, "issuer-tls", alt="DNS:localhost,IP:127.0.0.1")
+        self.keys, self.fetches, self.port = {}, 0, free_ports(1)[0]
+        self.url = f"https://localhost:{self.port}/tenant"
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path.endswith("/.well-known/openid-configuration"):
+                    body = {"issuer": outer.url, "jwks_uri": outer.url + "/keys"}
+                else:
+                    outer.fetches += 1
+                    body = {"keys": [k.jwk(kid) for kid, k in outer.keys.items()]}
+                text = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.tls.pem, self.tls.key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Identity(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="keystead-keys-")
+        cls.issuer = Issuer(cls.folder.name)
+        cls.rsa, cls.ec = Key(cls.folder.name, "rsa"), Key(cls.folder.name, "ec", "ec")
+        cls.other = Key(cls.folder.name, "other")
+        config = os.path.join(cls.folder.name, "issuers.json")
+        with open(config, "w") as f:
+            json.dump({"issuers": [{"issuer": cls.issuer.url, "audiences": ["api://keystead"], "algorithms": ["RS256", "ES256"],
+                                    "caFile": cls.issuer.tls.pem,
+                                    "claims": {"object": "sub", "groups": "roles"}}]}, f)
+        cls.imds_port = free_ports(1)[0]
+        cls.s = Server("--virtual-clock", "--issuers", config, "--imds", f"127.0.0.1:{cls.imds_port}", "--imds-allow",
+                       f"{os.getuid()}:mine,{os.getuid()}:second,12345:theirs", probe=60).start()
+        cls.s.done(cls.s.arm("PUT", cls.s.group(), "2021-04-01", {"location": "westeurope"}))
+        cls.token_url = f"{cls.s.credentials['endpoint']}/{cls.s.credentials['tenantId']}/oauth2/v2.0/token"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.s.close()
+        cls.issuer.close()
+        cls.folder.cleanup()
+
+    # --- helpers ------------------------------------------------------------------------------------------------
+    def create(self, **body):
+        a = self.s.call("POST", "/admin/identities", {"name": "n" + secrets.token_hex(6), **body})
+        self.assertEqual(a.status, 201, a)
+        return a.json
+
+    def post(self, url, **form):
+        return self.s.raw("POST", url, urllib.parse.urlencode(form), FORM)
+
+    def token_of(self, app, resource=ARM):
+        a = self.post(self.token_url, grant_type="client_credentials", client_id=app["clientId"], client_secret=app["secret"],
+                      scope=resource + "/.default")
+        self.assertEqual(a.status, 200, a)
+        return a.json["access_token"]
+
+    def get(self, token, path, version="2021-04-01"):
+        return self.s.raw("GET", f"{self.s.credentials['endpoint']}{path}?api-version={version}", headers={
+            "Authorization": "Bearer " + token})
+
+    def assign(self, role, principal, scope=None, kind="ServicePrincipal", **more):
+        definition = self.s.call("GET", self.s.sub("/providers/Microsoft.Authorization/roleDefinitions") + "?api-version=2022-04-01"
+                                 "&$filter=" + urllib.parse.quote(f"roleName eq '{role}'")).json["value"][0]["id"]
+        return self.s.arm("PUT", f"{scope or self.s.sub()}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}",
+                          "2022-04-01", {"properties": {"roleDefinitionId": definition, "principalId": principal,
+                                                        "principalType": kind, **more}})
+
+    def clock(self, seconds):
+        self.assertEqual(self.s.call("POST", "/admin/clock", {"advanceSeconds": seconds}).status, 200)
+        self.s.tokens = {}
+
+    def run_cli(self, *args):
+        return subprocess.run([PROGRAM, *args, "--data", self.s.data], capture_output=True, text=True)
+
+    # --- signed assertions -----------------------------------------------------------------------------------------
+    def exchange(self, assertion, client, url=None, audience=ARM):
+        return self.post(url or self.token_url, grant_type="client_credentials", client_id=client, scope=audience + "/.default",
+                         client_assertion_type=JWT_BEARER, client_assertion=assertion)
+
+    def now(self):
+        """The server's seconds: its clock may have been turned by another test."""
+        return self.s.call("GET", "/admin/clock").json["offsetSeconds"] + int(time.time())
+
+    def claims(self, client, audience=None, **changes):
+        now = self.now()
+        return assertion_claims(client, audience or self.token_url, **{"iat": now, "nbf": now, "exp": now + 600, **changes})
+
+    def test_a_registered_certificate_signs_for_its_principal(self):
+        app = self.create(certificate=self.rsa.certificate())
+        self.assertNotIn("secret", app)
+        added = self.s.call("POST", f"/admin/identities/{app['name']}/certificates", {"certificate": self.ec.certificate()})
+        self.assertEqual(added.status, 201, added)
+        again = self.s.call("POST", f"/admin/identities/{app['name']}/certificates", {"certificate": self.ec.certificate()})
+        self.assertEqual((again.status, again.json["error"]["code"]), (409, "CertificateExists"))
+        c, me = self.s.credentials, app["clientId"]
+        ways = [(self.rsa, "RS256", {"x5t": self.rsa.x5t}), (self.rsa, "PS256", {"x5t#S256": self.rsa.x5t256}),
+                (self.rsa, "RS256", {"x5t": self.rsa.x5t + "="}), (self.rsa, "RS256", {"kid": self.rsa.x5t256}),
+                (self.ec, "ES256", {"x5t": self.ec.x5t})]
+        for key, alg, header in ways:
+            a = self.exchange(key.token(self.claims(me), alg, **header), me)
+            self.assertEqual(a.status, 200, (alg, header, a))
+            self.assertEqual(parts(a.json["access_token"])[1]["azpacr"], "2")
+        for url in (f"{c['endpoint']}/{c['tenantId']}/oauth2/token", f"{c['endpoint']}/adfs/oauth2/token"):
+            a = self.post(url, grant_type="client_credentials", client_id=me, resource=ARM, client_assertion_type=JWT_BEARER,
+                          client_assertion=self.rsa.token(self.claims(me, url), x5t=self.rsa.x5t))
+            self.assertEqual(a.status, 200, a)
+
+    def test_an_assertion_works_once_for_each_audience(self):
+        app = self.create(certificate=self.rsa.certificate())
+        me = app["clientId"]
+        assertion = self.rsa.token(self.claims(me), x5t=self.rsa.x5t)
+        self.assertEqual(self.exchange(assertion, me).status, 200)
+        a = self.exchange(assertion, me)
+        self.assertEqual(a.status, 401, a)
+        self.assertIn("has been used before", a.json["error_description"])
+        self.assertEqual(self.exchange(assertion, me, audience=VAULT).status, 200)
+        self.s.stop()
+        self.s.start()
+        self.assertEqual(self.exchange(assertion, me).status, 401)  # also after a restart
+
+    def test_every_bad_assertion_is_refused(self):
+        app, stranger = self.create(certificate=self.rsa.certificate()), self.create()
+        me, x5t, now = app["clientId"], {"x5t": self.rsa.x5t}, self.now()
+        bad = {
+            "another key": self.other.token(self.claims(me), **x5t),
+            "another key's name": self.other.token(self.claims(me), x5t=self.other.x5t),
+            "no key's name": self.rsa.token(self.claims(me)),
+            "wrong audience": self.rsa.token(self.claims(me, "https://example.org/token"), **x5t),
+            "another issuer": self.rsa.token(self.claims(me, iss=stranger["clientId"]), **x5t),
+            "another subject": self.rsa.token(self.claims(me, sub=stranger["clientId"]), **x5t),
+            "no subject": self.rsa.token(self.claims(me, sub=None), **x5t),
+            "expired": self.rsa.token(self.claims(me, exp=now - 1000), **x5t),
+            "not yet": self.rsa.token(self.claims(me, nbf=now + 1000), **x5t),
+            "too long": self.rsa.token(self.claims(me, exp=now + 86400), **x5t),
+            "no expiry": self.rsa.token(self.claims(me, exp=None), **x5t),
+            "no jti": self.rsa.token(self.claims(me, jti=None), **x5t),
+            "a huge jti": self.rsa.token(self.claims(me, jti="x" * 300), **x5t),
+            "EC's algorithm with RSA's key": self.rsa.token(self.claims(me), says="ES256", **x5t),
+            "none": b64(json.dumps({"alg": "none", **x5t})) + "." + b64(json.dumps(self.claims(me))) + ".",
+            "no token": "x",
+        }
+        for name, assertion in bad.items():
+            with self.subTest(assertion=name):
+                a = self.exchange(assertion, me)
+                self.assertEqual((a.status, a.json["error"]), (401, "invalid_client"), a)
+        a = self.exchange(self.rsa.token(self.claims(stranger["clientId"]), **x5t), stranger["clientId"])
+        self.assertEqual(a.status, 401)  # has no certificate
+        a = self.post(self.token_url, grant_type="client_credentials", client_id=me, scope=ARM + "/.default",
+                      client_assertion_type="urn:x", client_assertion="x")
+        self.assertEqual(a.status, 400)
+
+    # --- secrets, disabled and deleted --------------------------------------------------------------------------------
+    def test_a_rotated_secret_ends_after_its_overlap(self):
+        app = self.create()
+        a = self.s.call("POST", f"/admin/identities/{app['clientId']}/secrets", {"days": 1, "overlapSeconds": 7200})
+        self.assertEqual(a.status, 201, a)
+        new = {**app, "secret": a.json["secret"]}
+        self.token_of(app), self.token_of(new)
+        self.clock(7201)
+        old = self.post(self.token_url, grant_type="client_credentials", client_id=app["clientId"], client_secret=app["secret"],
+                        scope=ARM + "/.default")
+        self.assertEqual((old.status, old.json["error_codes"]), (401, [7000222]), old)
+        self.token_of(new)
+        metrics = self.s.raw("GET", self.s.credentials["endpoint"] + "/metrics").body.decode()
+        self.assertIn(f'keystead_credential_expiry_seconds{{identity="{app["name"]}",kind="secret"', metrics)
+
+    def test_a_disabled_principal_gets_no_token_and_has_no_right_at_once(self):
+        app = self.create()
+        self.assertEqual(self.assign("Reader", app["objectId"]).status, 201)
+        token = self.token_of(app)
+        self.assertEqual(self.get(token, self.s.sub()).status, 200)
+        self.assertEqual(self.s.call("PATCH", f"/admin/identities/{app['name']}", {"disabled": True}).status, 200)
+        self.assertEqual(self.get(token, self.s.sub()).status, 403)
+        a = self.post(self.token_url, grant_type="client_credentials", client_id=app["clientId"], client_secret=app["secret"],
+                      scope=ARM + "/.default")
+        self.assertEqual((a.status, a.json["error_codes"]), (401, [7000112]), a)
+        self.assertEqual(self.s.call("PATCH", f"/admin/identities/{app['name']}", {"disabled": False}).status, 200)
+        self.assertEqual(self.get(token, self.s.sub()).status, 200)
+        self.assertEqual(self.s.call("DELETE", f"/admin/identities/{app['name']}").status, 200)
+        self.assertEqual(self.get(token, self.s.sub()).status, 403)
+        mine = self.s.call("DELETE", f"/admin/identities/{self.s.credentials['clientId']}")
+        self.assertEqual((mine.status, mine.json["error"]["code"]), (409, "OwnIdentity"))
+
+    # --- signing keys -------------------------------------------------------------------------------------------------
+    def key_ids(self):
+        c = self.s.credentials
+        return [k["kid"] for k in self.s.raw("GET", f"{c['endpoint']}/{c['tenantId']}/discovery/v2.0/keys").json["keys"]]
+
+    def test_signing_keys_rotate_and_old_ones_verify_to_the_last_token(self):
+        old_token, before = self.s.token(ARM, fresh=True), self.key_ids()
+        self.assertEqual(self.s.call("POST", "/admin/signing-keys").status, 200)
+        after = self.key_ids()
+        self.assertEqual(after[1:], before)
+        self.assertEqual(parts(self.s.token(ARM, fresh=True))[0]["kid"], after[0])
+        for token in (old_token, self.s.token(ARM)):
+            self.assertEqual(self.get(token, self.s.sub()).status, 200)
+        self.clock(3600 + 300 + 3600)
+        self.assertEqual(self.key_ids(), after[:1])
+        self.assertEqual(self.get(self.s.token(ARM), self.s.sub()).status, 200)
+
+    # --- people -------------------------------------------------------------------------------------------------------
+    def person(self):
+        return self.create(kind="person", password=PASSWORD)
+
+    def page(self, method, url, cookie=None, **form):
+        headers = dict(FORM)
+        if cookie:
+            headers["Cookie"] = cookie
+        return self.s.raw(method, url, urllib.parse.urlencode(form) if form else None, headers)
+
+    def read_form(self, a):
+        self.assertEqual(a.headers["content-type"], "text/html; charset=utf-8")
+        self.assertIn("default-src 'none'", a.headers["content-security-policy"])
+        self.assertNotIn("<script", a.body.decode())
+        fields = {n: html.unescape(v) for n, v in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', a.body.decode())}
+        return fields, (a.headers.get("set-cookie") or "").split(";")[0]
+
+    def authorize_url(self, challenge, redirect="http://localhost:9/callback", **more):
+        c = self.s.credentials
+        return f"{c['endpoint']}/{c['tenantId']}/oauth2/v2.0/authorize?" + urllib.parse.urlencode({
+            "client_id": CLIENT, "response_type": "code", "redirect_uri": redirect, "state": "s<1>", "nonce": "n1",
+            "scope": ARM + "/.default openid offline_access", "code_challenge": challenge, "code_challenge_method": "S256", **more})
+
+    def sign_in(self, name, verifier, password=PASSWORD):
+        challenge = b64(hashlib.sha256(verifier.encode()).digest())
+        fields, cookie = self.read_form(self.page("GET", self.authorize_url(challenge)))
+        c = self.s.credentials
+        return self.page("POST", f"{c['endpoint']}/{c['tenantId']}/oauth2/v2.0/authorize", cookie, **fields, name=name,
+                         password=password)
+
+    def test_a_person_signs_in_with_a_code_and_its_proof(self):
+        ann, verifier = self.person(), secrets.token_urlsafe(48)
+        a = self.sign_in(ann["name"], verifier)
+        self.assertEqual(a.status, 302, a)
+        back = urllib.parse.urlsplit(a.headers["location"])
+        query = dict(urllib.parse.parse_qsl(back.query))
+        self.assertEqual((back.netloc, back.path, query["state"]), ("localhost:9", "/callback", "s<1>"))
+        form = {"grant_type": "authorization_code", "client_id": CLIENT, "code": query["code"],
+                "redirect_uri": "http://localhost:9/callback"}
+        good = self.post(self.token_url, **form, code_verifier=verifier)
+        self.assertEqual(good.status, 200, good)
+        claims = parts(good.json["access_token"])[1]
+        self.assertEqual((claims["oid"], claims["idtyp"], claims["appid"]), (ann["objectId"], "user", CLIENT))
+        identity = parts(good.json["id_token"])[1]
+        self.assertEqual((identity["aud"], identity["nonce"], identity["preferred_username"]), (CLIENT, "n1", ann["name"]))
+        self.assertEqual(self.post(self.token_url, **form, code_verifier=verifier).status, 400)  # used up
+        # a refresh token works once
+        refresh = {"grant_type": "refresh_token", "client_id": CLIENT, "scope": ARM + "/.default",
+                   "refresh_token": good.json["refresh_token"]}
+        second = self.post(self.token_url, **refresh)
+        self.assertEqual(second.status, 200, second)
+        self.assertEqual(self.post(self.token_url, **refresh).status, 400)
+        # and ends with the password
+        self.assertEqual(self.s.call("PATCH", f"/admin/identities/{ann['name']}", {"password": "another password 1"}).status, 200)
+        refresh["refresh_token"] = second.json["refresh_token"]
+        self.assertEqual(self.post(self.token_url, **refresh).status, 400)
+
+    def test_a_stolen_code_is_worth_nothing_without_its_proof(self):
+        ann, verifier = self.person(), secrets.token_urlsafe(48)
+        code = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.sign_in(ann["name"], verifier).headers["location"]).query))["code"]
+        form = {"grant_type": "authorization_code", "client_id": CLIENT, "code": code, "redirect_uri": "http://localhost:9/callback"}
+        self.assertEqual(self.post(self.token_url, **form, code_verifier=secrets.token_urlsafe(48)).status, 400)
+        self.assertEqual(self.post(self.token_url, **form, code_verifier=verifier).status, 400)  # the one try is gone
+
+    def test_a_browser_is_sent_back_only_where_that_is_safe(self):
+        challenge = b64(hashlib.sha256(b"x").digest())
+        for redirect in ("https://evil.example/", "http://192.0.2.1/", "http://localhost.evil.example/", "javascript:alert(1)",
+                         "http://user@localhost/", "http://localhost/?a=b", "//localhost/"):
+            a = self.page("GET", self.authorize_url(challenge, redirect))
+            self.assertEqual(a.status, 400, (redirect, a))
+            self.assertNotIn("location", a.headers)
+        self.assertEqual(self.page("GET", self.authorize_url(challenge, client_id=str(uuid.uuid4()))).status, 400)
+        for change in ({"code_challenge_method": "plain"}, {"response_type": "token"}, {"code_challenge": ""}, {"scope": "nonsense"}):
+            a = self.page("GET", self.authorize_url(challenge, **change))
+            self.assertEqual(a.status, 302, a)
+            self.assertIn("error=", a.headers["location"])
+
+    def test_the_login_form_belongs_to_one_browser_and_text_in_it_stays_text(self):
+        ann = self.person()
+        c, challenge = self.s.credentials, b64(hashlib.sha256(b"v" * 43).digest())
+        fields, cookie = self.read_form(self.page("GET", self.authorize_url(challenge, state='"><script>alert(1)</script>')))
+        url = f"{c['endpoint']}/{c['tenantId']}/oauth2/v2.0/authorize"
+        for fake in (None, "__Host-keystead-form=" + "0" * 64):
+            a = self.page("POST", url, fake, **fields, name=ann["name"], password=PASSWORD)
+            self.assertEqual(a.status, 400, a)
+        self.assertRegex(cookie, r"^__Host-keystead-form=[0-9a-f]{64}$")
+        self.assertEqual(self.page("POST", url, cookie, **fields, name=ann["name"], password=PASSWORD).status, 302)
+
+    def test_guessing_a_password_is_stopped(self):
+        ann = self.person()
+        for _ in range(5):
+            self.assertEqual(self.sign_in(ann["name"], "v" * 43, "a wrong password").status, 401)
+        a = self.sign_in(ann["name"], "v" * 43)
+        self.assertEqual((a.status, a.headers["retry-after"]), (429, "900"), a)
+        self.clock(901)
+        self.assertEqual(self.sign_in(ann["name"], "v" * 43).status, 302)
+
+    def test_a_program_without_a_browser_signs_in_with_a_device_code(self):
+        ann, c = self.person(), self.s.credentials
+        a = self.post(f"{c['endpoint']}/{c['tenantId']}/oauth2/v2.0/devicecode", client_id=CLIENT, scope=ARM + "/.default openid")
+        self.assertEqual(a.status, 200, a)
+        poll = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "client_id": CLIENT,
+                "device_code": a.json["device_code"]}
+        waiting = self.post(self.token_url, **poll)
+        self.assertEqual((waiting.status, waiting.json["error"]), (400, "authorization_pending"))
+        self.assertEqual(a.json["verification_uri"], c["endpoint"] + "/device")
+        fields, cookie = self.read_form(self.page("GET", a.json["verification_uri"]))
+        sign = {**fields, "name": ann["name"], "password": PASSWORD}
+        self.assertEqual(self.page("POST", a.json["verification_uri"], cookie, **sign, user_code="BBBB-BBBB").status, 404)
+        done = self.page("POST", a.json["verification_uri"], cookie, **sign, user_code=a.json["user_code"].lower())
+        self.assertEqual(done.status, 200, done)
+        good = self.post(self.token_url, **poll)
+        self.assertEqual(good.status, 200, good)
+        self.assertEqual(parts(good.json["access_token"])[1]["oid"], ann["objectId"])
+        self.assertEqual(self.post(self.token_url, **poll).json["error"], "expired_token")
+        late = self.post(f"{c['endpoint']}/{c['tenantId']}/oauth2/v2.0/devicecode", client_id=CLIENT, scope=ARM + "/.default").json
+        self.clock(901)
+        self.assertEqual(self.post(self.token_url, **{**poll, "device_code": late["device_code"]}).json["error"], "expired_token")
+
+    # --- groups and roles ---------------------------------------------------------------------------------------------
+    def test_a_role_of_a_group_is_its_members(self):
+        app, group = self.create(), self.create(kind="group")
+        token = self.token_of(app)
+        self.assertEqual(self.assign("Reader", group["objectId"], kind="Group").status, 201)
+        self.assertEqual(self.get(token, self.s.sub()).status, 403)
+        self.assertEqual(self.s.call("PATCH", f"/admin/identities/{app['name']}", {"groups": [group["name"]]}).status, 200)
+        self.assertEqual(self.get(token, self.s.sub()).status, 200)
+        self.assertEqual(parts(self.token_of(app))[1]["groups"], [group["objectId"]])
+        self.assertEqual(self.s.call("DELETE", f"/admin/identities/{group['name']}").status, 200)
+        self.assertEqual(self.get(token, self.s.sub()).status, 403)
+        self.assertNotIn("groups", parts(self.token_of(app))[1])
+
+    def define(self, role, body, scope=None):
+        return self.s.arm("PUT", f"{scope or self.s.sub()}/providers/Microsoft.Authorization/roleDefinitions/{role}", "2022-04-01",
+                          {"properties": body})
+
+    def test_a_custom_role_grants_what_it_says_where_it_may(self):
+        app, role, name = self.create(), str(uuid.uuid4()), "Role " + secrets.token_hex(4)
+        token = self.token_of(app)
+        body = {"roleName": name, "description": "d", "type": "CustomRole", "assignableScopes": [self.s.group()], "permissions": [{
+            "actions": ["Microsoft.Resources/subscriptions/resourceGroups/*"],
+            "notActions": ["Microsoft.Resources/subscriptions/resourceGroups/delete"]}]}
+        a = self.define(role, body)
+        self.assertEqual(a.status, 201, a)
+        self.assertEqual(a.json["properties"]["type"], "CustomRole")
+        self.assertEqual(self.define(role, body).status, 200)
+        taken = self.define(str(uuid.uuid4()), body)
+        self.assertEqual((taken.status, taken.json["error"]["code"]), (409, "RoleDefinitionWithSameNameExists"))
+        above = self.assign(name, app["objectId"])
+        self.assertEqual((above.status, above.json["error"]["code"]), (400, "InvalidRoleAssignmentScope"))
+        self.assertEqual(self.assign(name, app["objectId"], self.s.group()).status, 201)
+        self.assertEqual(self.get(token, self.s.group()).status, 200)
+        self.assertEqual(self.get(token, self.s.sub()).status, 403)
+        url = f"{self.s.credentials['endpoint']}{self.s.group()}?api-version=2021-04-01"
+        self.assertEqual(self.s.raw("DELETE", url, headers={"Authorization": "Bearer " + token}).status, 403)
+        path = self.s.sub(f"/providers/Microsoft.Authorization/roleDefinitions/{role}")
+        held = self.s.arm("DELETE", path, "2022-04-01")
+        self.assertEqual((held.status, held.json["error"]["code"]), (400, "RoleDefinitionHasAssignments"))
+        # what it grants changes for those who have it
+        body["permissions"][0]["actions"] = ["Microsoft.Insights/*"]
+        self.assertEqual(self.define(role, body).status, 200)
+        self.assertEqual(self.get(token, self.s.group()).status, 403)
+        self.s.stop()
+        self.s.start()
+        kept = self.s.arm("GET", path, "2022-04-01").json["properties"]
+        self.assertEqual((kept["roleName"], kept["permissions"][0]["actions"]), (name, ["Microsoft.Insights/*"]))
+        self.assertEqual(self.s.call("DELETE", f"/admin/identities/{app['name']}").status, 200)
+        self.assertEqual(self.s.arm("DELETE", path, "2022-04-01").status, 200)
+        self.assertEqual(self.s.arm("DELETE", path, "2022-04-01").status, 204)
+
+    def test_what_is_wrong_with_a_role_is_said(self):
+        good = {"roleName": "R", "assignableScopes": [self.s.sub()], "permissions": [{"actions": ["A/b/read"]}]}
+        other = "/subscriptions/" + str(uuid.uuid4())
+        bad = [{"roleName": ""}, {"roleName": "Owner"}, {"assignableScopes": []}, {"assignableScopes": ["/"]},
+               {"assignableScopes": [other]}, {"permissions": []}, {"permissions": [{"actions": ["no action"]}]},
+               {"permissions": [{"actions": ["A/b"]}, {"actions": ["A/c"]}]}, {"permissions": [{"actions": "A/b"}]},
+               {"type": "BuiltInRole"}]
+        for change in bad:
+            with self.subTest(change=change):
+                a = self.define(str(uuid.uuid4()), {**good, **change})
+                self.assertIn(a.status, (400, 409), a)
+        a = self.define(str(uuid.uuid4()), {**good, "permissions": [{"actions": ["A/b"], "condition": "x"}]})
+        self.assertEqual((a.status, a.json["error"]["code"]), (400, "ConditionNotSupported"))
+        a = self.define("8e3af657-a8ff-443c-a75c-2fe8c4bcb635", good)
+        self.assertEqual((a.status, a.json["error"]["code"]), (403, "RoleDefinitionIsBuiltIn"))
+        a = self.assign("Reader", self.create()["objectId"], condition="@Resource[x] StringEquals 'y'", conditionVersion="2.0")
+        self.assertEqual((a.status, a.json["error"]["code"]), (400, "ConditionNotSupported"))
+
+    # --- managed identities -------------------------------------------------------------------------------------------
+    def user_identity(self, name):
+        path = self.s.group(f"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}")
+        a = self.s.arm("PUT", path, "2023-01-31", {"location": "westeurope"})
+        self.assertIn(a.status, (200, 201), a)
+        return a.json
+
+    def imds(self, query, method="GET", path="/metadata/identity/oauth2/token", body=None, **headers):
+        c = http.client.HTTPConnection("127.0.0.1", self.imds_port, timeout=20)
+        try:
+            c.request(method, path + ("?" + urllib.parse.urlencode(query) if query else ""), body,
+                      {k.replace("_", "-"): v for k, v in headers.items()})
+            r = c.getresponse()
+            return r.status, json.loads(r.read())
+        finally:
+            c.close()
+
+    def test_a_user_assigned_identity_is_a_resource(self):
+        made = self.user_identity("lone")
+        path = made["id"]
+        self.assertEqual(self.s.arm("GET", path, "2023-01-31").json, made)
+        a = self.s.arm("PATCH", path, "2023-01-31", {"tags": {"a": "b"}})
+        self.assertEqual((a.status, a.json["tags"]), (200, {"a": "b"}))
+        self.assertEqual(self.s.arm("PUT", path, "2023-01-31", {"location": "westeurope"}).json["properties"], made["properties"])
+        for at in (self.s.sub(), self.s.group()):
+            names = [x["name"] for x in self.s.arm("GET", at + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities",
+                                                   "2018-11-30").json["value"]]
+            self.assertIn("lone", names)
+        self.assertEqual(self.s.arm("DELETE", path, "2023-01-31").status, 200)
+        self.assertEqual(self.s.arm("DELETE", path, "2023-01-31").status, 204)
+        self.assertEqual(self.s.arm("GET", path, "2023-01-31").status, 404)
+        again = self.user_identity("lone")  # another principal: old grants do not come back
+        self.assertNotEqual(again["properties"]["principalId"], made["properties"]["principalId"])
+
+    def test_a_workload_of_this_machine_gets_the_token_it_may_have_and_no_other(self):
+        mine, theirs = self.user_identity("mine"), self.user_identity("theirs")
+        ask = {"api-version": "2018-02-01", "resource": ARM}
+        status, a = self.imds(ask, Metadata="true")
+        self.assertEqual(status, 200, a)
+        claims = parts(a["access_token"])[1]
+        self.assertEqual((claims["oid"], claims["xms_mirid"].lower()), (mine["properties"]["principalId"], mine["id"].lower()))
+        self.assertEqual((a["token_type"], a["resource"], a["expires_in"]), ("Bearer", ARM, "3599"))
+        for how in ("client_id", "object_id", "mi_res_id", "msi_res_id"):
+            value = {"client_id": mine["properties"]["clientId"], "object_id": mine["properties"]["principalId"]}.get(how, mine["id"])
+            self.assertEqual(self.imds({**ask, how: value}, Metadata="true")[0], 200, how)
+        self.assertEqual(self.imds(None, "POST", "/msi/token", urllib.parse.urlencode({"resource": ARM}), Metadata="true",
+                                   Content_Type=FORM["Content-Type"])[0], 200)
+        refused = [
+            ({**ask, "client_id": theirs["properties"]["clientId"]}, {"Metadata": "true"}, 400),  # another user's
+            ({**ask, "object_id": self.s.credentials["objectId"]}, {"Metadata": "true"}, 400),  # no managed identity
+            (ask, {}, 400), (ask, {"Metadata": "True"}, 400), (ask, {"Metadata": "true", "X_Forwarded_For": "192.0.2.1"}, 400),
+            ({"api-version": "2018-02-01"}, {"Metadata": "true"}, 400), ({"resource": ARM}, {"Metadata": "true"}, 400),
+        ]
+        for query, headers, wanted in refused:
+            status, a = self.imds(query, **headers)
+            self.assertEqual(status, wanted, a)
+            self.assertNotIn("access_token", a)
+        self.assertEqual(self.imds(ask)[1]["error"], "bad_request_102")
+        self.assertEqual(self.imds(ask, path="/metadata/instance", Metadata="true")[0], 404)
+        self.user_identity("second")  # now the name is needed
+        self.assertEqual(self.imds(ask, Metadata="true")[0], 400)
+        self.s.arm("DELETE", self.s.group("/providers/Microsoft.ManagedIdentity/userAssignedIdentities/second"), "2023-01-31")
+
+    def test_a_clusters_own_identity_is_never_given_out(self):
+        self.s.done(self.s.arm("PUT", self.s.cluster_path("mine"), "2022-10-01", {
+            "location": "westeurope", "identity": {"type": "SystemAssigned"}, "sku": {"name": "CapacityReservation", "capacity": 500}}))
+        principal = self.s.arm("GET", self.s.cluster_path("mine"), "2022-10-01").json["identity"]["principalId"]
+        status, a = self.imds({"api-version": "2018-02-01", "resource": VAULT, "object_id": principal}, Metadata="true")
+        self.assertEqual(status, 400, a)
+
+    # --- foreign issuers ----------------------------------------------------------------------------------------------
+    def foreign(self, key, kid, alg="RS256", **changes):
+        now = self.now()
+        return key.token({"iss": self.issuer.url, "aud": "api://keystead", "sub": "pat@example.org", "iat": now, "nbf": now,
+                          "exp": now + 600, **changes}, alg, kid=kid)
+
+    def test_tokens_of_a_configured_issuer_are_believed_as_far_as_the_file_says(self):
+        self.issuer.keys = {"k1": self.rsa, "k2": self.ec}
+        a = self.get(self.foreign(self.rsa, "k1"), self.s.sub())
+        self.assertEqual(a.status, 403, a)  # known, and without a right
+        pat = re.search(r"object id '([0-9a-f-]{36})'", a.json["error"]["message"]).group(1)
+        self.assertEqual(self.assign("Reader", pat, kind="User").status, 201)
+        for token in (self.foreign(self.rsa, "k1"), self.foreign(self.ec, "k2", "ES256")):
+            self.assertEqual(self.get(token, self.s.sub()).status, 200)
+            here = self.get(token, self.s.sub("/providers/Microsoft.Authorization/roleAssignments"), "2022-04-01")
+            self.assertEqual(here.status, 200, here)  # identity's own endpoints too
+        # somebody else, whose right comes from a group of the claims
+        self.assertEqual(self.get(self.foreign(self.rsa, "k1", sub="quinn"), self.s.sub()).status, 403)
+        group = self.derived("ops")
+        self.assertEqual(self.assign("Reader", group, kind="Group").status, 201)
+        self.assertEqual(self.get(self.foreign(self.rsa, "k1", sub="quinn", roles=["ops", "dev"]), self.s.sub()).status, 200)
+        self.assertEqual(self.get(self.foreign(self.rsa, "k1", sub="quinn", roles=["dev"]), self.s.sub()).status, 403)
+        # nobody can be somebody of ours
+        founder = self.s.credentials["objectId"]
+        self.assertEqual(self.get(self.foreign(self.rsa, "k1", sub=founder, oid=founder), self.s.sub()).status, 403)
+        now = self.now()
+        bad = {"another audience": {"aud": "api://other"}, "expired": {"exp": now - 1000}, "not yet": {"nbf": now + 1000},
+               "another issuer": {"iss": self.issuer.url + "2"}, "nobody": {"sub": None}}
+        for name, change in bad.items():
+            with self.subTest(token=name):
+                self.assertEqual(self.get(self.foreign(self.rsa, "k1", **change), self.s.sub()).status, 401)
+        self.assertEqual(self.get(self.foreign(self.rsa, "k1", "PS256"), self.s.sub()).status, 401)  # not in the file
+        self.assertEqual(self.get(self.foreign(self.other, "k1"), self.s.sub()).status, 401)
+        # an unknown kid is asked for at most once a minute
+        fetches = self.issuer.fetches
+        for i in range(5):
+            self.assertEqual(self.get(self.foreign(self.other, f"unknown{i}"), self.s.sub()).status, 401)
+        self.assertLessEqual(self.issuer.fetches, fetches + 1)
+
+    def derived(self, subject):
+        """The object id that identity makes of an issuer and a claim (docs/operate/identity.md)."""
+        text = b"".join(len(x).to_bytes(4, "little") + x for x in (b"keystead foreign principal", self.issuer.url.encode(),
+                                                                  subject.encode()))
+        raw = bytearray(hashlib.sha256(text).digest()[:16])
+        raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
+        return str(uuid.UUID(bytes=bytes(raw)))
+
+    # --- the command line ---------------------------------------------------------------------------------------------
+    def test_the_command_line_administers_identities_and_roles(self):
+        name = "cli" + secrets.token_hex(4)
+        made = self.run_cli("identity", "create", name, "-o", "json")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        app = json.loads(made.stdout)
+        self.assertEqual(len(app["secret"]), 64)
+        self.assertEqual(self.run_cli("role", "assign", "--role", "Reader", "--to", name).returncode, 0)
+        rows = json.loads(self.run_cli("role", "list", "--to", name, "-o", "json").stdout)
+        self.assertEqual([(r["role"], r["principal"]) for r in rows], [("Reader", name)])
+        self.assertEqual(self.get(self.token_of(app), self.s.sub()).status, 200)
+        self.assertEqual(self.run_cli("role", "remove", "--role", "Reader", "--to", name).returncode, 0)
+        self.assertEqual(self.get(self.token_of(app), self.s.sub()).status, 403)
+        rotated = json.loads(self.run_cli("identity", "secret", "rotate", name, "--overlap", "0", "-o", "json").stdout)
+        self.token_of(rotated)
+        self.assertEqual(self.run_cli("identity", "certificate", "add", name, self.rsa.pem).returncode, 0)
+        shown = json.loads(self.run_cli("identity", "show", name, "-o", "json").stdout)
+        self.assertEqual([c["kind"] for c in shown["credentials"]], ["secret", "secret", "certificate"][-len(shown["credentials"]):])
+        table = self.run_cli("identity", "list").stdout.splitlines()
+        self.assertTrue(any(line.startswith(name) for line in table))
+        role = os.path.join(self.folder.name, "role.json")
+        with open(role, "w") as f:
+            json.dump({"Name": "CLI " + name, "Actions": ["Microsoft.Insights/*/read"], "AssignableScopes": [self.s.sub()]}, f)
+        self.assertEqual(self.run_cli("role", "define", role).returncode, 0)
+        self.assertEqual(self.run_cli("role", "assign", "--role", "CLI " + name, "--to", name).returncode, 0)
+        self.assertEqual(self.run_cli("identity", "disable", name).returncode, 0)
+        self.assertEqual(self.run_cli("identity", "delete", name).returncode, 0)
+        missing = self.run_cli("identity", "show", name)
+        self.assertNotEqual(missing.returncode, 0)
+        self.assertIn("There is no identity", missing.stderr)
+        for wrong in (("identity", "nonsense"), ("identity", "create"), ("role", "nonsense"), ("role", "list", "-o", "xml")):
+            self.assertEqual(self.run_cli(*wrong).returncode, 2)
+        # the owner's own secret: credentials.json follows
+        self.assertEqual(self.run_cli("identity", "secret", "rotate", "founder", "--overlap", "0").returncode, 0)
+        self.s.attach()
+        self.assertEqual(self.s.call("GET", "/admin/identities").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
