@@ -227,9 +227,7 @@ static void choose_account(struct arm *a, struct workspace *w, const char *works
     w->has_account = arm_account_find(a, w->customer_id, SCOPE_PLATFORM, w->account);
     CLEANUP_FREE char *link_key = str_fmt("%s/linkedservices/cluster", workspace_key);
     CLEANUP_JSON json_t *link = link_key != NULL ? arm_doc(a, link_key) : NULL;
-    if (link == NULL || !str_eq(json_string_value(json_object_get(link, "state")), "Succeeded")) {
-        return;
-    }
+    if (!link_holds(link)) return;
     copy(w->cluster_id, sizeof w->cluster_id, link, "cluster");
     char scope[ARM_ID_MAX];
     memcpy(scope, w->cluster_id, sizeof scope);

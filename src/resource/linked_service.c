@@ -34,6 +34,12 @@ static json_t *link_json(const json_t *doc)
     return j;
 }
 
+bool link_holds(const json_t *link)
+{
+    const char *state = doc_str(link, "state");
+    return str_eq(state, "Succeeded") || str_eq(state, "Deleting");
+}
+
 enum err link_get(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = NULL;

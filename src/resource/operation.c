@@ -304,10 +304,20 @@ void operations_free(struct operations *o)
     free(o);
 }
 
+/* Under the lock: it does not even begin before its time is over. */
+static bool is_waiting(const struct operations *o, const char *id)
+{
+    for (size_t i = 0; i < o->n_waiting; i++) {
+        if (str_eq(o->waiting[i].id, id)) return true;
+    }
+    return false;
+}
+
 bool operations_wait(struct operations *o, const char *id, uint64_t timeout_ms)
 {
     int64_t deadline = time_mono_us() + (int64_t)timeout_ms * 1000;
     LOCK_SCOPE(&o->m);
+    if (is_waiting(o, id)) return false;
     while (map_get(&o->running, bytes_str(id)) != NULL) {
         if (o->stopping || !cond_wait_until(&o->ended, &o->m, deadline)) break;
     }

@@ -50,7 +50,8 @@ struct operation_start {
 /* Adds a new operation to the change; after docs_commit() call operations_go(). */
 void operation_add(struct change *c, const struct operation_start *s, char id[37]);
 enum err operations_go(struct operations *o, const char *id, struct diag *d);
-/* Until it has ended, with all its effects, or the time is up: true if it has ended. */
+/* Until it has ended, with all its effects, or the time is up: true if it has ended. Not at all for
+ * one that is to take its time (4). */
 bool operations_wait(struct operations *o, const char *id, uint64_t timeout_ms);
 
 /* The documented body: id, name, status, startTime, endTime, error, properties. */

@@ -151,6 +151,8 @@ void index_release(struct arm *a);
 /* --- between the types
  * ------------------------------------------------------------------------------ */
 
+/* Do new rows go to the link's cluster? From when it has been made until it has been undone. */
+bool link_holds(const json_t *link);
 const char *doc_str(const json_t *doc, const char *name);     /* "" when absent */
 int64_t doc_int(const json_t *doc, const char *name);         /* 0 when absent */
 json_t *cluster_links(struct arm *a, const char *cluster_id); /* documents of its links, new */

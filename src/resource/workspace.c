@@ -30,7 +30,7 @@ static json_t *link_of(struct arm *a, const char *workspace_key)
 {
     CLEANUP_FREE char *key = str_fmt("%s/linkedservices/cluster", workspace_key);
     json_t *link = key != NULL ? arm_doc(a, key) : NULL;
-    if (link != NULL && !str_eq(doc_str(link, "state"), "Succeeded")) {
+    if (link != NULL && !link_holds(link)) {
         json_decref(link);
         return NULL;
     }
@@ -584,7 +584,7 @@ static enum err remove_into(struct arm *a, const char *key, const json_t *old, b
     if (for_good) return OK;
     json_t *tomb = json_deep_copy(old);
     json_object_set_new(tomb, "deleted", json_integer(time_now_us()));
-    if (link != NULL) json_object_set(tomb, "link", link);
+    if (str_eq(doc_str(link, "state"), "Succeeded")) json_object_set(tomb, "link", link);
     change_put(change, DOC_RESOURCE, deleted, KIND_DELETED_WORKSPACE, tomb);
     return OK;
 }
