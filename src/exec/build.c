@@ -2,6 +2,8 @@
 /* exec/build.c - cuts a plan into pipelines and finds out which columns anybody reads */
 #include "exec/run.h"
 
+#include "base/time.h"
+
 const struct op *op_source(const struct op *op, uint32_t i)
 {
     if (op->kind == OP_UNION) return i < op->unions.n ? op->unions.inputs[i] : NULL;
@@ -230,10 +232,11 @@ static enum err run_site(struct site *s, struct relation *out, struct diag *d)
 {
     struct late_top top;
     bool done = false;
-    if (as_top(s, &top)) TRY(late_top_run(s->p->q, &top, out, &done, d));
+    if (s->op->kind == OP_EXPLAIN) return explain_run(s->p->q, s->op, out, d);
+    if (!s->p->q->explain && as_top(s, &top)) TRY(late_top_run(s->p->q, &top, out, &done, d));
     if (done) return OK;
 
-    struct pipeline p = {.q = s->p->q};
+    struct pipeline p = {.q = s->p->q, .above = s->op};
     p.legs_end = &p.legs;
     const struct op *input;
     bool *in;
@@ -245,7 +248,9 @@ static enum err run_site(struct site *s, struct relation *out, struct diag *d)
         e = pipeline_run(&p, sink->in_order, d);
     else
         pipeline_close(&p);
+    int64_t from = p.q->explain ? time_mono_us() : 0;
     if (e == OK) e = sink->finish(sink, out, d);
+    if (p.q->explain) explain_finished(p.q, s->op, time_mono_us() - from);
     if (sink->close != NULL) sink->close(sink);
     return e;
 }
@@ -311,6 +316,9 @@ static bool is_transparent(const struct op *op)
 enum err build_input(struct pipeline *p, const struct op *op, const struct conditions *c,
                      const bool *needed, const struct stage *next, struct diag *d)
 {
+    const struct op *above = p->above;
+    TRY(explain_stage(p, op, next, &next, d));
+    p->above = op;
     for (; is_transparent(op); op = op->input) {
         struct conditions *more;
         if (op->kind == OP_MATERIALIZE) continue;
@@ -318,10 +326,15 @@ enum err build_input(struct pipeline *p, const struct op *op, const struct condi
         c = more;
     }
     if (c != NULL && c->n == 0) c = NULL;
-    if (op->kind == OP_TABLE) return scan_leg(p, op, c, needed, next, d);
     struct site s = {.p = p, .op = op, .needed = needed, .next = next};
-    if (c != NULL) TRY(push_conditions(&s, c, d));
-    return build_site(&s, d);
+    if (op->kind == OP_TABLE) {
+        TRY(scan_leg(p, op, c, needed, next, d));
+    } else {
+        if (c != NULL) TRY(push_conditions(&s, c, d));
+        TRY(build_site(&s, d));
+    }
+    p->above = above;
+    return OK;
 }
 
 enum err run_relation(struct query *q, const struct op *op, const bool *needed,

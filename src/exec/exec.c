@@ -67,7 +67,7 @@ static enum err check_depth(const struct op *op, unsigned depth, struct diag *d)
     return OK;
 }
 
-static uint64_t batch_bytes(const struct batch *b)
+uint64_t batch_bytes(const struct batch *b)
 {
     uint64_t sum = 0;
     for (uint32_t c = 0; c < b->n_cols; c++) {

@@ -2,6 +2,8 @@
 /* exec/pipeline.c - hands the units of a pipeline to the workers */
 #include "exec/run.h"
 
+#include "base/time.h"
+
 void pipeline_add(struct pipeline *p, struct leg *l)
 {
     l->next = NULL;
@@ -40,6 +42,7 @@ static enum err run_unit(struct pipeline *p, struct worker *w, uint32_t unit)
     w->unit_batch = NULL;
     w->unit_done = false;
     w->reverse = p->reverse;
+    if (w->q->explain) w->mark_us = time_mono_us();
     TRY(query_check(w->q, &w->d));
     return l->run(l, w, unit);
 }

@@ -77,6 +77,7 @@ struct worker {
     uint32_t vector;         /* the vector under way: the number of its first row in the unit */
     const uint32_t *row_ids; /* rows of the vector that are left, NULL = all */
     struct dict_memo *memos;
+    int64_t mark_us; /* explain: up to when time is accounted for */
     struct diag d;
 };
 
@@ -105,6 +106,8 @@ struct query {
     uint32_t group_depth; /* APPLYs around it */
     const struct group_rows *groups;
     struct kept *kept;
+    bool explain;              /* rows, bytes and time of each operator are counted */
+    struct op_count *counts;   /* explain.c */
     struct exec_limits limits; /* defaults filled in */
     struct mem mem;            /* stages, scalars, relations' arrays */
     unsigned n_workers;
@@ -160,6 +163,7 @@ struct pipeline {
     struct leg *legs, **legs_end;
     bool reverse;               /* units last to first: the best of a top are expected there */
     struct scan *scan;          /* the last table that became a leg */
+    const struct op *above;     /* explain: the operator that gets the rows of what is built */
     struct scan *lender;        /* a table that is open already: its scan is used, not closed */
     _Atomic bool enough;        /* the sink needs no unit beyond those begun */
     uint32_t phase;             /* under way */
@@ -281,6 +285,12 @@ enum err apply_sink(struct query *q, const struct op *op, const bool *needed, st
                     struct diag *d);
 enum err group_leg(struct pipeline *p, const struct op *op, const struct stage *next,
                    struct diag *d);
+/* explain.c: a counter of op's rows before `next`, where the query is explained. */
+enum err explain_stage(struct pipeline *p, const struct op *op, const struct stage *next,
+                       const struct stage **out, struct diag *d);
+void explain_finished(struct query *q, const struct op *op, int64_t us); /* a sink's last part */
+enum err explain_run(struct query *q, const struct op *op, struct relation *out, struct diag *d);
+uint64_t batch_bytes(const struct batch *b); /* of values, as a result counts them */
 /* whole.c */
 enum err whole_sink(struct query *q, const struct op *op, struct sink **out, struct diag *d);
 

@@ -118,6 +118,7 @@ static enum err op_run(struct query *q, const struct op *op, struct diag *d)
     case OP_PARSE: return expr_run(q, op->parse.source, d);
     case OP_MAKE_SERIES: return series_run(q, op, d);
     case OP_PARSE_KV: return expr_run(q, op->parse_kv.source, d);
+    case OP_EXPLAIN:
     case OP_MATERIALIZE:
     case OP_EXTERNAL:
     case OP_GROUP: return OK;

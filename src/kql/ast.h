@@ -100,6 +100,7 @@ struct ast_list {
 struct ast_body {         /* statements, then an expression: of a query or of a function */
     struct ast_list lets; /* NAMED let, PARAM query parameter, in order */
     struct ast *result;   /* NULL: nothing but statements */
+    bool explain;         /* explain ...: the plan is asked for, not the rows */
     struct ast_list more; /* results behind the first; of a query only */
 };
 

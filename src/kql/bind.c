@@ -710,10 +710,23 @@ enum err plan_add(struct binder *b, const char *name, uint32_t pos, struct op *o
     return OK;
 }
 
+/* explain T | where x: Keystead's own. */
+static enum err bind_explain(struct binder *b, struct op **root)
+{
+    static const struct column cols[] = {
+        {"Operator", T_STRING}, {"Rows", T_LONG}, {"Bytes", T_LONG}, {"Time", T_TIMESPAN}};
+    TRY(op_new(b, OP_EXPLAIN, *root, (*root)->pos, root));
+    (*root)->schema = (struct schema){.n = 4, .cols = cols};
+    b->plan->n_more = 0;
+    b->plan->render = (struct render){0};
+    return OK;
+}
+
 static enum err bind_results(struct binder *b, struct binding *names, const struct ast_body *body)
 {
     b->result = body->result;
     TRY(bind_table(b, names, body->result, &b->plan->root));
+    if (body->explain) return bind_explain(b, &b->plan->root);
     for (uint32_t i = 0; i < body->more.n; i++) {
         const struct ast *n = body->more.at[i];
         struct render first = b->plan->render;

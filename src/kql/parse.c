@@ -420,6 +420,13 @@ static enum err parse_declare(struct parser *p, struct ast_body *body)
 static enum err parse_result(struct parser *p, bool whole_query, struct ast_body *body)
 {
     struct ast *result;
+    const struct token *next = tok_ahead(p, 1);
+    bool explain = whole_query && body->result == NULL && at_token(p, "explain") &&
+                   (next->kind == TOK_NAME || tok_is(p, next, "("));
+    if (explain) {
+        body->explain = true;
+        p->at++;
+    }
     if (body->result == NULL) return parse_pipe(p, &body->result);
     if (!whole_query) return expected(p, "the end of the function after its result");
     TRY(parse_pipe(p, &result));

@@ -60,7 +60,8 @@ enum op_kind {
     OP_EXTERNAL,    /* externaldata: has a schema, and is refused when it is run */
     OP_GROUP,       /* the rows of the group under way: what an APPLY's plan reads */
     OP_APPLY,       /* mv-apply, partition: a plan over each group of rows */
-    OP_WHOLE,       /* what needs all rows at once: scan, top-nested, most plugins */
+    OP_EXPLAIN, /* runs its input, and tells rows, bytes and time of each operator; a root only */
+    OP_WHOLE,   /* what needs all rows at once: scan, top-nested, most plugins */
 };
 
 enum join_kind {
