@@ -54,6 +54,40 @@ class DataPlanes(unittest.TestCase):
         self.assertEqual((a.json["render"]["visualization"], a.json["render"]["title"]), ("timechart", "T"))
         self.assertIn("executionTime", a.json["statistics"]["query"])
 
+    def test_a_query_of_several_results_gives_a_table_for_each(self):
+        a = self.s.query("range x from 1 to 3 step 1 | fork (count) rest=(where x > 1); print y = 7", self.w)
+        self.assertEqual(a.status, 200, a)
+        self.assertEqual([(t["name"], t["rows"]) for t in a.json["tables"]],
+                         [("PrimaryResult", [[3]]), ("rest", [[2], [3]]), ("PrimaryResult_2", [[7]])])
+
+    def test_columns_that_only_the_data_knows_come_from_the_stored_rows(self):
+        self.s.make_table("Bags_CL", {"Word": "string", "Bag": "dynamic"})
+        a = self.s.send("Bags_CL", [{"Word": "a", "Bag": {"n": 1}}, {"Word": "b", "Bag": {"n": 2, "t": "x"}}], self.w)
+        self.assertEqual(a.status, 204, a)
+        for part, names, rows in (("bag_unpack(Bag)", ["Word", "n", "t"], [["a", 1, ""], ["b", 2, "x"]]),
+                                  ("pivot(Word)", ["n", "a", "b"], [["1", 1, 0], ["2", 0, 1]])):
+            first = "project Word, Bag" if part.startswith("bag") else "project Word, n = tostring(Bag.n)"
+            a = self.s.query(f"Bags_CL | {first} | evaluate {part} | order by n asc", self.w)
+            self.assertEqual(a.status, 200, a)
+            t = a.json["tables"][0]
+            self.assertEqual(([c["name"] for c in t["columns"]], t["rows"]), (names, rows))
+
+    def test_a_workspace_is_itself_by_each_of_its_names_and_no_other(self):
+        for name in ("workspace1", self.w, self.s.workspace_path()):
+            self.assertEqual(self.s.query(f"workspace('{name}').Rows_CL | count", self.w).status, 200, name)
+        self.error(self.s.query("workspace('other').Rows_CL", self.w), 400, "BadArgumentError")
+
+    def test_a_character_of_code_zero_ends_no_query(self):
+        a = self.s.call("POST", f"/v1/workspaces/{self.w}/query", {"query": "print 1\u0000 | nonsense"}, QUERY)
+        self.error(a, 400, "BadArgumentError")
+
+    def test_explain_tells_rows_and_time_of_each_operator(self):
+        a = self.s.query("explain Rows_CL | where Number > 0 | summarize count() by Word", self.w)
+        self.assertEqual(a.status, 200, a)
+        t = a.json["tables"][0]
+        self.assertEqual([c["name"] for c in t["columns"]], ["Operator", "Rows", "Bytes", "Time"])
+        self.assertEqual([r[0] for r in t["rows"]], ["summarize", "  where", "    table Rows_CL"])
+
     def test_get_and_the_routes_by_resource_id_answer_alike(self):
         q = "?query=" + urllib.parse.quote("print x = 1 + 1")
         path = self.s.workspace_path()
