@@ -109,7 +109,8 @@ class MainJob(unittest.TestCase):
                 self.s.wait(answers, 60, f"service after the death of {name}")
 
     def all_active(self):
-        return all(x["state"] == "ACTIVE" for x in self.s.call("GET", "/admin/keys/status").json["accounts"])
+        a = self.s.call("GET", "/admin/keys/status")
+        return a.status == 200 and all(x["state"] == "ACTIVE" for x in a.json["accounts"])
 
     def test_9_verify_finds_every_block_whole(self):
         self.s.wait(self.all_active, 60, "every key's return after the deaths of test 8")
