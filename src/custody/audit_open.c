@@ -27,12 +27,15 @@ struct walk {
     uint64_t good_len; /* and how much of it is good */
 };
 
+/* A good unwrap, or what an earlier start said of one. */
 static void remember_use(const json_t *line, const struct audit_past *past)
 {
     const char *scope = json_get_str(line, "scope"), *kek = json_get_str(line, "kek"),
-               *result = json_get_str(line, "result"), *time = json_get_str(line, "time");
+               *result = json_get_str(line, "result"), *time = json_get_str(line, "at");
     int64_t us;
-    if (past->used == NULL || scope == NULL || kek == NULL || !str_eq(result, "ok")) return;
+    if (time == NULL && !str_eq(result, "ok")) return;
+    if (time == NULL) time = json_get_str(line, "time");
+    if (past->used == NULL || scope == NULL || kek == NULL) return;
     if (time != NULL && time_parse_iso(time, &us)) past->used(past->ctx, scope, kek, us);
 }
 
@@ -44,7 +47,7 @@ static void remember(struct walk *w, const struct audit_line *l)
     const char *event = audit_line_event(l);
     if (str_eq(event, "mk.installed")) past->mk_installed = true;
     if (str_eq(event, "sealed")) w->a->epoch = (uint64_t)json_get_int(l->doc, "epoch", 0);
-    if (str_eq(event, "unwrap")) remember_use(l->doc, past);
+    if (str_eq(event, "unwrap") || str_eq(event, "version.used")) remember_use(l->doc, past);
     const char *account = json_get_str(l->doc, "account"), *now = json_get_str(l->doc, "now");
     if (!str_eq(event, "state") || account == NULL || now == NULL || past->visit == NULL) return;
     past->visit(past->ctx, account, now);

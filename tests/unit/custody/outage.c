@@ -390,6 +390,11 @@ TEST(custody, the_last_use_of_a_version_survives_keyd_and_only_an_unneeded_one_i
     int64_t then_us = 0, now_us = 0; /* what was said, and what the line before the use says */
     REQUIRE(time_parse_iso(v1.last_used, &then_us) && time_parse_iso(after.last_used, &now_us));
     REQUIRE(now_us <= then_us && then_us - now_us < US_PER_S);
+    REQUIRE(audit_has(&h, "\"event\":\"version.used\""));
+    house_restart_keyd(&h);
+    struct version again = version_of(&h, CUSTOMER_URI "/keys/kek/v1");
+    REQUIRE(again.found && again.safe);
+    EXPECT_STR(again.last_used, after.last_used);
     house_close(&h);
 }
 
