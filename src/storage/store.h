@@ -52,6 +52,7 @@ struct store_config {
     uint8_t platform_account[16]; /* seals tables and manifest entries */
     uint32_t memtable_rows_max;   /* 0 = 262,144: then a segment is written */
     uint64_t memtable_age_s;      /* 0 = 300 */
+    bool merge_on_request;        /* small segments are merged by store_compact() alone */
     struct spool_config spool;
 };
 
@@ -122,6 +123,10 @@ bool store_spool_info(struct store *s, const uint8_t account[16],
 
 enum err store_flush(struct store *s, const uint8_t account[16],
                      struct diag *d); /* memtables to segments */
+
+/* Merges small segments of the account as long as there are enough of them; the background does it
+ * too. */
+enum err store_compact(struct store *s, const uint8_t account[16], struct diag *d);
 
 /* A scan: hints as in exec/source.h (storage may not see exec; api/ adapts one to the other). */
 struct store_hint {

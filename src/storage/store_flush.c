@@ -277,6 +277,16 @@ static bool flush_due(struct account *a)
     return false;
 }
 
+/* A merge that fails - a lock in the middle, a full disk - has changed nothing, and can wait. */
+static void compact_due(struct account *a)
+{
+    struct diag d = DIAG_INIT;
+    bool merged = !a->store->c.merge_on_request;
+    while (merged && !a->store->stopping && compact_account(a, &merged, &d) == OK)
+        continue;
+    if (d.text[0] != '\0') LOG(INFO, "store.merge_failed", F_ERR(&d));
+}
+
 static void *flusher(void *arg)
 {
     struct store *s = arg;
@@ -288,6 +298,8 @@ static void *flusher(void *arg)
         bool failed = false;
         for (struct account *a = first_account(s); a != NULL; a = a->next)
             failed = !flush_due(a) || !spool_tidy(a) || failed;
+        for (struct account *a = first_account(s); a != NULL && !s->stopping; a = a->next)
+            compact_due(a);
         retry = failed ? time_now_us() + RETRY_US : INT64_MAX;
     }
     return NULL;

@@ -261,6 +261,9 @@ enum err flusher_start(struct store *s, struct diag *d);
 void flusher_stop(struct store *s);
 void flusher_kick(struct store *s);
 
+/* store_compact.c: one merge per part of the account at most. */
+enum err compact_account(struct account *a, bool *merged, struct diag *d);
+
 /* store_segment.c */
 enum err live_segment_new(struct store *s, const struct segment_entry *e, struct live_segment **out,
                           struct diag *d);

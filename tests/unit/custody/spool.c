@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/custody/spool.c - keyd makes a spool's key in an outage, and opens none after a denial */
+/* tests/unit/custody/spool.c - keyd makes a spool's key in an outage, and opens none after a denial
+ */
 #include "house.h"
 
 #include "base/rand.h"
