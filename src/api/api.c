@@ -2,6 +2,7 @@
 /* api/api.c - the front door: opened, started, told of keys, stopped */
 #include "api/activity.h"
 #include "api/front.h"
+#include "api/key_audit.h"
 
 #include "base/log.h"
 
@@ -124,6 +125,7 @@ enum err api_start(struct api *a, struct store *store, struct diag *d)
     TRY(activity_start(a->activity, store, d));
     TRY(arm_start(a->arm, store, d));
     atomic_store(&a->store, store);
+    TRY(key_audit_start(&a->key_audit, a, store, d));
     a->timer = timer_new();
     if (a->timer == NULL) return FAIL(d, ERR_LIMIT, "no timer is left for retention");
     TRY(thread_start(&a->timer_thread, run_timer, a, d));
@@ -143,6 +145,7 @@ void api_stop(struct api *a)
     timer_free(TAKE(a->timer));
     if (a->arm != NULL) arm_stop(a->arm);
     if (a->activity != NULL) activity_stop(a->activity);
+    key_audit_stop(TAKE(a->key_audit));
     atomic_store(&a->store, NULL);
 }
 

@@ -29,6 +29,7 @@ struct api {
     struct arm *arm;
     struct store *_Atomic store; /* NULL until api_start() */
     struct activity *activity;
+    struct key_audit *key_audit; /* NULL until api_start() */
     struct dropped *dropped;
     struct dedupe *dropped_ids; /* of batches that were counted as dropped a short while ago */
     struct metrics metrics;

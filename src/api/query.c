@@ -12,6 +12,7 @@
  */
 #include "api/encode.h"
 #include "api/front.h"
+#include "api/key_audit.h"
 #include "api/source.h"
 #include "api/timespan.h"
 #include "base/log.h"
@@ -470,13 +471,21 @@ static void finish(struct query_call *q)
     http_set(res, "Cache-Control", "no-store");
 }
 
+static enum key_state state_of(const struct query_call *q)
+{
+    const struct api *a = q->front->api;
+    if (key_audit_is(&q->workspace))
+        return custody_account_state(a->c.custody, q->workspace.account);
+    return arm_workspace_state(a->arm, &q->workspace.id);
+}
+
 /* In doubt a query waits: the verdict comes within seconds. False: the answer is written. */
 static bool wait_for_key(struct query_call *q)
 {
     struct api *a = q->front->api;
     int64_t until = time_mono_us() + DOUBT_WAIT_MS * 1000;
     enum key_state s;
-    while ((s = arm_workspace_state(a->arm, &q->workspace.id)) == KEY_DOUBT || s == KEY_RESTORING) {
+    while ((s = state_of(q)) == KEY_DOUBT || s == KEY_RESTORING) {
         if (time_mono_us() > until || atomic_load(&a->stopping)) break;
         time_sleep_us(20000);
     }
@@ -569,6 +578,8 @@ static const char *between(struct arena *a, const char *path, const char *prefix
     return arena_str(a, bytes_of(path + skip, n - skip - end));
 }
 
+#define OWNERS_ACTION "Microsoft.Authorization/roleAssignments/write" /* only an owner may */
+
 void query_workspace(struct front_call *c)
 {
     if (!front_verify(c, PLANE_QUERY)) return;
@@ -577,6 +588,8 @@ void query_workspace(struct front_call *c)
     struct workspace w;
     if (id == NULL) {
         no_path(c);
+    } else if (key_audit_workspace(c->api, id, &w)) {
+        if (front_allow(c, PLANE_QUERY, OWNERS_ACTION, false, w.arm_id)) query(c, &w, PLANE_QUERY);
     } else if (guid_parse(id, &g, NULL) != OK || !arm_workspace(c->api->arm, &g, &w)) {
         no_workspace(c);
     } else {

@@ -184,6 +184,9 @@ enum err session_json(struct session *s, const struct session_call *c, int *stat
     return a.body.len != 0 ? json_read(buf_view(&a.body), out, d) : OK;
 }
 
+/* No resource, so it is in no list; the query API knows it by its name. */
+#define PLATFORM_WORKSPACE "keystead-platform"
+
 static bool workspace_matches(const json_t *w, const char *name_or_id)
 {
     return str_eq_nocase(json_get_str(w, "name"), name_or_id) ||
@@ -214,6 +217,9 @@ enum err session_workspace(struct session *s, const char *name_or_id, struct wor
         const char *arm = json_get_str(w, "id");
         snprintf(found.id, sizeof found.id, "%s", id != NULL ? id : "");
         snprintf(found.arm_id, sizeof found.arm_id, "%s", arm != NULL ? arm : "");
+    }
+    if (found.id[0] == 0 && str_eq_nocase(name_or_id, PLATFORM_WORKSPACE)) {
+        snprintf(found.id, sizeof found.id, "%s", PLATFORM_WORKSPACE);
     }
     if (found.id[0] == 0)
         return FAIL(d, ERR_NOT_FOUND, "there is no workspace named %s", name_or_id);

@@ -202,6 +202,12 @@ enum err audit_write(struct audit *a, const char *event, const struct log_field 
     return sync_all(a, d);
 }
 
+uint64_t audit_durable(struct audit *a)
+{
+    LOCK_SCOPE(&a->lock);
+    return a->seq_synced;
+}
+
 /* --- seals ---------------------------------------------------------------------------------------
  */
 

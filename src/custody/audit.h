@@ -55,6 +55,8 @@ enum err audit_write(struct audit *a, const char *event, const struct log_field 
     audit_write((a), (event), (const struct log_field[]){__VA_ARGS__}, \
                 sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field), (d))
 
+uint64_t audit_durable(struct audit *a); /* the number of the last line that is on the disk */
+
 struct audit_signer {
     const struct secret *key;
     uint8_t public_key[ED25519_KEY_LEN];

@@ -346,3 +346,11 @@ enum err custody_scope_state(struct custody *c, const char *scope, json_t **out,
 {
     return status_of(c, scope, out, d);
 }
+
+enum err custody_audit_read(struct custody *c, uint64_t after, struct buf *out, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    buf_u64(&in, after);
+    TRY(buf_check(&in, d));
+    return chan_call(c->chan, KEYD_AUDIT_READ, buf_view(&in), out, CALL_MS, d);
+}

@@ -31,7 +31,8 @@ enum key_state {
 };
 const char *key_state_name(enum key_state s); /* "ACTIVE" */
 
-struct custody_record { /* kind: "scope", "wrap", "state", "mk", "iek", "signer", "root"; value empty = delete */
+struct custody_record { /* kind: "scope", "wrap", "state", "mk", "iek", "signer", "root"; value
+                           empty = delete */
     const char *kind, *id, *parent;
     struct bytes value;
 };
@@ -112,6 +113,10 @@ enum key_state custody_account_state(struct custody *c, const uint8_t account[16
 /* The arrays "accounts" and "scopes", and "anchor", of `keystead keys status` (without "dropped":
  * the caller adds it). */
 enum err custody_status(struct custody *c, json_t **out, struct diag *d);
+
+/* Lines of the key-access audit log behind number `after` (docs/formats/audit.md), each with its
+ * end; nothing: there are no more yet. Appends to out. */
+enum err custody_audit_read(struct custody *c, uint64_t after, struct buf *out, struct diag *d);
 
 /* The functions of storage/keys.h; self is the struct custody. */
 enum err custody_file_create(void *self, const uint8_t account[16], enum otype otype,

@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "custody/anchor.h"
 #include "custody/audit.h"
+#include "custody/audit_files.h"
 #include "custody/kek.h"
 #include "custody/keyd.h"
 #include "custody/protocol.h"
@@ -128,6 +129,13 @@ struct proof {
     pthread_t thread;
 };
 
+struct feed { /* where the last reader of the audit log stands */
+    pthread_mutex_t lock;
+    struct audit_reader reader;
+    bool is_open;
+    uint64_t next_seq; /* of the line that the reader gives next */
+};
+
 struct keyd {
     struct kek_config platform;
     struct key_policy policy; /* resolved: scopes without one of their own */
@@ -137,6 +145,7 @@ struct keyd {
     struct kek_port port;
     struct audit *audit;
     struct proof proof;
+    struct feed feed;
     struct map past_states; /* account hex -> enum key_state + 1: last state in the audit log */
     struct map past_uses; /* scope, newline, KEK version -> int64_t *: last good unwrap, likewise */
     bool past_mk;
@@ -188,6 +197,10 @@ typedef enum err ledger_visit(void *ctx, const struct custody_record *r, struct 
 enum err ledger_load(struct keyd *k, const char *kind, ledger_visit *visit, void *ctx,
                      struct diag *d);
 #define CLEANUP_LEDGER __attribute__((cleanup(ledger_release)))
+
+/* audit_feed.c: durable lines behind number `after`, as they stand in the log; appends to out */
+enum err feed_read(struct keyd *k, uint64_t after, struct buf *out, struct diag *d);
+void feed_release(struct keyd *k);
 
 /* rollback.c: is what the catalogue holds the newest there was? */
 enum err rollback_check(struct keyd *k, struct diag *d);

@@ -159,6 +159,13 @@ static enum err need_ready(struct keyd *k, struct diag *d)
                 k->waits_for[0] != 0 ? k->waits_for : "it has no platform key yet");
 }
 
+static enum err serve_audit_read(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    uint64_t after = rd_u64(in);
+    TRY(parsed(in, d));
+    return feed_read(k, after, out, d);
+}
+
 /* Calls that wait for a vault, or for a scope that does. */
 static bool asks_vault(uint16_t method)
 {
@@ -207,6 +214,7 @@ static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, stru
     case KEYD_FILE_CREATE: return lease_file_create(k, &r, out, d);
     case KEYD_FILE_OPEN: return lease_file_open(k, &r, out, d);
     case KEYD_LEASES: return lease_renew(k, &r, out, d);
+    case KEYD_AUDIT_READ: return serve_audit_read(k, &r, out, d);
     case KEYD_REPLAYED: return serve_replayed(k, &r, out, d);
     case KEYD_SPOOL_MAKE: return spool_make(k, &r, out, d);
     case KEYD_SPOOL_KEYS: return spool_keys(k, &r, out, d);
@@ -315,6 +323,7 @@ enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const str
     pthread_mutex_init(&fresh->lock, NULL);
     pthread_mutex_init(&fresh->save_lock, NULL);
     pthread_mutex_init(&fresh->proof.lock, NULL);
+    pthread_mutex_init(&fresh->feed.lock, NULL);
     fresh->proof.slot_fd = -1;
     cond_init(&fresh->change);
     CLEANUP(keyd_free) struct keyd *k = fresh;
@@ -433,6 +442,7 @@ void keyd_free(struct keyd *k)
         free(e->value);
     map_release(&k->past_uses);
     proof_release(k);
+    feed_release(k);
     audit_close(k->audit);
     pthread_cond_destroy(&k->change);
     pthread_mutex_destroy(&k->save_lock);

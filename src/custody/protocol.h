@@ -19,6 +19,7 @@
  *      KEYD_FILE_CREATE                    account[16], u8 otype, file_id    u64 lease,
  * header[128], a file key KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
  * lease, n file keys KEYD_LEASES                         u32 n, n accounts                 n news
+ *      KEYD_AUDIT_READ                     u64 after                         lines of the audit log
  *      KEYD_REPLAYED                       account[16], u64 seq              news
  *      KEYD_SPOOL_MAKE                     account[16]                       record
  *      KEYD_SPOOL_KEYS                     account[16], record, u32 n, n headers, u8 new, file_id
@@ -60,6 +61,7 @@ enum keyd_method {
     KEYD_SCOPE_REWRAP,
     KEYD_AEK_ROTATE,
     KEYD_AEK_DROP,
+    KEYD_AUDIT_READ,
 };
 
 enum logs_method { LOGS_LOAD = 101, LOGS_PERSIST, LOGS_NEWS };

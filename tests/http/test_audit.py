@@ -6,8 +6,13 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+import urllib.parse
+import uuid
 
-from keystead import PROGRAM, Server
+from keystead import PROGRAM, QUERY, Server
+
+LOG_ANALYTICS_READER = "73c42c96-874c-492b-b04d-ab87d138a893"
+PLATFORM = "0d6e83b1-472a-4f90-a35c-e81472bf3906"
 
 
 def audit(what, s, *options):
@@ -86,6 +91,59 @@ class Audit(unittest.TestCase):
             core = next(line for line in f if line.startswith("Max core file size"))
         self.assertEqual(core.split()[4:6], ["0", "0"], core)
         self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0, "not dumpable: its files are root's")
+
+    def seqs(self):
+        return [r[0] for r in self.s.rows("KeyAccessAudit | project Seq | order by Seq asc", "keystead-platform")]
+
+    def test_4b_the_same_lines_are_a_table_of_the_platforms_workspace(self):
+        self.s.wait(lambda: self.s.rows("KeyAccessAudit | where Event == 'lease' | count", "keystead-platform")[0][0] > 0,
+                    30, "lines in the table")
+        rows = self.s.rows("KeyAccessAudit | where Event == 'state' and Cluster == 'cluster1' "
+                           "| project Workspace, tostring(Line.now) | take 1", "keystead-platform")
+        self.assertEqual(rows[0][0], "workspace1", rows)
+        code, out, err = audit("tail", self.s, "-n", "100000", "-o", "json")
+        lines = {x["seq"]: x for x in map(json.loads, out.splitlines())}
+        stored = self.s.rows("KeyAccessAudit | project Seq, Event, Account, tostring(Line)", "keystead-platform")
+        for seq, event, account, line in stored:
+            if seq in lines:
+                self.assertEqual((event, account or None), (lines[seq]["event"], lines[seq].get("account")))
+        p = subprocess.run([PROGRAM, "query", "--data", self.s.data, "--workspace", "keystead-platform",
+                            "KeyAccessAudit | take 5", "-o", "json"], capture_output=True, timeout=60)
+        self.assertEqual(p.returncode, 0, p.stderr)
+
+    def test_4c_each_line_is_there_once_also_after_kill_9(self):
+        for _ in range(2):
+            self.s.kill()
+            self.s.start()
+            last = max(self.seqs() or [0])
+            self.s.wait(lambda: max(self.seqs() or [0]) > last + 3, 60, "more lines")
+            seqs = self.seqs()
+            self.assertEqual(seqs, list(range(1, len(seqs) + 1)))
+
+    def test_4d_only_an_owner_reads_it_and_nobody_writes_it(self):
+        s, c = self.s, self.s.credentials
+        p = subprocess.run([PROGRAM, "identity", "create", "reader", "--data", s.data, "-o", "json"], capture_output=True,
+                           timeout=60)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        who = json.loads(p.stdout)
+        role = s.sub(f"/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}")
+        a = s.arm("PUT", role, "2022-04-01", {"properties": {
+            "roleDefinitionId": s.sub("/providers/Microsoft.Authorization/roleDefinitions/" + LOG_ANALYTICS_READER),
+            "principalId": who["objectId"]}})
+        self.assertEqual(a.status, 201, a)
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": who["clientId"],
+                                       "client_secret": who["secret"], "scope": QUERY + "/.default"})
+        a = s.raw("POST", f"{c['endpoint']}/{c['tenantId']}/oauth2/v2.0/token", form.encode(),
+                  {"Content-Type": "application/x-www-form-urlencoded"})
+        self.assertEqual(a.status, 200, a)
+        reader = {"Authorization": "Bearer " + a.json["access_token"]}
+        asked = {"query": "KeyAccessAudit | count"}
+        a = s.call("POST", f"/v1/workspaces/{self.w}/query", {"query": "Few_CL | count"}, QUERY, reader)
+        self.assertEqual(a.status, 200, a)
+        for name in ("keystead-platform", PLATFORM):
+            self.assertEqual(s.call("POST", f"/v1/workspaces/{name}/query", asked, QUERY, reader).status, 403)
+            self.assertEqual(s.call("POST", f"/v1/workspaces/{name}/query", asked, QUERY).status, 200)
+        self.assertEqual(s.send("KeyAccessAudit", [{"Seq": 1}], PLATFORM).status, 404)
 
     def test_5_a_changed_line_and_a_cut_tail_are_damage(self):
         self.assertEqual(self.s.stop(), 0)
