@@ -4,7 +4,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-kql clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-kql clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -72,6 +72,11 @@ soak: deps-test
 ## make bench    start, ingestion, ten queries, rotation, revocation; RECORD=1 keeps them in bench/results.md
 bench: build
 	@python3 bench/bench.py $(if $(ROWS),--rows $(ROWS)) $(if $(RECORD),--record)
+
+## make bench-layers    ingestion and reading with no, one and two layers; rotation of 1, 100 and 1,000 accounts
+bench-layers: build
+	@$(call BUILD,release,--target bench_layers)
+	@python3 bench/bench_layers.py
 
 ## make bench-kql  ten queries over vectors in memory beside ClickHouse and DuckDB (from npm); RECORD=1, ROWS=
 bench-kql: build
