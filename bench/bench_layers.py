@@ -35,8 +35,8 @@ def rotate(s):
 def fill(s, rows):
     w = s.workspace_id()
     s.make_table("Much_CL", {"N": "long", "Text": "string"})
-    for start in range(0, rows, 10000):
-        a = s.send("Much_CL", [{"N": n, "Text": f"words of row {n} " * 4} for n in range(start, start + 10000)], w)
+    for start in range(0, rows, 5000):
+        a = s.send("Much_CL", [{"N": n, "Text": f"words of row {n} " * 4} for n in range(start, start + 5000)], w)
         assert a.status == 204, a
 
 
