@@ -20,8 +20,7 @@
 
 /* First enumerator: a forgotten cell locks and drops nothing. The states of keys.md. */
 enum key_state {
-    KEY_SUSPENDED, /* no key in memory: reads answer 503, new rows 503 (spooled once the spool is
-                      there) */
+    KEY_SUSPENDED, /* no key in memory: reads answer 503, new rows are spooled */
     KEY_REVOKED,   /* no key in memory: reads answer 403, new rows are dropped and counted */
     KEY_DOUBT,     /* one denial: no lease given or renewed, new queries wait */
     KEY_RESTORING, /* the key is back; logs are being replayed */

@@ -3,7 +3,7 @@
  * custody/state.h - the state of an account, as a table one can read aloud (keys.md "The state of
  * an account")
  *
- * SUSPENDED  no key in memory; nobody has said no. Reads answer 503, new rows wait outside
+ * SUSPENDED  no key in memory; nobody has said no. Reads answer 503, new rows are spooled
  * REVOKED    no key in memory; the customer has said no, twice. Reads answer 403, new rows are
  * dropped and counted DOUBT      the customer seems to have said no; asked again every 2 s, at most
  * 10 s long. No lease is given RESTORING  the key is back; the holder replays its logs under a

@@ -10,7 +10,7 @@ from keystead import Server
 class Revoked(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.s = Server().__enter__()
+        cls.s = Server("--virtual-clock").__enter__()
         cls.version = cls.s.make_all()
         cls.w = cls.s.workspace_id()
         cls.s.make_table("Rows_CL", {"N": "long"})
@@ -23,10 +23,19 @@ class Revoked(unittest.TestCase):
         a = self.s.query(f"{table} | count", w or self.w)
         return a.status == 403 and a.json["error"]["innererror"]["code"] == "CustomerManagedKeyUnavailable"
 
+    def wait(self, condition, what):
+        """Turns the clock to the next probe until it is so."""
+        def reached():
+            if condition():
+                return True
+            self.s.call("POST", "/admin/clock", {"advanceSeconds": 3})
+            return False
+        self.s.wait(reached, 60, what)
+
     def enable(self, yes):
         self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": yes}})
         if yes:
-            self.s.wait(lambda: self.s.query("Rows_CL | count", self.w).status == 200, 60, "restore")
+            self.wait(lambda: self.s.query("Rows_CL | count", self.w).status == 200, "restore")
 
     def state(self):
         rows = self.s.call("GET", "/admin/keys/status").json["accounts"]
@@ -57,7 +66,7 @@ class Revoked(unittest.TestCase):
         time.sleep(1)
         self.assertEqual(answer, [])  # it runs
         self.enable(False)
-        self.s.wait(self.refused, 30, "revocation")
+        self.wait(self.refused, "revocation")
         t.join(5)
         self.assertEqual(answer[0].status, 403, answer[0])
         self.assertEqual(answer[0].json["error"]["innererror"]["code"], "CustomerManagedKeyUnavailable")
@@ -69,7 +78,7 @@ class Revoked(unittest.TestCase):
         self.s.make_table("Rows_CL", {"N": "long"}, "doomed")
         self.assertEqual(self.s.send("Rows_CL", [{"N": 1}], doomed).status, 204)
         self.enable(False)
-        self.s.wait(self.refused, 30, "revocation")
+        self.wait(self.refused, "revocation")
         a = self.s.arm("GET", self.s.workspace_path(), "2022-10-01")
         self.assertEqual(a.status, 200, a)
         a = self.s.arm("GET", self.s.workspace_path() + "/tables/Rows_CL", "2022-10-01")
@@ -88,7 +97,7 @@ class Revoked(unittest.TestCase):
         self.assertEqual(self.s.send("Old_CL", [{"N": 1}], w).status, 204)
         self.s.done(self.s.arm("DELETE", self.s.workspace_path("leaver") + "/linkedServices/cluster", "2020-08-01"))
         self.enable(False)
-        self.s.wait(lambda: self.refused("Old_CL", w), 30, "revocation")
+        self.wait(lambda: self.refused("Old_CL", w), "revocation")
         for table in ("Old_CL", "New_CL"):
             a = self.s.send(table, [{"N": 2}], w)
             self.assertEqual((a.status, a.headers.get("x-keystead-dropped-rows")), (204, None), a)

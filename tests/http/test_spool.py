@@ -12,7 +12,7 @@ class Spool(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.s = Server().__enter__()
+        cls.s = Server("--virtual-clock").__enter__()
         cls.version = cls.s.make_all()
         cls.w = cls.s.workspace_id()
         cls.s.make_table("Canary_CL", {"Word": "string", "Number": "long"})
@@ -27,8 +27,14 @@ class Spool(unittest.TestCase):
         rows = self.s.call("GET", "/admin/keys/status").json["accounts"]
         return next(x for x in rows if x.get("cluster") == "cluster1")
 
-    def state(self, *wanted, timeout=60):
-        self.s.wait(lambda: self.row()["state"] in wanted, timeout, " or ".join(wanted))
+    def state(self, wanted, timeout=60):
+        """Turns the clock to the next probe until it is so."""
+        def reached():
+            if self.row()["state"] == wanted:
+                return True
+            self.s.call("POST", "/admin/clock", {"advanceSeconds": 3})
+            return False
+        self.s.wait(reached, timeout, wanted)
 
     def firewall(self, closed):
         path = self.s.group("/providers/Microsoft.KeyVault/vaults/kv1")
