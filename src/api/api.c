@@ -36,6 +36,7 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     TRY(own(a, 1, &a->c.vault_base, d));
     TRY(own(a, 2, &a->c.tenant_id, d));
     TRY(own(a, 3, &a->c.subscription_id, d));
+    TRY(own(a, 4, &a->c.cert_file, d));
     a->c.vault_suffix = NULL; /* arm's */
     a->c.owner_object_id = NULL;
     a->c.vault_hosts = NULL;

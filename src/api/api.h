@@ -34,6 +34,7 @@ struct api_config {
     const char *vault_base;   /* "https://localhost:8444": Microsoft.KeyVault goes there */
     const char *vault_suffix; /* "vault.localhost:8444": for /metadata/endpoints */
     const char *tenant_id, *subscription_id, *owner_object_id;
+    const char *cert_file; /* of the front door: /metrics says when it ends */
     const char *const
         *vault_hosts;           /* allow-listed suffixes of key URIs with port, NULL-terminated */
     unsigned operation_threads; /* 0 = 4 */

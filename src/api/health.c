@@ -2,6 +2,8 @@
 /* api/health.c - /healthz, /readyz, /metrics: without a token */
 #include "api/front.h"
 
+#include "net/tls.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -164,6 +166,16 @@ static void credentials(struct buf *out, struct api *a)
     }
 }
 
+static void certificate(struct buf *out, struct api *a)
+{
+    int64_t end_us = 0;
+    if (tls_certificate_end(a->c.cert_file, &end_us, NULL) != OK) return;
+    head(out, "certificate_expiry_seconds", "gauge",
+         "Seconds until the server's certificate ends.");
+    buf_fmt(out, "keystead_certificate_expiry_seconds %lld\n",
+            (long long)((end_us - time_kernel_us()) / US_PER_S));
+}
+
 void health_metrics(struct front_call *c)
 {
     struct api *a = c->api;
@@ -189,6 +201,7 @@ void health_metrics(struct front_call *c)
         atomic_load(&m->rows_scanned));
     accounts(out, a);
     credentials(out, a);
+    certificate(out, a);
     vaults(out, a);
     if (atomic_load(&a->store) != NULL) store(out, atomic_load(&a->store));
     c->res->status = 200;

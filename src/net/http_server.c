@@ -17,6 +17,7 @@
 #include "net/http_recall.h"
 #include "net/http_target.h"
 #include "net/listen.h"
+#include "net/served_cert.h"
 
 #include <assert.h>
 #include <microhttpd.h>
@@ -40,6 +41,7 @@
 struct http_server {
     struct MHD_Daemon *daemon;
     char *address;
+    struct served_cert *cert; /* NULL: plain HTTP */
     http_handler *handler;
     void *ctx;
     size_t body_max;
@@ -478,14 +480,12 @@ static void on_trouble(void *cls, const char *fmt, va_list ap)
 }
 
 static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_server_config *c,
-                                       int fd, char *cert, char *key)
+                                       int fd)
 {
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC |
-                     MHD_USE_POLL | MHD_USE_ERROR_LOG | (cert != NULL ? MHD_USE_TLS : 0);
+                     MHD_USE_POLL | MHD_USE_ERROR_LOG | (s->cert != NULL ? MHD_USE_TLS : 0);
     unsigned idle = c->idle_timeout_s != 0 ? c->idle_timeout_s : IDLE_TIMEOUT_S_DEFAULT;
     struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, cert},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, key},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},
     };
@@ -501,11 +501,16 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_escapes, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, s},
-        {MHD_OPTION_ARRAY, 0, cert != NULL ? tls : &tls[3]},
+        {MHD_OPTION_ARRAY, 0, s->cert != NULL ? tls : &tls[1]},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_ARRAY, options,
-                            MHD_OPTION_END);
+    if (s->cert == NULL) {
+        return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_ARRAY, options,
+                                MHD_OPTION_END);
+    }
+    /* Not in the array: the library does not look for this one there. */
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_HTTPS_CERT_CALLBACK,
+                            served_cert_callback(), MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
 static void server_free(struct http_server *s)
@@ -513,6 +518,7 @@ static void server_free(struct http_server *s)
     if (s == NULL) return;
     pthread_cond_destroy(&s->change);
     pthread_mutex_destroy(&s->lock);
+    served_cert_close(s->cert);
     free(s->address);
     free(s);
 }
@@ -538,20 +544,16 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
                            struct diag *d)
 {
     CLEANUP(server_free) struct http_server *s = server_new(c);
-    CLEANUP_BUF struct buf cert = {0}, key = {0};
     if (s == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    if (c->cert_file != NULL) {
-        TRY(os_read_file(c->cert_file, PEM_MAX, &cert, d));
-        TRY(os_read_file(c->key_file, PEM_MAX, &key, d));
-    }
+    if (c->cert_file != NULL) TRY(served_cert_open(&s->cert, c->cert_file, c->key_file, d));
     CLEANUP_FD int fd = -1;
     TRY(listen_on(c->address, &fd, d));
     s->port = listen_port(fd);
-    bool tls = c->cert_file != NULL;
-    s->daemon = start_daemon(s, c, fd, tls ? buf_cstr(&cert) : NULL, tls ? buf_cstr(&key) : NULL);
+    if (s->cert != NULL) served_cert_bind(s->cert, fd);
+    s->daemon = start_daemon(s, c, fd);
     if (s->daemon == NULL) {
-        return FAIL(d, ERR_INVALID, "the server on %s did not start: %s", c->address,
-                    tls ? "certificate or key file is not good" : "no memory or no threads");
+        return FAIL(d, ERR_INVALID, "the server on %s did not start: no memory or no threads",
+                    c->address);
     }
     fd = -1; /* the daemon's */
     *out = TAKE(s);

@@ -75,8 +75,8 @@ typedef void http_handler(void *ctx, const struct http_request *req, struct http
 struct http_server_config {
     const char *address; /* "127.0.0.1:8443"; port 0 = any free one; or "unix:/path", mode 0600 */
     const char *cert_file,
-        *key_file;            /* PEM chain and key; NULL = plain HTTP (managed identity endpoint) */
-    size_t body_max;          /* bytes; 0 = 64 MiB */
+        *key_file;   /* PEM chain and key, read again when they change; NULL = plain HTTP */
+    size_t body_max; /* bytes; 0 = 64 MiB */
     unsigned connections_max; /* 0 = 512 */
     unsigned idle_timeout_s;  /* 0 = 120 */
     http_handler *handler;

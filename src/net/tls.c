@@ -25,6 +25,7 @@
 #define CA_YEARS       10
 #define SERVER_YEARS   2
 #define RENEW_BEFORE_S (30L * 24 * 3600)
+#define CA_WARN_US     (90 * 86400 * US_PER_S)
 #define BACKDATED_S    3600L             /* clients' clocks may be a little behind */
 #define PEM_MAX        ((size_t)1 << 20) /* bytes */
 
@@ -331,6 +332,30 @@ static enum err renew_server(const struct paths *p, X509 *ca, const char *const 
     return store_certs(p->cert, cert, ca, d);
 }
 
+static enum err end_of(X509 *cert, int64_t *end_us, struct diag *d)
+{
+    struct tm tm = {0};
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1) {
+        return openssl_failed("reading a certificate's end", d);
+    }
+    *end_us = (int64_t)timegm(&tm) * US_PER_S;
+    return OK;
+}
+
+enum err tls_certificate_end(const char *path, int64_t *end_us, struct diag *d)
+{
+    CLEANUP(X509_free) X509 *cert = NULL;
+    TRY(load_cert(path, &cert, d));
+    return end_of(cert, end_us, d);
+}
+
+static void warn_of_ca(X509 *ca)
+{
+    int64_t end_us = 0;
+    if (end_of(ca, &end_us, NULL) != OK || end_us - time_kernel_us() > CA_WARN_US) return;
+    LOG(WARN, "tls.ca_ends_soon", F_I64("days", (end_us - time_kernel_us()) / (86400 * US_PER_S)));
+}
+
 enum err tls_ensure_files(const char *dir, const char *const *names, struct diag *d)
 {
     CLEANUP_LOCAL(paths_release) struct paths p = {0};
@@ -339,6 +364,7 @@ enum err tls_ensure_files(const char *dir, const char *const *names, struct diag
     TRY(os_mkdir(dir, d));
     TRY(paths_init(&p, dir, d));
     TRY(ensure_ca(&p, &ca, d));
+    warn_of_ca(ca);
     const char *wrong = what_is_wrong(p.cert, p.key, ca, names);
     if (wrong == NULL) return OK;
     TRY(renew_server(&p, ca, names, d));

@@ -12,4 +12,8 @@
 
 /* Makes ca.pem, ca.key, server.pem (leaf and CA), server.key in dir where they are missing or the
  * server certificate ends within 30 days. names: DNS names and IP literals, NULL-terminated. */
+/* Warns when the CA itself ends within 90 days: who trusts it must be given another one. */
 enum err tls_ensure_files(const char *dir, const char *const *names, struct diag *d);
+
+/* When the first certificate in the file ends, by the kernel's clock. */
+enum err tls_certificate_end(const char *path, int64_t *end_us, struct diag *d);

@@ -80,6 +80,12 @@ static void hsm_args(struct arg_list *a, const struct hsm_options *o)
     if (o->platform_key != NULL) arg(a, "platform-key", o->platform_key);
 }
 
+static void tls_args(const struct children *c, struct arg_list *a)
+{
+    if (c->o->cert != NULL) arg(a, "cert", c->o->cert);
+    if (c->o->key != NULL) arg(a, "key", c->o->key);
+}
+
 static void child_args(const struct children *c, enum child_id which, struct arg_list *a)
 {
     const struct credentials *k = c->credentials;
@@ -101,6 +107,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         if (c->o->imds_allow != NULL) arg(a, "imds-allow", c->o->imds_allow);
         break;
     case CHILD_VAULT:
+        tls_args(c, a);
         arg(a, "listen", c->o->vault_listen);
         if (c->o->faults) arg(a, "faults", NULL);
         hsm_args(a, &c->o->hsm);
@@ -126,6 +133,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         if (c->o->vault_socket != NULL) arg(a, "vault-socket", c->o->vault_socket);
         break;
     case CHILD_LOGS:
+        tls_args(c, a);
         arg(a, "listen", c->o->listen);
         arg(a, "subscription", k->subscription_id);
         arg(a, "object-id", k->object_id);
@@ -364,6 +372,7 @@ enum err children_run(struct children *c, struct diag *d)
 {
     while (!c->stopping) {
         int64_t next;
+        if (c->tick != NULL) c->tick(c->ctx);
         TRY(restart_due(c, &next, d));
         TRY(step(c, next, d));
     }

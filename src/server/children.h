@@ -33,7 +33,8 @@ struct up_options {
     bool virtual_clock, allow_swap, faults;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     uint64_t spool_bytes, spool_hours;
-    const char *outage_policy;                                          /* NULL = retain */
+    const char *outage_policy;        /* NULL = retain */
+    const char *cert, *key, *ca;      /* the operator's own; NULL = DIR/tls */
     const char *issuers;              /* file of foreign issuers; NULL = none */
     const char *imds, *imds_allow;    /* identity/imds.h; NULL = off */
     const char *auditor_key, *anchor; /* NULL = one of our own; none */
@@ -58,6 +59,8 @@ struct children {
     void (*started)(void *ctx, enum child_id which);
     /* watch[i] can be read; may be NULL when both are -1. */
     enum err (*watched)(void *ctx, int i, struct diag *d);
+    /* Called now and then while all runs, at least once a minute; may be NULL. */
+    void (*tick)(void *ctx);
     void *ctx;
     int watch[2];
     struct child children[N_CHILDREN];

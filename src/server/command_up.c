@@ -51,6 +51,16 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .value = "NAME",
          .help = "name of this server; vaults are *.vault.NAME (localhost)",
          .text = &o.domain},
+        {.name = "cert",
+         .value = "FILE",
+         .help = "certificate chain of both addresses, PEM; read again when it changes (one of the "
+                 "server's own CA)",
+         .text = &o.cert},
+        {.name = "key", .value = "FILE", .help = "its private key", .text = &o.key},
+        {.name = "ca",
+         .value = "FILE",
+         .help = "what clients of this machine check --cert with (the system's bundle)",
+         .text = &o.ca},
         {.name = "issuers",
          .value = "FILE",
          .help = "foreign issuers of tokens that are believed: Entra ID, any OpenID Connect "
@@ -166,6 +176,10 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
         return EXIT_USAGE;
     }
     if (hsm_check(&o.hsm, d) != OK) return EXIT_USAGE;
+    if ((o.cert == NULL) != (o.key == NULL)) {
+        (void)FAIL(d, ERR_INVALID, "--cert and --key go together");
+        return EXIT_USAGE;
+    }
     enum log_level min;
     if (!log_level_parse(o.log_level, &min)) {
         (void)FAIL(d, ERR_INVALID, "--log-level takes debug, info, warn or error, not '%.20s'",

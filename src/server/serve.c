@@ -26,6 +26,8 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "object-id", .value = "GUID", .text = &o.object_id},
         {.name = "platform-principal", .value = "GUID", .text = &o.platform_principal},
         {.name = "infrastructure-key", .value = "FILE", .text = &o.infrastructure_key},
+        {.name = "cert", .value = "FILE", .text = &o.cert},
+        {.name = "key", .value = "FILE", .text = &o.key},
         {.name = "issuers", .value = "FILE", .text = &o.issuers},
         {.name = "imds", .value = "ADDRESS:PORT", .text = &o.imds},
         {.name = "imds-allow", .value = "UID:NAME,...", .text = &o.imds_allow},
@@ -70,4 +72,14 @@ enum err serve_clock(const struct serve_options *o, struct diag *d)
     if (!o->virtual_clock) return OK;
     CLEANUP_FREE char *path = os_path(o->data, "clock");
     return clock_open(path, false, d);
+}
+
+char *serve_cert_file(const struct serve_options *o)
+{
+    return o->cert != NULL ? str_dup(o->cert) : os_path(o->data, "tls/server.pem");
+}
+
+char *serve_key_file(const struct serve_options *o)
+{
+    return o->key != NULL ? str_dup(o->key) : os_path(o->data, "tls/server.key");
 }

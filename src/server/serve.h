@@ -8,7 +8,7 @@
 struct serve_options {
     const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
         *subscription, *object_id, *platform_principal, *infrastructure_key, *outage_policy,
-        *issuers, *imds, *imds_allow, *auditor_key, *anchor;
+        *issuers, *imds, *imds_allow, *cert, *key, *auditor_key, *anchor;
     bool virtual_clock, allow_swap, faults;
     struct hsm_options hsm;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s, accept_rollback,
@@ -19,3 +19,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
 /* "managedhsm.localhost:8444" beside "vault.localhost:8444": free(). */
 char *serve_hsm_suffix(const struct serve_options *o);
 enum err serve_clock(const struct serve_options *o, struct diag *d);
+
+/* What the listeners show: the files the operator named, else DIR/tls/server.{pem,key}. free() */
+char *serve_cert_file(const struct serve_options *o);
+char *serve_key_file(const struct serve_options *o);

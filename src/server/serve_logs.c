@@ -71,6 +71,7 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     CLEANUP_FREE char *token = o->hsm.direct ? hsm_uri(&o->hsm) : NULL;
     const char *const vault_hosts[] = {o->vault_suffix, pools, token, NULL};
+    CLEANUP_FREE char *cert = serve_cert_file(o);
     const struct api_config api = {
         .catalog = l->catalog,
         .custody = l->custody,
@@ -83,13 +84,13 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
         .tenant_id = o->tenant,
         .subscription_id = o->subscription,
         .owner_object_id = o->object_id,
+        .cert_file = cert,
         .vault_hosts = vault_hosts,
     };
     struct api *a = NULL;
     TRY(api_new(&a, &api, d));
     atomic_store(&l->api, a);
-    CLEANUP_FREE char *cert = os_path(o->data, "tls/server.pem");
-    CLEANUP_FREE char *key = os_path(o->data, "tls/server.key");
+    CLEANUP_FREE char *key = serve_key_file(o);
     const struct http_server_config http = {
         .address = o->listen, .cert_file = cert, .key_file = key, .handler = api_handler, .ctx = a};
     return http_server_start(&l->server, &http, d);

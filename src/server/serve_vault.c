@@ -33,8 +33,8 @@ static enum err run(const struct serve_options *o, struct identity_client *ident
     TRY(keyvault_open(&kv, &config, d));
     TRY(keyvault_ensure_platform(kv, o->platform_principal, d));
 
-    CLEANUP_FREE char *cert = os_path(o->data, "tls/server.pem");
-    CLEANUP_FREE char *key = os_path(o->data, "tls/server.key");
+    CLEANUP_FREE char *cert = serve_cert_file(o);
+    CLEANUP_FREE char *key = serve_key_file(o);
     const struct http_server_config http = {.address = o->listen,
                                             .cert_file = cert,
                                             .key_file = key,

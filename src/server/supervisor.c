@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CERTIFICATES_US (6 * 3600 * US_PER_S)
+
 struct supervisor {
     const struct up_options *o;
     struct datadir dir;
@@ -25,6 +27,7 @@ struct supervisor {
     bool announced;
     int waiter; /* the connection of `keystead logs` that ends when identity begins anew; -1 = none
                  */
+    int64_t certificates_us; /* monotonic: when they were last looked at */
 };
 
 enum { RUN, VAULT }; /* places in children.watch */
@@ -243,12 +246,20 @@ static enum err addresses(struct supervisor *s, struct diag *d)
     if (n >= (int)sizeof c->endpoint || m >= (int)sizeof c->vault_suffix) {
         return FAIL(d, ERR_LIMIT, "the domain '%s' is too long", domain);
     }
-    snprintf(c->ca_file, sizeof c->ca_file, "%s/tls/ca.pem", s->dir.path);
+    if (s->o->cert == NULL) {
+        snprintf(c->ca_file, sizeof c->ca_file, "%s/tls/ca.pem", s->dir.path);
+    } else {
+        const char *ca = s->o->ca != NULL ? s->o->ca : "/etc/ssl/certs/ca-certificates.crt";
+        if ((size_t)snprintf(c->ca_file, sizeof c->ca_file, "%s", ca) >= sizeof c->ca_file) {
+            return FAIL(d, ERR_LIMIT, "the path of --ca is too long");
+        }
+    }
     return OK;
 }
 
 static enum err certificates(struct supervisor *s, struct diag *d)
 {
+    if (s->o->cert != NULL) return OK; /* the operator's to renew */
     CLEANUP_FREE char *dir = datadir_path(&s->dir, "tls");
     TRY(os_mkdir(dir, d));
     char names_of[6][300];
@@ -264,6 +275,17 @@ static enum err certificates(struct supervisor *s, struct diag *d)
     list[8] = str_eq(s->o->domain, "localhost") ? NULL : "localhost";
     list[9] = NULL;
     return tls_ensure_files(dir, list, d);
+}
+
+/* A certificate of our CA is renewed while the server runs: its listeners see the new files. */
+static void on_tick(void *ctx)
+{
+    struct supervisor *s = ctx;
+    int64_t now = time_mono_us();
+    struct diag d = DIAG_INIT;
+    if (s->o->part == PART_LOGS || now - s->certificates_us < CERTIFICATES_US) return;
+    s->certificates_us = now;
+    if (certificates(s, &d) != OK) LOG(ERROR, "tls.not_renewed", F_ERR(&d));
 }
 
 /* Everything before the first process. Changed addresses are written down at each start. */
@@ -322,6 +344,7 @@ enum err supervisor_run(const struct up_options *o, struct diag *d)
                                    .ready = on_ready,
                                    .started = on_started,
                                    .watched = on_watched,
+                                   .tick = on_tick,
                                    .ctx = &s,
                                    .watch = {-1, -1},
                                    .signals = -1};

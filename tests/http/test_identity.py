@@ -10,6 +10,8 @@ import json
 import os
 import re
 import secrets
+import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -551,6 +553,31 @@ class Identity(unittest.TestCase):
         raw = bytearray(hashlib.sha256(text).digest()[:16])
         raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
         return str(uuid.UUID(bytes=bytes(raw)))
+
+    # --- certificates of the listeners ---------------------------------------------------------------------------------
+    def shown(self, port):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", port), 20) as raw, context.wrap_socket(raw, server_hostname="localhost") as t:
+            return t.getpeercert(binary_form=True)
+
+    def test_new_certificate_files_are_shown_without_a_restart(self):
+        with Server() as s:
+            first, fresh = self.shown(s.port), Key(self.folder.name, "fresh", alt="DNS:localhost")
+            self.assertIn("keystead_certificate_expiry_seconds ", s.raw("GET", s.credentials["endpoint"] + "/metrics").body.decode())
+            tls, pids = os.path.join(s.data, "tls"), s.pids()
+            shutil.copy(fresh.key, os.path.join(tls, "server.key"))  # half a change
+            s.wait(lambda: self.shown(s.port) and "tls.certificate_not_taken" in s.log_tail(), 20, "a look at the files")
+            self.assertEqual(self.shown(s.port), first)
+            shutil.copy(fresh.pem, os.path.join(tls, "server.pem"))
+            der = openssl("x509", "-in", fresh.pem, "-outform", "DER")
+            s.wait(lambda: self.shown(s.port) == der, 20, "the new certificate")
+            s.wait(lambda: self.shown(s.vault_port) == der, 20, "the new certificate of the vault")
+            with open(os.path.join(tls, "server.pem"), "w") as f:
+                f.write("no certificate")
+            s.wait(lambda: self.shown(s.port) and "holds no certificates" in s.log_tail(), 20, "another look")
+            self.assertEqual(self.shown(s.port), der)
+            self.assertEqual(s.pids(), pids)
 
     # --- the command line ---------------------------------------------------------------------------------------------
     def test_the_command_line_administers_identities_and_roles(self):
