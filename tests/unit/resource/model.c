@@ -106,6 +106,34 @@ enum err custody_account_add(struct custody *c, const char *scope, const uint8_t
     return OK;
 }
 
+/* What the plane may ask besides, and these requests never do. */
+enum err custody_scope_rewrap(struct custody *c, const char *scope, const char *by, uint64_t *wraps,
+                              struct diag *d)
+{
+    (void)c, (void)by, (void)wraps;
+    return FAIL(d, ERR_UNSUPPORTED, "not played: rewrap of %s", scope);
+}
+
+enum err custody_aek_rotate(struct custody *c, const uint8_t account[16], const char *by,
+                            uint32_t *generation, uint8_t aek_id[16], struct diag *d)
+{
+    (void)c, (void)account, (void)by, (void)generation, (void)aek_id;
+    return FAIL(d, ERR_UNSUPPORTED, "not played: rotation of an account key");
+}
+
+enum err custody_aek_drop(struct custody *c, const uint8_t account[16], const uint8_t aek_id[16],
+                          struct diag *d)
+{
+    (void)c, (void)account, (void)aek_id;
+    return FAIL(d, ERR_UNSUPPORTED, "not played: end of an account key");
+}
+
+enum err custody_status(struct custody *c, json_t **out, struct diag *d)
+{
+    (void)c, (void)out;
+    return FAIL(d, ERR_UNSUPPORTED, "not played: status");
+}
+
 enum key_state custody_account_state(struct custody *c, const uint8_t account[16])
 {
     (void)c;
