@@ -113,6 +113,17 @@ static void print_banners(const json_t *status)
     }
 }
 
+static void print_audit(const json_t *a)
+{
+    const char *key = json_get_str(a, "auditorKeyLiesHere"), *problem = json_get_str(a, "problem");
+    printf("audit log: sealed %s, signer %s\n", or_dash(json_get_str(a, "sealed")),
+           or_dash(json_get_str(a, "signer")));
+    if (problem != NULL) printf("audit log: ALARM: %s\n", problem);
+    if (key != NULL)
+        printf("audit log: the auditor's private key lies in %s: move it to another machine\n",
+               key);
+}
+
 static enum err status(const char *data, const char *format, struct diag *d)
 {
     CLEANUP(session_close) struct session *s = NULL;
@@ -137,6 +148,7 @@ static enum err status(const char *data, const char *format, struct diag *d)
         TRY(json_write(a, &anchor, d));
     printf("\nanchor: %s\n",
            anchor.len != 0 ? buf_cstr(&anchor) : "none: rollback of the catalog is not detected");
+    print_audit(json_get(j, "audit"));
     return OK;
 }
 

@@ -193,6 +193,27 @@ TEST(audit, no_log_no_lease)
     house_close(&h);
 }
 
+TEST(audit, no_log_no_new_key_and_no_unwrapped_one)
+{
+    static const uint8_t other[16] = "account-two.....";
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    time_sleep_us(300000);
+    log_set_level(LOG_ERROR + 1);
+    pthread_mutex_lock(&h.keyd->lock); /* nobody else is at a file meanwhile */
+    os_fault_arm(1, EIO);
+    REQUIRE_ERR(ERR_IO, AUDIT(h.keyd->audit, &d, "test", F_STR("a", "b")));
+    os_fault_arm(0, 0);
+    pthread_mutex_unlock(&h.keyd->lock);
+    REQUIRE_ERR(ERR_IO, custody_account_add(h.custody, CLUSTER, other, "w", &d));
+    house_advance(40); /* the vault unwraps, but what it gave is not used: as if it were silent */
+    REQUIRE(house_reaches(&h, account, KEY_STALE));
+    house_close(&h);
+}
+
 static bool has_line(const char *text, const char *a, const char *b)
 {
     for (const char *p = text; p != NULL && *p != 0;
