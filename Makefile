@@ -4,7 +4,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-kql clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-kql kql-coverage clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -77,6 +77,11 @@ bench: build
 bench-layers: build
 	@$(call BUILD,release,--target bench_layers)
 	@python3 bench/bench_layers.py
+
+## make kql-coverage  writes docs/kql-coverage.md anew from the tables of operators, functions and plugins
+kql-coverage:
+	@$(call BUILD,debug)
+	@KQL_COVERAGE=write build/debug/t_kql_coverage >/dev/null
 
 ## make bench-kql  ten queries over vectors in memory beside ClickHouse and DuckDB (from npm); RECORD=1, ROWS=
 bench-kql: build

@@ -227,7 +227,7 @@ static enum err put_series(const struct series_sink *s, const struct one_series 
 {
     CLEANUP_BUF struct buf b = {0};
     uint32_t n_keys = s->op->make_series.n_keys, n_aggs = s->op->make_series.n_aggs;
-    struct rd r = rd_from(one->n != 0 ? one->points[0].key : (struct bytes){0});
+    struct rd r = rd_from(one->n != 0 ? one->points[0].key : BYTES(""));
     for (uint32_t i = 0; i < n_keys; i++) {
         struct value v;
         group_key_next(&r, s->op->schema.cols[i].type, &v);

@@ -666,6 +666,24 @@ static bool begins_query(enum ast_op op)
            op == OPER_FIND || op == OPER_EVALUATE;
 }
 
+const char *kql_operator_at(uint32_t i, bool *there)
+{
+    enum ast_op op;
+    const char *name = operator_at(i, &op);
+    size_t known = sizeof op_binders / sizeof op_binders[0];
+    *there = name != NULL && (size_t)op < known && op_binders[op] != NULL;
+    return name;
+}
+
+bool kql_has_function(const char *name)
+{
+    static const char *const tabular_ones[] = {"materialize", "table", "workspace"};
+    for (size_t i = 0; i < sizeof tabular_ones / sizeof tabular_ones[0]; i++) {
+        if (strcmp(tabular_ones[i], name) == 0) return true;
+    }
+    return binds_function(name) || fn_find(name) != NULL || agg_find(name) != NULL;
+}
+
 static enum err bind_one(struct op_cx *cx, struct op **out)
 {
     struct binder *b = cx->b;

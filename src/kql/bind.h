@@ -105,6 +105,7 @@ enum err resolve_let(struct binder *b, struct binding *l);
 /* --- bind_expr.c ------------------------------------------------------------------------------ */
 
 enum err bind_expr(struct scope *s, const struct ast *n, struct expr **out);
+bool binds_function(const char *name); /* one that is the binder's own: toscalar ... */
 enum err bind_condition(struct scope *s, const struct ast *n, struct expr **out); /* bool, cast */
 enum err bind_const(struct scope *s, const struct ast *n, struct expr **out); /* folded to CONST */
 enum err bind_long(struct scope *s, const struct ast *n,
@@ -164,6 +165,7 @@ struct several_column {
     bool given;
     struct expr *expr;
 };
+bool several_there(const char *name); /* such a function, whose bag the registry has */
 /* Is the item a function of several columns? */
 bool gives_several(struct binding *names, const struct ast *item);
 /* A projection of all columns, and behind them one bag for each such item, in their order. */

@@ -288,6 +288,27 @@ static enum err bind_registered(struct scope *s, const struct ast *n, struct exp
     return expr_cast(s, n->pos, *out, n->args.at[count]->type, true, out);
 }
 
+static const struct {
+    const char *name;
+    enum err (*bind)(struct scope *s, const struct ast *n, struct expr **out);
+} own[] = {
+    {"toscalar", bind_toscalar},
+    {"column_ifexists", bind_column_ifexists},
+    {"columnifexists", bind_column_ifexists},
+    {"iscolumnexists", bind_is_column},
+    {"pack_all", bind_pack_all},
+    {"bag_pack_columns", bind_pack_columns},
+    {"bin_auto", bind_bin_auto},
+};
+
+bool binds_function(const char *name)
+{
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(name, own[i].name) == 0) return true;
+    }
+    return several_there(name);
+}
+
 static enum err bind_call(struct scope *s, const struct ast *n, struct expr **out)
 {
     struct binding *f = find_binding(s->names, n->name);
@@ -295,18 +316,6 @@ static enum err bind_call(struct scope *s, const struct ast *n, struct expr **ou
     if (f != NULL && f->kind == BIND_FUNCTION) return bind_function_scalar(s, f, n, out);
     if (s->aggs != NULL && agg_find(n->name) != NULL) return bind_aggregate(s, n, out);
 
-    static const struct {
-        const char *name;
-        enum err (*bind)(struct scope *s, const struct ast *n, struct expr **out);
-    } own[] = {
-        {"toscalar", bind_toscalar},
-        {"column_ifexists", bind_column_ifexists},
-        {"columnifexists", bind_column_ifexists},
-        {"iscolumnexists", bind_is_column},
-        {"pack_all", bind_pack_all},
-        {"bag_pack_columns", bind_pack_columns},
-        {"bin_auto", bind_bin_auto},
-    };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (strcmp(n->name, own[i].name) == 0) return own[i].bind(s, n, out);
     }

@@ -94,6 +94,14 @@ static int find_several(struct binding *names, const struct ast *call)
     return -1;
 }
 
+bool several_there(const char *name)
+{
+    for (size_t i = 0; i < sizeof several / sizeof several[0]; i++) {
+        if (strcmp(several[i].function, name) == 0) return fn_find(several[i].bag) != NULL;
+    }
+    return false;
+}
+
 static const struct ast *value_of(const struct ast *item)
 {
     return item->kind == AST_NAMED ? item->left : item;

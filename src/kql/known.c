@@ -150,6 +150,58 @@ bool known_operator(const char *name)
     return HAS(operators, name);
 }
 
+#define AT(table, i) ((i) < sizeof(table) / sizeof(table)[0] ? (table)[i] : NULL)
+
+const char *known_function_at(uint32_t i)
+{
+    return AT(functions, i);
+}
+
+const char *known_plugin_at(uint32_t i)
+{
+    return AT(plugins, i);
+}
+
+const char *known_operator_at(uint32_t i)
+{
+    return AT(operators, i);
+}
+
+const char *known_refusal(const char *name)
+{
+    static const struct {
+        const char *prefix, *why;
+    } reasons[] = {
+        {"ai_", "calls another service"},
+        {"adx", "reads another service"},
+        {"arg", "reads another service"},
+        {"cluster", "names another place"},
+        {"app", "names another place"},
+        {"database", "names another place"},
+        {"resource", "names another place"},
+        {"cursor_", "there are no database cursors"},
+        {"current_", "tells of a cluster and its principals"},
+        {"extent", "there are no extents"},
+        {"external_table", "reads another service"},
+        {"entity_group", "names other places"},
+        {"geo_h3cell", "H3 has no package in Debian"},
+        {"geo_point_to_h3cell", "H3 has no package in Debian"},
+        {"geo_polygon_to_h3cells", "H3 has no package in Debian"},
+        {"geo_info_from_ip_address", "needs a licensed data set"},
+        {"materialized_view", "there are no materialized views"},
+        {"stored_query_result", "there are no stored results"},
+        {"rowstore_ordinal_range", "internal to the original"},
+        {"row_id", "internal to the original"},
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        size_t n = strlen(reasons[i].prefix);
+        bool exact = strcmp(reasons[i].prefix, "arg") == 0 || strcmp(reasons[i].prefix, "app") == 0;
+        if (exact ? strcmp(name, reasons[i].prefix) == 0 : strncmp(name, reasons[i].prefix, n) == 0)
+            return reasons[i].why;
+    }
+    return NULL;
+}
+
 /* --- the nearest name ---------------------------------------------------------------------------
  */
 

@@ -3,10 +3,16 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 bool known_function(const char *name); /* scalar, aggregate or tabular */
 bool known_plugin(const char *name);
 bool known_operator(const char *name);
+/* The i-th of each list, NULL after the last: for the coverage page. */
+const char *known_function_at(uint32_t i);
+const char *known_plugin_at(uint32_t i);
+const char *known_operator_at(uint32_t i);
+const char *known_refusal(const char *name); /* why a function is not there; NULL: not built yet */
 
 /* Offers candidates one by one; name stays NULL while none is near enough to be a slip of the
  * finger. */

@@ -42,5 +42,10 @@ struct kql_options {
 enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalog *catalog,
                      const struct kql_options *opt, struct plan *out, struct diag *d);
 
+/* For the coverage page: the i-th operator of the grammar (NULL after the last) and whether queries
+ * may use it; whether a function, aggregate or tabular function is there. */
+const char *kql_operator_at(uint32_t i, bool *there);
+bool kql_has_function(const char *name);
+
 /* Line and column (from 1) of an offset, for people. */
 void kql_position(struct bytes text, int32_t pos, uint32_t *line, uint32_t *column);

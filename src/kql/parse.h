@@ -70,6 +70,8 @@ enum err parse_string(struct parser *p, struct ast **out); /* a string literal, 
 
 enum err parse_pipe(struct parser *p, struct ast **out); /* expr, or expr | operator ... */
 enum err parse_operator(struct parser *p, struct ast **out);
+/* The i-th of the table of operators, NULL after the last. */
+const char *operator_at(uint32_t i, enum ast_op *op);
 bool at_source_operator(const struct parser *p); /* print, union, range ... begin a query here */
 enum err parse_subquery(struct parser *p,
                         struct ast **out); /* (operator | operator) without source */

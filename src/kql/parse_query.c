@@ -191,6 +191,13 @@ static const struct oper opers[] = {
     {"assert-schema", OPER_ASSERT_SCHEMA, parse_assert_schema, false},
 };
 
+const char *operator_at(uint32_t i, enum ast_op *op)
+{
+    if (i >= sizeof opers / sizeof opers[0]) return NULL;
+    *op = opers[i].op;
+    return opers[i].name;
+}
+
 /* project-away is a name, a minus and a name with nothing between. Returns the number of tokens. */
 static uint32_t read_oper_name(const struct parser *p, char *out, size_t max)
 {

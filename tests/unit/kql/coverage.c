@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/unit/kql/coverage.c - docs/kql-coverage.md says what the tables say
+ *
+ * The page is generated here from the tables of operators, functions, aggregates and plugins. With
+ * KQL_COVERAGE=write in the environment it is written, else compared.
+ */
+#include "test.h"
+
+#include "base/str.h"
+#include "kql/bind_evaluate.h"
+#include "kql/kql.h"
+
+#include <stdlib.h>
+
+#define PAGE KEYSTEAD_SOURCE_DIR "/docs/kql-coverage.md"
+
+struct tally {
+    unsigned yes, no;
+};
+
+static void put_row(struct buf *out, struct tally *t, const char *name, bool there, const char *why)
+{
+    buf_fmt(out, "| `%s` | %s | %s |\n", name, there ? "yes" : "refused",
+            there         ? ""
+            : why != NULL ? why
+                          : "not built yet");
+    t->yes += there;
+    t->no += !there;
+}
+
+static void put_head(struct buf *out, const char *title, const char *text)
+{
+    buf_fmt(out, "\n## %s\n\n%s\n\n| name | there | why not |\n|---|---|---|\n", title, text);
+}
+
+static void put_total(struct buf *out, const struct tally *t)
+{
+    buf_fmt(out, "\n%u of %u are there.\n", t->yes, t->yes + t->no);
+}
+
+static void put_operators(struct buf *out)
+{
+    struct tally t = {0};
+    const char *name;
+    bool there;
+    put_head(out, "Operators", "Tabular operators, older spellings among them.");
+    for (uint32_t i = 0; (name = kql_operator_at(i, &there)) != NULL; i++) {
+        const char *why = str_eq(name, "reduce") ? "its algorithm is not published" : NULL;
+        put_row(out, &t, name, there, why);
+    }
+    for (uint32_t i = 0; (name = known_operator_at(i)) != NULL; i++)
+        put_row(out, &t, name, false, NULL);
+    put_total(out, &t);
+}
+
+static void put_plugins(struct buf *out)
+{
+    struct tally t = {0};
+    const char *name, *there;
+    put_head(out, "Plugins", "What `evaluate` takes.");
+    for (uint32_t i = 0; (name = known_plugin_at(i)) != NULL; i++) {
+        bool found = false;
+        for (uint32_t k = 0; (there = plugin_at(k)) != NULL; k++)
+            found |= str_eq(name, there);
+        put_row(out, &t, name, found, plugin_refusal(name));
+    }
+    put_total(out, &t);
+}
+
+static void put_functions(struct buf *out)
+{
+    struct tally t = {0};
+    const char *name;
+    put_head(out, "Functions and aggregates",
+             "All that the original's catalogue names; tabular ones are among them.");
+    for (uint32_t i = 0; (name = known_function_at(i)) != NULL; i++)
+        put_row(out, &t, name, kql_has_function(name), known_refusal(name));
+    put_total(out, &t);
+}
+
+static void generate(struct buf *out)
+{
+    buf_str(
+        out,
+        "# What KQL is there\n\n"
+        "Generated from the tables of the source; `make kql-coverage` writes it anew, and a test "
+        "fails when it\nis stale. What is refused fails by name with HTTP 400, and nothing is "
+        "approximated: an operator whose\nalgorithm the original does not publish is refused.\n");
+    put_operators(out);
+    put_plugins(out);
+    put_functions(out);
+}
+
+TEST(kql, the_coverage_page_says_what_the_tables_say)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_BUF struct buf want = {0}, page = {0};
+    generate(&want);
+    if (getenv("KQL_COVERAGE") != NULL) {
+        REQUIRE_OK(os_replace(PAGE, buf_view(&want), &d));
+        return;
+    }
+    REQUIRE_OK(os_read_file(PAGE, (size_t)1 << 20, &page, &d));
+    if (!bytes_eq(buf_view(&want), buf_view(&page)))
+        fail_msg("docs/kql-coverage.md is stale: run `make kql-coverage`");
+}
