@@ -187,6 +187,8 @@ static enum err run_group(struct apply *x, struct query *sub, const struct row_r
     struct relation in = {0};
     TRY(query_check(x->q, d));
     TRY(refs_relation(&x->rows[0], refs, n, &sub->mem.a, &in, d));
+    for (uint32_t i = 0; i < in.n_batches; i++) /* mv-apply's row numbers are not for the plan */
+        in.batches[i].n_cols = x->op->apply.group->schema.n;
     struct group_rows group = {.op = x->op->apply.group, .rows = &in, .up = x->q->groups};
     sub->groups = &group;
     sub->scalars = x->q->scalars;

@@ -196,7 +196,7 @@ static enum err put_element(const struct value *v, struct buf *b, struct diag *d
 static enum err put_array(const struct series_sink *s, const struct one_series *one, uint32_t agg,
                           struct buf *b, struct diag *d)
 {
-    const struct point *p = one->points, *end = p + one->n;
+    const struct point *p = one->points, *end = one->n != 0 ? p + one->n : p;
     size_t at = dyn_array_begin(b);
     for (int64_t i = 0; i < one->steps; i++) {
         struct value v = s->defaults[agg];
