@@ -31,7 +31,7 @@ class Token:
         before = set(self.files())
         path = os.path.join(self.dir, label)
         with open(path, "wb") as f:
-            f.write(bytes(1 + b % 255 for b in os.urandom(32)))  # softhsm2-util takes a zero for the end of the key
+            f.write(bytes(0x80 | b for b in os.urandom(32)))  # softhsm2-util ends a key at a zero or a blank
         subprocess.run(["softhsm2-util", "--import", path, "--aes", "--token", self.label, "--pin", self.pin, "--label", label,
                         "--id", id], check=True, stdout=subprocess.DEVNULL)
         os.unlink(path)
