@@ -211,6 +211,7 @@ void admin_keys(struct front_call *c)
         shorten_versions(row);
         add_names(c->api, row);
     }
+    set(status, "rewraps", arm_rewraps(c->api->arm));
     front_json(c->res, 200, status);
 }
 

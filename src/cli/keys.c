@@ -124,6 +124,25 @@ static void print_audit(const json_t *a)
                key);
 }
 
+/* Where the key of the second layer lies, and what is being re-encrypted. */
+static void print_layers(const json_t *status)
+{
+    const json_t *iek = json_get(status, "infrastructureKey");
+    printf("\ninfrastructure key (double encryption): %s; %s\n",
+           or_dash(json_get_str(iek, "state")), or_dash(json_get_str(iek, "custodian")));
+    size_t i;
+    json_t *job;
+    json_array_foreach (json_get(status, "rewraps"), i, job) {
+        if (!str_eq(json_get_str(job, "state"), "Running")) continue;
+        const char *waits = json_get_str(job, "waits");
+        printf("rewrap of %s: %lld segments moved, %lld left%s%s\n",
+               short_name(or_dash(json_get_str(job, "cluster"))),
+               (long long)json_get_int(job, "segmentsMoved", 0),
+               (long long)json_get_int(job, "segmentsLeft", 0), waits != NULL ? "; waits: " : "",
+               waits != NULL ? waits : "");
+    }
+}
+
 static enum err status(const char *data, const char *format, struct diag *d)
 {
     CLEANUP(session_close) struct session *s = NULL;
@@ -140,6 +159,7 @@ static enum err status(const char *data, const char *format, struct diag *d)
     }
     print_accounts(j);
     print_banners(j);
+    print_layers(j);
     CLEANUP_BUF struct buf anchor = {0};
     const json_t *a = json_get(j, "anchor");
     if (json_is_string(a))

@@ -323,13 +323,16 @@ enum err store_aek_unused(struct store *s, const uint8_t account[16], const uint
     /* The catalogue's own entries lie under the store's account, in no file. */
     if (memcmp(account, s->c.platform_account, 16) == 0) return OK;
     struct account *a = NULL;
-    TRY(store_account_get(s, account, &a, d));
-    LOCK_SCOPE(&a->flush_lock);       /* no segment is on its way */
-    pthread_mutex_lock(&a->log_lock); /* nor a log */
     bool found = true;
+    TRY(store_account_get(s, account, &a, d));
+    pthread_mutex_lock(&a->flush_lock); /* no segment is on its way */
+    pthread_mutex_lock(&a->log_lock);   /* nor a log */
     enum err e = find_file(a, aek_id, &found, d);
-    *unused = e == OK && !found;
-    if (*unused) e = drop(ctx, account, aek_id, d);
     pthread_mutex_unlock(&a->log_lock);
-    return e;
+    pthread_mutex_unlock(&a->flush_lock);
+    if (e != OK || found) return e;
+    /* New files get newer keys, so none comes once nobody holds the locks; and drop may wait for a
+     * vault. */
+    *unused = true;
+    return drop(ctx, account, aek_id, d);
 }

@@ -71,6 +71,8 @@ class Layers(unittest.TestCase):
         self.assertEqual(status["infrastructureKey"]["custodian"], "file " + self.iek)
         self.assertEqual((os.path.getsize(self.iek), os.stat(self.iek).st_mode & 0o777), (32, 0o600))
         self.assertFalse(os.path.exists(os.path.join(self.s.data, "keyd/iek.key")))
+        p = subprocess.run([PROGRAM, "keys", "status", "--data", self.s.data], capture_output=True, text=True, timeout=60)
+        self.assertIn(f"infrastructure key (double encryption): ready; file {self.iek}", p.stdout)
 
     def test_2_it_cannot_be_changed(self):
         for version, body in (("2022-10-01", False), ("2025-07-01", False)):
