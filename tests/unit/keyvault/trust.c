@@ -146,7 +146,7 @@ static void damage(const char *name, const struct how *how, size_t step)
 {
     lives(name, how);
     CLEANUP_FREE char *path = str_fmt("%s/%s/root.sealed", test_dir(), name);
-    CLEANUP_BUF struct buf b = {0}, after = {0};
+    CLEANUP_BUF struct buf b = {0};
     REQUIRE_OK(os_read_file(path, 1000, &b, &d));
     struct keyvault *kv = NULL;
     for (size_t i = 0; i < b.len; i += i < 8 ? 1 : step) {
