@@ -73,8 +73,8 @@ static void open_vault(struct shop *s)
 {
     s->server = serve((struct http_server_config){.handler = handle, .ctx = s}, true);
     snprintf(s->suffix, sizeof s->suffix, "vault.localhost:%u", http_server_port(s->server));
-    CLEANUP_FREE char *dir =
-        str_fmt("%s/providers-%s-%u", test_dir(), s->name, http_server_port(s->server));
+    static unsigned opened;
+    CLEANUP_FREE char *dir = str_fmt("%s/providers-%u", test_dir(), ++opened);
     struct keyvault_config c = {.dir = dir,
                                 .suffix = s->suffix,
                                 .endpoint = "https://localhost:8443",
