@@ -13,6 +13,8 @@ int cli_query(int argc, char **argv, struct diag *d);
 int cli_ingest(int argc, char **argv, struct diag *d);
 int cli_keys(int argc, char **argv, struct diag *d);
 int cli_identity(int argc, char **argv, struct diag *d);
+int cli_login(int argc, char **argv, struct diag *d);
+int cli_logout(int argc, char **argv, struct diag *d);
 int cli_role(int argc, char **argv, struct diag *d);
 int cli_walk(int argc, char **argv, struct diag *d);
 int cli_drill(int argc, char **argv, struct diag *d);

@@ -79,8 +79,8 @@ int cli_ingest(int argc, char **argv, struct diag *d)
     bool helped;
     if (opt_parse(&c, argc, argv, &n, &helped, d) != OK) return EXIT_USAGE;
     if (helped) return EXIT_OK;
-    if (in.data == NULL || in.workspace == NULL || in.table == NULL) {
-        (void)FAIL(d, ERR_INVALID, "--data DIR, --workspace NAME and --table NAME_CL are needed");
+    if (in.workspace == NULL || in.table == NULL) {
+        (void)FAIL(d, ERR_INVALID, "--workspace NAME and --table NAME_CL are needed");
         return EXIT_USAGE;
     }
     if (!str_ends(in.table, "_CL")) {

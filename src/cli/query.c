@@ -62,7 +62,7 @@ int cli_query(int argc, char **argv, struct diag *d)
     const struct opt opts[] = {
         {.name = "data",
          .value = "DIR",
-         .help = "data directory of the running server",
+         .help = "data directory of the running server; without it who has signed in speaks",
          .text = &data},
         {.name = "workspace",
          .letter = 'w',
@@ -92,10 +92,9 @@ int cli_query(int argc, char **argv, struct diag *d)
     bool known = false;
     for (size_t i = 0; i < 4; i++)
         known = known || str_eq(format, formats[i]);
-    if (data == NULL || workspace == NULL || !known) {
+    if (workspace == NULL || !known) {
         (void)FAIL(d, ERR_INVALID,
-                   known ? "--data DIR and --workspace NAME are needed"
-                         : "-o takes table, json, csv or jsonl");
+                   known ? "--workspace NAME is needed" : "-o takes table, json, csv or jsonl");
         return EXIT_USAGE;
     }
     return exit_of(run(data, workspace, kql, format, d));

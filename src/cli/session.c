@@ -19,20 +19,36 @@ struct token {
 };
 
 struct session {
-    struct credentials credentials;
+    struct credentials credentials; /* a person's: the refresh token stands as the secret */
+    char *login_path;               /* NULL: the owner's */
     struct http_client *http;
     pthread_mutex_t lock; /* guards tokens */
     struct map tokens;
 };
+
+char *session_login_path(void)
+{
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (config != NULL && config[0] == '/') return str_fmt("%s/keystead/login.json", config);
+    return home != NULL && home[0] == '/' ? str_fmt("%s/.config/keystead/login.json", home) : NULL;
+}
 
 enum err session_open(struct session **out, const char *data, struct diag *d)
 {
     CLEANUP(session_close) struct session *s = calloc(1, sizeof *s);
     if (s == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     pthread_mutex_init(&s->lock, NULL);
-    CLEANUP_FREE char *path = os_path(data, "credentials.json");
+    CLEANUP_FREE char *path =
+        data != NULL ? os_path(data, "credentials.json") : session_login_path();
+    if (data == NULL && (path == NULL || !os_exists(path))) {
+        return FAIL(d, ERR_NOT_FOUND,
+                    "--data DIR is missing, and nobody has signed in with "
+                    "keystead login");
+    }
     TRY(credentials_read(path, &s->credentials, d));
-    TRY(http_client_new(&s->http, s->credentials.ca_file, d));
+    const char *ca = s->credentials.ca_file[0] != 0 ? s->credentials.ca_file : NULL;
+    TRY(http_client_new(&s->http, ca, d));
+    if (data == NULL) s->login_path = TAKE(path);
     *out = TAKE(s);
     return OK;
 }
@@ -52,6 +68,7 @@ void session_close(struct session *s)
         token_free(e->value);
     map_release(&s->tokens);
     http_client_free(s->http);
+    free(s->login_path);
     pthread_mutex_destroy(&s->lock);
     explicit_bzero(&s->credentials, sizeof s->credentials);
     free(s);
@@ -65,16 +82,36 @@ const struct credentials *session_credentials(const struct session *s)
 /* --- tokens -------------------------------------------------------------------------------------
  */
 
-static enum err fetch_token(struct session *s, const char *resource, struct token **out,
-                            struct diag *d)
+static void put_form(const struct session *s, const char *resource, struct buf *form)
+{
+    const struct credentials *c = &s->credentials;
+    bool person = s->login_path != NULL;
+    buf_fmt(form, "grant_type=%s&client_id=%s&%s=", person ? "refresh_token" : "client_credentials",
+            c->client_id, person ? "refresh_token" : "client_secret");
+    percent_encode(form, bytes_str(c->client_secret));
+    buf_str(form, "&scope=");
+    percent_encode(form, bytes_str(resource));
+    buf_str(form, person ? "%2F.default%20offline_access" : "%2F.default");
+}
+
+/* A refresh token is used up: the next one is kept before anything is done with the token. */
+static enum err keep_refresh(struct session *s, const json_t *answer, struct diag *d)
+{
+    const char *next = json_get_str(answer, "refresh_token");
+    struct credentials *c = &s->credentials;
+    if (s->login_path == NULL) return OK;
+    if (next == NULL || strlen(next) >= sizeof c->client_secret) {
+        return FAIL(d, ERR_DENIED, "the server gave no new refresh token: sign in again");
+    }
+    memcpy(c->client_secret, next, strlen(next) + 1);
+    return credentials_write(s->login_path, c, d);
+}
+
+static enum err ask_token(struct session *s, const char *resource, json_t **out, struct diag *d)
 {
     const struct credentials *c = &s->credentials;
     CLEANUP_BUF struct buf form = {0};
-    buf_fmt(&form, "grant_type=client_credentials&client_id=%s&client_secret=", c->client_id);
-    percent_encode(&form, bytes_str(c->client_secret));
-    buf_str(&form, "&scope=");
-    percent_encode(&form, bytes_str(resource));
-    buf_str(&form, "%2F.default");
+    put_form(s, resource, &form);
     TRY(buf_check(&form, d));
     CLEANUP_FREE char *url = str_fmt("%s/%s/oauth2/v2.0/token", c->endpoint, c->tenant_id);
     const struct http_call call = {.method = "POST",
@@ -85,13 +122,40 @@ static enum err fetch_token(struct session *s, const char *resource, struct toke
     TRY(http_do(s->http, &call, &a, d));
     CLEANUP_JSON json_t *j = NULL;
     TRY(json_read(buf_view(&a.body), &j, d));
-    const char *text = json_get_str(j, "access_token");
-    if (a.status != 200 || text == NULL) {
+    if (a.status != 200 || json_get_str(j, "access_token") == NULL) {
         const char *why = json_get_str(j, "error_description");
         return FAIL(d, ERR_DENIED, "no token for %s: %s", resource, why != NULL ? why : "refused");
     }
+    TRY(keep_refresh(s, j, d));
+    *out = TAKE(j);
+    return OK;
+}
+
+/* Another command of the same person may have used the refresh token meanwhile: what it left is
+ * tried once. */
+static enum err ask_token_again(struct session *s, const char *resource, json_t **out,
+                                struct diag *d)
+{
+    struct diag why = DIAG_INIT;
+    struct credentials now;
+    enum err e = ask_token(s, resource, out, &why);
+    if (e == ERR_DENIED && s->login_path != NULL &&
+        credentials_read(s->login_path, &now, NULL) == OK &&
+        !str_eq(now.client_secret, s->credentials.client_secret)) {
+        s->credentials = now;
+        diag_reset(&why);
+        e = ask_token(s, resource, out, &why);
+    }
+    return e == OK ? OK : FAIL_TAG(d, e, why.tag, "%s", why.text);
+}
+
+static enum err fetch_token(struct session *s, const char *resource, struct token **out,
+                            struct diag *d)
+{
+    CLEANUP_JSON json_t *j = NULL;
+    TRY(ask_token_again(s, resource, &j, d));
     struct token *t = calloc(1, sizeof *t);
-    char *copy = str_dup(text);
+    char *copy = str_dup(json_get_str(j, "access_token"));
     if (t == NULL || copy == NULL) {
         free(t);
         free(copy);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli/session.h - a conversation with a running server, as the owner in credentials.json
+ * cli/session.h - a conversation with a running server, as the owner in credentials.json or as the
+ * person who has signed in
  *
  * One session serves several threads. Tokens are fetched once per resource and renewed when they
  * are about to end.
@@ -19,7 +20,11 @@
 
 struct session;
 
-/* data is the data directory. */
+#define SESSION_PERSON_CLIENT "6b657973-7465-4164-8000-00000000c11e" /* this program's client id \
+                                                                      */
+char *session_login_path(void); /* what `keystead login` keeps; free(); NULL without a home */
+
+/* data is the data directory; NULL: who has signed in speaks. ERR_NOT_FOUND when nobody has. */
 enum err session_open(struct session **out, const char *data, struct diag *d);
 void session_close(struct session *s);
 const struct credentials *session_credentials(const struct session *s);

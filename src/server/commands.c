@@ -18,6 +18,8 @@ const struct command commands[] = {
     {"token", "print a bearer token", cli_token},
     {"keys", "status of keys: who can read what, and since when; unlock a sealed cluster",
      cli_keys},
+    {"login", "sign in as a person, for commands without --data", cli_login},
+    {"logout", "forget who signed in", cli_logout},
     {"identity", "applications, people and groups: who may ask for tokens", cli_identity},
     {"role", "who may do what, where", cli_role},
     {"audit", "check the log of key uses, or show its end", command_audit},

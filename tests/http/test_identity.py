@@ -368,6 +368,35 @@ class Identity(unittest.TestCase):
         self.clock(901)
         self.assertEqual(self.post(self.token_url, **{**poll, "device_code": late["device_code"]}).json["error"], "expired_token")
 
+    def test_a_person_signs_in_on_the_command_line_and_commands_speak_for_him(self):
+        ann, c = self.person(), self.s.credentials
+        self.s.make_workspace("people", None)
+        home = os.path.join(self.folder.name, "home" + secrets.token_hex(4))
+        env = {"HOME": home, "PATH": os.environ["PATH"]}
+
+        def run(*args):
+            return subprocess.run([PROGRAM, *args], env=env, capture_output=True, text=True)
+
+        self.assertIn("nobody has signed in", run("identity", "list").stderr)
+        self.assertEqual(self.assign("Reader", ann["objectId"], kind="User").status, 201)
+        p = subprocess.Popen([PROGRAM, "login", "--endpoint", c["endpoint"], "--ca-file", c["caFile"]], env=env,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        page, code = re.search(r"the page (\S+) and enter the code (\S+) to", p.stderr.readline()).groups()
+        fields, cookie = self.read_form(self.page("GET", page))
+        done = self.page("POST", page, cookie, **fields, user_code=code, name=ann["name"], password=PASSWORD)
+        self.assertEqual(done.status, 200, done)
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0, err)
+        kept = os.path.join(home, ".config", "keystead", "login.json")
+        self.assertEqual(os.stat(kept).st_mode & 0o777, 0o600)
+        self.assertEqual(self.assign("Log Analytics Data Reader", ann["objectId"], kind="User").status, 201)
+        self.assertEqual(run("identity", "list").returncode, 0)
+        self.assertIn("403", run("identity", "create", "x").stderr)
+        rows = run("query", "--workspace", "people", "-o", "csv", "print x=1")
+        self.assertEqual((rows.returncode, rows.stdout.split()), (0, ["x", "1"]), rows.stderr)
+        self.assertEqual(run("logout").returncode, 0)
+        self.assertFalse(os.path.exists(kept))
+
     # --- groups and roles ---------------------------------------------------------------------------------------------
     def test_a_role_of_a_group_is_its_members(self):
         app, group = self.create(), self.create(kind="group")
