@@ -185,5 +185,19 @@ class Rewrap(unittest.TestCase):
         self.assertEqual(keys(self.s, "rewrap")[0], 2)
 
 
+class Age(unittest.TestCase):
+    def test_account_keys_that_are_too_old_are_replaced_by_themselves(self):
+        with Server("--virtual-clock", probe=60) as s:
+            s.make_all()
+            s.settings(accountKeyMaxAgeDays=1)
+
+            def generation():
+                accounts = s.call("GET", "/admin/keys/status").json["accounts"]
+                return next(a for a in accounts if a["cluster"] == "cluster1")["aeks"][-1]["generation"]
+            self.assertEqual(generation(), 1)
+            s.turn(seconds=31 * 3600)  # it looks every six hours
+            s.wait(lambda: generation() == 2, 60, "a new generation")
+
+
 if __name__ == "__main__":
     unittest.main()
