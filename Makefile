@@ -69,6 +69,11 @@ crash: build
 soak: deps-test
 	@tools/soak.sh
 
+## make bench-resources   requests a second of the resource plane, a long list, a start with 100,000 resources; RECORD=1
+bench-resources: build
+	@$(call BUILD,release,--target bench_requests)
+	@BENCH_REQUESTS=build/release/bench_requests python3 bench/resources.py $(if $(RECORD),--record)
+
 ## make bench    start, ingestion, ten queries, rotation, revocation; RECORD=1 keeps them in bench/results.md
 bench: build
 	@python3 bench/bench.py $(if $(ROWS),--rows $(ROWS)) $(if $(RECORD),--record)

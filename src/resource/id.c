@@ -115,6 +115,10 @@ enum err arm_id_parse(struct arena *a, const char *path, struct arm_id *out, str
         TRY(take_pairs(&s, providers + 2, &id, d));
     } else { /* /subscriptions/{s}/resourceGroups/{rg}, /tenants, /subscriptions/{s}/providers/{ns}
               */
+        if (!str_eq_nocase(s.v[0], "subscriptions") && !str_eq_nocase(s.v[0], "tenants") &&
+            !str_eq_nocase(s.v[0], "providers")) {
+            return FAIL(d, ERR_INVALID, "the path has no resource type");
+        }
         id.provider = "Microsoft.Resources";
         id.group = NULL;
         TRY(take_pairs(&s, 0, &id, d));

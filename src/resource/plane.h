@@ -219,7 +219,8 @@ arm_op link_list, link_get, link_put, link_remove;
 arm_op search_list, search_get, search_put, search_remove;
 arm_op linked_storage_list, linked_storage_get, linked_storage_put, linked_storage_remove;
 arm_op storage_list, storage_get, storage_put, storage_patch, storage_remove;
-arm_op table_list, table_get, table_put, table_patch;
+arm_op table_list, table_get, table_put, table_patch, table_remove;
+extern const struct arm_action table_actions[];
 arm_op rule_list, rule_get;
 arm_op user_identity_list, user_identity_get, user_identity_put, user_identity_patch,
     user_identity_remove;

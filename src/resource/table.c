@@ -16,6 +16,7 @@
 #define TABLE_NAME_MAX  63
 #define RETENTION_MAX   730
 #define TOTAL_MAX       2556
+#define TABLES_MAX      500
 #define TIME_COLUMN     "TimeGenerated"
 #define AS_WORKSPACE    (-1)
 
@@ -130,10 +131,26 @@ static json_t *table_json(const char *id, struct table *t, const json_t *doc,
                      "Microsoft.OperationalInsights/workspaces/tables");
 }
 
+/* As 2020-08-01 has it on the wire: one property, in another casing, and no type. */
+static json_t *old_json(const char *id, struct table *t, const json_t *doc, int64_t workspace_days)
+{
+    int64_t days = setting(doc, "retention");
+    return json_pack("{s:{s:I}, s:s, s:s}", "properties", "RetentionInDays",
+                     (json_int_t)(days == AS_WORKSPACE ? workspace_days : days), "id", id, "name",
+                     store_table_name(t));
+}
+
+static json_t *show(const struct arm_call *c, const char *id, struct table *t, const json_t *doc,
+                    int64_t workspace_days)
+{
+    return api_version_at_least(c->version, "2021-06-01") ? table_json(id, t, doc, workspace_days)
+                                                          : old_json(id, t, doc, workspace_days);
+}
+
 static enum err reply(struct arm_call *c, const struct target *t, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = doc_of(c->arm, t->table);
-    return arm_reply(c, 200, table_json(c->id_text, t->table, doc, t->workspace_days), d);
+    return arm_reply(c, 200, show(c, c->id_text, t->table, doc, t->workspace_days), d);
 }
 
 enum err table_get(struct arm_call *c, struct diag *d)
@@ -155,7 +172,7 @@ enum err table_list(struct arm_call *c, struct diag *d)
         char *id = arena_fmt(c->a, "%s/%s", c->id_text, store_table_name(x));
         if (id == NULL) break;
         CLEANUP_JSON json_t *doc = doc_of(c->arm, x);
-        json_array_append_new(values, table_json(id, x, doc, t.workspace_days));
+        json_array_append_new(values, show(c, id, x, doc, t.workspace_days));
     }
     return arm_reply_list(c, values, d);
 }
@@ -360,6 +377,10 @@ static enum err create(struct arm_call *c, struct target *t, struct diag *d)
                    "and underscores, end in _CL and be at most 63 characters long",
                    name);
     }
+    if (store_table_at(c->arm->store, &t->workspace, TABLES_MAX - 1) != NULL) {
+        return ARM_FAIL(c, d, 409, "QuotaExceeded", "A workspace has at most %d custom tables.",
+                        TABLES_MAX);
+    }
     struct schema s = {0};
     TRY(read_schema(c, true, &s, d));
     enum err e = store_table_create(c->arm->store, &t->workspace, name, &s, &t->table, d);
@@ -405,3 +426,48 @@ enum err table_patch(struct arm_call *c, struct diag *d)
 {
     return write_table(c, false, d);
 }
+
+/* --- the rest -----------------------------------------------------------------------------------
+ */
+
+enum err table_remove(struct arm_call *c, struct diag *d)
+{
+    struct target t = {0};
+    DOCS_WRITE(c->arm->docs);
+    TRY(find_target(c, &t, d));
+    c->res->status = t.table == NULL ? 204 : 200;
+    if (t.table == NULL) return OK;
+    TRY(store_table_drop(c->arm->store, t.table, d));
+    CLEANUP_CHANGE struct change change = {0};
+    char key[64];
+    doc_key(t.table, key);
+    change_remove(&change, DOC_RESOURCE, key);
+    return docs_commit(c->arm->docs, &change, d);
+}
+
+static enum err find_own(struct arm_call *c, struct diag *d)
+{
+    struct target t = {0};
+    TRY(find_target(c, &t, d));
+    return t.table != NULL ? OK : arm_not_found(c, d);
+}
+
+/* Every table takes rows by collection rules from the start: there is nothing to migrate. */
+static enum err migrate(struct arm_call *c, struct diag *d)
+{
+    TRY(find_own(c, d));
+    c->res->status = 200;
+    return OK;
+}
+
+static enum err cancel_search(struct arm_call *c, struct diag *d)
+{
+    TRY(find_own(c, d));
+    return bad(c, d, "The table holds no results of a search job", arm_id_name(c->id));
+}
+
+const struct arm_action table_actions[] = {
+    {"migrate", migrate},
+    {"cancelSearch", cancel_search},
+    {NULL, NULL},
+};

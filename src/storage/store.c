@@ -172,7 +172,6 @@ static void table_free(struct table *t)
         p = next;
     }
     pthread_mutex_destroy(&t->alter_lock);
-    free(t->name);
     free(t);
 }
 DEFINE_CLEANUP(table_free, struct table)
@@ -189,8 +188,8 @@ static enum err table_new(struct store *s, const struct table_entry *e, struct t
     t->workspace = e->workspace;
     t->id = e->id;
     t->retention_days = e->retention_days;
-    t->name = str_dup(e->name);
-    if (t->name == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    t->name = arena_str(&s->schemas, bytes_str(e->name));
+    if (t->name == NULL) return arena_full(&s->schemas, d);
     TRY(keep_schema(s, &e->schema, &(struct schema){0}, &schema, d));
     t->schema = schema;
     if (s->n_tables == s->cap_tables) {
@@ -294,6 +293,26 @@ enum err store_table_set_retention(struct store *s, struct table *t, uint32_t da
     return OK;
 }
 
+/* It keeps its id, so that logs and segments find it; no name that a caller may give begins so. */
+#define DROPPED '\x01'
+
+enum err store_table_drop(struct store *s, struct table *t, struct diag *d)
+{
+    LOCK_SCOPE(&t->alter_lock);
+    char name[2 + 2 * sizeof t->id.b] = {DROPPED};
+    id_hex(t->id.b, name + 1);
+    struct table_entry entry = entry_of(t);
+    entry.name = name;
+    entry.retention_days = 1;
+    TRY(put_table(s, &entry, d));
+    pthread_mutex_lock(&s->lock);
+    char *kept = arena_str(&s->schemas, bytes_str(name)); /* the old one may be read still */
+    if (kept != NULL) t->name = kept;
+    t->retention_days = 1;
+    pthread_mutex_unlock(&s->lock);
+    return kept != NULL ? OK : arena_full(&s->schemas, d);
+}
+
 uint32_t store_table_retention(const struct table *t)
 {
     return t->retention_days;
@@ -318,7 +337,9 @@ struct table *store_table_at(struct store *s, const struct guid *workspace, uint
 {
     LOCK_SCOPE(&s->lock);
     for (uint32_t k = 0; k < s->n_tables; k++) {
-        if (guid_eq(&s->tables[k]->workspace, workspace) && i-- == 0) return s->tables[k];
+        const struct table *t = s->tables[k];
+        if (t->name[0] == DROPPED || !guid_eq(&t->workspace, workspace)) continue;
+        if (i-- == 0) return s->tables[k];
     }
     return NULL;
 }

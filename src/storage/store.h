@@ -79,6 +79,9 @@ enum err store_table_find(struct store *s, const struct guid *workspace, const c
 enum err store_table_add_columns(struct store *s, struct table *t, const struct schema *more,
                                  struct diag *d);
 enum err store_table_set_retention(struct store *s, struct table *t, uint32_t days, struct diag *d);
+/* The table's name is free at once and its rows are not found any more; the next rounds of retention
+ * remove them, the newest a day after they came. */
+enum err store_table_drop(struct store *s, struct table *t, struct diag *d);
 uint32_t store_table_retention(const struct table *t);    /* days; 0 = the workspace's */
 const struct schema *store_table_schema(struct table *t); /* valid as long as the store */
 const char *store_table_name(const struct table *t);

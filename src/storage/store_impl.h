@@ -66,7 +66,7 @@ struct part { /* of a table, in an account */
 struct table {
     struct store *store;
     struct guid workspace, id;
-    char *name;
+    char *name; /* in store.schemas; a table that is dropped gets another */
     const struct schema *_Atomic schema;
     _Atomic uint32_t retention_days;
     struct part *parts; /* store.lock */

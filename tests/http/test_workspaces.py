@@ -216,6 +216,37 @@ class Workspaces(unittest.TestCase):
         self.s.done(self.s.arm("PATCH", w, NEW, {"properties": {"workspaceCapping": {"dailyQuotaGb": -1}}}))
         self.assertEqual(status()["dailyQuotaGb"], -1.0)
 
+    # --- tables -------------------------------------------------------------------------------------------
+    def test_a_table_that_is_deleted_is_gone_with_its_rows_and_its_name_is_free(self):
+        w = self.make()
+        name = w.rsplit("/", 1)[1]
+        guid, table = self.s.workspace_id(name), w + "/tables/Gone_CL"
+        self.s.make_table("Gone_CL", {"N": "long"}, name)
+        self.assertEqual(self.s.send("Gone_CL", [{"N": 1}], guid).status, 204)
+        self.assertEqual(self.s.arm("POST", table + "/migrate", NEW).status, 200)
+        self.error(self.s.arm("POST", table + "/cancelSearch", NEW), 400, "InvalidParameter")
+        self.assertEqual((self.s.arm("DELETE", table, NEW).status, self.s.arm("DELETE", table, NEW).status), (200, 204))
+        self.error(self.s.arm("GET", table, NEW), 404, "ResourceNotFound")
+        self.assertEqual(self.s.arm("GET", w + "/tables", NEW).json["value"], [])
+        self.assertEqual(self.s.query("Gone_CL | count", guid).status, 400)
+        self.assertEqual(self.s.send("Gone_CL", [{"N": 1}], guid).status, 404)
+        self.s.make_table("Gone_CL", {"Text": "string"}, name)
+        self.assertEqual(self.s.send("Gone_CL", [{"Text": "new"}], guid).status, 204)
+        self.assertEqual(self.s.rows("Gone_CL | project Text", guid), [["new"]])
+        self.s.stop()
+        self.s.start()
+        a = self.s.wait(lambda: [x for x in [self.s.query("Gone_CL | project Text", guid)] if x.status == 200], 20, "the restart")[0]
+        self.assertEqual(a.json["tables"][0]["rows"], [["new"]])
+        self.assertEqual(self.s.arm("POST", table + "/migrate", NEW).status, 200)
+
+    def test_2020_shows_a_table_by_its_retention(self):
+        w = self.make()
+        self.s.make_table("Old_CL", {"N": "long"}, w.rsplit("/", 1)[1])
+        table = w + "/tables/Old_CL"
+        self.assertEqual(self.s.arm("GET", table, OLD).json, {"properties": {"RetentionInDays": 30}, "id": table, "name": "Old_CL"})
+        a = self.s.arm("PATCH", table, OLD, {"properties": {"RetentionInDays": 60}})
+        self.assertEqual((a.status, a.json["properties"]), (200, {"RetentionInDays": 60}))
+
     def test_bad_workspaces_are_refused(self):
         w = self.make()
         for bad in ({"workspaceCapping": {"dailyQuotaGb": -5}}, {"workspaceCapping": {"dailyQuotaGb": "x"}}, {"sku": {"name": "Gold"}},

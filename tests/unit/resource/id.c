@@ -15,6 +15,19 @@ static struct arm_id parse(const char *path)
     return id;
 }
 
+/* Found by fuzzing: "/register" was read as a type, and written as an action. */
+TEST(id, a_path_begins_with_a_subscription_a_tenant_or_a_provider)
+{
+    struct arm_id id;
+    struct diag d = DIAG_INIT;
+    arena_init(&a, 0);
+    REQUIRE_ERR(ERR_INVALID, arm_id_parse(&a, "/register", &id, &d));
+    REQUIRE_ERR(ERR_INVALID, arm_id_parse(&a, "/x/y", &id, &d));
+    REQUIRE_OK(arm_id_parse(&a, "/tenants", &id, &d));
+    REQUIRE_OK(arm_id_parse(&a, "/providers/Microsoft.X/things/t", &id, &d));
+    arena_release(&a);
+}
+
 TEST(id, a_path_is_written_in_one_form_however_it_was_sent)
 {
     arena_init(&a, 0);
