@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/kql/tables.h - the corpora's tables as a catalogue, and their queries as a client
+ * sends them */
+#pragma once
+
+#include "test.h"
+
+#include "base/map.h"
+#include "base/str.h"
+#include "json/json.h"
+#include "kql/kql.h"
+
+#include <stdlib.h>
+
+/* --- a catalogue made of name: (column:type, ...) --------------------------------------------- */
+
+struct tables {
+    struct arena a;
+    struct map by_name;
+    const char **names;
+    uint32_t n;
+};
+
+static void read_schema(struct arena *a, const char *text, struct schema *out)
+{
+    uint32_t n = 0;
+    struct column *cols = arena_array(a, struct column, strlen(text) / 2 + 1);
+    char *copy = arena_str(a, bytes_str(text)), *save = NULL;
+    REQUIRE(cols != NULL && copy != NULL);
+    for (char *c = strtok_r(copy, "(),", &save); c != NULL; c = strtok_r(NULL, "(),", &save)) {
+        char *colon = strrchr(c, ':');
+        REQUIRE(colon != NULL);
+        *colon = '\0';
+        if (str_starts(c, "['") && str_ends(c, "']")) {
+            c += 2;
+            c[strlen(c) - 2] = '\0';
+        }
+        cols[n].name = c;
+        REQUIRE(type_parse(colon + 1, &cols[n++].type, NULL) == OK);
+    }
+    *out = (struct schema){.n = n, .cols = cols};
+}
+
+static json_t *shared(const char *name)
+{
+    const char *path = test_shared(name);
+    json_t *doc = path != NULL ? json_load_file(path, 0, NULL) : NULL;
+    REQUIRE(path == NULL || doc != NULL);
+    return doc;
+}
+
+static void load_tables(struct tables *t, const json_t *doc)
+{
+    json_t *tables = json_object_get(doc, "tables"), *value;
+    const char *name;
+    REQUIRE(tables != NULL);
+    arena_init(&t->a, 0);
+    t->names = arena_array(&t->a, const char *, json_object_size(tables) + 1);
+    json_object_foreach (tables, name, value) {
+        struct schema *s = arena_new(&t->a, struct schema);
+        read_schema(&t->a, json_string_value(value), s);
+        REQUIRE(map_put(&t->by_name, bytes_str(name), s, NULL, NULL) == OK);
+        t->names[t->n++] = arena_str(&t->a, bytes_str(name));
+    }
+}
+
+static enum err find(void *ctx, const char *name, const struct schema **schema, void **table,
+                     struct diag *d)
+{
+    struct tables *t = ctx;
+    *schema = map_get(&t->by_name, bytes_str(name));
+    *table = (void *)(uintptr_t)*schema;
+    return *schema != NULL ? OK : FAIL(d, ERR_NOT_FOUND, "no table %s", name);
+}
+
+static const char *name_at(void *ctx, uint32_t i)
+{
+    struct tables *t = ctx;
+    return i < t->n ? t->names[i] : NULL;
+}
+
+/* A workbook fills datetime({Start}) in before it sends the query. */
+static char *filled(const char *query)
+{
+    char *q = str_dup(query);
+    REQUIRE(q != NULL);
+    for (char *at = q; (at = strstr(at, "datetime(")) != NULL;) {
+        at += 9;
+        char *end = strchr(at, ')');
+        if (end == NULL || (*at != '{' && at[1] != '{') || end - at < 4) continue;
+        memset(at, ' ', (size_t)(end - at));
+        memcpy(at, "2024", 4);
+    }
+    return q;
+}
