@@ -63,9 +63,12 @@ static bool plain_columns(struct query *q, const struct op *op, struct expr **to
     return true;
 }
 
-static bool union_columns(struct query *q, const struct op *op, uint32_t k, struct expr **to)
+/* Only what the conditions read: a union of all tables has ten thousand columns. */
+static bool union_columns(struct query *q, const struct op *op, uint32_t k, const bool *read,
+                          struct expr **to)
 {
     for (uint32_t i = 0; i < op->schema.n; i++) {
+        if (!read[i]) continue;
         uint32_t from = op->unions.columns[k][i];
         if (from != UINT32_MAX) {
             to[i] = column_of(q, &op->unions.inputs[k]->schema, from);
@@ -128,10 +131,11 @@ static bool passes(const struct op *op, uint32_t k)
 }
 
 /* Fills to[] for source k of op. False: memory is out. */
-static bool columns_over(struct query *q, const struct op *op, uint32_t k, struct expr **to)
+static bool columns_over(struct query *q, const struct op *op, uint32_t k, const bool *read,
+                         struct expr **to)
 {
     switch (op->kind) {
-    case OP_UNION: return union_columns(q, op, k, to);
+    case OP_UNION: return union_columns(q, op, k, read, to);
     case OP_JOIN: return join_columns(q, op, k == 0, to);
     case OP_PROJECT: project_columns(op, op->project.exprs, op->project.n, to); return true;
     case OP_SUMMARIZE:
@@ -194,7 +198,7 @@ enum err conditions_push(struct query *q, const struct op *op, const struct cond
     for (uint32_t k = 0; k < n; k++) {
         to[k] = arena_array(a, struct expr *, op->schema.n);
         if (to[k] == NULL) return query_full(q, d);
-        if (passes(op, k) && !columns_over(q, op, k, to[k])) return query_full(q, d);
+        if (passes(op, k) && !columns_over(q, op, k, c->columns, to[k])) return query_full(q, d);
         TRY(conditions_new(q, c->n, op_source(op, k), &below[k], d));
     }
     TRY(conditions_new(q, c->n, op, stay, d));

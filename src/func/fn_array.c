@@ -427,7 +427,7 @@ static uint32_t put_wholes(enum type t, int64_t from, int64_t to, int64_t step, 
     uint32_t count = 0;
     struct value v = {.type = t, .i = from};
     if (step == 0) return 0;
-    for (; count < RANGE_MAX && (step > 0 ? v.i <= to : v.i >= to); count++) {
+    for (; count < RANGE_MAX && !out->bad && (step > 0 ? v.i <= to : v.i >= to); count++) {
         put_value(&v, out);
         if (__builtin_add_overflow(v.i, step, &v.i)) return count + 1;
     }
@@ -440,7 +440,7 @@ EVAL(eval_range)
     enum type t = args[0]->type;
     bool moments = t == T_DATETIME || t == T_TIMESPAN;
     TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && !r.b.bad; i++) {
         struct value from = vec_value(args[0], i), to = vec_value(args[1], i);
         struct value step = {.type = T_LONG, .i = moments ? 3600 * TICKS_PER_S : 1}, x[3];
         if (call->n_args > 2) step = vec_value(args[2], i);

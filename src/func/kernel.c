@@ -131,6 +131,9 @@ enum err rows_begin(struct fn_cx *cx, struct rows_out *r, enum type t, uint32_t 
     *r = (struct rows_out){0};
     TRY(out_flat(cx, t, n, out, &data));
     r->rows = data;
+    /* What does not fit the arena in the end must not be built before: rows can be arrays of a
+     * million elements. */
+    if (cx->a->limit != 0) r->b.max = cx->a->limit > cx->a->used ? cx->a->limit - cx->a->used : 1;
     return OK;
 }
 

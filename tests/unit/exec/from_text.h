@@ -65,6 +65,8 @@ static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, 
     return exec_run(&q, each, each_ctx, NULL, d);
 }
 
+static size_t result_memory_max; /* of queries from here on; 0 = the default */
+
 /* Compiles and runs; result_release() whatever came of it. */
 static void result_of(struct result *r, struct bytes text, struct pool *pool)
 {
@@ -79,7 +81,10 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     if (r->err != OK) return;
     r->schema = plan.root->schema;
     r->root = plan.root;
-    struct exec_request q = {.plan = &plan, .now_ticks = opt.now_ticks, .pool = pool};
+    struct exec_request q = {.plan = &plan,
+                             .now_ticks = opt.now_ticks,
+                             .limits = {.memory_max = result_memory_max},
+                             .pool = pool};
     r->err = exec_run(&q, keep_rows, r, NULL, &r->d);
 }
 

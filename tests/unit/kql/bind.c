@@ -284,3 +284,22 @@ TEST(bind, render_goes_to_the_client)
     EXPECT_STR(plan.render.props[1].value, "x,z");
     arena_release(&a);
 }
+
+/* Quadratic, this would take a minute. */
+TEST(bind, tens_of_thousands_of_lets_are_found_by_an_index)
+{
+    struct diag d = DIAG_INIT;
+    struct plan plan;
+    CLEANUP_BUF struct buf text = {0};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, (size_t)1 << 28);
+    for (int i = 0; i < 40000; i++)
+        buf_fmt(&text, "let x%d=%d;", i, i);
+    buf_str(&text, "print y = x0 + x20000 + x39999");
+    REQUIRE_OK(kql_compile(&a, buf_view(&text), &fixture_catalog, &fixture_options, &plan, &d));
+    buf_clear(&text);
+    buf_str(&text, "let a = 1; let b = 2; let a = 3; print a");
+    REQUIRE_ERR(ERR_INVALID,
+                kql_compile(&a, buf_view(&text), &fixture_catalog, &fixture_options, &plan, &d));
+    EXPECT_STR(d.tag, "SEM0201");
+}
