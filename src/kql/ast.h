@@ -42,6 +42,7 @@ enum ast_kind {
     AST_TYPEOF,
     AST_CLIENT,
     AST_OPERATOR,
+    AST_PATTERN, /* left: SCHEMA of arguments; right: TYPED path or NULL; args of CLAUSE: args, name, body */
     AST_CLAUSE, /* of top-nested: left of right by extra; args[0] = others. Of scan: a step */
 };
 

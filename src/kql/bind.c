@@ -200,10 +200,12 @@ static enum err bind_let(struct binder *b, struct frame *f, struct binding **nam
                          const struct ast *n)
 {
     const struct ast *name = n->names.at[0];
-    bool function = n->left->kind == AST_FUNCTION;
+    bool function = n->left->kind == AST_FUNCTION, pattern = n->left->kind == AST_PATTERN;
     return frame_push(b, f, names, name->pos,
                       (struct binding){.name = name->name,
-                                       .kind = function ? BIND_FUNCTION : BIND_LET,
+                                       .kind = function  ? BIND_FUNCTION
+                                               : pattern ? BIND_PATTERN
+                                                         : BIND_LET,
                                        .ast = n->left,
                                        .is_view = function && n->left->is_view});
 }
@@ -261,7 +263,8 @@ static bool binding_is_tabular(struct binder *b, struct binding *n)
 {
     switch (n->kind) {
     case BIND_LET: return is_tabular(b, n->up, n->ast);
-    case BIND_TABLE: return true;
+    case BIND_TABLE:
+    case BIND_PATTERN: return true;
     case BIND_FUNCTION: return function_is_tabular(b, n);
     default: return false;
     }
@@ -552,6 +555,7 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
     struct binding *f = find_binding(names, n->name);
     struct scope s = {.b = b, .names = names, .where = n->name};
     if (f != NULL && f->kind == BIND_FUNCTION) return bind_function_table(&s, f, n, NULL, out);
+    if (f != NULL && f->kind == BIND_PATTERN) return bind_pattern(b, names, f, n, NULL, out);
     if (strcmp(n->name, "materialize") == 0 && n->args.n == 1) {
         return bind_materialize(b, names, n, out);
     }
@@ -569,9 +573,12 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
 }
 
 /* workspace("w").T, database("d").T, cluster("c").database("d").T: of this place only. */
-static enum err bind_elsewhere(struct binder *b, const struct ast *n, struct op **out)
+static enum err bind_elsewhere(struct binder *b, struct binding *names, const struct ast *n,
+                               struct op **out)
 {
     const struct ast *place = n->args.at[0];
+    struct binding *f = place->kind == AST_CALL ? find_binding(names, place->name) : NULL;
+    if (f != NULL && f->kind == BIND_PATTERN) return bind_pattern(b, names, f, place, n->name, out);
     if (place->kind == AST_PATH && place->right != NULL) place = place->right; /* .database("d") */
     bool named = place->kind == AST_CALL && place->args.n == 1 &&
                  place->args.at[0]->kind == AST_CONST && place->args.at[0]->value.type == T_STRING;
@@ -595,7 +602,7 @@ static enum err bind_table_kind(struct binder *b, struct binding *names, const s
     case AST_CALL: return bind_table_call(b, names, n, out);
     case AST_DATATABLE: return bind_datatable(b, names, n, out);
     case AST_EXTERNAL: return bind_external(b, n, out);
-    case AST_PATH: return bind_elsewhere(b, n, out);
+    case AST_PATH: return bind_elsewhere(b, names, n, out);
     case AST_CLIENT:
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
                         "the client parameter {%s} was not filled in", n->name);

@@ -57,7 +57,7 @@ struct binding {
     struct frame *frame; /* NULL: not declared by a body */
     uint32_t place;      /* in the frame: later places are not visible from here */
     const char *name;
-    enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION } kind;
+    enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION, BIND_PATTERN } kind;
     const struct ast *ast;     /* LET: bound on first use. FUNCTION */
     struct expr *expr;         /* SCALAR */
     const struct schema *base; /* SCALAR: (1); NULL when it has no columns */
@@ -101,6 +101,10 @@ enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op 
 enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
                 struct op **out);
 enum err resolve_let(struct binder *b, struct binding *l);
+
+/* bind_pattern.c: what a pattern gives for a call's arguments, and the path behind it or NULL. */
+enum err bind_pattern(struct binder *b, struct binding *names, struct binding *pattern,
+                      const struct ast *call, const char *path, struct op **out);
 
 /* --- bind_expr.c ------------------------------------------------------------------------------ */
 

@@ -402,11 +402,9 @@ static enum err parse_set(struct parser *p, struct ast_body *body)
 
 static enum err parse_declare(struct parser *p, struct ast_body *body)
 {
-    const struct token *t = tok(p);
     p->at++;
-    if (!accept(p, "query_parameters")) {
-        return FAIL(diag_at(p->d, t->pos), ERR_UNSUPPORTED, "declare pattern is not supported");
-    }
+    if (accept(p, "pattern")) return parse_pattern(p, body);
+    TRY(expect(p, "query_parameters"));
     TRY(expect(p, "("));
     do {
         struct ast *n;

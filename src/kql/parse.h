@@ -56,6 +56,7 @@ enum err parse_params(struct parser *p, struct ast_list *out);
 enum err parse_hints(struct parser *p,
                      struct ast_list *out); /* the same before names: hint.* only */
 enum err parse_body(struct parser *p, const char *closing, struct ast_body **out);
+enum err parse_pattern(struct parser *p, struct ast_body *body); /* parse_pattern.c */
 
 /* --- parse_expr.c --------------------------------------------------------------------------------
  */
