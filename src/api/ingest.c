@@ -4,8 +4,8 @@
  *
  * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
  * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
- * dropped only while the key is revoked, or (4). While it is suspended they go to the spool. While it is
- * not known what the customer wants, they wait; what waits in vain is asked to come again.
+ * dropped only while the key is revoked, or (4). While it is suspended they go to the spool. While
+ * it is not known what the customer wants, they wait; what waits in vain is asked to come again.
  * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
  *     minutes, are the same batch: acknowledged again, not stored and not counted again.
  * (4) A workspace that has reached its daily cap drops what comes until midnight UTC.
@@ -15,8 +15,10 @@
 #include "crypto/hash.h"
 #include "ingest/gzip.h"
 #include "ingest/rows.h"
+#include "ingest/transform.h"
 #include "resource/apiversion.h"
 #include "resource/quota.h"
+#include "resource/rule.h"
 
 #include <stdlib.h>
 
@@ -36,6 +38,8 @@ struct ingest_call {
     const char *name; /* the sender's, of this batch; NULL: none */
     bool has_id;
     uint8_t id[BATCH_ID_LEN]; /* of name, table and rows */
+    bool is_routed;           /* by a customer's rule: stream and kql of route */
+    struct rule_route route;
     struct row_reader *reader;
     struct buf text; /* unpacked */
 };
@@ -133,26 +137,12 @@ static bool check_version(struct front_call *c)
     return false;
 }
 
-static bool find_target(struct ingest_call *q)
+static bool find_table(struct ingest_call *q, const char *table)
 {
     struct front_call *c = q->front;
-    const char *rule = NULL, *stream = NULL;
-    struct guid id;
-    if (!read_path(c, &rule, &stream)) return false;
-    if (!rule_workspace(rule, &id) || !arm_workspace(c->api->arm, &id, &q->workspace)) {
-        not_found(c, "The data collection rule", rule);
-        return false;
-    }
-    if (!front_allow(c, PLANE_INGEST, ACTION, true, q->workspace.rule_id)) return false;
-    static const char custom[] = "Custom-";
-    if (!str_starts_nocase(stream, custom) || !str_ends(stream, "_CL")) {
-        front_error(c->res, 400, "InvalidStream",
-                    "The rule takes streams Custom-<table>_CL, no others.", NULL, NULL);
-        return false;
-    }
     struct diag d = DIAG_INIT;
-    const char *table = stream + sizeof custom - 1;
-    enum err e = store_table_find(atomic_load(&c->api->store), &id, table, &q->table, &d);
+    enum err e =
+        store_table_find(atomic_load(&c->api->store), &q->workspace.id, table, &q->table, &d);
     if (e == OK) return true;
     if (e == ERR_NOT_FOUND) {
         not_found(c, "The table", table);
@@ -160,6 +150,52 @@ static bool find_target(struct ingest_call *q)
         front_unavailable(c->res, "The table can't be looked up at the moment.", RETRY_S);
     }
     return false;
+}
+
+/* The rule that a workspace is born with: any stream goes to the table of its name. */
+static bool find_default(struct ingest_call *q, const char *stream)
+{
+    struct front_call *c = q->front;
+    if (!front_allow(c, PLANE_INGEST, ACTION, true, q->workspace.rule_id)) return false;
+    const char *table = rule_table(stream);
+    if (table != NULL) return find_table(q, table);
+    front_error(c->res, 400, "InvalidStream",
+                "The rule takes streams Custom-<table>_CL, no others.", NULL, NULL);
+    return false;
+}
+
+static bool find_routed(struct ingest_call *q, const char *rule, const char *stream)
+{
+    struct front_call *c = q->front;
+    char arm_id[ARM_ID_MAX];
+    struct diag d = DIAG_INIT;
+    if (rule_find(c->api->arm, rule, arm_id, &d) != OK) {
+        not_found(c, "The data collection rule", rule);
+        return false;
+    }
+    if (!front_allow(c, PLANE_INGEST, ACTION, true, arm_id)) return false;
+    enum err e = rule_route(c->api->arm, arm_id, stream, c->req->a, &q->route, &d);
+    if (e == ERR_NOT_FOUND) {
+        not_found(c, "The stream, or the workspace it goes to,", stream);
+    } else if (e != OK) {
+        LOG(ERROR, "ingest.no_route", F_STR("rule", arm_id), F_ERR(&d));
+        front_unavailable(c->res, "The rule can't be looked up at the moment.", RETRY_S);
+    }
+    if (e != OK) return false;
+    q->is_routed = true;
+    q->workspace = q->route.workspace;
+    return find_table(q, q->route.table);
+}
+
+static bool find_target(struct ingest_call *q)
+{
+    const char *rule = NULL, *stream = NULL;
+    struct guid id;
+    if (!read_path(q->front, &rule, &stream)) return false;
+    if (rule_workspace(rule, &id) && arm_workspace(q->front->api->arm, &id, &q->workspace)) {
+        return find_default(q, stream);
+    }
+    return find_routed(q, rule, stream);
 }
 
 /* --- the body -----------------------------------------------------------------------------------
@@ -201,13 +237,27 @@ static bool unpack(struct ingest_call *q, struct bytes *out)
     return false;
 }
 
+/* Rows of the rule's stream, through its transformation, into the table's columns. */
+static enum err transform(struct ingest_call *q, struct arena *a, int64_t now, struct bytes text,
+                          struct batch *out, struct diag *d)
+{
+    struct row_stats stats = {0};
+    struct batch rows;
+    CLEANUP(transform_free) struct transform *t = NULL;
+    TRY(transform_new(&t, q->route.kql, &q->route.stream, now, d));
+    TRY(rows_read(q->reader, text, &q->route.stream, now, a, &rows, &stats, d));
+    return transform_run(t, &rows, store_table_schema(q->table), a, out, d);
+}
+
 static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, struct batch *out)
 {
     struct front_call *c = q->front;
     struct row_stats stats = {0};
     struct diag d = DIAG_INIT;
     int64_t now = time_now_us() * 10 + TICKS_UNIX;
-    enum err e = rows_read(q->reader, text, store_table_schema(q->table), now, a, out, &stats, &d);
+    enum err e = q->is_routed ? transform(q, a, now, text, out, &d)
+                              : rows_read(q->reader, text, store_table_schema(q->table), now, a,
+                                          out, &stats, &d);
     if (e == OK) {
         atomic_fetch_add(&c->api->metrics.bytes_ingested, text.len);
         return true;

@@ -145,15 +145,22 @@ static const char *name_of(enum err e)
     return "InternalServerError";
 }
 
-void arm_error(struct http_response *res, int status, const char *code, const char *message)
+static void fail(struct http_response *res, int status, const char *code, const char *message,
+                 const json_t *details)
 {
     res->status = status;
     http_set(res, "Content-Type", "application/json; charset=utf-8");
     buf_clear(&res->body);
-    CLEANUP_JSON json_t *j = json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message);
+    CLEANUP_JSON json_t *j = json_pack("{s:{s:s, s:s, s:O*}}", "error", "code", code, "message",
+                                       message, "details", details);
     struct diag d = DIAG_INIT;
     if (j == NULL || json_write(j, &res->body, &d) != OK) res->body.len = 0;
     if (status == 503 || status == 429) http_set(res, "Retry-After", "1");
+}
+
+void arm_error(struct http_response *res, int status, const char *code, const char *message)
+{
+    fail(res, status, code, message, NULL);
 }
 
 enum err arm_not_found(struct arm_call *c, struct diag *d)
@@ -703,6 +710,7 @@ void arm_handle(struct arm *a, const struct http_request *req, const struct call
         e = json_write(c.reply, &res->body, &d);
     }
     json_decref(c.reply);
+    CLEANUP_JSON json_t *details = c.details;
     if (e == OK) {
         tell(&c, NULL, res->status);
         return;
@@ -710,5 +718,5 @@ void arm_handle(struct arm *a, const struct http_request *req, const struct call
     int status = res->status >= 400 ? res->status : arm_status_of(e);
     tell(&c, &d, status);
     if (status == 500) LOG(ERROR, "arm.failed", F_STR("path", req->path), F_ERR(&d));
-    arm_error(res, status, d.tag[0] != '\0' ? d.tag : name_of(e), d.text);
+    fail(res, status, d.tag[0] != '\0' ? d.tag : name_of(e), d.text, details);
 }

@@ -194,6 +194,7 @@ static enum err delete_work(struct arm *a, const json_t *op, struct diag *d)
     CLEANUP_FREE char *prefix = prefix_of(op);
     if (prefix == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(each(a, KIND_CLUSTER, prefix, cluster_bury, d));
+    TRY(each(a, KIND_RULE, prefix, rule_bury, d));
     TRY(each(a, KIND_WORKSPACE, prefix, workspace_bury, d));
     return remove_rest(a, prefix, d);
 }

@@ -50,6 +50,7 @@ struct arm_call {
     const char *correlation; /* one request may be several calls: the client's or a new one */
     const json_t *body;      /* NULL: none was sent */
     json_t *reply;           /* the call's own; written as the body */
+    json_t *details;         /* of a failure: error.details; may be NULL */
 };
 
 typedef enum err arm_op(struct arm_call *c, struct diag *d);
@@ -157,6 +158,7 @@ const char *doc_str(const json_t *doc, const char *name);     /* "" when absent 
 int64_t doc_int(const json_t *doc, const char *name);         /* 0 when absent */
 json_t *cluster_links(struct arm *a, const char *cluster_id); /* documents of its links, new */
 json_t *rule_doc(const json_t *workspace); /* a workspace's default collection rule */
+enum err rule_bury(struct arm *a, const json_t *doc, struct diag *d); /* a customer's */
 /* Tables that keep rows as long as their workspace says get its new number of days. */
 enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d);
 /* What the workspace's columns are, for its schema call. */
@@ -190,6 +192,8 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_TABLE             "microsoft.operationalinsights/workspaces/tables"
 #define KIND_USER_IDENTITY     "microsoft.managedidentity/userassignedidentities"
 #define KIND_RULE              "microsoft.insights/datacollectionrules"
+#define KIND_RULE_INDEX        "rules by immutable id" /* id "rule:" + the immutable id */
+#define KIND_ENDPOINT          "microsoft.insights/datacollectionendpoints"
 #define KIND_GROUP             "microsoft.resources/subscriptions/resourcegroups"
 #define KIND_PROVIDER          "microsoft.resources/subscriptions/providers"
 #define KIND_KEYS              "microsoft.operationalinsights/workspaces/sharedkeys"
@@ -221,7 +225,8 @@ arm_op linked_storage_list, linked_storage_get, linked_storage_put, linked_stora
 arm_op storage_list, storage_get, storage_put, storage_patch, storage_remove;
 arm_op table_list, table_get, table_put, table_patch, table_remove;
 extern const struct arm_action table_actions[];
-arm_op rule_list, rule_get;
+arm_op rule_list, rule_get, rule_put, rule_patch, rule_remove;
+arm_op endpoint_list, endpoint_get, endpoint_put, endpoint_patch, endpoint_remove;
 arm_op user_identity_list, user_identity_get, user_identity_put, user_identity_patch,
     user_identity_remove;
 arm_op status_get, result_get;

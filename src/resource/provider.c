@@ -108,9 +108,10 @@ static enum err set_state(struct arm_call *c, const char *state, struct diag *d)
     size_t i;
     if (!find(arm_id_name(c->id), &i)) return provider_get(c, d);
     char key[ARM_ID_MAX];
+    key_of(c->arm, namespaces[i].name, key);
     DOCS_WRITE(c->arm->docs);
     CLEANUP_CHANGE struct change change = {0};
-    change_put(&change, DOC_RESOURCE, key_of(c->arm, namespaces[i].name, key), KIND_PROVIDER,
+    change_put(&change, DOC_RESOURCE, key, KIND_PROVIDER,
                json_pack("{s:s, s:s}", "id", key, "state", state));
     TRY(docs_commit(c->arm->docs, &change, d));
     return arm_reply(c, 200, provider_json(c->arm, i), d);
