@@ -234,10 +234,10 @@ static void choose_account(struct arm *a, struct workspace *w, const char *works
     str_lower(scope);
     CLEANUP_JSON json_t *cluster = arm_doc(a, scope);
     uint8_t id[16];
-    if (!json_is_true(json_object_get(cluster, "keyed")) ||
-        !arm_account_find(a, w->customer_id, scope, id)) {
-        return;
-    }
+    if (!json_is_true(json_object_get(cluster, "keyed"))) return;
+    /* Rather no account than the platform's: what is to be under the customer's key waits for it. */
+    w->has_account = arm_account_find(a, w->customer_id, scope, id);
+    if (!w->has_account) return;
     memcpy(w->account, id, sizeof id);
     w->is_customer_key = true;
 }

@@ -254,6 +254,9 @@ enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct
             "logs-dedicated-clusters#link-a-workspace-to-the-cluster for more information on "
             "how to associate a workspace to the cluster.");
     }
+    if (json_is_true(json_at(c->body, "properties", "replication", "enabled", NULL))) {
+        return bad(c, d, "replication.enabled: replication to another region is not supported.");
+    }
     __attribute__((cleanup(cluster_wish_release))) struct cluster_wish w = {0};
     TRY(arm_read_location(c, old, &w.location, d));
     TRY(read_sku(c, old, is_put, &w.capacity, d));

@@ -299,13 +299,15 @@ json_t *docs_list(struct docs *s, const char *kind, const char *parent, const ch
     return list;
 }
 
-bool change_remove_some(struct change *c, struct docs *s, const char *prefix, uint32_t max)
+bool change_remove_some(struct change *c, struct docs *s, const char *prefix, const char *except,
+                        uint32_t max)
 {
     uint32_t n = 0;
     pthread_rwlock_rdlock(&s->lock);
     MAP_EACH (&s->by_id, e) {
         const struct doc *x = e->value;
         if (!wanted(x, DOC_RESOURCE, prefix)) continue;
+        if (except != NULL && str_starts(x->id, except)) continue;
         if (n++ == max) break;
         change_remove(c, DOC_RESOURCE, x->id);
     }
@@ -315,7 +317,7 @@ bool change_remove_some(struct change *c, struct docs *s, const char *prefix, ui
 
 void change_remove_parts(struct change *c, struct docs *s, const char *prefix)
 {
-    (void)change_remove_some(c, s, prefix, CHANGE_MAX);
+    (void)change_remove_some(c, s, prefix, NULL, CHANGE_MAX);
 }
 
 const char *docs_parent(struct docs *s, const char *kind, const char *id)

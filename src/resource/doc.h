@@ -48,8 +48,10 @@ void change_put(struct change *c, const char *kind, const char *id, const char *
 void change_remove(struct change *c, const char *kind, const char *id);
 /* Removes all resources whose id begins so: the parts of one that goes. */
 void change_remove_parts(struct change *c, struct docs *s, const char *prefix);
-/* At most max of them; true if there are more. */
-bool change_remove_some(struct change *c, struct docs *s, const char *prefix, uint32_t max);
+/* At most max of them, none whose id begins with except (NULL: no exception); true if there are
+ * more. */
+bool change_remove_some(struct change *c, struct docs *s, const char *prefix, const char *except,
+                        uint32_t max);
 void change_release(struct change *c);
 #define CLEANUP_CHANGE __attribute__((cleanup(change_release)))
 

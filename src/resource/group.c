@@ -176,14 +176,18 @@ static enum err each(struct arm *a, const char *kind, const char *prefix,
     return OK;
 }
 
-/* The rest has no life of its own: a few at a time, so that no transaction grows without end. */
+/* The rest has no life of its own: a few at a time, so that no transaction grows without end. Parts
+ * of workspaces wait for them: they can be brought back. */
 static enum err remove_rest(struct arm *a, const char *prefix, struct diag *d)
 {
+    CLEANUP_FREE char *kept =
+        str_fmt("%sproviders/microsoft.operationalinsights/workspaces/", prefix);
+    if (kept == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     bool more = true;
     while (more) {
         DOCS_WRITE(a->docs);
         CLEANUP_CHANGE struct change c = {0};
-        more = change_remove_some(&c, a->docs, prefix, CHANGE_MAX / 2);
+        more = change_remove_some(&c, a->docs, prefix, kept, CHANGE_MAX / 2);
         TRY(docs_commit(a->docs, &c, d));
     }
     return OK;

@@ -101,6 +101,11 @@ static enum err check_cluster(struct arm_call *c, const json_t *workspace, const
             "succeeded. Cluster must complete its operation before any update operation is "
             "performed.");
     }
+    if (json_is_true(json_object_get(cluster, "keyed")) &&
+        json_object_get(cluster, "key") == NULL) { /* nothing could encrypt the workspace's data */
+        return ARM_FAIL(c, d, 400, "OperationNotAllowed",
+                        "The cluster's key was removed. Set a key before a workspace is linked.");
+    }
     if (str_eq(doc_str(cluster, "type"), "ApplicationInsights")) {
         return ARM_FAIL(c, d, 400, "InvalidParameter",
                         "A workspace can't be linked to a cluster of type ApplicationInsights.");

@@ -167,6 +167,9 @@ json_t *tables_schema(struct arm *a, const json_t *workspace);
  * DOCS_WRITE(): all of the workspace's go (account NULL), or come back from the account. */
 enum err searches_move(struct arm_call *c, const char *workspace_key, const char *customer_id,
                        const char *account_key, struct change *change, struct diag *d);
+/* Searches of a workspace that goes for good, where they lie in a storage account. */
+void searches_forget(struct arm *a, const char *workspace_key, const char *customer_id,
+                     struct change *change);
 /* Does the account hold searches, or is it linked? */
 bool storage_in_use(struct arm *a, const char *account_key);
 /* The user-assigned identity of that ARM id; false: there is none. */

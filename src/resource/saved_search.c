@@ -274,6 +274,18 @@ enum err searches_move(struct arm_call *c, const char *w, const char *customer_i
     return OK;
 }
 
+void searches_forget(struct arm *a, const char *w, const char *customer_id, struct change *change)
+{
+    CLEANUP_FREE char *link_key = str_fmt("%s/linkedstorageaccounts/query", w);
+    CLEANUP_JSON json_t *link = link_key != NULL ? arm_doc(a, link_key) : NULL;
+    const char *account = json_string_value(json_array_get(json_object_get(link, "accounts"), 0));
+    CLEANUP_FREE char *prefix =
+        account != NULL ? str_fmt("%s/savedsearches/%s/", account, customer_id) : NULL;
+    if (prefix == NULL) return;
+    str_lower(prefix);
+    change_remove_parts(change, a->docs, prefix);
+}
+
 bool storage_in_use(struct arm *a, const char *account_key)
 {
     CLEANUP_FREE char *prefix = str_fmt("%s/savedsearches/", account_key);

@@ -521,10 +521,31 @@ static const char *tomb_key(struct arm_call *c)
     return key != NULL ? key : "";
 }
 
+/* The cluster may have got its first key while the workspace was away: its rows need an account
+ * there before they come. */
+static enum err give_account(struct arm_call *c, const json_t *tomb, struct diag *d)
+{
+    const char *id = doc_str(json_object_get(tomb, "link"), "cluster");
+    char *key = arena_str(c->a, bytes_str(id));
+    if (key == NULL) return arena_full(c->a, d);
+    str_lower(key);
+    CLEANUP_JSON json_t *cluster = arm_doc(c->arm, key);
+    if (!json_is_true(json_object_get(cluster, "keyed"))) return OK;
+    uint8_t account[16];
+    struct diag why = DIAG_INIT;
+    if (arm_account_ensure(c->arm, doc_str(tomb, "customerId"), id, account, &why) == OK) return OK;
+    LOG(WARN, "workspace.not_recovered", F_STR("workspace", c->id_text), F_ERR(&why));
+    return ARM_FAIL(c, d, 409, "Conflict",
+                    "The workspace was linked to the cluster '%s', whose key can't be used at this "
+                    "moment. Restore the key, then recover the workspace.",
+                    doc_str(cluster, "name"));
+}
+
 static enum err recover(struct arm_call *c, const json_t *tomb, struct diag *d)
 {
     const char *location = NULL;
     TRY(arm_read_location(c, tomb, &location, d));
+    TRY(give_account(c, tomb, d));
     CLEANUP_JSON json_t *doc = json_deep_copy(tomb);
     json_object_del(doc, "deleted");
     TRY(read_into(c, doc, d));
@@ -578,6 +599,7 @@ static enum err remove_into(struct arm *a, const char *key, const json_t *old, b
     CLEANUP_FREE char *parts = str_fmt("%s/%s", key, for_good ? "" : "linkedservices/");
     CLEANUP_FREE char *deleted = str_fmt("deleted:%s", key);
     if (parts == NULL || deleted == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (for_good) searches_forget(a, key, doc_str(old, "customerId"), change);
     change_remove_parts(change, a->docs, parts);
     change_remove(change, DOC_RESOURCE, key);
     remove_rule(change, old);
@@ -668,6 +690,7 @@ void workspaces_tidy(struct arm *a, int64_t now_us)
         DOCS_WRITE(a->docs);
         CLEANUP_CHANGE struct change change = {0};
         CLEANUP_JSON json_t *back = arm_doc(a, key);
+        if (back == NULL) searches_forget(a, key, doc_str(tomb, "customerId"), &change);
         if (back == NULL) change_remove_parts(&change, a->docs, parts);
         change_remove(&change, DOC_RESOURCE, deleted);
         if (docs_commit(a->docs, &change, &d) != OK) LOG(ERROR, "workspace.not_tidied", F_ERR(&d));

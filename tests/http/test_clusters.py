@@ -251,6 +251,25 @@ class Vaults(unittest.TestCase):
             s.wait(lambda: s.query("T_CL | project N", w).status == 200, 20, "restore")
             self.assertEqual(c["subscriptionId"], s.credentials["subscriptionId"])
 
+    def test_a_workspace_that_was_away_when_the_key_came_is_under_it_when_it_is_back(self):
+        with Server() as s:
+            version = s.make_all()
+            s.done(s.arm("PUT", s.cluster_path("cluster2"), V2022, body()))
+            s.grant(s.arm("GET", s.cluster_path("cluster2"), V2022).json["identity"]["principalId"])
+            s.make_workspace("away0001", "cluster2")
+            self.assertEqual(s.arm("DELETE", s.workspace_path("away0001"), V2022).status, 200)
+            s.done(s.set_key(version=version, cluster="cluster2"))
+            s.done(s.arm("PUT", s.workspace_path("away0001"), V2022, {"location": "westeurope"}))
+            accounts = s.call("GET", "/admin/keys/status").json["accounts"]
+            self.assertIn(("away0001", "cluster2"), [(a["workspace"], a["cluster"]) for a in accounts])
+            # And while a cluster has lost its key nothing is linked to it.
+            s.done(s.arm("PATCH", s.cluster_path("cluster2"), V2022, {"properties": {"keyVaultProperties": {
+                "keyVaultUri": "", "keyName": "", "keyVersion": ""}}}))
+            s.make_workspace("late0001", None)
+            a = s.arm("PUT", s.workspace_path("late0001") + "/linkedServices/cluster", V2022, {"properties": {
+                "writeAccessResourceId": s.cluster_path("cluster2")}})
+            self.assertEqual((a.status, a.json["error"]["code"]), (400, "OperationNotAllowed"), a)
+
 
 if __name__ == "__main__":
     unittest.main()

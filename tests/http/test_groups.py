@@ -67,6 +67,7 @@ class Groups(unittest.TestCase):
         self.s.done(self.s.arm("PUT", self.s.group(group=g), RES, {"location": "westeurope"}))
         back = self.s.arm("PUT", w, NEW, {"location": "westeurope"})
         self.assertEqual((back.status, back.json["properties"]["customerId"]), (200, guid))
+        self.assertEqual(self.s.arm("GET", w + "/savedSearches/s", "2020-08-01").json["properties"]["query"], "q")
         self.error(self.s.arm("PUT", cluster, NEW, {"location": "westeurope", "sku": {"name": "CapacityReservation", "capacity": 500}}), 409, "Conflict")
 
     def test_a_group_that_goes_takes_nothing_new(self):

@@ -158,6 +158,7 @@ class Resources(unittest.TestCase):
                 ({"location": "westeurope", "sku": {"name": "CapacityReservation"}}, "Missing Capacity in SKU."),
                 ({"location": "westeurope", "sku": {"capacity": 500}}, "Capacity was provided but SKU isn't capacityReservation."),
                 (cluster_body(properties={"associatedWorkspaces": []}), "'properties.associatedWorkspaces' is a read only property"),
+                (cluster_body(properties={"replication": {"enabled": True, "location": "northeurope"}}), "replication.enabled"),
                 (cluster_body(properties={"keyVaultProperties": {"keyName": "x"}}), "KeyVaultProperties isn't empty but has a bad format."),
                 (cluster_body(properties={"keyVaultProperties": {
                     "keyVaultUri": "https://evil.example", "keyName": "k", "keyVersion": ""}}), "KeyVaultProperties isn't empty")):

@@ -138,6 +138,13 @@ class Workspaces(unittest.TestCase):
         self.assertEqual(self.s.arm("DELETE", storage, "2022-09-01").status, 200)
         self.assertEqual(self.s.arm("DELETE", link, OLD).status, 204)
 
+    def test_a_workspace_that_goes_for_good_leaves_no_search_in_its_storage(self):
+        w, storage = self.make(), self.make_storage("leavestore")
+        self.s.done(self.s.arm("PUT", w + "/linkedStorageAccounts/Query", OLD, {"properties": {"storageAccountIds": [storage]}}))
+        self.s.done(self.s.arm("PUT", w + "/savedSearches/s", OLD, {"properties": {"category": "c", "displayName": "d", "query": "q"}}))
+        self.assertEqual(self.s.call("DELETE", f"{w}?api-version={NEW}&force=true").status, 200)
+        self.assertEqual(self.s.arm("DELETE", storage, "2022-09-01").status, 200, "nothing is in it any more")
+
     def test_storage_is_linked_in_its_region_and_of_its_kind_only(self):
         w = self.make()
         far, old = self.make_storage("farstore", "northeurope"), self.make_storage("oldstore", kind="Storage")

@@ -597,6 +597,7 @@ static int link_status(const struct model_workspace *w, int i, int cluster)
     if (w->link == LINKING || w->link == UNLINKING) return 409;
     if (w->link == LINKED) return w->cluster == cluster ? 200 : 409;
     if (clusters[cluster].state != READY) return 400;
+    if (clusters[cluster].keyed && clusters[cluster].key == 0) return 400;
     if (region_of(i) != region_of(cluster)) return 400;
     if (links_of(cluster) >= ROOM_MAX) return 409;
     return recent_links(w) >= LINKS_MAX ? 400 : 202;
