@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#define TABLE      "assertion"
+#define TABLE      TABLE_ASSERTION
 #define LIFE_MAX_S 3600 /* that an assertion may have before it */
 #define JTI_MAX    256  /* bytes */
 #define ALGORITHMS (JWT_RS256 | JWT_PS256 | JWT_ES256)
@@ -71,30 +71,4 @@ enum err assertion_check(struct identity *id, const struct principal *p, const c
     }
     name_use(p, jti, wanted, name);
     return use_once(id, name, ((int64_t)exp + JWT_SKEW_S) * US_PER_S, d);
-}
-
-/* --- those that have expired
- * ------------------------------------------------------------------------- */
-
-struct sweep {
-    struct identity *id;
-    int64_t now_us;
-};
-
-static enum err drop_dead(void *ctx, const char *key, struct bytes value, struct diag *d)
-{
-    const struct sweep *s = ctx;
-    CLEANUP_JSON json_t *j = NULL;
-    if (json_read(value, &j, NULL) == OK &&
-        json_integer_value(json_object_get(j, "untilUs")) > s->now_us) {
-        return OK;
-    }
-    return kvstore_delete(s->id->store, TABLE, key, d);
-}
-
-enum err assertions_tidy(struct identity *id, int64_t now_us, struct diag *d)
-{
-    struct sweep s = {id, now_us};
-    LOCK_SCOPE(&id->lock);
-    return kvstore_each(id->store, TABLE, "", drop_dead, &s, d);
 }

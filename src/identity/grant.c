@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#define TABLE "refresh"
+#define TABLE TABLE_REFRESH
 
 static bool refuse(struct endpoint *e, const char *why)
 {

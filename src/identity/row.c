@@ -25,3 +25,30 @@ enum err row_put(struct identity *id, const char *table, const char *key, json_t
     TRY(json_write(own, &text, d));
     return kvstore_put(id->store, table, key, buf_view(&text), d);
 }
+
+/* --- rows that have had their time
+ * ------------------------------------------------------------------------- */
+
+struct sweep {
+    struct identity *id;
+    const char *table;
+    int64_t now_us;
+};
+
+static enum err drop_dead(void *ctx, const char *key, struct bytes value, struct diag *d)
+{
+    const struct sweep *s = ctx;
+    CLEANUP_JSON json_t *j = NULL;
+    if (json_read(value, &j, NULL) == OK &&
+        json_integer_value(json_object_get(j, "untilUs")) > s->now_us) {
+        return OK;
+    }
+    return kvstore_delete(s->id->store, s->table, key, d);
+}
+
+enum err rows_tidy(struct identity *id, const char *table, int64_t now_us, struct diag *d)
+{
+    struct sweep s = {id, table, now_us};
+    LOCK_SCOPE(&id->lock);
+    return kvstore_each(id->store, table, "", drop_dead, &s, d);
+}

@@ -227,6 +227,11 @@ enum err role_put(struct identity *id, struct custom_role *r, bool *created, str
 /* ERR_CONFLICT tag "RoleDefinitionHasAssignments". */
 enum err role_remove(struct identity *id, const char *role_id, struct diag *d);
 
+/* Tables whose rows carry "untilUs". */
+#define TABLE_ASSERTION "assertion"
+#define TABLE_REFRESH   "refresh"
+enum err rows_tidy(struct identity *id, const char *table, int64_t now_us, struct diag *d);
+
 /* --- token.c ------------------------------------------------------------------------------------
  */
 
@@ -279,7 +284,6 @@ json_t *signers_json(struct identity *id);
  * "Replay". */
 enum err assertion_check(struct identity *id, const struct principal *p, const char *assertion,
                          const char *const *audiences, const char *wanted, struct diag *d);
-enum err assertions_tidy(struct identity *id, int64_t now_us, struct diag *d);
 
 /* --- foreign.c ----------------------------------------------------------------------------------
  */

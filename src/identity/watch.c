@@ -65,7 +65,8 @@ static void look(struct watch *w)
     int64_t now = time_now_us();
     enum err e = signers_are_due(w->id, now) ? signers_rotate(w->id, &d) : OK;
     if (e == OK) e = signers_tidy(w->id, now, &d);
-    if (e == OK) e = assertions_tidy(w->id, now, &d);
+    if (e == OK) e = rows_tidy(w->id, TABLE_ASSERTION, now, &d);
+    if (e == OK) e = rows_tidy(w->id, TABLE_REFRESH, now, &d);
     if (e != OK) LOG(ERROR, "identity.watch_failed", F_ERR(&d));
     people_tidy(w->id, now);
     warn(w, now);

@@ -103,3 +103,19 @@ TEST(watch, what_ends_within_30_days_is_named)
     EXPECT_EQ(credential_check_secret(&p, "wrong"), SECRET_WRONG);
     identity_close(id);
 }
+
+/* Used assertions and refresh tokens go when their time is over, and not before. */
+TEST(watch, rows_that_have_had_their_time_go)
+{
+    struct diag d = DIAG_INIT;
+    start("rows");
+    int64_t now = time_now_us();
+    CLEANUP_BUF struct buf value = {0};
+    REQUIRE_OK(row_put(id, TABLE_REFRESH, "a", json_pack("{s:I}", "untilUs", (json_int_t)now), &d));
+    REQUIRE_OK(row_put(id, TABLE_REFRESH, "b",
+                       json_pack("{s:I}", "untilUs", (json_int_t)(now + DAY_US)), &d));
+    REQUIRE_OK(rows_tidy(id, TABLE_REFRESH, now, &d));
+    REQUIRE_ERR(ERR_NOT_FOUND, kvstore_get(id->store, TABLE_REFRESH, "a", &value, NULL));
+    REQUIRE_OK(kvstore_get(id->store, TABLE_REFRESH, "b", &value, &d));
+    identity_close(id);
+}
