@@ -65,7 +65,7 @@ fuzz: deps-test
 crash: build
 	@python3 tests/crash/test_crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 
-## make soak     the long proofs: 10,000,000 sealed blocks and no key with a nonce twice; BLOCKS=n for fewer
+## make soak     the long proofs (tools/soak.sh): 10,000,000 sealed blocks, 100,000 schedules; BLOCKS=, SEEDS= for fewer
 soak: deps-test
 	@tools/soak.sh
 

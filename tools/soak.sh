@@ -3,5 +3,6 @@
 set -e
 cd "$(dirname "$0")/.."
 cmake --preset release >/dev/null
-make -C build/release -s -j"${JOBS:-2}" t_storage_nonce
+make -C build/release -s -j"${JOBS:-2}" t_storage_nonce t_server_schedule
 BLOCKS=${BLOCKS:-10000000} build/release/t_storage_nonce
+SCHEDULE_SEEDS=${SEEDS:-100000} build/release/t_server_schedule

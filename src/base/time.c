@@ -236,13 +236,15 @@ static enum err settle(struct diag *d)
     int64_t give_up = time_mono_us() + SETTLE_US;
     /* "now" moves while we wait; only what was due at the start counts. */
     int64_t now = time_now_us();
+    int64_t sleep_us = 50; /* most timers have little to do */
     futex_wake_all();
     while (!settled(now)) {
         if (time_mono_us() > give_up) {
             return FAIL(d, ERR_UNAVAILABLE, "clock: a timer did not settle within %lld s",
                         SETTLE_US / US_PER_S);
         }
-        time_sleep_us(1000);
+        time_sleep_us(sleep_us);
+        if (sleep_us < 1000) sleep_us *= 2;
     }
     return OK;
 }

@@ -416,6 +416,7 @@ static enum err load_log(void *ctx, const struct catalog_row *row, struct diag *
     TRY(log_file_add(a, &e, &f, d));
     f->length = e.length;
     f->complete = e.is_final;
+    f->ids_us = time_now_us(); /* no replay has read them: as young as can be */
     f->retired = true;
     return OK;
 }

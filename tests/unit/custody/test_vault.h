@@ -27,6 +27,7 @@ enum mood {
     MOOD_NO_WRAP, /* 403 on wrap, a good unwrap: the right to wrap was taken away */
     MOOD_TOKEN,   /* our token is refused twice */
     MOOD_BUSY,    /* 429 with Retry-After: 40 */
+    MOOD_SLOW,    /* a good answer, after a while */
 };
 
 #define TV_KEYS 256
@@ -132,6 +133,7 @@ static inline enum err tv_weather(struct test_vault *v, const char *uri, const s
     *mood = tv_mood_of(v, uri);
     pthread_mutex_unlock(&v->lock);
     if (*mood == MOOD_HANGS) time_sleep_us((int64_t)c->timeout_ms * 1000);
+    if (*mood == MOOD_SLOW) time_sleep_us(3000);
     if (*mood == MOOD_HANGS || *mood == MOOD_SILENT) {
         return FAIL_TAG(d, ERR_UNAVAILABLE, "Timeout", "the vault does not answer");
     }

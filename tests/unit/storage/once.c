@@ -102,6 +102,22 @@ static void append_flush_die(const char *name, bool flush)
     REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Whether a file's ids are young stands in the file alone: nobody has read them yet. */
+TEST(once, a_flush_before_the_first_replay_forgets_no_batch)
+{
+    struct diag d = DIAG_INIT;
+    struct bench b = {0};
+    open_all(&b, "early");
+    expect_fresh(&b, 1, 0, 20);
+    bench_close(&b); /* all rows are in segments, and the log's entry says so */
+    REQUIRE_OK(bench_open(&b, "early", &d));
+    REQUIRE_OK(store_flush(b.store, customer, &d)); /* as the flusher does */
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    expect_repeated(&b, 1, 0, 20);
+    expect_ids(&b, 20);
+    bench_release(&b);
+}
+
 TEST(once, a_process_that_dies_forgets_no_batch_whether_it_was_flushed_or_not)
 {
     (void)test_dir(); /* made here: the children share it */
