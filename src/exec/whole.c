@@ -19,6 +19,7 @@ static whole_fn *const functions[N_WHOLE_KINDS] = {
     [WHOLE_NEW_ACTIVITY] = whole_new_activity,
     [WHOLE_ACTIVE_USERS] = whole_active_users,
     [WHOLE_ROLLING_PERCENTILE] = whole_rolling_percentile,
+    [WHOLE_COMPONENTS] = whole_components,
 };
 
 struct whole_sink {

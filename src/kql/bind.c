@@ -663,6 +663,10 @@ static bind_op_fn *const op_binders[] = {
     [OPER_EVALUATE] = bind_evaluate,
     [OPER_FIND] = bind_find,
     [OPER_FORK] = bind_fork,
+    [OPER_MAKE_GRAPH] = bind_make_graph,
+    [OPER_GRAPH_MATCH] = bind_graph_match,
+    [OPER_GRAPH_TO_TABLE] = bind_graph_to_table,
+    [OPER_GRAPH_COMPONENTS] = bind_graph_components,
     [OPER_FACET] = bind_facet,
     [OPER_TOP_NESTED] = bind_top_nested,
 };
@@ -704,6 +708,12 @@ static enum err bind_one(struct op_cx *cx, struct op **out)
     if (cx->in == NULL && !begins_query(n->op)) {
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0174",
                         "'%s' needs a table before it", n->name);
+    }
+    bool of_graphs =
+        n->op == OPER_GRAPH_MATCH || n->op == OPER_GRAPH_TO_TABLE || n->op == OPER_GRAPH_COMPONENTS;
+    if (!of_graphs && cx->in != NULL && is_graph(b, cx->in)) {
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0001",
+                        "'%s' wants a table, not a graph", n->name);
     }
     return bind(cx, out);
 }
@@ -747,10 +757,18 @@ static enum err bind_explain(struct binder *b, struct op **root)
     return OK;
 }
 
+static enum err no_graph(struct binder *b, const struct op *op)
+{
+    if (!is_graph(b, op)) return OK;
+    return FAIL_TAG(diag_at(b->d, op->pos), ERR_INVALID, "SEM0001",
+                    "a query gives a table, not a graph");
+}
+
 static enum err bind_results(struct binder *b, struct binding *names, const struct ast_body *body)
 {
     b->result = body->result;
     TRY(bind_table(b, names, body->result, &b->plan->root));
+    TRY(no_graph(b, b->plan->root));
     if (body->explain) return bind_explain(b, &b->plan->root);
     for (uint32_t i = 0; i < body->more.n; i++) {
         const struct ast *n = body->more.at[i];
@@ -758,6 +776,7 @@ static enum err bind_results(struct binder *b, struct binding *names, const stru
         struct op *op;
         b->result = n;
         TRY(bind_table(b, names, n, &op));
+        TRY(no_graph(b, op));
         TRY(plan_add(b, NULL, n->pos, op));
         b->plan->render = first; /* the chart is the first result's */
     }

@@ -36,6 +36,7 @@ struct binder {
     struct plan *plan;
     const struct ast *result; /* the pipe of the result under way: fork and facet may end it */
     const struct ast *pipe;   /* under way */
+    struct graph *graphs;     /* bind_graph.c */
     const struct ast *bin_auto_size, *bin_auto_at; /* of `set`, NULL */
 };
 
@@ -76,6 +77,7 @@ struct scope {
     const struct schema *base;     /* (1) */
     const struct schema *right;    /* join's other side, for $right */
     struct agg_scope *aggs;        /* aggregates may be called; columns may not be named */
+    bool dotted;                   /* n.name may be a column of that name: graph-match */
     const struct scan_names *scan; /* step.column may be named */
     const char *where;             /* the operator, for messages */
 };
@@ -180,7 +182,8 @@ enum err bind_members(struct scope *s, const struct ast *item, struct expr *bag,
 
 /* --- operators -------------------------------------------------------------------------------- */
 
-struct op_cx { /* one operator to bind */
+struct op_cx {   /* one operator to bind */
+    bool dotted; /* as of a scope */
     struct binder *b;
     struct binding **names; /* `as` adds to them */
     const struct ast *ast;
@@ -193,12 +196,15 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_find, bind_fork, bind_facet, bind_consume, bind_assert_schema, bind_top_hitters,
-    bind_search, bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv, bind_scan,
-    bind_top_nested;
+    bind_make_graph, bind_graph_match, bind_graph_to_table, bind_graph_components, bind_find,
+    bind_fork, bind_facet, bind_consume, bind_assert_schema, bind_top_hitters, bind_search,
+    bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv, bind_scan, bind_top_nested;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
  */
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);
+/* bind_graph.c: n.name of a pattern; does the operator stand for a graph? */
+enum err bind_dotted(struct scope *s, const struct ast *n, bool *found, struct expr **out);
+bool is_graph(const struct binder *b, const struct op *op);
 /* bind_scan.c: step.column; *found is false when the path is no such thing. */
 enum err bind_scan_path(struct scope *s, const struct ast *n, bool *found, struct expr **out);
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,

@@ -45,6 +45,7 @@ static enum err bind_path(struct scope *s, const struct ast *n, struct expr **ou
     struct expr *base, *member;
     bool found = false;
     if (s->scan != NULL) TRY(bind_scan_path(s, n, &found, out));
+    if (s->dotted && s->row != NULL) TRY(bind_dotted(s, n, &found, out));
     if (found) return OK;
     TRY(bind_expr(s, n->args.at[0], &base));
     if (n->right != NULL || n->is_open) {

@@ -9,8 +9,12 @@
 struct scope scope_of(struct op_cx *cx)
 {
     const struct schema *row = cx->in != NULL ? &cx->in->schema : NULL;
-    return (struct scope){
-        .b = cx->b, .names = *cx->names, .row = row, .base = row, .where = cx->ast->name};
+    return (struct scope){.b = cx->b,
+                          .names = *cx->names,
+                          .row = row,
+                          .base = row,
+                          .dotted = cx->dotted,
+                          .where = cx->ast->name};
 }
 
 /* --- projections ------------------------------------------------------------------------------ */

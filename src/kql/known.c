@@ -120,9 +120,8 @@ static const char *const plugins[] = {
 
 // clang-format off
 static const char *const operators[] = {
-    "execute-and-cache", "external_data", "graph-mark-components", "graph-match",
-    "graph-shortest-paths", "graph-to-table", "graph-where-edges", "graph-where-nodes",
-    "inline_external_table", "macro-expand", "make-graph", "partitioned-by", "project-by-names",
+    "execute-and-cache", "external_data", "graph-shortest-paths", "graph-where-edges", "graph-where-nodes",
+    "inline_external_table", "macro-expand", "partitioned-by", "project-by-names",
     "project-smart",
 };
 // clang-format on

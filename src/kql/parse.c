@@ -302,6 +302,7 @@ static bool at_param(const struct parser *p)
         "anomalycolumns",
         "dynamic_depth",
         "with_node_id",
+        "with_component_id",
     };
     if (at_hint(p)) return true;
     if (!tok_is(p, tok_ahead(p, 1), "=")) return false;

@@ -98,6 +98,10 @@ enum err parse_fork(struct parser *p, struct ast *o);
 enum err parse_facet(struct parser *p, struct ast *o);
 enum err parse_reduce(struct parser *p, struct ast *o);
 enum err parse_scan(struct parser *p, struct ast *o);
+enum err parse_make_graph(struct parser *p, struct ast *o); /* parse_graph.c */
+enum err parse_graph_match(struct parser *p, struct ast *o);
+enum err parse_graph_to_table(struct parser *p, struct ast *o);
+enum err parse_graph_components(struct parser *p, struct ast *o);
 
 /* --- literal.c -------------------------------------------------------------------------------- */
 
