@@ -85,18 +85,6 @@ EVAL(eval_pair)
 /* --- statistics --------------------------------------------------------------------------------
  */
 
-static void put_real(struct buf *out, const char *name, double v)
-{
-    dyn_bag_name(out, bytes_str(name));
-    series_put(out, v, false);
-}
-
-static void put_long(struct buf *out, const char *name, double v)
-{
-    dyn_bag_name(out, bytes_str(name));
-    series_put(out, v, true);
-}
-
 static void put_stats(const struct series *s, struct buf *out)
 {
     double min = NAN, max = NAN, sum = 0, squares = 0;
@@ -114,15 +102,15 @@ static void put_stats(const struct series *s, struct buf *out)
     }
     double variance = n > 1 ? squares / (n - 1) : 0;
     size_t at = dyn_bag_begin(out);
-    put_real(out, "min", min);
-    put_long(out, "min_idx", n != 0 ? at_min : NAN);
-    put_real(out, "max", max);
-    put_long(out, "max_idx", n != 0 ? at_max : NAN);
-    put_real(out, "avg", mean);
-    put_real(out, "stdev", sqrt(variance));
-    put_real(out, "variance", variance);
-    put_real(out, "sum", sum);
-    put_long(out, "len", s->n);
+    series_put_named(out, "min", min, false);
+    series_put_named(out, "min_idx", n != 0 ? at_min : NAN, true);
+    series_put_named(out, "max", max, false);
+    series_put_named(out, "max_idx", n != 0 ? at_max : NAN, true);
+    series_put_named(out, "avg", mean, false);
+    series_put_named(out, "stdev", sqrt(variance), false);
+    series_put_named(out, "variance", variance, false);
+    series_put_named(out, "sum", sum, false);
+    series_put_named(out, "len", s->n, true);
     dyn_bag_end(out, at, 9);
 }
 
@@ -187,11 +175,11 @@ EVAL(eval_fit_line)
         if (s.array && s.n > 1) {
             struct line l = fit(s.v, s.n);
             size_t at = dyn_bag_begin(&r.b);
-            put_real(&r.b, "rsquare", l.rsquare);
-            put_real(&r.b, "slope", l.slope);
-            put_real(&r.b, "variance", l.variance);
-            put_real(&r.b, "rvariance", l.rvariance);
-            put_real(&r.b, "interception", l.at_zero);
+            series_put_named(&r.b, "rsquare", l.rsquare, false);
+            series_put_named(&r.b, "slope", l.slope, false);
+            series_put_named(&r.b, "variance", l.variance, false);
+            series_put_named(&r.b, "rvariance", l.rvariance, false);
+            series_put_named(&r.b, "interception", l.at_zero, false);
             dyn_bag_name(&r.b, BYTES("line_fit"));
             for (uint32_t k = 0; k < s.n; k++)
                 s.v[k] = l.at_zero + l.slope * k;

@@ -61,3 +61,36 @@ void series_put_all(struct buf *out, const double *v, uint32_t n, bool whole)
         series_put(out, v[i], whole);
     dyn_array_end(out, at, n);
 }
+
+void series_put_named(struct buf *out, const char *name, double v, bool whole)
+{
+    dyn_bag_name(out, bytes_str(name));
+    series_put(out, v, whole);
+}
+
+void series_put_array(struct buf *out, const char *name, const double *v, uint32_t n)
+{
+    dyn_bag_name(out, bytes_str(name));
+    series_put_all(out, v, n, false);
+}
+
+double series_number_arg(const struct fn_call *call, const struct vec *const *args, uint32_t k,
+                         uint32_t i, double otherwise)
+{
+    struct value v, r;
+    if (k >= call->n_args) return otherwise;
+    v = vec_value(args[k], i);
+    return !v.is_null && value_cast(&v, T_REAL, NULL, &r) && !r.is_null ? r.r : otherwise;
+}
+
+enum err series_rows(struct fn_cx *cx, const struct fn_call *call, const struct vec *const *args,
+                     uint32_t n, struct vec *out, series_row *row)
+{
+    CLEANUP_ROWS struct rows_out r;
+    TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
+    for (uint32_t i = 0; i < n; i++) {
+        TRY(row(cx, call, args, i, &r.b));
+        row_end(&r);
+    }
+    return rows_end(cx, &r, out);
+}

@@ -166,6 +166,23 @@ const char *known_operator_at(uint32_t i)
     return AT(operators, i);
 }
 
+const char *known_approximation(const char *name)
+{
+    static const char period[] = "how the original finds a period (-1) is not published";
+    static const char fence[] = "the scale of 'ctukey' is known from one recorded answer";
+    static const struct {
+        const char *name, *what;
+    } near[] = {
+        {"series_decompose", period},          {"series_decompose_anomalies", fence},
+        {"series_decompose_forecast", period}, {"series_outliers", fence},
+        {"series_seasonal", period},
+    };
+    for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {
+        if (strcmp(near[i].name, name) == 0) return near[i].what;
+    }
+    return NULL;
+}
+
 const char *known_refusal(const char *name)
 {
     static const struct {
@@ -189,6 +206,7 @@ const char *known_refusal(const char *name)
         {"geo_info_from_ip_address", "needs a licensed data set"},
         {"materialized_view", "there are no materialized views"},
         {"stored_query_result", "there are no stored results"},
+        {"series_periods_", "its algorithm is not published"},
         {"rowstore_ordinal_range", "internal to the original"},
         {"row_id", "internal to the original"},
     };

@@ -21,8 +21,12 @@ struct tally {
 
 static void put_row(struct buf *out, struct tally *t, const char *name, bool there, const char *why)
 {
-    buf_fmt(out, "| `%s` | %s | %s |\n", name, there ? "yes" : "refused",
-            there         ? ""
+    const char *near = known_approximation(name);
+    buf_fmt(out, "| `%s` | %s | %s |\n", name,
+            !there         ? "refused"
+            : near != NULL ? "approximation"
+                           : "yes",
+            there         ? (near != NULL ? near : "")
             : why != NULL ? why
                           : "not built yet");
     t->yes += there;
@@ -85,8 +89,8 @@ static void generate(struct buf *out)
         out,
         "# What KQL is there\n\n"
         "Generated from the tables of the source; `make kql-coverage` writes it anew, and a test "
-        "fails when it\nis stale. What is refused fails by name with HTTP 400, and nothing is "
-        "approximated: an operator whose\nalgorithm the original does not publish is refused.\n");
+        "fails when it\nis stale. What is refused fails by name with HTTP 400, and what is "
+        "an approximation,\nbecause the original does not publish its algorithm, says so.\n");
     put_operators(out);
     put_plugins(out);
     put_functions(out);
