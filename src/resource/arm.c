@@ -630,6 +630,7 @@ static enum err call(struct arm_call *c, const char *path, struct diag *d)
     TRY(check_group(c, d));
     TRY(check_parent(c, d));
     TRY(check_locks(c, d));
+    TRY(onboarding_check_write(c, d));
     if (str_eq(c->req->method, "PUT")) TRY(arm_check_registered(c, d));
     CLEANUP_JSON json_t *body = NULL;
     TRY(read_body(c, &body, d));

@@ -288,6 +288,7 @@ static enum err check_update(struct arm_call *c, const json_t *old, const struct
 {
     TRY(check_idle(c, old, d));
     TRY(check_capacity(c, old, w->capacity, d));
+    TRY(onboarding_check_cluster(c, old, w, d));
     if (cluster_identity_changes(old, w)) TRY(check_identity(c, old, w, d));
     if (w->key != KEY_SET) return OK;
     if (json_is_true(json_object_get(old, "sealed")) || str_eq(doc_str(old, "identity"), "None")) {
@@ -320,6 +321,7 @@ static enum err update(struct arm_call *c, const json_t *seen, const struct clus
                             "Another request has changed the cluster at this moment. Read it and "
                             "try again.");
         }
+        TRY(onboarding_check_cluster(c, old, w, d)); /* it may have been onboarded meanwhile */
         doc = with_small_changes(old, w);
         if (is_async) {
             json_object_set_new(doc, "state", json_string("Updating"));

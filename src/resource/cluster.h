@@ -48,6 +48,10 @@ void cluster_wish_release(struct cluster_wish *w);
 enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct cluster_wish *out,
                       struct diag *d);
 
+/* May the wish be fulfilled, for the workspaces of the cluster that Sentinel watches? */
+enum err onboarding_check_cluster(struct arm_call *c, const json_t *cluster,
+                                  const struct cluster_wish *w, struct diag *d);
+
 /* Does the wish name another identity than the document has? */
 bool cluster_identity_changes(const json_t *doc, const struct cluster_wish *w);
 

@@ -209,6 +209,7 @@ enum err link_begin(struct arm_call *c, const struct link_request *r, char op[37
         return OK;
     }
     TRY(check_cluster(c, workspace, cluster, d));
+    TRY(onboarding_check_link(c, r->workspace_key, d));
     TRY(check_room(c, cluster, d));
     json_t *times = NULL;
     TRY(check_window(c, workspace, &times, d));
@@ -299,6 +300,7 @@ enum err link_remove(struct arm_call *c, struct diag *d)
         if (!str_eq(doc_str(old, "state"), "Succeeded")) {
             return ARM_FAIL(c, d, 409, "Conflict", IN_PROCESS);
         }
+        TRY(onboarding_check_unlink(c, arm_id_key(c->a, arm_id_parent(c->a, c->id)), d));
         doc = json_deep_copy(old);
         json_object_set_new(doc, "state", json_string("Deleting"));
         CLEANUP_CHANGE struct change change = {0};

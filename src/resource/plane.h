@@ -170,6 +170,11 @@ enum err searches_move(struct arm_call *c, const char *workspace_key, const char
 /* Searches of a workspace that goes for good, where they lie in a storage account. */
 void searches_forget(struct arm *a, const char *workspace_key, const char *customer_id,
                      struct change *change);
+/* What Sentinel forbids (onboarding.c): to link and to unlink the workspace, under DOCS_WRITE(); and
+ * to change anything of it while its key is revoked. */
+enum err onboarding_check_link(struct arm_call *c, const char *workspace_key, struct diag *d);
+enum err onboarding_check_unlink(struct arm_call *c, const char *workspace_key, struct diag *d);
+enum err onboarding_check_write(struct arm_call *c, struct diag *d);
 /* Does the account hold searches, or is it linked? */
 bool storage_in_use(struct arm *a, const char *account_key);
 /* The user-assigned identity of that ARM id; false: there is none. */
@@ -197,6 +202,9 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_RULE              "microsoft.insights/datacollectionrules"
 #define KIND_RULE_INDEX        "rules by immutable id" /* id "rule:" + the immutable id */
 #define KIND_ENDPOINT          "microsoft.insights/datacollectionendpoints"
+#define KIND_COMPONENT         "microsoft.insights/components"
+#define KIND_ALERT_RULE        "microsoft.insights/scheduledqueryrules"
+#define KIND_ONBOARDING        "microsoft.securityinsights/onboardingstates"
 #define KIND_GROUP             "microsoft.resources/subscriptions/resourcegroups"
 #define KIND_PROVIDER          "microsoft.resources/subscriptions/providers"
 #define KIND_KEYS              "microsoft.operationalinsights/workspaces/sharedkeys"
@@ -229,6 +237,9 @@ arm_op storage_list, storage_get, storage_put, storage_patch, storage_remove;
 arm_op table_list, table_get, table_put, table_patch, table_remove;
 extern const struct arm_action table_actions[];
 arm_op rule_list, rule_get, rule_put, rule_patch, rule_remove;
+arm_op component_list, component_get, component_put, component_patch, component_remove;
+arm_op alert_rule_list, alert_rule_get, alert_rule_put, alert_rule_patch, alert_rule_remove;
+arm_op onboarding_list, onboarding_get, onboarding_put, onboarding_remove;
 arm_op endpoint_list, endpoint_get, endpoint_put, endpoint_patch, endpoint_remove;
 arm_op user_identity_list, user_identity_get, user_identity_put, user_identity_patch,
     user_identity_remove;

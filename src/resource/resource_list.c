@@ -158,8 +158,8 @@ static void offer(const struct filter *f, uint64_t top, json_t *values, json_t *
 
 enum err resource_list(struct arm_call *c, struct diag *d)
 {
-    static const char *const kinds[] = {KIND_CLUSTER, KIND_WORKSPACE, KIND_RULE, KIND_ENDPOINT,
-                                        KIND_STORAGE};
+    static const char *const kinds[] = {KIND_CLUSTER,   KIND_WORKSPACE,  KIND_RULE,   KIND_ENDPOINT,
+                                        KIND_COMPONENT, KIND_ALERT_RULE, KIND_STORAGE};
     struct filter f;
     TRY(read_filter(c, &f, d));
     const char *top_text = http_query(c->req, "$top");
