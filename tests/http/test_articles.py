@@ -281,12 +281,17 @@ class Article(unittest.TestCase):
         self.assertEqual(a.status, 400, "identity None can't be undone by the customer")
         self.assertEqual(s.arm("DELETE", self.cluster, V2021).status, 202)
 
-    def test_sentinel_2023_up_to_its_onboarding(self):
+    def test_sentinel_2023(self):
         s = self.s
         self.cmk_2023()
         self.assertGreaterEqual(s.arm("GET", self.cluster, V2021).json["sku"]["capacity"], 500)
         a = s.arm("POST", s.sub("/providers/Microsoft.DocumentDB/register"), "2021-04-01")
         self.assertEqual((a.status, a.json["registrationState"]), (200, "Registered"), a)
+        state = self.workspace + "/providers/Microsoft.SecurityInsights/onboardingStates/default"
+        a = s.arm("PUT", state, "2021-03-01-preview", {"properties": {"customerManagedKey": True}})
+        self.assertEqual((a.status, a.json["properties"]), (201, {"customerManagedKey": True}), a)
+        a = s.arm("GET", state, "2021-03-01-preview")
+        self.assertEqual((a.status, a.json["name"]), (200, "default"), a)
 
 
 if __name__ == "__main__":
