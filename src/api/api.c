@@ -3,6 +3,7 @@
 #include "api/activity.h"
 #include "api/front.h"
 #include "api/key_audit.h"
+#include "api/vault_audit.h"
 
 #include "base/log.h"
 
@@ -37,12 +38,15 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     TRY(own(a, 2, &a->c.tenant_id, d));
     TRY(own(a, 3, &a->c.subscription_id, d));
     TRY(own(a, 4, &a->c.cert_file, d));
+    if (a->c.vault_audit_dir != NULL) TRY(own(a, 5, &a->c.vault_audit_dir, d));
     a->c.vault_suffix = NULL; /* arm's */
     a->c.owner_object_id = NULL;
     a->c.vault_hosts = NULL;
     const struct arm_config arm = {
         .event = record,
         .others = vaults_below,
+        .other_status = vault_status,
+        .vault_log_end = vault_audit_end,
         .event_ctx = a,
         .catalog = c->catalog,
         .custody = c->custody,
@@ -127,6 +131,7 @@ enum err api_start(struct api *a, struct store *store, struct diag *d)
     TRY(arm_start(a->arm, store, d));
     atomic_store(&a->store, store);
     TRY(key_audit_start(&a->key_audit, a, store, d));
+    TRY(vault_audit_start(&a->vault_audit, a, store, d));
     a->timer = timer_new();
     if (a->timer == NULL) return FAIL(d, ERR_LIMIT, "no timer is left for retention");
     TRY(thread_start(&a->timer_thread, run_timer, a, d));
@@ -147,6 +152,7 @@ void api_stop(struct api *a)
     if (a->arm != NULL) arm_stop(a->arm);
     if (a->activity != NULL) activity_stop(a->activity);
     key_audit_stop(TAKE(a->key_audit));
+    vault_audit_stop(TAKE(a->vault_audit));
     atomic_store(&a->store, NULL);
 }
 

@@ -33,6 +33,7 @@ struct api_config {
     const char *endpoint;     /* "https://localhost:8443": audience, URLs of operations */
     const char *vault_base;   /* "https://localhost:8444": Microsoft.KeyVault goes there */
     const char *vault_suffix; /* "vault.localhost:8444": for /metadata/endpoints */
+    const char *vault_audit_dir; /* the vault's audit log, for those who want it in a workspace */
     const char *tenant_id, *subscription_id, *owner_object_id;
     const char *cert_file; /* of the front door: /metrics says when it ends */
     const char *const

@@ -16,7 +16,8 @@ void forward_identity(struct front_call *c)
     front_unavailable(c->res, "The identity service does not answer at the moment.", 1);
 }
 
-/* "/providers/microsoft.keyvault/..." anywhere, but not the namespace's own registration. */
+/* "/providers/microsoft.keyvault/..." anywhere, but neither the namespace's own registration nor
+ * what other providers keep of a vault: locks, diagnostic settings. */
 bool is_vault_path(const char *path)
 {
     static const char ns[] = "/providers/microsoft.keyvault/";
@@ -24,7 +25,7 @@ bool is_vault_path(const char *path)
         if (!str_starts_nocase(p, ns)) continue;
         const char *rest = p + sizeof ns - 1;
         return rest[0] != '\0' && !str_eq_nocase(rest, "register") &&
-               !str_eq_nocase(rest, "unregister");
+               !str_eq_nocase(rest, "unregister") && strcasestr(rest, "/providers/") == NULL;
     }
     return false;
 }
@@ -169,6 +170,13 @@ json_t *vaults_below(void *api, const struct http_request *req, const char *pref
         return NULL;
     }
     return json_incref(json_get(body, "value"));
+}
+
+int vault_status(void *api, const struct http_request *req, const char *id)
+{
+    CLEANUP_ANSWER struct http_answer answer = {0};
+    struct diag d = DIAG_INIT;
+    return ask_vault(api, req, "GET", id, &answer, &d) == OK ? answer.status : 0;
 }
 
 /* "/subscriptions/{s}/resourceGroups/{rg}", nothing behind it. */

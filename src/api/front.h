@@ -30,6 +30,7 @@ struct api {
     struct store *_Atomic store; /* NULL until api_start() */
     struct activity *activity;
     struct key_audit *key_audit; /* NULL until api_start() */
+    struct vault_audit *vault_audit; /* likewise */
     struct dropped *dropped;
     struct dedupe *dropped_ids; /* of batches that were counted as dropped a short while ago */
     struct metrics metrics;
@@ -81,6 +82,8 @@ endpoint admin_clock, admin_keys, admin_unlock, admin_rewrap, admin_rotate_aek, 
 endpoint forward_identity, forward_vault;
 /* Vaults below the prefix as the caller of the request may see them. A new reference; NULL. */
 json_t *vaults_below(void *api, const struct http_request *req, const char *prefix);
+/* The status of a GET of a vault or pool as the caller of the request; 0: no answer. */
+int vault_status(void *api, const struct http_request *req, const char *id);
 /* Deletes the vaults of a group that is about to be deleted; false: the answer is written. */
 bool delete_vaults_of_group(struct front_call *c);
 bool forward_vault_list(struct front_call *c); /* false: the call is something else */

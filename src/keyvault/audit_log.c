@@ -131,10 +131,7 @@ static int is_ours(const struct dirent *e)
            strlen(e->d_name) < NAME_MAX_LEN;
 }
 
-/* Calls visit with each file's path, oldest first. */
-typedef enum err file_visit(void *ctx, const char *path, struct diag *d);
-
-static enum err each_file(const char *dir, file_visit *visit, void *ctx, struct diag *d)
+enum err audit_log_each_file(const char *dir, audit_file_visit *visit, void *ctx, struct diag *d)
 {
     struct dirent **names = NULL;
     int n = scandir(dir, &names, is_ours, alphasort);
@@ -221,7 +218,7 @@ enum err audit_log_open(struct audit_log **out, const char *dir, size_t file_max
     if (a->dir == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(os_mkdir(dir, d));
     CLEANUP_FREE char *newest = NULL;
-    TRY(each_file(dir, keep_path, &newest, d));
+    TRY(audit_log_each_file(dir, keep_path, &newest, d));
     if (newest != NULL) {
         TRY(go_on(a, newest, d));
     } else {
@@ -298,7 +295,7 @@ static enum err verify_file(void *ctx, const char *path, struct diag *d)
 enum err audit_log_verify(const char *dir, uint64_t *records, struct diag *d)
 {
     struct verification v = {.last = first_link()};
-    TRY(each_file(dir, verify_file, &v, d));
+    TRY(audit_log_each_file(dir, verify_file, &v, d));
     *records = v.first != 0 ? v.last.sequence - v.first + 1 : 0;
     return OK;
 }

@@ -31,4 +31,8 @@ enum err audit_log_append(struct audit_log *a, struct bytes object, bool sync, s
  * names the file and the record at which the chain breaks. */
 enum err audit_log_verify(const char *dir, uint64_t *records, struct diag *d);
 
+/* Calls visit with each file's path, oldest first. */
+typedef enum err audit_file_visit(void *ctx, const char *path, struct diag *d);
+enum err audit_log_each_file(const char *dir, audit_file_visit *visit, void *ctx, struct diag *d);
+
 DEFINE_CLEANUP(audit_log_close, struct audit_log)

@@ -591,6 +591,7 @@ static enum err authorize(struct arm_call *c, const char *right, struct diag *d)
     if (arm_id_is_collection(c->id)) { /* a list is read at the place it is asked of */
         const char *cut = strrchr(scope, '/');
         const char *providers = strstr(scope, "/providers/");
+        if (c->id->scope[0] != '\0') providers = scope + strlen(c->id->scope); /* of an extension */
         bool whole = providers != NULL && arm_id_parent(c->a, c->id) == NULL;
         size_t n = whole ? (size_t)(providers - scope) : (size_t)(cut - scope);
         scope = arena_str(c->a, bytes_of(scope, n != 0 ? n : 1));

@@ -33,7 +33,11 @@ struct arm_config {
     /* Resources that other processes keep below the prefix, as the caller of req may see them:
      * [{id, name, type, location, tags}]. A new reference; NULL: none. May be NULL. */
     json_t *(*others)(void *ctx, const struct http_request *req, const char *prefix);
-    void *event_ctx; /* of both */
+    /* The status of a GET of such a resource as the caller of req; 0: no answer. May be NULL. */
+    int (*other_status)(void *ctx, const struct http_request *req, const char *id);
+    /* The number of the newest record of the vault's audit log. May be NULL: 0. */
+    enum err (*vault_log_end)(void *ctx, uint64_t *end, struct diag *d);
+    void *event_ctx; /* of all four */
     struct catalog *catalog;
     struct custody *custody;
     struct identity_client *identity;
@@ -126,6 +130,17 @@ json_t *arm_rewraps(struct arm *a); /* those that run and those that ran: an arr
 /* A new AEK for every account of the cluster, or of the workspace (the other is NULL). */
 enum err arm_rotate_aek(struct arm *a, const char *cluster_id, const char *workspace,
                         const char *by, json_t **out, struct diag *d);
+
+/* --- diagnostic settings: where audit records of vaults go --------------------------------------
+ */
+
+/* Their documents (diagnostic.c): an array. */
+json_t *arm_diagnostics(struct arm *a);
+/* The number of the last record that a setting does not have to send: what arm_diagnostic_save()
+ * kept, or where it began. */
+uint64_t arm_diagnostic_sent(struct arm *a, const json_t *setting);
+enum err arm_diagnostic_save(struct arm *a, const json_t *setting, uint64_t sequence,
+                             struct diag *d);
 
 struct docs *arm_docs(struct arm *a);
 /* Would the request change what a lock holds? scope: the lock's. For requests that other processes

@@ -212,6 +212,7 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_LINKED_STORAGE    "microsoft.operationalinsights/workspaces/linkedstorageaccounts"
 #define KIND_STORAGE           "microsoft.storage/storageaccounts"
 #define KIND_LOCK              "microsoft.authorization/locks"
+#define KIND_DIAGNOSTIC        "microsoft.insights/diagnosticsettings"
 #define KIND_DELETED_CLUSTER   "deleted/clusters"   /* id "deleted:" + key: name reserved */
 #define KIND_DELETED_WORKSPACE "deleted/workspaces" /* the same: can be recovered */
 
@@ -248,6 +249,8 @@ arm_op tenant_list, subscription_list, subscription_get, location_list, resource
 arm_op group_list, group_get, group_put, group_patch, group_remove, group_head;
 arm_op provider_list, provider_get;
 arm_op subscription_result_get;
+arm_op diagnostic_list, diagnostic_get, diagnostic_put, diagnostic_remove;
+arm_op diagnostic_category_list, diagnostic_category_get;
 arm_op lock_list, lock_get, lock_put, lock_remove;
 arm_op tags_get, tags_put, tags_patch, tags_remove;
 extern const struct arm_action provider_actions[], group_actions[];

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "custody/audit_files.h"
+#include "keyvault/audit_log.h"
 #include "tool/audit.h"
 
 #include <inttypes.h>
@@ -56,26 +57,45 @@ static enum err read_anchor(const char *name, struct anchor_value *out, struct d
     return anchor_decode(buf_view(&value), NULL, out, d);
 }
 
+/* The vault's own chain of records. Damage is counted like that of the log of key uses. */
+static enum err verify_vault(struct audit_command *c, uint64_t *records, uint64_t *damages,
+                             struct diag *d)
+{
+    CLEANUP_FREE char *dir = str_fmt("%s/vault/audit", c->data);
+    struct diag why = DIAG_INIT;
+    *records = 0;
+    if (dir == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (!os_exists(dir)) return OK; /* the vault is elsewhere */
+    enum err e = audit_log_verify(dir, records, &why);
+    if (e == OK) return OK;
+    if (e != ERR_CORRUPT) return FAIL(d, e, "%s", why.text);
+    ++*damages;
+    on_damage(c, 0, why.text);
+    return OK;
+}
+
 static enum err print_json(const struct audit_command *c, const struct audit_verify_report *r,
-                           struct diag *d)
+                           uint64_t vault_records, struct diag *d)
 {
     char signer[2 * ED25519_KEY_LEN + 1];
     CLEANUP_BUF struct buf text = {0};
     hex_encode(bytes_of(r->signer, sizeof r->signer), signer);
     CLEANUP_JSON json_t *o = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:O}", "files",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:O}", "files",
         (json_int_t)r->files, "lines", (json_int_t)r->lines, "segments", (json_int_t)r->segments,
         "segmentsOfOtherAuditors", (json_int_t)r->segments_closed, "seals", (json_int_t)r->seals,
         "macs", (json_int_t)r->macs, "lastLine", (json_int_t)r->last_seq, "sealedLine",
-        (json_int_t)r->signed_seq, "signer", signer, "signerFromElsewhere", r->signer_known,
-        "anchored", c->anchor != NULL, "lastLineTorn", r->torn, "damages", c->damages);
+        (json_int_t)r->signed_seq, "vaultRecords", (json_int_t)vault_records, "signer", signer,
+        "signerFromElsewhere", r->signer_known, "anchored", c->anchor != NULL, "lastLineTorn",
+        r->torn, "damages", c->damages);
     if (o == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(json_write(o, &text, d));
     puts(buf_cstr(&text));
     return OK;
 }
 
-static void print_text(const struct audit_command *c, const struct audit_verify_report *r)
+static void print_text(const struct audit_command *c, const struct audit_verify_report *r,
+                       uint64_t vault_records)
 {
     char signer[2 * ED25519_KEY_LEN + 1];
     hex_encode(bytes_of(r->signer, sizeof r->signer), signer);
@@ -93,6 +113,8 @@ static void print_text(const struct audit_command *c, const struct audit_verify_
     printf("   end: %s\n", c->anchor != NULL ? "compared with the anchor"
                                              : "a cut tail is not detected: no --anchor");
     if (r->torn) puts("   the very last line is not whole: a crash, or it is being written");
+    if (vault_records != 0)
+        printf("   vault: %" PRIu64 " audit records in one chain\n", vault_records);
     printf("   %" PRIu64 " damages\n", r->damages);
 }
 
@@ -114,10 +136,12 @@ static enum err verify(struct audit_command *c, int *code, struct diag *d)
                                            .ctx = c};
     TRY(audit_verify(&o, &r, d));
     if (r.lines == 0) return FAIL(d, ERR_NOT_FOUND, "%s has no key-access audit log", c->data);
+    uint64_t vault_records;
+    TRY(verify_vault(c, &vault_records, &r.damages, d));
     if (c->json) {
-        TRY(print_json(c, &r, d));
+        TRY(print_json(c, &r, vault_records, d));
     } else {
-        print_text(c, &r);
+        print_text(c, &r, vault_records);
     }
     *code = r.damages != 0 ? EXIT_DAMAGE : r.segments_closed != 0 ? EXIT_NO_KEYS : EXIT_OK;
     return OK;
@@ -280,9 +304,11 @@ int command_audit(int argc, char **argv, struct diag *d)
     };
     const struct opt_command o = {
         .usage = "keystead audit verify|tail --data DIR [options]",
-        .about = "verify: is the log of key uses what keyd wrote? Finds changes, removals, another "
-                 "order. Exit status:\n0 good, 2 usage, 3 damage, 4 segments of another auditor.\n"
-                 "tail: its last lines.",
+        .about =
+            "verify: is the log of key uses what keyd wrote, and the vault's audit the vault's? "
+            "Finds changes,\nremovals, another order. Exit status:\n0 good, 2 usage, 3 damage, 4 "
+            "segments of another auditor.\n"
+            "tail: its last lines.",
         .opts = opts,
         .n_opts = sizeof opts / sizeof opts[0],
         .args = &what,

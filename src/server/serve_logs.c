@@ -72,6 +72,7 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     CLEANUP_FREE char *token = o->hsm.direct ? hsm_uri(&o->hsm) : NULL;
     const char *const vault_hosts[] = {o->vault_suffix, pools, token, NULL};
     CLEANUP_FREE char *cert = serve_cert_file(o);
+    CLEANUP_FREE char *vault_audit = str_fmt("%s/vault/audit", o->data);
     const struct api_config api = {
         .catalog = l->catalog,
         .custody = l->custody,
@@ -81,6 +82,7 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
         .endpoint = o->endpoint,
         .vault_base = vault_base,
         .vault_suffix = o->vault_suffix,
+        .vault_audit_dir = vault_audit,
         .tenant_id = o->tenant,
         .subscription_id = o->subscription,
         .owner_object_id = o->object_id,
