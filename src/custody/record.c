@@ -193,13 +193,7 @@ enum err root_encode(const struct root_record *r, const struct secret *mk, struc
     put_header(&b, RECORD_ROOT, r->generation);
     buf_u64be(&b, r->previous);
     buf_u8(&b, r->anchored);
-    buf_u64be(&b, r->n_records);
-    for (size_t i = 0; i < ROOT_SUMS; i++)
-        buf_u16be(&b, r->sum[i]);
-    for (size_t i = 0; i < ROOT_CELLS; i++) {
-        buf_u64be(&b, r->cells[i].sum);
-        buf_u64be(&b, r->cells[i].weighted);
-    }
+    lthash_put(&r->all, &b);
     return seal(&b, mk, out, d);
 }
 
@@ -428,13 +422,7 @@ enum err root_decode(struct bytes in, const struct secret *mk, struct root_recor
     TRY(header_right(in, RECORD_ROOT, &r, &x.generation, d));
     x.previous = rd_u64be(&r);
     x.anchored = get_flag(&r);
-    x.n_records = rd_u64be(&r);
-    for (size_t i = 0; i < ROOT_SUMS; i++)
-        x.sum[i] = rd_u16be(&r);
-    for (size_t i = 0; i < ROOT_CELLS; i++) {
-        x.cells[i].sum = rd_u64be(&r);
-        x.cells[i].weighted = rd_u64be(&r);
-    }
+    lthash_get(&r, &x.all);
     TRY(whole(&r, RECORD_ROOT, d));
     *out = x;
     return OK;

@@ -214,9 +214,9 @@ static enum err compare(struct keyd *k, struct survey *s, struct diag *d)
     if (x.n == 0) {
         /* Nothing that is left is older than it should be: an account or scope is gone as a whole.
          */
-        LOG(ERROR, "record.missing", F_U64("records", s->root.n_records - s->is.n_records));
+        LOG(ERROR, "record.missing", F_U64("records", s->root.all.n - s->is.all.n));
         TRY(AUDIT(k->audit, d, "alarm", F_STR("code", "RecordMissing"),
-                  F_U64("records", s->root.n_records - s->is.n_records)));
+                  F_U64("records", s->root.all.n - s->is.all.n)));
     }
     if (!x.fatal) return OK;
     return FAIL(d, ERR_CONFLICT,

@@ -14,8 +14,7 @@ static const char label_subject[] = "keystead/1 root-subject";
 
 struct root_part { /* what one record adds */
     uint64_t generation;
-    uint64_t weight; /* n of its subject: odd */
-    uint8_t cell;    /* of its subject */
+    struct lthash_subject subject;
     uint8_t digest[32];
 };
 
@@ -70,10 +69,8 @@ static enum err part_of(const struct root_index *x, const struct custody_record 
     buf_str(&in, s.name);
     TRY(buf_check(&in, d));
     hkdf_expand(secret_view(x->key), buf_view(&in), place, sizeof place);
-    struct rd r = rd_from(bytes_of(place, sizeof place));
-    *out = (struct root_part){.generation = record_generation(rec->value)};
-    out->weight = rd_u64be(&r) | 1;
-    out->cell = rd_u8(&r) % ROOT_CELLS;
+    *out = (struct root_part){.generation = record_generation(rec->value),
+                              .subject = lthash_subject_of(place)};
 
     buf_clear(&in);
     buf_bytes(&in, bytes_of(rec->kind, strlen(rec->kind) + 1));
@@ -84,21 +81,14 @@ static enum err part_of(const struct root_index *x, const struct custody_record 
     return OK;
 }
 
-/* times: 1 adds, -1 takes away; both modulo 2^16 and 2^64. */
 static void sum_up(const struct root_index *x, struct root_record *r, const struct root_part *p,
                    int times)
 {
-    uint8_t info[sizeof label_record + 32], element[2 * ROOT_SUMS];
+    uint8_t info[sizeof label_record + 32];
     memcpy(info, label_record, sizeof label_record);
     memcpy(info + sizeof label_record, p->digest, sizeof p->digest);
-    hkdf_expand(secret_view(x->key), bytes_of(info, sizeof info), element, sizeof element);
-    struct rd in = rd_from(bytes_of(element, sizeof element));
-    for (size_t i = 0; i < ROOT_SUMS; i++)
-        r->sum[i] = (uint16_t)(r->sum[i] + times * rd_u16be(&in));
-    uint64_t g = times > 0 ? p->generation : -p->generation;
-    r->cells[p->cell].sum += g;
-    r->cells[p->cell].weighted += g * p->weight;
-    r->n_records += times > 0 ? 1 : (uint64_t)-1;
+    const struct lthash_element e = {p->subject, p->generation};
+    lthash_change(&r->all, &e, secret_view(x->key), BYTES_OF(info), times);
 }
 
 static enum err remember(struct root_index *x, const struct custody_record *rec,
@@ -167,14 +157,14 @@ static void tell(struct told *t, const char *kind, const char *id, root_suspect 
 }
 
 /* The records of one cell that explain the difference; with all, every one of them. */
-static bool tell_cell(const struct root_index *x, uint8_t cell, const struct root_cell *missing,
+static bool tell_cell(const struct root_index *x, uint8_t cell, const struct lthash_cell *missing,
                       bool all, struct told *t, root_suspect *suspect, void *ctx)
 {
     bool found = false;
     MAP_EACH (&x->seen, e) {
         const struct root_part *p = e->value;
-        if (p->cell != cell) continue;
-        if (!all && p->weight * missing->sum != missing->weighted) continue;
+        if (p->subject.cell != cell) continue;
+        if (!all && !lthash_explains(&p->subject, missing)) continue;
         CLEANUP_FREE char *name = strndup((const char *)e->key.p, e->key.len);
         char *line = name != NULL ? strchr(name, '\n') : NULL;
         if (line == NULL) continue;
@@ -188,12 +178,10 @@ static bool tell_cell(const struct root_index *x, uint8_t cell, const struct roo
 bool root_compare(const struct root_index *x, const struct root_record *root,
                   const struct root_record *is, root_suspect *suspect, void *ctx)
 {
-    if (root->n_records == is->n_records && memcmp(root->sum, is->sum, sizeof is->sum) == 0)
-        return true; /* (2) */
+    if (lthash_same(&root->all, &is->all)) return true; /* (2) */
     struct told t = {0};
-    for (size_t i = 0; i < ROOT_CELLS; i++) {
-        const struct root_cell missing = {root->cells[i].sum - is->cells[i].sum,
-                                          root->cells[i].weighted - is->cells[i].weighted};
+    for (size_t i = 0; i < LTHASH_CELLS; i++) {
+        const struct lthash_cell missing = lthash_missing(&root->all, &is->all, i);
         if (missing.sum == 0 && missing.weighted == 0) continue;
         if (!tell_cell(x, (uint8_t)i, &missing, false, &t, suspect, ctx))
             (void)tell_cell(x, (uint8_t)i, &missing, true, &t, suspect, ctx);

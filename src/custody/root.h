@@ -6,13 +6,11 @@
  * records belong together: it is written anew in the transaction of every change. It holds, byte by
  * byte in docs/formats/wrap.md:
  *
- *      previous 64   generation of the root before this one: the catalogue takes a root only over
- * it anchored 8    1: an anchor has seen this store; an empty one is none of ours records 64    how
- * many sum           LtHash: 1,024 numbers of 16 bits, the sum over all records of X(key, label |
- *                    SHA-256 of kind, id and value, 2048): adding and taking away costs one record
- *      cells         128 pairs of 64 bits, for the names: a record's subject (its account or scope)
- *                    has a cell and an odd number n; the pair is the sum of its generations g, and
- * of g * n. Where one record of a cell is another, the two differences name it
+ *      previous 64    generation of the root before this one: the catalogue takes a root only over it
+ *      anchored 8     1: an anchor has seen this store; an empty one is none of ours
+ *      all            crypto/lthash.h: how many records, the sum over X(key, label | SHA-256 of kind,
+ *                     id and value, 2048), and the cells: a record's subject is its account or scope,
+ *                     its number its generation
  *
  * (1) The generation of a root is higher than that of every root and record before it. (2) The sum
  * decides, the cells only name. (3) The key of both is derived from MK.
@@ -20,20 +18,13 @@
 #pragma once
 
 #include "base/map.h"
+#include "crypto/lthash.h"
 #include "custody/record.h"
 
-#define ROOT_SUMS  1024
-#define ROOT_CELLS 128
-
-struct root_cell {
-    uint64_t sum, weighted;
-};
-
 struct root_record {
-    uint64_t generation, previous, n_records;
+    uint64_t generation, previous;
     bool anchored;
-    uint16_t sum[ROOT_SUMS];
-    struct root_cell cells[ROOT_CELLS];
+    struct lthash all; /* over the records */
 };
 
 enum err root_encode(const struct root_record *r, const struct secret *mk, struct buf *out,

@@ -45,6 +45,14 @@ struct spool_config {            /* rows that come while an account's key is sus
 #define SPOOL_BYTES ((uint64_t)1 << 30)
 #define SPOOL_HOURS 24
 
+/* Entries of the catalogue that were deleted, put back or exchanged: storage/root.h. */
+struct root_accept {
+    uint64_t generation; /* as store_open() named it; 0: nothing is accepted */
+    /* Records what is accepted, before anything is written. */
+    enum err (*accepted)(void *ctx, uint64_t generation, const char *what, struct diag *d);
+    void *ctx;
+};
+
 struct store_config {
     const char *dir; /* DIR: blobs in DIR/blobs, logs in DIR/wal */
     struct catalog *catalog;
@@ -54,10 +62,12 @@ struct store_config {
     uint64_t memtable_age_s;      /* 0 = 300 */
     bool merge_on_request;        /* small segments are merged by store_compact() alone */
     struct spool_config spool;
+    struct root_accept accept; /* entries that are not those of their root: the operator's word */
 };
 
 /* Reads tables and manifests (needs the platform account's key). Replays no log yet: see
- * store_account_open(). */
+ * store_account_open(). ERR_CORRUPT: the catalogue or a file is not as it was written; what is
+ * there stays as it is. */
 enum err store_open(struct store **out, const struct store_config *c, struct diag *d);
 /* Flushes memtables of accounts that are not locked, then closes. */
 void store_close(struct store *s); /* NULL is fine */

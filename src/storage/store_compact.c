@@ -286,36 +286,21 @@ static enum err prepare(struct merge *m, struct diag *d)
     return part_reserve_segment(m->part, d);
 }
 
-static enum err change(struct merge *m, struct catalog_txn *t, struct bytes value, struct diag *d)
-{
-    struct catalog *c = m->part->account->store->c.catalog;
-    char id[33], table_id[33];
-    id_hex(m->entry.file_id, id);
-    id_hex(m->entry.table.b, table_id);
-    TRY(c->ops->put(t, "segment", id, table_id, value, d));
-    for (uint32_t i = 0; i < m->n; i++) {
-        id_hex(m->old[i]->entry.file_id, id);
-        TRY(c->ops->remove(t, "segment", id, d));
-    }
-    return OK;
-}
-
 static enum err commit(struct merge *m, struct diag *d) /* (2) */
 {
     struct store *s = m->part->account->store;
-    struct catalog *c = s->c.catalog;
-    char id[33];
+    struct entry_change changes[MERGE_MAX + 1];
+    char ids[MERGE_MAX + 1][33], table_id[33];
     CLEANUP_BUF struct buf value = {0};
-    id_hex(m->entry.file_id, id);
-    TRY(segment_value_seal(s->manifest, id, &m->entry, &value, d));
-    struct catalog_txn *t = NULL;
-    TRY(c->ops->begin(c, &t, d));
-    enum err e = change(m, t, buf_view(&value), d);
-    if (e != OK) {
-        c->ops->rollback(t);
-        return e;
+    id_hex(m->entry.file_id, ids[0]);
+    id_hex(m->entry.table.b, table_id);
+    TRY(segment_value_seal(s->manifest, ids[0], &m->entry, &value, d));
+    changes[0] = (struct entry_change){"segment", ids[0], table_id, buf_view(&value)};
+    for (uint32_t i = 0; i < m->n; i++) {
+        id_hex(m->old[i]->entry.file_id, ids[i + 1]);
+        changes[i + 1] = (struct entry_change){"segment", ids[i + 1], table_id, {0}};
     }
-    return c->ops->commit(t, d);
+    return root_commit(&s->root, changes, m->n + 1, d);
 }
 
 static void swap(struct merge *m) /* (3) */

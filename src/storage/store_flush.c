@@ -122,7 +122,6 @@ static enum err write_segment(struct flush *f, struct diag *d)
 static enum err commit(struct flush *f, struct diag *d)
 {
     struct store *s = f->part->account->store;
-    struct catalog *c = s->c.catalog;
     char segment_id[33], table_id[33], account_id[33], covered[66];
     CLEANUP_BUF struct buf body = {0}, segment = {0}, mark = {0};
     id_hex(f->entry.file_id, segment_id);
@@ -132,16 +131,11 @@ static enum err commit(struct flush *f, struct diag *d)
     TRY(segment_value_seal(s->manifest, segment_id, &f->entry, &segment, d));
     TRY(covered_encode(f->last, &body, d));
     TRY(manifest_seal(s->manifest, "covered", covered, buf_view(&body), &mark, d));
-
-    struct catalog_txn *t = NULL;
-    TRY(c->ops->begin(c, &t, d));
-    enum err e = c->ops->put(t, "segment", segment_id, table_id, buf_view(&segment), d);
-    if (e == OK) e = c->ops->put(t, "covered", covered, account_id, buf_view(&mark), d);
-    if (e != OK) {
-        c->ops->rollback(t);
-        return e;
-    }
-    return c->ops->commit(t, d);
+    const struct entry_change changes[] = {
+        {"segment", segment_id, table_id, buf_view(&segment)},
+        {"covered", covered, account_id, buf_view(&mark)},
+    };
+    return root_commit(&s->root, changes, 2, d);
 }
 
 /* Room for one more segment, so that nothing can fail once the catalogue has it (3). */

@@ -293,11 +293,12 @@ static bool holds_any(const struct log_file *f)
     return false;
 }
 
-static enum err remove_entry(struct store *s, const uint8_t file_id[16], struct diag *d)
+static enum err remove_entry(struct account *a, const uint8_t file_id[16], struct diag *d)
 {
-    char id[33];
+    char id[33], account[33];
     id_hex(file_id, id);
-    return store_put_entry(s, "log", id, NULL, (struct bytes){0}, d);
+    id_hex(a->id, account);
+    return store_put_entry(a->store, "log", id, account, (struct bytes){0}, d);
 }
 
 enum err log_drop(struct account *a, log_droppable *droppable, void *ctx, uint64_t *n,
@@ -314,7 +315,7 @@ enum err log_drop(struct account *a, log_droppable *droppable, void *ctx, uint64
 
         CLEANUP_FREE char *path = wal_path(a->wal_dir, file_id);
         if (path == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-        TRY(remove_entry(a->store, file_id, d));
+        TRY(remove_entry(a, file_id, d));
         pthread_mutex_lock(&a->lock);
         a->logs = f->next; /* still the oldest: files are only added behind, and dropped under
                               flush_lock */

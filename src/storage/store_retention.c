@@ -51,9 +51,10 @@ static enum err expire_part(struct retention *r, struct part *p, struct diag *d)
     for (;;) {
         struct live_segment *g = find_expired(r, p);
         if (g == NULL) return OK;
-        char id[33];
+        char id[33], table[33];
         id_hex(g->entry.file_id, id);
-        enum err e = store_put_entry(r->s, "segment", id, NULL, (struct bytes){0}, d);
+        id_hex(g->entry.table.b, table);
+        enum err e = store_put_entry(r->s, "segment", id, table, (struct bytes){0}, d);
         if (e == OK) {
             part_forget_segment(p, g);
             r->removed++;
@@ -113,7 +114,7 @@ static enum err remove_covered(struct account *a, struct part *p, struct diag *d
 {
     char id[66];
     covered_id(&p->table->id, a->id, id);
-    return store_put_entry(a->store, "covered", id, NULL, (struct bytes){0}, d);
+    return store_put_entry(a->store, "covered", id, id + 33, (struct bytes){0}, d);
 }
 
 enum err store_account_drop(struct store *s, const uint8_t account[16], struct diag *d)

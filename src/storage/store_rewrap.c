@@ -158,22 +158,17 @@ static enum err prepare(struct move *m, struct diag *d)
 static enum err commit(struct move *m, struct diag *d) /* (1) */
 {
     struct store *s = m->from->store;
-    struct catalog *c = s->c.catalog;
     char old_id[33], new_id[33], table_id[33];
     CLEANUP_BUF struct buf value = {0};
     id_hex(m->old->entry.file_id, old_id);
     id_hex(m->entry.file_id, new_id);
     id_hex(m->entry.table.b, table_id);
     TRY(segment_value_seal(s->manifest, new_id, &m->entry, &value, d));
-    struct catalog_txn *t = NULL;
-    TRY(c->ops->begin(c, &t, d));
-    enum err e = c->ops->put(t, "segment", new_id, table_id, buf_view(&value), d);
-    if (e == OK) e = c->ops->remove(t, "segment", old_id, d);
-    if (e != OK) {
-        c->ops->rollback(t);
-        return e;
-    }
-    return c->ops->commit(t, d);
+    const struct entry_change changes[] = {
+        {"segment", new_id, table_id, buf_view(&value)},
+        {"segment", old_id, table_id, (struct bytes){0}},
+    };
+    return root_commit(&s->root, changes, 2, d);
 }
 
 static void swap(struct move *m) /* (2) */
