@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#define SIGNED_LEN (4 + 1 + 3 + 16 + 8 + 32 + 8 + 32 + 32)
+#define SIGNED_LEN (4 + 1 + 3 + 16 + 8 + 32 + 8 + 32 + 32 + 8)
 #define VALUE_LEN  (SIGNED_LEN + ED25519_SIGNATURE_LEN + 32)
 
 static const char label[] = "keystead/1 anchor"; /* sizeof counts its zero byte */
@@ -80,6 +80,7 @@ enum err anchor_encode(const struct anchor_value *v, const struct secret *signer
     buf_u64be(&b, v->audit_seq);
     buf_bytes(&b, bytes_of(v->audit_chain, sizeof v->audit_chain));
     buf_bytes(&b, bytes_of(v->signer, sizeof v->signer));
+    buf_u64be(&b, v->entries);
     TRY(sign(signer, buf_view(&b), signature, d));
     buf_bytes(&b, bytes_of(signature, sizeof signature));
     value_mac(mk, buf_view(&b), mac);
@@ -102,6 +103,7 @@ enum err anchor_decode(struct bytes in, const struct secret *mk, struct anchor_v
     v.audit_seq = rd_u64be(&r);
     rd_copy(&r, v.audit_chain, sizeof v.audit_chain);
     rd_copy(&r, v.signer, sizeof v.signer);
+    v.entries = rd_u64be(&r);
     if (!is_signed(v.signer, bytes_of(in.p, SIGNED_LEN), in.p + SIGNED_LEN))
         return FAIL(d, ERR_CORRUPT, "the anchor's signature is wrong");
     if (mk != NULL) {

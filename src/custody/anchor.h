@@ -45,6 +45,7 @@ struct anchor_value {
     uint64_t audit_seq; /* of the last seal of the audit log, and the chain after it */
     uint8_t audit_chain[32];
     uint8_t signer[32]; /* keyd's Ed25519 key */
+    uint64_t entries;   /* generation of the storage's root, as the log service told it last */
 };
 
 /* Signed with the key whose public half is v->signer, then MACed. */

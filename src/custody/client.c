@@ -3,8 +3,10 @@
 #include "custody/client.h"
 
 #include "base/log.h"
+#include "base/str.h"
 #include "custody/holder.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define CHAN_THREADS   8
@@ -353,4 +355,46 @@ enum err custody_audit_read(struct custody *c, uint64_t after, struct buf *out, 
     buf_u64(&in, after);
     TRY(buf_check(&in, d));
     return chan_call(c->chan, KEYD_AUDIT_READ, buf_view(&in), out, CALL_MS, d);
+}
+
+/* --- the storage's entries -----------------------------------------------------------------------
+ */
+
+static enum err ask_entries(struct custody *c, uint64_t accepted, const char *text,
+                            uint64_t *generation, bool *older_is_fine, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, out = {0};
+    CLEANUP_FREE char *short_text = str_fmt("%.400s", text);
+    if (short_text == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    buf_u64(&in, accepted);
+    put_string(&in, short_text);
+    TRY(buf_check(&in, d));
+    TRY(chan_call(c->chan, KEYD_ENTRIES, buf_view(&in), &out, CALL_MS, d));
+    struct rd r = rd_from(buf_view(&out));
+    uint64_t last = rd_u64(&r);
+    bool fine = rd_u8(&r) != 0;
+    if (!rd_done(&r)) return FAIL(d, ERR_CORRUPT, "keyd's answer does not parse");
+    *generation = last;
+    *older_is_fine = fine;
+    return OK;
+}
+
+enum err custody_entries_last(void *custody, uint64_t *generation, bool *older_is_fine,
+                              struct diag *d)
+{
+    return ask_entries(custody, 0, "", generation, older_is_fine, d);
+}
+
+enum err custody_entries_accepted(void *custody, uint64_t generation, const char *what,
+                                  struct diag *d)
+{
+    uint64_t last;
+    bool older_is_fine;
+    return ask_entries(custody, generation, what, &last, &older_is_fine, d);
+}
+
+void custody_entries_moved(void *custody, uint64_t generation)
+{
+    struct custody *c = custody;
+    atomic_store(&c->entries, generation);
 }

@@ -60,6 +60,14 @@ struct chan *custody_chan(struct custody *c); /* to attach keyd's socket to */
 /* keyd has MK and the platform's scope is ACTIVE. */
 enum err custody_wait_ready(struct custody *c, uint64_t timeout_ms, struct diag *d);
 
+/* The generation of the storage's root, for the anchor (struct entry_root_watch of storage/store.h; the
+ * context is the struct custody). moved tells keyd with the next renewal of leases. */
+enum err custody_entries_last(void *custody, uint64_t *generation, bool *older_is_fine,
+                              struct diag *d);
+enum err custody_entries_accepted(void *custody, uint64_t generation, const char *what,
+                                  struct diag *d);
+void custody_entries_moved(void *custody, uint64_t generation);
+
 struct custody_kek {
     const char *vault_uri; /* https://demo-kv.vault.localhost:8444 */
     const char *key_name;

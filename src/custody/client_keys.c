@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "custody/holder.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define KEYS_MAX     8192 /* per account; beyond that, keys that nobody holds make room */
@@ -376,6 +377,7 @@ static enum err renewal_fill(struct custody *c, struct renewal *r, struct held *
     buf_u32(&r->in, r->n);
     for (uint32_t i = 0; i < r->n; i++)
         buf_bytes(&r->in, bytes_of(r->accounts[i]->id, 16));
+    buf_u64(&r->in, atomic_load(&c->entries));
     return buf_check(&r->in, d);
 }
 

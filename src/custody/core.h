@@ -115,7 +115,9 @@ struct proof {
     struct anchor anchor;
     int64_t anchored_us; /* when it was last written; 0: not by this keyd */
     char anchor_problem[256];
-    uint64_t accept; /* the rollback that the operator accepts, by its generation */
+    uint64_t accept;          /* the rollback that the operator accepts, by its generation */
+    bool accepted;            /* it was met, and recorded */
+    _Atomic uint64_t entries; /* generation of the storage's root: the anchor's, then as told */
     struct secret *signer_key;
     uint8_t signer[ED25519_KEY_LEN];
     int slot_fd;        /* holds the current MAC key of the audit log, sealed under MK */
@@ -203,6 +205,9 @@ enum err feed_read(struct keyd *k, uint64_t after, struct buf *out, struct diag 
 void feed_release(struct keyd *k);
 
 /* rollback.c: is what the catalogue holds the newest there was? */
+/* Serves KEYD_ENTRIES. */
+enum err entries_serve(struct keyd *k, struct rd *in, struct buf *out, struct diag *d);
+void entries_told(struct keyd *k, uint64_t generation);
 enum err rollback_check(struct keyd *k, struct diag *d);
 enum err proof_reload(struct keyd *k, struct diag *d); /* under proof.lock: root and index anew */
 

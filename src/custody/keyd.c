@@ -214,6 +214,7 @@ static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, stru
     case KEYD_FILE_CREATE: return lease_file_create(k, &r, out, d);
     case KEYD_FILE_OPEN: return lease_file_open(k, &r, out, d);
     case KEYD_LEASES: return lease_renew(k, &r, out, d);
+    case KEYD_ENTRIES: return entries_serve(k, &r, out, d);
     case KEYD_AUDIT_READ: return serve_audit_read(k, &r, out, d);
     case KEYD_REPLAYED: return serve_replayed(k, &r, out, d);
     case KEYD_SPOOL_MAKE: return spool_make(k, &r, out, d);

@@ -205,7 +205,9 @@ enum err lease_renew(struct keyd *k, struct rd *in, struct buf *out, struct diag
     if (n > ACCOUNTS_MAX)
         return FAIL(d, ERR_LIMIT, "leases: at most %d accounts at once", ACCOUNTS_MAX);
     struct bytes ids = rd_bytes(in, (size_t)n * 16);
+    uint64_t entries = rd_u64(in);
     if (!rd_done(in)) return FAIL(d, ERR_INVALID, "leases: the request does not parse");
+    entries_told(k, entries);
     uint8_t digest[32];
     char sha[65];
     sha256(ids, digest);

@@ -15,6 +15,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* --- everything that is there --------------------------------------------------------------------
@@ -154,6 +155,7 @@ static enum err accept_what_is(struct keyd *k, struct survey *s, const char *why
     TRY(AUDIT(k->audit, d, "rollback.accepted", F_U64("accepted", p->accept),
               F_U64("catalogue", s->root.generation), F_STR("text", why)));
     LOG(WARN, "rollback.accepted", F_U64("generation", p->accept));
+    p->accepted = true;
     pthread_mutex_lock(&k->lock);
     if (k->generation < p->accept) k->generation = p->accept;
     pthread_mutex_unlock(&k->lock);
@@ -233,6 +235,7 @@ static enum err check(struct keyd *k, struct survey *s, struct diag *d)
     TRY(survey(k, s, d));
     TRY(read_anchor(k, &found, &v, d));
     if (found && v.generation > s->highest) s->highest = v.generation;
+    entries_told(k, v.entries);
     pthread_mutex_lock(&k->lock);
     if (k->generation < s->highest) k->generation = s->highest;
     pthread_mutex_unlock(&k->lock);
@@ -258,4 +261,30 @@ enum err rollback_check(struct keyd *k, struct diag *d)
     root_index_release(&s->index);
     free(s);
     return e;
+}
+
+/* --- the storage's entries: it compares, the anchor remembers ------------------------------------
+ */
+
+void entries_told(struct keyd *k, uint64_t generation)
+{
+    uint64_t known = atomic_load(&k->proof.entries);
+    while (generation > known)
+        if (atomic_compare_exchange_weak(&k->proof.entries, &known, generation)) return;
+}
+
+enum err entries_serve(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
+{
+    char text[512];
+    uint64_t accepted = rd_u64(in);
+    get_string(in, text, sizeof text);
+    if (!rd_done(in)) return FAIL(d, ERR_INVALID, "entries: the request does not parse");
+    if (accepted != 0) {
+        TRY(AUDIT(k->audit, d, "entries.accepted", F_U64("accepted", accepted),
+                  F_STR("text", text)));
+        entries_told(k, accepted);
+    }
+    buf_u64(out, atomic_load(&k->proof.entries));
+    buf_u8(out, k->proof.accepted);
+    return buf_check(out, d);
 }

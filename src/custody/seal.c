@@ -20,6 +20,7 @@
 #include "custody/slots.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -174,7 +175,9 @@ static void problem(char *place, size_t cap, const char *event, const struct dia
 static enum err write_anchor(struct proof *p, const struct keyd *k, struct diag *d)
 {
     CLEANUP_BUF struct buf value = {0};
-    struct anchor_value v = {.generation = p->root.generation, .audit_seq = p->audit_seq};
+    struct anchor_value v = {.generation = p->root.generation,
+                             .audit_seq = p->audit_seq,
+                             .entries = atomic_load(&p->entries)};
     memcpy(v.store, k->mk_record.commit, sizeof v.store);
     memcpy(v.root_mac, p->root_mac, sizeof v.root_mac);
     memcpy(v.audit_chain, p->audit_chain, sizeof v.audit_chain);

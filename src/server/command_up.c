@@ -129,6 +129,13 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .number = &o.accept_rollback,
          .min = 1,
          .max = INT64_MAX},
+        {.name = "accept-entries",
+         .value = "N",
+         .help = "open once, although entries of the catalogue are missing or older: the number "
+                 "that the\nlog service named; copy the data directory first",
+         .number = &o.accept_entries,
+         .min = 1,
+         .max = INT64_MAX},
         {.name = "spool-bytes",
          .value = "BYTES",
          .help = "rows kept under the platform's key while an account's is suspended, per account "

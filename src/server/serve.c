@@ -40,6 +40,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "auditor-key", .value = "PEM", .text = &o.auditor_key},
         {.name = "anchor", .value = "NAME", .text = &o.anchor},
         {.name = "accept-rollback", .value = "N", .number = &o.accept_rollback, .max = INT64_MAX},
+        {.name = "accept-entries", .value = "N", .number = &o.accept_entries, .max = INT64_MAX},
         {.name = "spool-bytes", .value = "N", .number = &o.spool_bytes, .max = INT64_MAX},
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},
         {.name = "virtual-clock", .flag = &o.virtual_clock},

@@ -12,6 +12,7 @@ struct serve_options {
     bool virtual_clock, allow_swap, faults;
     struct hsm_options hsm;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s, accept_rollback,
+        accept_entries,
         spool_bytes, spool_hours;
 };
 

@@ -129,6 +129,11 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
                                          .counted = api_spool_counted,
                                          .emptied = api_spool_emptied,
                                          .ctx = a};
+    config.watch = (struct entry_root_watch){.accept = o->accept_entries,
+                                             .ctx = l->custody,
+                                             .last = custody_entries_last,
+                                             .accepted = custody_entries_accepted,
+                                             .moved = custody_entries_moved};
     TRY(api_platform_account(a, config.platform_account, d));
     TRY(store_open(&l->store, &config, d));
     return api_start(a, l->store, d);

@@ -22,7 +22,7 @@ enum err store_put_entry(struct store *s, const char *kind, const char *id, cons
                          struct bytes value, struct diag *d)
 {
     const struct entry_change c = {kind, id, parent, value};
-    return root_commit(&s->root, &c, 1, d);
+    return entry_root_commit(&s->root, &c, 1, d);
 }
 
 /* --- accounts and parts --------------------------------------------------------------------------
@@ -439,7 +439,8 @@ static enum err load_spools(struct store *s, struct diag *d)
 static enum err load(struct store *s, struct diag *d)
 {
     struct catalog *c = s->c.catalog;
-    TRY(root_open(&s->root, &s->c.accept, d)); /* before a file is removed that no entry names */
+    TRY(entry_root_open(&s->root, &s->c.watch,
+                        d)); /* before a file is removed that no entry names */
     TRY(c->ops->list(c, NULL, "table", NULL, NULL, load_table, s, d));
     TRY(c->ops->list(c, NULL, "segment", NULL, NULL, load_segment, s, d));
     TRY(c->ops->list(c, NULL, "covered", NULL, NULL, load_covered, s, d));
@@ -463,7 +464,7 @@ static void store_free(struct store *s)
     }
     free(s->tables);
     dedupe_free(s->dedupe);
-    if (s->root.catalog != NULL) root_release(&s->root);
+    if (s->root.catalog != NULL) entry_root_release(&s->root);
     manifest_close(s->manifest);
     if (s->blobs != NULL) s->blobs->ops->close(s->blobs);
     arena_release(&s->schemas);
@@ -500,7 +501,7 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     TRY(os_mkdir(s->spool_dir, d));
     TRY(blobs_open_dir(&s->blobs, blob_dir, true, d));
     TRY(manifest_open(&s->manifest, c->catalog, &c->keys, c->platform_account, true, d));
-    root_init(&s->root, c->catalog, s->manifest);
+    entry_root_init(&s->root, c->catalog, s->manifest);
     TRY(load(s, d));
     TRY(flusher_start(s, d));
     flusher_kick(s); /* a spool may wait to be tidied away */

@@ -45,12 +45,17 @@ struct spool_config {            /* rows that come while an account's key is sus
 #define SPOOL_BYTES ((uint64_t)1 << 30)
 #define SPOOL_HOURS 24
 
-/* Entries of the catalogue that were deleted, put back or exchanged: storage/root.h. */
-struct root_accept {
-    uint64_t generation; /* as store_open() named it; 0: nothing is accepted */
+/* Who outside of the store knows how far its entries went (storage/entry_root.h); all NULL: nobody. */
+struct entry_root_watch {
+    uint64_t accept; /* a generation that store_open() named: the operator's word; 0: none */
+    void *ctx;
+    /* The last generation that is known there. *older_is_fine: the operator has put back a copy of
+     * everything, and it was recorded. */
+    enum err (*last)(void *ctx, uint64_t *generation, bool *older_is_fine, struct diag *d);
     /* Records what is accepted, before anything is written. */
     enum err (*accepted)(void *ctx, uint64_t generation, const char *what, struct diag *d);
-    void *ctx;
+    /* This generation is durable now. Never waits. */
+    void (*moved)(void *ctx, uint64_t generation);
 };
 
 struct store_config {
@@ -62,7 +67,7 @@ struct store_config {
     uint64_t memtable_age_s;      /* 0 = 300 */
     bool merge_on_request;        /* small segments are merged by store_compact() alone */
     struct spool_config spool;
-    struct root_accept accept; /* entries that are not those of their root: the operator's word */
+    struct entry_root_watch watch;
 };
 
 /* Reads tables and manifests (needs the platform account's key). Replays no log yet: see

@@ -300,7 +300,7 @@ static enum err commit(struct merge *m, struct diag *d) /* (2) */
         id_hex(m->old[i]->entry.file_id, ids[i + 1]);
         changes[i + 1] = (struct entry_change){"segment", ids[i + 1], table_id, {0}};
     }
-    return root_commit(&s->root, changes, m->n + 1, d);
+    return entry_root_commit(&s->root, changes, m->n + 1, d);
 }
 
 static void swap(struct merge *m) /* (3) */

@@ -135,7 +135,7 @@ static enum err commit(struct flush *f, struct diag *d)
         {"segment", segment_id, table_id, buf_view(&segment)},
         {"covered", covered, account_id, buf_view(&mark)},
     };
-    return root_commit(&s->root, changes, 2, d);
+    return entry_root_commit(&s->root, changes, 2, d);
 }
 
 /* Room for one more segment, so that nothing can fail once the catalogue has it (3). */

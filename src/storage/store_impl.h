@@ -28,7 +28,7 @@
 #include "storage/blob.h"
 #include "storage/dedupe.h"
 #include "storage/manifest.h"
-#include "storage/root.h"
+#include "storage/entry_root.h"
 #include "storage/memtable.h"
 #include "storage/rows.h"
 #include "storage/segment.h"
@@ -147,7 +147,7 @@ struct store {
     char *wal_dir, *spool_dir;
     pthread_mutex_t spool_lock; /* who has a spool */
     struct manifest *manifest;
-    struct root root;
+    struct entry_root root;
     struct blobs *blobs;
     struct dedupe *dedupe;
     pthread_rwlock_t
@@ -172,7 +172,7 @@ enum err store_part_get(struct table *t, struct account *a, struct part **out, s
 struct table *store_table_by_id(struct store *s, const struct guid *id); /* NULL */
 int table_time_column(const struct schema *s);                           /* -1: none */
 int64_t ticks_now(void);
-/* One change of the entries in a transaction of its own: storage/root.h. value.p NULL removes. */
+/* One change of the entries in a transaction of its own: storage/entry_root.h. value.p NULL removes. */
 enum err store_put_entry(struct store *s, const char *kind, const char *id, const char *parent,
                          struct bytes value, struct diag *d);
 

@@ -168,7 +168,7 @@ static enum err commit(struct move *m, struct diag *d) /* (1) */
         {"segment", new_id, table_id, buf_view(&value)},
         {"segment", old_id, table_id, (struct bytes){0}},
     };
-    return root_commit(&s->root, changes, 2, d);
+    return entry_root_commit(&s->root, changes, 2, d);
 }
 
 static void swap(struct move *m) /* (2) */

@@ -3,6 +3,7 @@
 #include "tool/verify_impl.h"
 
 #include "base/os.h"
+#include "storage/entry_root.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -205,6 +206,19 @@ static enum err visit_entry(void *ctx, const struct catalog_row *row, struct dia
     return OK;
 }
 
+/* Are these all entries there should be? In a transaction: a running server changes both. */
+static enum err verify_root(struct walk *w, struct diag *d)
+{
+    struct catalog *c = w->o->catalog;
+    CLEANUP_LOCAL(entry_root_survey_release) struct entry_root_survey v = {0};
+    struct catalog_txn *t = NULL;
+    if (w->manifest == NULL) return OK;
+    TRY(c->ops->begin(c, &t, d));
+    enum err e = entry_root_survey(c, t, w->manifest, &v, d);
+    c->ops->rollback(t);
+    return e == OK ? entry_root_compare(&v, d) : e;
+}
+
 static enum err verify_entries(struct walk *w, struct diag *d)
 {
     static const char *const kinds[] = {"table", "segment", "log", "covered"};
@@ -216,6 +230,7 @@ static enum err verify_entries(struct walk *w, struct diag *d)
         x.kind = kinds[i];
         TRY(c->ops->list(c, NULL, x.kind, NULL, NULL, visit_entry, &x, d));
     }
+    if (x.first.code == OK) (void)verify_root(w, &x.first);
     x.f.result = x.first.code != OK ? x.first.code : x.f.blocks != 0 ? w->manifest_state : OK;
     x.f.text = x.first.text;
     return walk_report(w, &x.f, d);

@@ -5,7 +5,8 @@
  *
  * Without keys: headers, lengths, the order of the blocks, and the SHA-256 of each segment against
  * the plain one in the catalogue. With keys, besides: every block is opened, every footer is
- * compared with its blocks and with the manifest entry, the plain SHA-256 with the sealed one.
+ * compared with its blocks and with the manifest entry, the plain SHA-256 with the sealed one, and
+ * the entries with their root record: none may be missing, older or too many.
  *
  * Nothing is written. The server may run meanwhile: a file that leaves the catalogue during the
  * walk is passed over, the tail of a log that is being written is a note, not damage.

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_audit.py - the log of key uses: verified, tampered with, anchored, followed; what keyd gave up."""
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -200,6 +202,28 @@ class Audit(unittest.TestCase):
             self.assertIn("older catalogue", out)
         finally:
             shutil.rmtree(copy)
+
+    def test_7_an_entry_that_was_deleted_from_the_catalogue_is_named_and_opens_only_when_it_is_accepted(self):
+        self.assertEqual(self.s.stop(), 0)
+        segments = sorted(f for _, _, names in os.walk(os.path.join(self.s.data, "blobs")) for f in names)
+        with contextlib.closing(sqlite3.connect(os.path.join(self.s.data, "catalog.db"))) as db:
+            segment, table = db.execute("select id, parent from record where kind = 'segment'").fetchone()
+            db.execute("delete from record where kind = 'segment' and id = ?", (segment,))
+            db.commit()
+        with self.assertRaises(RuntimeError):
+            self.s.start(timeout=8)
+        if self.s.process.poll() is None:
+            self.s.kill()
+        log = self.s.log_tail(20000)
+        self.assertIn(f"segment of table {table}", log)
+        self.assertEqual(segments, sorted(f for _, _, names in os.walk(os.path.join(self.s.data, "blobs")) for f in names))
+        p = subprocess.run([PROGRAM, "verify", "--data", self.s.data], capture_output=True, timeout=60)
+        self.assertEqual(p.returncode, 3, p.stderr)
+        self.assertIn(table, p.stdout.decode())
+        self.s.options += ["--accept-entries", log.split("--accept-entries ")[-1].split('"')[0].split()[0]]
+        self.s.start()
+        code, out, err = audit("tail", self.s, "-n", "1000", "--event", "entries.accepted", "-o", "json")
+        self.assertIn(table, out)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/storage/root.c - entries that were deleted, put back or exchanged are found at start */
+/* tests/unit/storage/entry_root.c - entries that were deleted, put back or exchanged are found at start */
 #include "test_store.h"
 
 #include "base/os.h"
@@ -230,11 +230,11 @@ TEST(root, what_an_operator_accepts_is_recorded_first_and_counts_once)
     REQUIRE(named != NULL);
     uint64_t generation = strtoull(named + strlen("--accept-entries "), NULL, 10);
 
-    b.config.accept = (struct root_accept){generation + 1, take_word, &word};
+    b.config.watch = (struct entry_root_watch){generation + 1, &word, NULL, take_word, NULL};
     bench_close(&b);
     REQUIRE_ERR(ERR_CORRUPT, bench_open(&b, NULL, &d)); /* another number than was named */
     EXPECT_EQ(word.n, 0);
-    b.config.accept.generation = generation;
+    b.config.watch.accept = generation;
     bench_close(&b);
     diag_reset(&d);
     REQUIRE_ERR(ERR_IO, bench_open(&b, NULL, &d)); /* not recorded: not done */
@@ -247,6 +247,56 @@ TEST(root, what_an_operator_accepts_is_recorded_first_and_counts_once)
     bench_close(&b);
     REQUIRE_OK(bench_open(&b, NULL, &d));
     EXPECT_EQ(word.n, 2); /* from here on the root is what is there */
+    copies_release(&all);
+    copies_release(&old);
+    bench_release(&b);
+}
+
+struct outside { /* what an anchor would know */
+    uint64_t generation;
+    bool older_is_fine;
+};
+
+static enum err last_outside(void *ctx, uint64_t *generation, bool *older_is_fine, struct diag *d)
+{
+    const struct outside *o = ctx;
+    (void)d;
+    *generation = o->generation;
+    *older_is_fine = o->older_is_fine;
+    return OK;
+}
+
+static void move_outside(void *ctx, uint64_t generation)
+{
+    struct outside *o = ctx;
+    REQUIRE(generation > o->generation);
+    o->generation = generation;
+}
+
+TEST(root, a_whole_older_catalogue_is_found_by_who_knows_the_generation)
+{
+    struct bench b = {0};
+    struct outside known = {0};
+    struct copies old, all;
+    struct diag d = DIAG_INIT;
+    b.config.watch =
+        (struct entry_root_watch){.ctx = &known, .last = last_outside, .moved = move_outside};
+    write_store(&b, "outside", &old);
+    uint64_t newest = known.generation;
+    REQUIRE(newest > 3);
+    open_catalog(&b);
+    copy_all(b.catalog, &all);
+    for (size_t i = 0; i < all.n; i++)
+        put_row(b.catalog, &all.rows[i], (struct bytes){0});
+    for (size_t i = 0; i < old.n; i++)
+        put_row(b.catalog, &old.rows[i], buf_view(&old.rows[i].value));
+    expect_refused(&b, "an older catalogue was put back", NULL);
+    known.older_is_fine = true; /* its operator has said so */
+    bench_close(&b);
+    REQUIRE_OK(bench_open(&b, NULL, &d));
+    REQUIRE_OK(store_account_open(b.store, customer, &d));
+    REQUIRE_OK(append_ids(&b, customer, 30, 10, &d));
+    REQUIRE(known.generation > newest); /* over an accepted copy too */
     copies_release(&all);
     copies_release(&old);
     bench_release(&b);

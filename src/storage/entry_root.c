@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* storage/root.c - the root over all entries: changed with them, compared at start */
-#include "storage/root.h"
+/* storage/entry_root.c - the root over all entries: changed with them, compared at start */
+#include "storage/entry_root.h"
 
 #include "base/log.h"
 #include "crypto/hash.h"
@@ -16,13 +16,13 @@ static const char label[] = "keystead/1 entry"; /* sizeof counts its zero byte *
 static const char *const kinds[] = {"table", "segment", "covered", "log"};
 #define N_KINDS (sizeof kinds / sizeof kinds[0])
 
-void root_init(struct root *r, struct catalog *c, struct manifest *m)
+void entry_root_init(struct entry_root *r, struct catalog *c, struct manifest *m)
 {
-    *r = (struct root){.catalog = c, .manifest = m};
+    *r = (struct entry_root){.catalog = c, .manifest = m};
     pthread_mutex_init(&r->lock, NULL);
 }
 
-void root_release(struct root *r)
+void entry_root_release(struct entry_root *r)
 {
     pthread_mutex_destroy(&r->lock);
 }
@@ -81,7 +81,7 @@ static enum err seal(struct manifest *m, uint64_t generation, const struct lthas
     return manifest_seal(m, "entries", "root", buf_view(&body), out, d);
 }
 
-static enum err unseal(struct manifest *m, struct bytes sealed, struct root_survey *out,
+static enum err unseal(struct manifest *m, struct bytes sealed, struct entry_root_survey *out,
                        struct diag *d)
 {
     CLEANUP_BUF struct buf body = {0};
@@ -91,20 +91,20 @@ static enum err unseal(struct manifest *m, struct bytes sealed, struct root_surv
     out->generation = rd_u64be(&r);
     lthash_get(&r, &out->want);
     if (rd_done(&r) && version == ROOT_VERSION) return OK;
-    *out = (struct root_survey){0};
+    *out = (struct entry_root_survey){0};
     return FAIL(d, ERR_CORRUPT, "catalogue: its root record has another version or length");
 }
 
 /* --- comparing -----------------------------------------------------------------------------------
  */
 
-void root_survey_release(struct root_survey *v)
+void entry_root_survey_release(struct entry_root_survey *v)
 {
     buf_release(&v->subjects);
 }
 
 struct visit {
-    struct root_survey *v;
+    struct entry_root_survey *v;
     const char *kind;
 };
 
@@ -121,11 +121,11 @@ static enum err take_entry(void *ctx, const struct catalog_row *row, struct diag
     return sum_up(&x->v->is, &c, 1, d);
 }
 
-enum err root_survey(struct catalog *c, struct catalog_txn *t, struct manifest *m,
-                     struct root_survey *out, struct diag *d)
+enum err entry_root_survey(struct catalog *c, struct catalog_txn *t, struct manifest *m,
+                           struct entry_root_survey *out, struct diag *d)
 {
     CLEANUP_BUF struct buf sealed = {0};
-    CLEANUP_LOCAL(root_survey_release) struct root_survey v = {0};
+    CLEANUP_LOCAL(entry_root_survey_release) struct entry_root_survey v = {0};
     enum err e = c->ops->get(c, t, "entries", "root", &sealed, NULL);
     if (e != OK && e != ERR_NOT_FOUND) return FAIL(d, e, "catalogue: no root record");
     struct diag why = DIAG_INIT;
@@ -137,7 +137,7 @@ enum err root_survey(struct catalog *c, struct catalog_txn *t, struct manifest *
         TRY(c->ops->list(c, t, kinds[i], NULL, NULL, take_entry, &x, d));
     }
     *out = v;
-    v = (struct root_survey){0};
+    v = (struct entry_root_survey){0};
     return OK;
 }
 
@@ -179,7 +179,7 @@ static enum err name_cell(const struct buf *ids, size_t n, size_t cell,
     return buf_check(names, d);
 }
 
-enum err root_compare(const struct root_survey *v, struct diag *d)
+enum err entry_root_compare(const struct entry_root_survey *v, struct diag *d)
 {
     if (v->damaged)
         return FAIL(d, ERR_CORRUPT, "the root record of the catalogue's entries is damaged");
@@ -203,37 +203,62 @@ enum err root_compare(const struct root_survey *v, struct diag *d)
 /* --- life ----------------------------------------------------------------------------------------
  */
 
-static enum err accept_what_is(struct root *r, struct root_survey *v,
-                               const struct root_accept *accept, const char *what, struct diag *d)
+static enum err ask_watch(const struct entry_root_watch *w, uint64_t *last, bool *older_is_fine,
+                          struct diag *d)
 {
-    TRY(accept->accepted(accept->ctx, accept->generation, what, d));
-    LOG(WARN, "entries.accepted", F_U64("generation", accept->generation), F_STR("text", what));
-    r->generation = v->generation;
-    r->all = v->is;
-    return root_commit(r, NULL, 0, d);
+    *last = 0;
+    *older_is_fine = false;
+    return w->last != NULL ? w->last(w->ctx, last, older_is_fine, d) : OK;
 }
 
-enum err root_open(struct root *r, const struct root_accept *accept, struct diag *d)
+/* What is wrong with the entries, if anything. */
+static enum err judge(const struct entry_root_survey *v, uint64_t last, bool older_is_fine,
+                      struct diag *d)
 {
-    CLEANUP_LOCAL(root_survey_release) struct root_survey v = {0};
+    TRY(entry_root_compare(v, d));
+    if (v->generation >= last || older_is_fine) return OK;
+    return FAIL(d, ERR_CORRUPT,
+                "the catalogue's entries are at generation %" PRIu64
+                ", the anchor has seen %" PRIu64 ": an older catalogue was put back",
+                v->generation, last);
+}
+
+static enum err accept_what_is(struct entry_root *r, struct entry_root_survey *v, const char *what,
+                               struct diag *d)
+{
+    const struct entry_root_watch *w = r->watch;
+    TRY(w->accepted(w->ctx, w->accept, what, d));
+    LOG(WARN, "entries.accepted", F_U64("generation", w->accept), F_STR("text", what));
+    r->generation = w->accept - 1;
+    r->all = v->is;
+    return entry_root_commit(r, NULL, 0, d);
+}
+
+enum err entry_root_open(struct entry_root *r, const struct entry_root_watch *watch, struct diag *d)
+{
+    CLEANUP_LOCAL(entry_root_survey_release) struct entry_root_survey v = {0};
     struct diag why = DIAG_INIT;
-    TRY(root_survey(r->catalog, NULL, r->manifest, &v, d));
-    if (root_compare(&v, &why) != OK) {
-        if (accept->accepted != NULL && accept->generation == v.generation + 1)
-            return accept_what_is(r, &v, accept, why.text, d);
+    uint64_t last;
+    bool older_is_fine;
+    TRY(ask_watch(watch, &last, &older_is_fine, d));
+    TRY(entry_root_survey(r->catalog, NULL, r->manifest, &v, d));
+    if (last < v.generation) last = v.generation;
+    r->watch = watch;
+    if (judge(&v, last, older_is_fine, &why) != OK) {
+        if (watch->accepted != NULL && watch->accept == last + 1)
+            return accept_what_is(r, &v, why.text, d);
         return FAIL(d, ERR_CORRUPT,
                     "%s; nothing was changed. Put back a whole copy of the data directory, or "
                     "copy this one and start once with --accept-entries %" PRIu64,
-                    why.text, v.generation + 1);
+                    why.text, last + 1);
     }
-    LOCK_SCOPE(&r->lock);
-    r->generation = v.generation;
+    r->generation = last; /* it goes up over an accepted copy too */
     r->all = v.want;
     return OK;
 }
 
 /* Takes what is there away from the sum, and adds what comes. */
-static enum err step(struct root *r, struct lthash *next, const struct entry_change *c,
+static enum err step(struct entry_root *r, struct lthash *next, const struct entry_change *c,
                      struct diag *d)
 {
     CLEANUP_BUF struct buf old = {0};
@@ -257,7 +282,8 @@ static enum err put_all(const struct catalog_ops *ops, struct catalog_txn *t,
     return ops->put(t, "entries", "root", "", root, d);
 }
 
-enum err root_commit(struct root *r, const struct entry_change *changes, size_t n, struct diag *d)
+enum err entry_root_commit(struct entry_root *r, const struct entry_change *changes, size_t n,
+                           struct diag *d)
 {
     const struct catalog_ops *ops = r->catalog->ops;
     CLEANUP_BUF struct buf sealed = {0};
@@ -276,5 +302,6 @@ enum err root_commit(struct root *r, const struct entry_change *changes, size_t 
     TRY(ops->commit(t, d));
     r->generation++;
     r->all = next;
+    if (r->watch->moved != NULL) r->watch->moved(r->watch->ctx, r->generation);
     return OK;
 }
