@@ -18,6 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Less than the shortest probe interval: each probe asks identity whether the principal is still
+ * there. The calls of one rotation share a token. */
+#define TOKEN_AGE_S_MAX 5
+
 struct handle {
     struct door *door;
     char principal_id[64];
@@ -78,6 +82,7 @@ static enum err handle_new(struct door *p, const char *key_uri, const char *prin
                                         .hosts = (const char *const *)p->hosts,
                                         .token = token,
                                         .ctx = h,
+                                        .token_age_max_s = TOKEN_AGE_S_MAX,
                                         .hsm = p->hsm};
     enum err e = ops->open(&h->vault, &config, key_uri, d);
     if (e != OK) {

@@ -31,6 +31,7 @@ struct azure {
     char resource[AZURE_RESOURCE_MAX]; /* "" until the vault has named it */
     struct buf token;
     int64_t token_expires_us;
+    int64_t token_taken_us; /* monotonic clock */
 };
 
 static void azure_close(void *self)
@@ -160,6 +161,8 @@ static bool cached_token(struct azure *a, struct buf *out, char resource[AZURE_R
     LOCK_SCOPE(&a->lock);
     memcpy(resource, a->resource, sizeof a->resource);
     if (a->token.len == 0 || time_now_us() > a->token_expires_us - TOKEN_MARGIN_US) return false;
+    int64_t age_max_us = a->config.token_age_max_s * US_PER_S;
+    if (age_max_us != 0 && time_mono_us() - a->token_taken_us > age_max_us) return false;
     buf_bytes(out, buf_view(&a->token));
     return true;
 }
@@ -172,7 +175,7 @@ static enum err get_token(struct azure *a, bool fresh, struct buf *out, struct d
 
     buf_clear(out);
     struct diag why = DIAG_INIT;
-    int64_t expires_us = 0;
+    int64_t expires_us = 0, taken_us = time_mono_us();
     enum err e = a->config.token(a->config.ctx, resource, fresh, out, &expires_us, &why);
     if (e == ERR_DENIED && str_eq(why.tag, "IdentityGone")) {
         return FAIL_TAG(d, ERR_DENIED, "IdentityGone", "%s", why.text);
@@ -185,6 +188,7 @@ static enum err get_token(struct azure *a, bool fresh, struct buf *out, struct d
     buf_clear(&a->token);
     buf_bytes(&a->token, buf_view(out));
     a->token_expires_us = expires_us;
+    a->token_taken_us = taken_us;
     return OK;
 }
 

@@ -35,6 +35,9 @@ struct vault_config {
     enum err (*token)(void *ctx, const char *resource, bool fresh, struct buf *token,
                       int64_t *expires_us, struct diag *d);
     void *ctx;
+    /* A token is asked for anew when it is older, so that a principal that was deleted is noticed;
+     * 0 = used until it ends. */
+    uint32_t token_age_max_s;
     struct token *hsm; /* borrowed; the one that pkcs11 URIs may name; NULL: none */
 };
 
