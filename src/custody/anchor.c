@@ -12,14 +12,15 @@
 
 static const char label[] = "keystead/1 anchor"; /* sizeof counts its zero byte */
 
-static const struct anchor_ops *const all_ops[] = {&anchor_file_ops};
+static const struct anchor_ops *const all_ops[] = {&anchor_file_ops, &anchor_pkcs11_ops};
 
 enum err anchor_open(struct anchor *out, const char *name, bool read_only, struct diag *d)
 {
     struct anchor a = {0};
     const char *colon = strchr(name, ':');
     if (colon == NULL || (size_t)snprintf(a.name, sizeof a.name, "%s", name) >= sizeof a.name)
-        return FAIL(d, ERR_INVALID, "an anchor is named file:/path, not '%.80s'", name);
+        return FAIL(d, ERR_INVALID,
+                    "an anchor is named file:/path or pkcs11:token=..., not '%.80s'", name);
     for (size_t i = 0; i < sizeof all_ops / sizeof all_ops[0]; i++) {
         size_t n = strlen(all_ops[i]->scheme);
         if (n == (size_t)(colon - name) && memcmp(name, all_ops[i]->scheme, n) == 0)

@@ -26,12 +26,12 @@ struct anchor_ops {
     enum err (*write)(void *self, struct bytes value, struct diag *d);
 };
 
-extern const struct anchor_ops anchor_file_ops;
+extern const struct anchor_ops anchor_file_ops, anchor_pkcs11_ops;
 
 struct anchor {
     const struct anchor_ops *ops;
     void *self;
-    char name[256]; /* "file:/mnt/anchor/keystead": as configured */
+    char name[512]; /* "file:/mnt/anchor/keystead": as configured */
 };
 
 /* ERR_INVALID: no such scheme. read_only: nothing is made. */

@@ -9,7 +9,9 @@
  * no program is ever started, files are opened for reading only - but for new ones, that were not
  * there before, relative to the audit log's directory; log, slot and anchor are open already -, no
  * socket listens, no page becomes executable. (4) Where the kernel has Landlock, only the files
- * that keyd needs can be opened, whatever the user may read.
+ * that keyd needs can be opened, whatever the user may read. (5) Where the operator says that a
+ * token's module writes files (--hsm-files), keyd may write and remove files, in these directories
+ * alone; without Landlock it does not start.
  */
 #include "base/log.h"
 #include "base/os.h"
@@ -186,9 +188,19 @@ static const int allowed[] = {
 
 #define WRITES ((unsigned)O_ACCMODE | O_CREAT | O_TRUNC)
 
+/* What a token's module does in its own directories, to which Landlock keeps it (4). */
+static int add_file_writes(scmp_filter_ctx f)
+{
+    static const int calls[] = {SCMP_SYS(openat), SCMP_SYS(unlink), SCMP_SYS(unlinkat)};
+    int bad = 0;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        if (calls[i] >= 0) bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i], 0);
+    return bad;
+}
+
 /* Calls of which only some forms are allowed. The others fail with an error that libraries know how
  * to take; all but clone3 would be legitimate requests of one of them. 0 = all rules were taken. */
-static int add_conditions(scmp_filter_ctx f, int audit_dir_fd)
+static int add_conditions(scmp_filter_ctx f, int audit_dir_fd, bool writes_files)
 {
     const uint32_t allow = SCMP_ACT_ALLOW, perm = SCMP_ACT_ERRNO(EPERM);
     int bad = 0;
@@ -199,9 +211,10 @@ static int add_conditions(scmp_filter_ctx f, int audit_dir_fd)
                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     bad |= seccomp_rule_add(f, perm, SCMP_SYS(mprotect), 1,
                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
-    bad |= seccomp_rule_add(f, allow, SCMP_SYS(openat), 1,
-                            SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES, O_RDONLY));
-    if (audit_dir_fd >= 0) { /* what is there already cannot be opened so */
+    bad |= writes_files ? add_file_writes(f)
+                        : seccomp_rule_add(f, allow, SCMP_SYS(openat), 1,
+                                           SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES, O_RDONLY));
+    if (audit_dir_fd >= 0 && !writes_files) { /* what is there already cannot be opened so */
         bad |= seccomp_rule_add(
             f, allow, SCMP_SYS(openat), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)audit_dir_fd, 0),
             SCMP_A2(SCMP_CMP_MASKED_EQ, WRITES | O_EXCL, O_WRONLY | O_CREAT | O_EXCL));
@@ -220,7 +233,7 @@ static int add_conditions(scmp_filter_ctx f, int audit_dir_fd)
     return bad;
 }
 
-static enum err filter_calls(int audit_dir_fd, struct diag *d)
+static enum err filter_calls(int audit_dir_fd, bool writes_files, struct diag *d)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (f == NULL) return FAIL(d, ERR_LIMIT, "seccomp: out of memory");
@@ -230,7 +243,7 @@ static enum err filter_calls(int audit_dir_fd, struct diag *d)
         if (allowed[i] < 0) continue; /* this processor's kernel has no such call */
         bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
     }
-    bad |= add_conditions(f, audit_dir_fd);
+    bad |= add_conditions(f, audit_dir_fd, writes_files);
     int rc = bad == 0 ? seccomp_load(f) : bad;
     seccomp_release(f);
     return rc == 0 ? OK : FAIL(d, ERR_UNSUPPORTED, "seccomp: the kernel did not take the filter");
@@ -256,7 +269,8 @@ static const char *const resolving[] = {"/etc",
                                         NULL};
 #define READABLE_MAX 32
 
-enum err keyd_wall_in(const char *const *readable, int audit_dir_fd, struct diag *d)
+enum err keyd_wall_in(const char *const *readable, const char *const *writable, int audit_dir_fd,
+                      struct diag *d)
 {
     const char *all[READABLE_MAX + 1] = {NULL};
     size_t n = 0;
@@ -267,17 +281,22 @@ enum err keyd_wall_in(const char *const *readable, int audit_dir_fd, struct diag
         all[n++] = *p;
     for (const char *const *p = readable; p != NULL && *p != NULL && n < READABLE_MAX; p++)
         all[n++] = *p;
-    const struct landlock_paths paths = {.readable = all, .new_files_fd = audit_dir_fd};
+    const struct landlock_paths paths = {
+        .readable = all, .writable = writable, .new_files_fd = audit_dir_fd};
     TRY(landlock_restrict(&paths, &abi, d));
+    if (abi == 0 && writable != NULL) {
+        return FAIL(d, ERR_UNSUPPORTED,
+                    "keyd: --hsm-files needs Landlock, which this kernel does not have");
+    }
     if (abi == 0) LOG(WARN, "keyd.no_landlock");
     if (abi != 0) LOG(INFO, "keyd.walled_in", F_I64("landlock_abi", abi));
     return OK;
 }
 
-enum err keyd_harden(int audit_dir_fd, struct diag *d)
+enum err keyd_harden(int audit_dir_fd, bool writes_files, struct diag *d)
 {
     load_resolver();
     TRY(no_dumps(d));
     TRY(lock_memory(d));
-    return filter_calls(audit_dir_fd, d);
+    return filter_calls(audit_dir_fd, writes_files, d);
 }

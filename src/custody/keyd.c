@@ -333,7 +333,7 @@ enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const str
     k->seq = (uint64_t)time_boot_us();
     TRY(take_config(k, c, d));
     TRY(open_audit(k, c, d));
-    if (c->readable != NULL) TRY(keyd_wall_in(c->readable, audit_dir_fd(k->audit), d));
+    if (c->readable != NULL) TRY(keyd_wall_in(c->readable, c->writable, audit_dir_fd(k->audit), d));
     TRY(chan_new(&k->identity, "identity", IDENTITY_THREADS, NULL, NULL, d));
     TRY(chan_new(&k->logs, "logs", LOGS_THREADS, serve, k, d));
     chan_on_state(k->logs, holder_changed, k);

@@ -35,8 +35,9 @@ struct keyd_config {
     const struct secret *iek;
     const char *iek_custodian, *iek_trouble;
     /* What may be read besides the audit log and what names are resolved with, ends with NULL; all
-     * else is closed by Landlock. NULL: nothing is closed. */
-    const char *const *readable;
+     * else is closed by Landlock. NULL: nothing is closed. writable: directories in which a PKCS#11
+     * module keeps files of its own; NULL: none, and nothing there is ever opened for writing. */
+    const char *const *readable, *const *writable;
     /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be
      * NULL. */
     void (*holder_failed)(void *ctx);
@@ -50,11 +51,14 @@ struct chan *keyd_chan_identity(struct keyd *k);
 struct chan *
 keyd_chan_reader(struct keyd *k); /* who may only open files that exist: custody/reader.h */
 /* Locks memory, drops privileges, installs seccomp: after the channels are attached, before
- * keyd_start(). New files are made below audit_dir_fd only (-1: nowhere). */
-enum err keyd_harden(int audit_dir_fd, struct diag *d);
+ * keyd_start(). New files are made below audit_dir_fd only (-1: nowhere). writes_files: a module
+ * writes files, and Landlock alone says which: keyd_wall_in() came before. */
+enum err keyd_harden(int audit_dir_fd, bool writes_files, struct diag *d);
 /* Landlock, for this thread and those it starts: keyd_new() does it between opening its files and
- * starting its threads, when the configuration says what may be read. */
-enum err keyd_wall_in(const char *const *readable, int audit_dir_fd, struct diag *d);
+ * starting its threads, when the configuration says what may be read. ERR_UNSUPPORTED: something is
+ * to be writable, and this kernel has no Landlock that would keep it to that. */
+enum err keyd_wall_in(const char *const *readable, const char *const *writable, int audit_dir_fd,
+                      struct diag *d);
 int keyd_audit_dir_fd(const struct keyd *k);
 enum err keyd_start(struct keyd *k, struct diag *d); /* threads: load records, probe, serve */
 

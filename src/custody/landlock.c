@@ -42,8 +42,20 @@ static enum err allow_reading(int ruleset, const char *path, struct diag *d)
     return add_rule(ruleset, fd, S_ISDIR(st.st_mode) ? READ_FILE | READ_DIR : READ_FILE, d);
 }
 
-static enum err add_rules(int ruleset, const struct landlock_paths *p, struct diag *d)
+static enum err allow_writing(int ruleset, const char *path, uint64_t handled, struct diag *d)
 {
+    CLEANUP_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return FAIL(d, ERR_IO, "%s: %s", path, strerror(errno));
+    uint64_t rights = READ_FILE | READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | FS_TRUNCATE;
+    return add_rule(ruleset, fd, rights & handled, d);
+}
+
+static enum err add_rules(int ruleset, const struct landlock_paths *p, uint64_t handled,
+                          struct diag *d)
+{
+    for (const char *const *path = p->writable; path != NULL && *path != NULL; path++)
+        TRY(allow_writing(ruleset, *path, handled, d));
     for (const char *const *path = p->readable; path != NULL && *path != NULL; path++)
         TRY(allow_reading(ruleset, *path, d));
     if (p->new_files_fd < 0) return OK;
@@ -65,7 +77,7 @@ enum err landlock_restrict(const struct landlock_paths *p, int *abi, struct diag
     size_t len = *abi >= 4 ? sizeof a : sizeof a.fs;
     CLEANUP_FD int ruleset = (int)syscall(SYS_landlock_create_ruleset, &a, len, 0);
     if (ruleset < 0) return FAIL(d, ERR_UNSUPPORTED, "landlock: %s", strerror(errno));
-    TRY(add_rules(ruleset, p, d));
+    TRY(add_rules(ruleset, p, a.fs, d));
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) == 0) return OK;
     return FAIL(d, ERR_UNSUPPORTED, "landlock: %s", strerror(errno));
 }

@@ -12,6 +12,8 @@
 struct landlock_paths {
     const char *const *readable; /* files, directories with all below; missing ones are passed over;
                                     ends with NULL */
+    const char *const *writable; /* directories whose files may be made, written and removed; each
+                                    must be there; ends with NULL; NULL = none */
     int new_files_fd;            /* directory in which files may be made and written; -1 = none */
 };
 

@@ -128,7 +128,11 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         arg_number(a, "outage-grace", c->o->outage_grace_s);
         arg_number(a, "retain-max", c->o->retain_max_s);
         if (c->o->auditor_key != NULL) arg(a, "auditor-key", c->o->auditor_key);
-        if (c->o->anchor != NULL) arg(a, "anchor", c->o->anchor);
+        if (c->o->anchor != NULL) {
+            CLEANUP_FREE char *anchor = hsm_anchor(&c->o->hsm, c->o->anchor);
+            arg(a, "anchor", anchor != NULL ? anchor : c->o->anchor);
+        }
+        if (c->o->hsm.files != NULL) arg(a, "hsm-files", c->o->hsm.files);
         arg_number(a, "accept-rollback", c->o->accept_rollback);
         if (c->o->vault_socket != NULL) arg(a, "vault-socket", c->o->vault_socket);
         break;

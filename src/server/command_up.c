@@ -119,9 +119,11 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                  "it\na pair is made in DIR/keyd: move auditor.key to another machine",
          .text = &o.auditor_key},
         {.name = "anchor",
-         .value = "file:/PATH",
-         .help = "a file on another device that an older copy of the data directory is found out "
-                 "by\n(none: rollback is not detected)",
+         .value = "NAME",
+         .help =
+             "file:/PATH on another device, or pkcs11:token=LABEL;object=LABEL of the HSM's "
+             "module: an\nolder copy of the data directory is found out by it (none: rollback is "
+             "not detected)",
          .text = &o.anchor},
         {.name = "accept-rollback",
          .value = "N",

@@ -24,6 +24,19 @@ char *hsm_uri(const struct hsm_options *o)
     return b.bad ? NULL : str_dup(buf_cstr(&b));
 }
 
+char *hsm_anchor(const struct hsm_options *o, const char *anchor)
+{
+    CLEANUP_BUF struct buf b = {0};
+    buf_str(&b, anchor);
+    if (strncmp(anchor, "pkcs11:", 7) == 0 && strchr(anchor, '?') == NULL && o->module != NULL) {
+        buf_str(&b, "?module-path=");
+        percent_encode(&b, bytes_str(o->module));
+        buf_str(&b, "&pin-source=");
+        percent_encode(&b, bytes_str(o->pin_file));
+    }
+    return b.bad ? NULL : str_dup(buf_cstr(&b));
+}
+
 enum err hsm_open(const struct hsm_options *o, struct token **out, struct diag *d)
 {
     *out = NULL;

@@ -10,6 +10,7 @@ struct hsm_options {                       /* and what else the keys of this ser
         *platform_key;      /* label of the platform's key in the token; NULL: it is the vault's */
     const char *vault_root; /* "file", "passphrase", "token"; NULL = file */
     const char *passphrase_file;
+    const char *files; /* directory in which the module writes; NULL: it writes none */
     bool direct; /* keyd asks the token itself: for clusters that name it, and for platform_key */
 };
 
@@ -27,6 +28,9 @@ struct hsm_options {                       /* and what else the keys of this ser
              "or token (file: DIR/vault/root.key)"},                                               \
     {.name = "vault-passphrase-file", .value = "FILE", .text = &(o)->passphrase_file,              \
      .help = "its first line, mode 0600; a systemd credential is such a file"},                    \
+    {.name = "hsm-files", .value = "DIR", .text = &(o)->files,                                     \
+     .help = "directory in which the module of the anchor's token writes files: keyd may write\n"  \
+             "there, and nowhere else (none: an HSM that is reached by other means)"},             \
     {.name = "hsm-direct", .flag = &(o)->direct,                                                   \
      .help = "clusters may have their key in the token itself: keyVaultUri is\n"                   \
              "pkcs11:token=LABEL, keyName any key of the token"},                                  \
@@ -38,5 +42,8 @@ struct hsm_options {                       /* and what else the keys of this ser
 enum err hsm_check(const struct hsm_options *o, struct diag *d);
 /* "pkcs11:token=LABEL", NULL without a token: free(). */
 char *hsm_uri(const struct hsm_options *o);
+/* The anchor's name; one in a token gets module and PIN file of the server's where it names none:
+ * free(). NULL: out of memory. */
+char *hsm_anchor(const struct hsm_options *o, const char *anchor);
 /* *out NULL when none is named. */
 enum err hsm_open(const struct hsm_options *o, struct token **out, struct diag *d);

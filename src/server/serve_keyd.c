@@ -93,7 +93,9 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         return FAIL(d, ERR_INVALID, "no outage policy '%.20s'", o->outage_policy);
     }
     /* A token's module has files of its own, and nobody says which. */
-    const char *const readable[] = {o->ca_file, hsm != NULL ? "/" : NULL, NULL};
+    bool token_anchor = o->anchor != NULL && strncmp(o->anchor, "pkcs11:", 7) == 0;
+    const char *const readable[] = {o->ca_file, hsm != NULL || token_anchor ? "/" : NULL, NULL};
+    const char *const writable[] = {o->hsm.files, NULL};
     const struct keyd_config config = {
         .ca_file = o->ca_file,
         .audit_dir = dir,
@@ -115,6 +117,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .iek_custodian = iek.custodian,
         .iek_trouble = iek.key == NULL ? iek.trouble : NULL,
         .readable = readable,
+        .writable = o->hsm.files != NULL ? writable : NULL,
         .holder_failed = holder_failed,
     };
     CLEANUP(keyd_free) struct keyd *k = NULL;
@@ -122,7 +125,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(process_peer("logs", keyd_chan_logs(k), d));
     TRY(process_peer("identity", keyd_chan_identity(k), d));
     TRY(process_peer("reader", keyd_chan_reader(k), d));
-    TRY(keyd_harden(keyd_audit_dir_fd(k), d));
+    TRY(keyd_harden(keyd_audit_dir_fd(k), o->hsm.files != NULL, d));
     TRY(keyd_start(k, d));
     TRY(process_ready(NULL, d));
     process_wait_quit();

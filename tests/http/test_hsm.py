@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_hsm.py - a managed HSM from the pool to the query: its keys are in a PKCS#11 token (SoftHSM), which the server uses."""
 import os
+import shutil
 import subprocess
 import time
 import unittest
@@ -213,6 +214,35 @@ class Direct(unittest.TestCase):
     def set_key(self, s, uri, key):
         return s.arm("PATCH", s.cluster_path(), "2022-10-01", {"properties": {"keyVaultProperties": {
             "keyVaultUri": uri, "keyName": key, "keyVersion": ""}}})
+
+
+class TokenAnchor(unittest.TestCase):
+    """The anchor is a data object of a token whose module writes files."""
+
+    def test_an_older_copy_of_the_data_directory_is_found_out_by_the_token(self):
+        token = Token()
+        name = "pkcs11:token=keystead%20test;object=anchor"
+        s = Server(*token.options, "--anchor", name, "--hsm-files", token.tokens).__enter__()
+        try:
+            status = s.call("GET", "/admin/keys/status").json
+            self.assertTrue(status["anchor"].startswith(name), status["anchor"])
+            self.assertIn(", written 2", status["anchor"])
+            objects = token.objects()  # the anchor's and the vault's
+            self.assertEqual(s.stop(), 0)
+            copy = os.path.join(token.dir, "copy")
+            shutil.copytree(s.data, copy)
+            s.start()
+            s.make_all(key_version=False)  # wraps and scopes: the root goes on
+            self.assertEqual(token.objects(), objects)  # replaced, not added
+            self.assertEqual(s.stop(), 0)
+            shutil.rmtree(s.data)
+            shutil.copytree(copy, s.data)
+            with self.assertRaises(RuntimeError):
+                s.start(timeout=6)
+            self.assertIn("an older catalogue was put back", s.log_tail(20000))
+        finally:
+            s.close()
+            token.close()
 
 
 if __name__ == "__main__":

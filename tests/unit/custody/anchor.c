@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/custody/anchor.c - one suite over every kind of anchor, and the value in them */
-#include "test.h"
+#include "softhsm_test.h"
 
 #include "base/str.h"
 #include "custody/anchor.h"
+#include "custody/keyd.h"
 #include "custody/slots.h"
 
 #include <fcntl.h>
@@ -57,6 +58,57 @@ TEST(anchor, a_file_keeps_the_contract)
     suite(name);
 }
 
+static char *token_anchor(const char *object)
+{
+    (void)softhsm_token(); /* makes the token */
+    CLEANUP_BUF struct buf b = {0};
+    buf_fmt(&b, "pkcs11:token=keystead%%20test;object=%s?module-path=%s&pin-source=", object,
+            SOFTHSM_MODULE);
+    percent_encode(&b, bytes_str(softhsm_config().pin_file));
+    return str_dup(buf_cstr(&b));
+}
+
+TEST(anchor, a_token_keeps_the_contract)
+{
+    CLEANUP_FREE char *name = token_anchor("anchor");
+    suite(name);
+}
+
+/* Hardened as keyd is, in a process of its own; 0: the token took a value and gave it back. */
+static int write_hardened(const char *name, const char *const *writable)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct anchor a;
+        const char *const readable[] = {"/", NULL};
+        CLEANUP_BUF struct buf b = {0};
+        if (anchor_open(&a, name, false, NULL) != OK) _exit(97);
+        if (keyd_wall_in(readable, writable, -1, NULL) != OK ||
+            keyd_harden(-1, writable != NULL, NULL) != OK)
+            _exit(98);
+        if (a.ops->write(a.self, BYTES("hardened"), NULL) != OK) _exit(1);
+        _exit(a.ops->read(a.self, &b, NULL) == OK && str_eq(buf_cstr(&b), "hardened") ? 0 : 2);
+    }
+    int status = 0;
+    REQUIRE(pid > 0 && waitpid(pid, &status, 0) == pid);
+    return status;
+}
+
+TEST(anchor, a_hardened_keyd_writes_into_a_token_of_files_only_where_its_operator_says)
+{
+    CLEANUP_FREE char *name = token_anchor("hardened"), *tokens = softhsm_file("tokens"),
+                      *other = softhsm_file("other");
+    const char *const here[] = {tokens, NULL}, *const elsewhere[] = {other, NULL};
+    REQUIRE(os_mkdir(other, NULL) == OK);
+    int status = write_hardened(name, here);
+    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    status = write_hardened(name, elsewhere);
+    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    status = write_hardened(name, NULL);
+    REQUIRE(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 1));
+}
+
 TEST(anchor, a_name_that_is_no_anchor_is_refused)
 {
     struct diag d = DIAG_INIT;
@@ -64,6 +116,9 @@ TEST(anchor, a_name_that_is_no_anchor_is_refused)
     REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "/mnt/anchor", false, &d));
     REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "fil:/mnt/anchor", false, &d));
     REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "file:anchor", false, &d));
+    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "pkcs11:token=x;object=y", false, &d));
+    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "pkcs11:token=x;token=y", false, &d));
+    REQUIRE_ERR(ERR_INVALID, anchor_open(&a, "pkcs11:tokens=x", false, &d));
     REQUIRE_ERR(ERR_IO, anchor_open(&a, "file:/nonexistent/anchor", false, &d));
 }
 

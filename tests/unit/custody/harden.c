@@ -45,8 +45,8 @@ static int run_hardened(deed *f)
     pid_t pid = fork();
     if (pid == 0) {
         struct diag d = DIAG_INIT;
-        if (keyd_wall_in(NULL, audit_dir_fd(audit), &d) != OK ||
-            keyd_harden(audit_dir_fd(audit), &d) != OK) {
+        if (keyd_wall_in(NULL, NULL, audit_dir_fd(audit), &d) != OK ||
+            keyd_harden(audit_dir_fd(audit), false, &d) != OK) {
             fprintf(stderr, "harden: %s\n", d.text);
             _exit(99);
         }
@@ -293,7 +293,8 @@ TEST(harden, tls_to_a_vault_works_on)
         if (read(go[0], url, sizeof url) != sizeof url) _exit(90);
         if (read(go[0], ca_file, sizeof ca_file) != sizeof ca_file) _exit(91);
         const char *const readable[] = {ca_file, NULL};
-        if (keyd_wall_in(readable, -1, &hd) != OK || keyd_harden(-1, &hd) != OK) _exit(99);
+        if (keyd_wall_in(readable, NULL, -1, &hd) != OK || keyd_harden(-1, false, &hd) != OK)
+            _exit(99);
         _exit(call_over_tls());
     }
     static const char *const names[] = {"localhost", "127.0.0.1", NULL};
