@@ -4,6 +4,7 @@
 #include "api/front.h"
 
 #include "base/log.h"
+#include "resource/apiversion.h"
 
 static bool is_locked(struct front_call *c);
 
@@ -190,9 +191,26 @@ static bool is_group_path(const char *path)
     return slashes == 4 && strcasestr(path, "/resourceGroups/") != NULL;
 }
 
+/* Will the resource plane delete it? What it refuses must not have cost any vault. */
+static bool is_group(struct front_call *c)
+{
+    struct api_version v;
+    const char *version = http_query(c->req, "api-version");
+    char *key = arena_str(c->req->a, bytes_str(c->req->path));
+    if (version == NULL || !api_version_parse(version, &v) || key == NULL) return false;
+    str_lower(key);
+    size_t n = strlen(key);
+    while (n != 0 && key[n - 1] == '/')
+        key[--n] = '\0';
+    CLEANUP_JSON json_t *group = docs_get(arm_docs(c->api->arm), DOC_RESOURCE, key);
+    return group != NULL;
+}
+
 bool delete_vaults_of_group(struct front_call *c)
 {
-    if (!str_eq(c->req->method, "DELETE") || !is_group_path(c->req->path)) return true;
+    if (!str_eq(c->req->method, "DELETE") || !is_group_path(c->req->path) || !is_group(c)) {
+        return true;
+    }
     if (is_locked(c)) return false;
     if (!front_allow(c, PLANE_ARM, "Microsoft.Resources/subscriptions/resourceGroups/delete", false,
                      c->req->path)) {

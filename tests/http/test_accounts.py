@@ -149,7 +149,8 @@ class Accounts(unittest.TestCase):
 
                 def over():
                     try:
-                        return self.s.call("GET", a.headers["azure-asyncoperation"]).json.get("status") != "InProgress"
+                        status = self.s.call("GET", a.headers["azure-asyncoperation"])
+                        return status.status == 200 and status.json["status"] != "InProgress"
                     except (OSError, ValueError, KeyError):
                         return False
                 self.s.wait(over, 60, "the end of the operation")

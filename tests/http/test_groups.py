@@ -83,6 +83,13 @@ class Groups(unittest.TestCase):
         finally:
             self.s.settings(groupDeleteSeconds=0)
 
+    def test_a_deletion_that_is_refused_costs_no_vault(self):
+        g = self.group()
+        vault = self.vault(g, "kvspared")
+        self.error(self.s.call("DELETE", self.s.group(group=g)), 400, "MissingApiVersionParameter")
+        self.error(self.s.arm("DELETE", self.s.group(group=g), "yesterday"), 400, "InvalidApiVersionParameter")
+        self.assertEqual(self.s.arm("GET", vault, "2022-07-01").status, 200)
+
     def test_nothing_is_moved(self):
         g, other = self.group(), self.group()
         cluster = self.cluster(g)

@@ -217,7 +217,7 @@ static int call(const char *method, const char *path, json_t *body, json_t **rep
     CLEANUP_JSON json_t *sent = body;
     struct diag d = DIAG_INIT;
     arena_init(&a, 0);
-    if (body != NULL) REQUIRE_OK(json_write(body, &text, &d));
+    if (sent != NULL) REQUIRE_OK(json_write(sent, &text, &d));
     const struct http_field query[] = {{"api-version", VERSION}};
     const struct http_request req = {.a = &a,
                                      .method = method,
