@@ -14,10 +14,9 @@
 struct activity {
     struct arm *arm;
     char subscription[64], tenant[64];
-    pthread_mutex_t lock; /* over the rest */
+    pthread_rwlock_t lock; /* over the rest; read while a row is written */
     struct store *store;
     struct table *table;
-    struct row_reader *reader;
     uint8_t account[16];
 };
 
@@ -73,11 +72,10 @@ enum err activity_open(struct activity **out, struct arm *a, const char *subscri
 {
     CLEANUP(activity_free) struct activity *x = calloc(1, sizeof *x);
     if (x == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    pthread_mutex_init(&x->lock, NULL);
+    pthread_rwlock_init(&x->lock, NULL);
     x->arm = a;
     snprintf(x->subscription, sizeof x->subscription, "%s", subscription_id);
     snprintf(x->tenant, sizeof x->tenant, "%s", tenant_id);
-    TRY(row_reader_new(&x->reader, d));
     *out = TAKE(x);
     return OK;
 }
@@ -85,8 +83,7 @@ enum err activity_open(struct activity **out, struct arm *a, const char *subscri
 void activity_free(struct activity *x)
 {
     if (x == NULL) return;
-    row_reader_free(x->reader);
-    pthread_mutex_destroy(&x->lock);
+    pthread_rwlock_destroy(&x->lock);
     free(x);
 }
 
@@ -110,17 +107,19 @@ enum err activity_start(struct activity *x, struct store *store, struct diag *d)
     }
     uint8_t account[16];
     TRY(arm_platform_account(x->arm, account, d));
-    LOCK_SCOPE(&x->lock);
+    pthread_rwlock_wrlock(&x->lock);
     memcpy(x->account, account, sizeof account);
     x->store = store;
     x->table = t;
+    pthread_rwlock_unlock(&x->lock);
     return OK;
 }
 
 void activity_stop(struct activity *x)
 {
-    LOCK_SCOPE(&x->lock);
+    pthread_rwlock_wrlock(&x->lock);
     x->store = NULL;
+    pthread_rwlock_unlock(&x->lock);
 }
 
 /* --- one row ------------------------------------------------------------------------------------
@@ -233,21 +232,30 @@ static json_t *row_of(const struct activity *x, const struct arm_event *e)
     return row;
 }
 
-static enum err append(struct activity *x, const json_t *row, struct diag *d)
+/* Under the lock. Several at once: they share the log's writes to the disk. */
+static enum err append(struct activity *x, struct bytes text, struct diag *d)
 {
-    CLEANUP_BUF struct buf text = {0};
+    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    CLEANUP(row_reader_free) struct row_reader *reader = NULL;
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
-    CLEANUP_JSON json_t *rows = json_pack("[O]", row);
-    TRY(json_write(rows, &text, d));
-    LOCK_SCOPE(&x->lock);
-    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
     struct batch batch;
     struct row_stats stats = {0};
     int64_t now = time_now_us() * 10 + TICKS_UNIX;
-    TRY(rows_read(x->reader, buf_view(&text), store_table_schema(x->table), now, &a, &batch, &stats,
-                  d));
+    TRY(row_reader_new(&reader, d));
+    TRY(rows_read(reader, text, store_table_schema(x->table), now, &a, &batch, &stats, d));
     return store_append(x->store, x->table, x->account, &batch, d);
+}
+
+static enum err write_row(struct activity *x, const json_t *row, struct diag *d)
+{
+    CLEANUP_BUF struct buf text = {0};
+    CLEANUP_JSON json_t *rows = json_pack("[O]", row);
+    TRY(json_write(rows, &text, d));
+    pthread_rwlock_rdlock(&x->lock);
+    enum err e = append(x, buf_view(&text), d);
+    pthread_rwlock_unlock(&x->lock);
+    return e;
 }
 
 void activity_record(void *ctx, const struct arm_event *e)
@@ -255,7 +263,7 @@ void activity_record(void *ctx, const struct arm_event *e)
     struct activity *x = ctx;
     CLEANUP_JSON json_t *row = row_of(x, e);
     struct diag d = DIAG_INIT;
-    if (append(x, row, &d) == OK) return; /* (2) */
+    if (write_row(x, row, &d) == OK) return; /* (2) */
     LOG(ERROR, "activity.lost", F_STR("action", e->action), F_STR("resource", e->resource),
         F_STR("caller", e->caller), F_STR("status", e->status), F_ERR(&d));
 }
