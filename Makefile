@@ -4,7 +4,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-kql kql-coverage clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-custody bench-kql kql-coverage clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -87,6 +87,10 @@ bench-layers: build
 kql-coverage:
 	@$(call BUILD,debug)
 	@KQL_COVERAGE=write build/debug/t_kql_coverage >/dev/null
+
+## make bench-custody   how fast a denial bites, how soon rows are back, what watching keys costs; RECORD=1
+bench-custody: build
+	@python3 bench/custody.py $(if $(RECORD),--record)
 
 ## make bench-kql  ten queries over vectors in memory beside ClickHouse and DuckDB (from npm); RECORD=1, ROWS=
 bench-kql: build

@@ -3,6 +3,9 @@
 set -e
 cd "$(dirname "$0")/.."
 cmake --preset release >/dev/null
-make -C build/release -s -j"${JOBS:-2}" t_storage_nonce t_server_schedule
+make -C build/release -s -j"${JOBS:-2}" t_storage_nonce t_server_schedule keystead
+export KEYSTEAD=$PWD/build/release/keystead
 BLOCKS=${BLOCKS:-10000000} build/release/t_storage_nonce
 SCHEDULE_SEEDS=${SEEDS:-100000} build/release/t_server_schedule
+python3 tests/http/test_memory_keys.py --rounds "${REVOCATIONS:-20}"
+python3 tests/crash/test_rotation.py --rounds "${ROUNDS:-100}"

@@ -41,6 +41,7 @@ struct secret {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct region *regions;
+static bool is_plain; /* no memfd_secret */
 
 void wipe(void *p, size_t n)
 {
@@ -81,6 +82,13 @@ static void start(void)
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
+void secret_plain_pages(void)
+{
+    pthread_mutex_lock(&lock);
+    is_plain = true;
+    pthread_mutex_unlock(&lock);
+}
+
 /* Pages that not even the kernel maps otherwise; NULL where this kernel has none. */
 static uint8_t *map_memfd_secret(size_t len)
 {
@@ -112,7 +120,7 @@ static struct region *region_new(size_t len, size_t slot_size)
     struct region *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
     *r = (struct region){.len = len, .slot_size = slot_size, .next = regions};
-    r->p = map_memfd_secret(len);
+    if (!is_plain) r->p = map_memfd_secret(len);
     if (r->p == NULL) r->p = map_locked(len);
     if (r->p == NULL || madvise(r->p, len, MADV_DONTFORK) != 0) {
         if (r->p != NULL) munmap(r->p, len);

@@ -7,7 +7,10 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "crypto/secret.h"
 #include "custody/policy.h"
+
+#include <stdlib.h>
 
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d)
 {
@@ -71,6 +74,10 @@ char *serve_hsm_suffix(const struct serve_options *o)
 enum err serve_clock(const struct serve_options *o, struct diag *d)
 {
     if (!o->virtual_clock) return OK;
+    if (getenv("KEYSTEAD_PLAIN_SECRETS") != NULL) { /* a test searches memory from outside */
+        secret_plain_pages();
+        LOG(WARN, "secrets.plain_pages");
+    }
     CLEANUP_FREE char *path = os_path(o->data, "clock");
     return clock_open(path, false, d);
 }

@@ -5,52 +5,13 @@ Needs the right to read /proc/PID/mem of processes that are not dumpable (root);
 """
 import json
 import os
-import re
 import time
 import unittest
 
 from keystead import INGEST, QUERY, Connection, Server
+from remains import files_have, memory_hits
 
 CANARY = "xylophone-canary-%05d"
-
-
-def memory_hits(pid, needle):
-    """How often the bytes stand in the readable memory of a process."""
-    hits = 0
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
-        for line in maps:
-            m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
-            if m is None or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
-                continue
-            at, end, tail = int(m.group(1), 16), int(m.group(2), 16), b""
-            try:
-                mem.seek(at)
-                while at < end:
-                    part = mem.read(min(1 << 22, end - at))
-                    if not part:
-                        break
-                    text = tail + part
-                    hits += text.count(needle)
-                    tail = text[-len(needle) + 1:]
-                    hits -= tail.count(needle)
-                    at += len(part)
-            except (OSError, ValueError, OverflowError):
-                continue  # memfd_secret, and pages that may not be read
-    return hits
-
-
-def files_with(folder, needle):
-    """The names of files under a directory in which the bytes stand."""
-    found = []
-    for where, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(where, name)
-            if not os.path.isfile(path):
-                continue  # sockets
-            with open(path, "rb") as f:
-                if needle in f.read():
-                    found.append(path)
-    return found
 
 
 @unittest.skipUnless(os.geteuid() == 0, "reading the memory of processes that are not dumpable needs root")
@@ -64,7 +25,7 @@ class Memory(unittest.TestCase):
         time.sleep(1)
         after = self.search(s, needle)
         self.assertEqual(after, {n: 0 for n in after})
-        self.assertEqual(files_with(s.data, needle), [])
+        self.assertEqual(files_have(s.data, {"canary": needle}), set())
 
     def restore(self, s, version, w):
         s.key("PATCH", f"/keys/k1/{version}", {"attributes": {"enabled": True}})
