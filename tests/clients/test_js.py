@@ -76,6 +76,11 @@ class JavaScript(unittest.TestCase):
             s.done(s.arm("PUT", s.group(group="sdk"), "2021-04-01", {"location": "westeurope"}))
             self.run_script(s, "sdk.mjs")
 
+    def test_the_sdks_make_what_stands_around_a_workspace(self):
+        with Server() as s:
+            s.make_all()
+            self.run_script(s, "around.mjs")
+
     def test_keyvault_keys_does_all_it_can_with_vaults_and_managed_hsms(self):
         token = Token()
         self.addCleanup(token.close)

@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "http"))
 from keystead import Server
 
 NEEDED = "import azure.identity, azure.keyvault.keys, azure.mgmt.keyvault, azure.mgmt.loganalytics, azure.monitor.ingestion, " \
-    "azure.monitor.query"
+    "azure.monitor.query, azure.mgmt.monitor, azure.mgmt.applicationinsights, azure.mgmt.securityinsight, azure.mgmt.msi, " \
+    "azure.mgmt.authorization"
 
 
 def interpreter():
@@ -34,18 +35,26 @@ def environment(**more):
 
 @unittest.skipUnless(os.environ.get("KEYSTEAD_CLIENTS"), "set KEYSTEAD_CLIENTS=1 to run Microsoft's SDKs")
 class Python(unittest.TestCase):
-    def test_the_sdks_do_the_main_job(self):
+    def run_script(self, s, name):
         program = interpreter()
         if program is None:
             self.skipTest("python3-azure is not installed: tools/deps.sh clients")
+        r = subprocess.run([program, os.path.join(HERE, name), os.path.join(s.data, "credentials.json")],
+                           env=environment(REQUESTS_CA_BUNDLE=s.credentials["caFile"]), stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, timeout=400)
+        print("\n" + r.stdout, end="")
+        self.assertEqual(r.returncode, 0)
+        self.assertTrue(r.stdout.endswith("done\n"))
+
+    def test_the_sdks_do_the_main_job(self):
         with Server() as s:
             s.done(s.arm("PUT", s.group(group="sdk"), "2021-04-01", {"location": "westeurope"}))
-            r = subprocess.run([program, os.path.join(HERE, "sdk.py"), os.path.join(s.data, "credentials.json")],
-                               env=environment(REQUESTS_CA_BUNDLE=s.credentials["caFile"]), stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, timeout=400)
-            print("\n" + r.stdout, end="")
-            self.assertEqual(r.returncode, 0)
-            self.assertTrue(r.stdout.endswith("done\n"))
+            self.run_script(s, "sdk.py")
+
+    def test_the_sdks_make_what_stands_around_a_workspace(self):
+        with Server() as s:
+            s.make_all()
+            self.run_script(s, "around.py")
 
 
 if __name__ == "__main__":
