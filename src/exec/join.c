@@ -179,7 +179,11 @@ static enum err emit(const struct join *j, struct worker *w, const struct batch 
         if (e != OK) return query_full(w->q, &w->d);
     }
     struct batch out = {.n_rows = p->n, .n_cols = n_cols, .cols = cols};
-    TRY(stage_push(j->stage.next, w, &out));
+    const uint32_t *of_table = w->row_ids;
+    w->row_ids = NULL; /* these rows are no rows of the table's vector */
+    enum err e = stage_push(j->stage.next, w, &out);
+    w->row_ids = of_table;
+    TRY(e);
     arena_rewind(a, mark); /* a row can have a million partners */
     return OK;
 }

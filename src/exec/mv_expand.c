@@ -142,7 +142,11 @@ static enum err flush(struct expanding *e)
             (struct vec){.type = T_LONG, .n = e->n, .data = e->row_numbers};
     }
     struct batch out = {.n_rows = e->n, .n_cols = n_cols, .cols = cols};
-    return stage_push(e->x->stage.next, e->w, &out);
+    const uint32_t *of_table = e->w->row_ids;
+    e->w->row_ids = NULL; /* these rows are no rows of the table's vector */
+    enum err r = stage_push(e->x->stage.next, e->w, &out);
+    e->w->row_ids = of_table;
+    return r;
 }
 
 static enum err expand_row(struct expanding *e, const struct vec *values, uint32_t row,
