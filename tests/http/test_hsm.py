@@ -227,14 +227,14 @@ class TokenAnchor(unittest.TestCase):
             status = s.call("GET", "/admin/keys/status").json
             self.assertTrue(status["anchor"].startswith(name), status["anchor"])
             self.assertIn(", written 2", status["anchor"])
-            objects = token.objects()  # the anchor's and the vault's
             self.assertEqual(s.stop(), 0)
+            objects = token.objects()  # the anchor's and the vault's
             copy = os.path.join(token.dir, "copy")
             shutil.copytree(s.data, copy)
             s.start()
             s.make_all(key_version=False)  # wraps and scopes: the root goes on
-            self.assertEqual(token.objects(), objects)  # replaced, not added
             self.assertEqual(s.stop(), 0)
+            self.assertEqual(token.objects(), objects)  # replaced, not added
             shutil.rmtree(s.data)
             shutil.copytree(copy, s.data)
             with self.assertRaises(RuntimeError):
