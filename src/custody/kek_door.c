@@ -3,6 +3,9 @@
  * custody/kek_door.c - the vault port of production: the providers of vault/vault.h, with tokens
  * from identity
  *
+ * Vaults of this server and foreign ones have each their own client: what vouches for one kind never
+ * vouches for the other, and only ours are behind the socket.
+ *
  * A handle per (key, principal) is kept: it holds its token and its connections. Handles are few -
  * one per scope and key it has ever had - and live as long as keyd.
  */
@@ -29,11 +32,15 @@ struct handle {
     void *vault;
 };
 
-struct door {
+struct vaults {
     struct http_client *http;
+    char **hosts;
+};
+
+struct door {
+    struct vaults ours, foreign;
     struct token *hsm; /* borrowed */
     struct identity_client *identity;
-    char **hosts;
     pthread_mutex_t lock; /* guards handles */
     struct map handles;
 };
@@ -44,6 +51,14 @@ static void handle_free(struct handle *h)
     free(h);
 }
 
+static void vaults_release(struct vaults *v)
+{
+    http_client_free(v->http);
+    for (char **h = v->hosts; h != NULL && *h != NULL; h++)
+        free(*h);
+    free(v->hosts);
+}
+
 static void door_close(void *ctx)
 {
     struct door *p = ctx;
@@ -51,11 +66,9 @@ static void door_close(void *ctx)
     MAP_EACH (&p->handles, e)
         handle_free(e->value);
     map_release(&p->handles);
-    http_client_free(p->http);
+    vaults_release(&p->ours);
+    vaults_release(&p->foreign);
     identity_client_free(p->identity);
-    for (char **h = p->hosts; h != NULL && *h != NULL; h++)
-        free(*h);
-    free(p->hosts);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
@@ -68,6 +81,19 @@ static enum err token(void *ctx, const char *resource, bool fresh, struct buf *o
     return identity_token(h->door->identity, h->principal_id, resource, out, expires_us, d);
 }
 
+/* ERR_DENIED, tag "HostNotAllowed": the key is in none of these. */
+static enum err open_in(const struct vaults *v, struct handle *h, const char *key_uri,
+                        struct diag *d)
+{
+    const struct vault_config config = {.http = v->http,
+                                        .hosts = (const char *const *)v->hosts,
+                                        .token = token,
+                                        .ctx = h,
+                                        .token_age_max_s = TOKEN_AGE_S_MAX,
+                                        .hsm = h->door->hsm};
+    return h->ops->open(&h->vault, &config, key_uri, d);
+}
+
 static enum err handle_new(struct door *p, const char *key_uri, const char *principal_id,
                            struct handle **out, struct diag *d)
 {
@@ -78,14 +104,14 @@ static enum err handle_new(struct door *p, const char *key_uri, const char *prin
     h->door = p;
     h->ops = ops;
     snprintf(h->principal_id, sizeof h->principal_id, "%s", principal_id);
-    const struct vault_config config = {.http = p->http,
-                                        .hosts = (const char *const *)p->hosts,
-                                        .token = token,
-                                        .ctx = h,
-                                        .token_age_max_s = TOKEN_AGE_S_MAX,
-                                        .hsm = p->hsm};
-    enum err e = ops->open(&h->vault, &config, key_uri, d);
+    struct diag why = DIAG_INIT;
+    enum err e = open_in(&p->ours, h, key_uri, &why);
+    if (e == ERR_DENIED && p->foreign.http != NULL) {
+        diag_reset(&why);
+        e = open_in(&p->foreign, h, key_uri, &why);
+    }
     if (e != OK) {
+        e = FAIL_TAG(d, e, why.tag, "%s", why.text);
         handle_free(h);
         return e;
     }
@@ -191,7 +217,7 @@ static enum err unwrap(void *ctx, const struct kek_call *c, const struct wrapped
                           bytes_of(w->blob, w->len), out, d);
 }
 
-static enum err copy_hosts(struct door *p, const char *const *hosts, struct diag *d)
+static enum err copy_hosts(struct vaults *p, const char *const *hosts, struct diag *d)
 {
     size_t n = 0;
     while (hosts[n] != NULL)
@@ -213,7 +239,7 @@ static enum err route(struct door *p, const struct keyd_config *c, struct diag *
         CLEANUP_FREE char *host = str_dup(c->vault_hosts[i]);
         if (host == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
         host[strcspn(host, ":")] = 0;
-        TRY(http_client_route(p->http, host, c->vault_socket, d));
+        TRY(http_client_route(p->ours.http, host, c->vault_socket, d));
     }
     return OK;
 }
@@ -225,8 +251,12 @@ enum err kek_door_port(struct kek_port *out, const struct keyd_config *c, struct
     if (p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     p->hsm = c->hsm;
     pthread_mutex_init(&p->lock, NULL);
-    enum err e = copy_hosts(p, c->vault_hosts, d);
-    if (e == OK) e = http_client_new(&p->http, c->ca_file, d);
+    enum err e = copy_hosts(&p->ours, c->vault_hosts, d);
+    if (e == OK) e = http_client_new(&p->ours.http, c->ca_file, d);
+    if (e == OK && c->foreign_hosts != NULL) {
+        e = copy_hosts(&p->foreign, c->foreign_hosts, d);
+        if (e == OK) e = http_client_new(&p->foreign.http, c->foreign_ca_file, d);
+    }
     if (e == OK) e = route(p, c, d);
     if (e == OK) e = identity_client_new(&p->identity, identity, d);
     if (e != OK) {

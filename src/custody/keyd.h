@@ -23,6 +23,10 @@ struct keyd_config {
     uint64_t accept_rollback;       /* of exactly this generation, as keyd named it; 0: of none */
     const char *const *vault_hosts; /* allow-listed host suffixes with port, NULL-terminated */
     const char *vault_socket;       /* Unix socket of all of them; NULL = by their names */
+    /* Vaults that are not this server's: host suffixes as above, or NULL; reached by their names, and
+     * what vouches for their certificates (NULL: the system's bundle). */
+    const char *const *foreign_hosts;
+    const char *foreign_ca_file;
     /* The one token that pkcs11: URIs may name, or NULL. Borrowed; logged in before
      * keyd_harden(), which forbids to load a module. "pkcs11:token=LABEL" is among vault_hosts. */
     struct token *hsm;

@@ -86,6 +86,12 @@ static void tls_args(const struct children *c, struct arg_list *a)
     if (c->o->key != NULL) arg(a, "key", c->o->key);
 }
 
+static void foreign_args(const struct children *c, struct arg_list *a)
+{
+    if (c->o->vault_hosts != NULL) arg(a, "vault-hosts", c->o->vault_hosts);
+    if (c->o->vault_ca != NULL) arg(a, "vault-ca", c->o->vault_ca);
+}
+
 static void child_args(const struct children *c, enum child_id which, struct arg_list *a)
 {
     const struct credentials *k = c->credentials;
@@ -132,12 +138,14 @@ static void child_args(const struct children *c, enum child_id which, struct arg
             CLEANUP_FREE char *anchor = hsm_anchor(&c->o->hsm, c->o->anchor);
             arg(a, "anchor", anchor != NULL ? anchor : c->o->anchor);
         }
+        foreign_args(c, a);
         if (c->o->hsm.files != NULL) arg(a, "hsm-files", c->o->hsm.files);
         arg_number(a, "accept-rollback", c->o->accept_rollback);
         if (c->o->vault_socket != NULL) arg(a, "vault-socket", c->o->vault_socket);
         break;
     case CHILD_LOGS:
         tls_args(c, a);
+        foreign_args(c, a);
         arg(a, "listen", c->o->listen);
         arg(a, "subscription", k->subscription_id);
         arg(a, "object-id", k->object_id);

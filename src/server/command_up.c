@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "custody/policy.h"
+#include "server/serve.h"
 #include "server/supervisor.h"
 #include "storage/store.h"
 
@@ -125,6 +126,15 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
              "module: an\nolder copy of the data directory is found out by it (none: rollback is "
              "not detected)",
          .text = &o.anchor},
+        {.name = "vault-hosts",
+         .value = "SUFFIX,...",
+         .help = "clusters may have their key in vaults of these hosts too, e.g. vault.azure.net "
+                 "or\nvault.other.example:8444 (this server's alone)",
+         .text = &o.vault_hosts},
+        {.name = "vault-ca",
+         .value = "FILE",
+         .help = "CA of those vaults' certificates, PEM (the system's bundle)",
+         .text = &o.vault_ca},
         {.name = "accept-rollback",
          .value = "N",
          .help = "open once, although an older copy was put back: the number that keyd named",
@@ -184,6 +194,8 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                    o.outage_policy);
         return EXIT_USAGE;
     }
+    CLEANUP_LOCAL(foreign_hosts_release) struct foreign_hosts foreign = {0};
+    if (serve_foreign_hosts(o.vault_hosts, &foreign, d) != OK) return EXIT_USAGE;
     if (hsm_check(&o.hsm, d) != OK) return EXIT_USAGE;
     if ((o.cert == NULL) != (o.key == NULL)) {
         (void)FAIL(d, ERR_INVALID, "--cert and --key go together");

@@ -44,6 +44,8 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "anchor", .value = "NAME", .text = &o.anchor},
         {.name = "accept-rollback", .value = "N", .number = &o.accept_rollback, .max = INT64_MAX},
         {.name = "accept-entries", .value = "N", .number = &o.accept_entries, .max = INT64_MAX},
+        {.name = "vault-hosts", .value = "SUFFIX,...", .text = &o.vault_hosts},
+        {.name = "vault-ca", .value = "FILE", .text = &o.vault_ca},
         {.name = "spool-bytes", .value = "N", .number = &o.spool_bytes, .max = INT64_MAX},
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
@@ -69,6 +71,46 @@ char *serve_hsm_suffix(const struct serve_options *o)
 {
     const char *behind = strchr(o->vault_suffix, '.');
     return str_fmt("managedhsm%s", behind != NULL ? behind : "");
+}
+
+/* "vault.azure.net", "vault.localhost:9444": a name that has a dot in it, and perhaps a port. Under
+ * one label anybody could have a host. */
+static bool is_suffix(const char *s)
+{
+    size_t n = strcspn(s, ":");
+    const char *dot = memchr(s, '.', n);
+    bool digits = strspn(s, "0123456789.") == n;
+    uint64_t port = 443;
+    if (dot == NULL || dot == s || s[n - 1] == '.' || digits) return false;
+    if (strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") != n) return false;
+    return s[n] == '\0' || str_u64(s + n + 1, 65535, &port, NULL) == OK;
+}
+
+enum err serve_foreign_hosts(const char *list, struct foreign_hosts *out, struct diag *d)
+{
+    CLEANUP_LOCAL(foreign_hosts_release) struct foreign_hosts f = {0};
+    f.text = str_dup(list != NULL ? list : "");
+    if (f.text == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    str_lower(f.text);
+    char *rest = f.text;
+    for (char *s = strsep(&rest, ","); s != NULL && list != NULL; s = strsep(&rest, ",")) {
+        if (!is_suffix(s))
+            return FAIL(d, ERR_INVALID,
+                        "--vault-hosts takes suffixes of host names such as vault.azure.net, not "
+                        "'%.80s'",
+                        s);
+        if (f.n == FOREIGN_HOSTS_MAX)
+            return FAIL(d, ERR_INVALID, "--vault-hosts takes %d suffixes", FOREIGN_HOSTS_MAX);
+        f.suffixes[f.n++] = s;
+    }
+    *out = f;
+    f = (struct foreign_hosts){0};
+    return OK;
+}
+
+void foreign_hosts_release(struct foreign_hosts *f)
+{
+    free(f->text);
 }
 
 enum err serve_clock(const struct serve_options *o, struct diag *d)

@@ -88,13 +88,16 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     CLEANUP_FREE char *token_uri = hsm_uri(&o->hsm);
     bool platform_in_token = o->hsm.platform_key != NULL;
     const char *const hosts[] = {o->vault_suffix, pools, token_uri, NULL};
+    CLEANUP_LOCAL(foreign_hosts_release) struct foreign_hosts foreign = {0};
+    TRY(serve_foreign_hosts(o->vault_hosts, &foreign, d));
     enum outage_policy outage = OUTAGE_DEFAULT;
     if (o->outage_policy != NULL && !outage_policy_parse(o->outage_policy, &outage)) {
         return FAIL(d, ERR_INVALID, "no outage policy '%.20s'", o->outage_policy);
     }
     /* A token's module has files of its own, and nobody says which. */
     bool token_anchor = o->anchor != NULL && strncmp(o->anchor, "pkcs11:", 7) == 0;
-    const char *const readable[] = {o->ca_file, hsm != NULL || token_anchor ? "/" : NULL, NULL};
+    const char *const readable[] = {o->ca_file, o->vault_ca != NULL ? o->vault_ca : o->ca_file,
+                                    hsm != NULL || token_anchor ? "/" : NULL, NULL};
     const char *const writable[] = {o->hsm.files, NULL};
     const struct keyd_config config = {
         .ca_file = o->ca_file,
@@ -104,6 +107,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .accept_rollback = o->accept_rollback,
         .vault_hosts = hosts,
         .vault_socket = o->vault_socket,
+        .foreign_hosts = foreign.n != 0 ? foreign.suffixes : NULL,
+        .foreign_ca_file = o->vault_ca,
         .hsm = hsm,
         .platform_vault_uri = platform_in_token ? token_uri : platform,
         .platform_key = platform_in_token ? o->hsm.platform_key : "pmk",

@@ -70,7 +70,14 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     CLEANUP_FREE char *vault_base = str_fmt("https://%s", o->vault_suffix);
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     CLEANUP_FREE char *token = o->hsm.direct ? hsm_uri(&o->hsm) : NULL;
-    const char *const vault_hosts[] = {o->vault_suffix, pools, token, NULL};
+    CLEANUP_LOCAL(foreign_hosts_release) struct foreign_hosts foreign = {0};
+    TRY(serve_foreign_hosts(o->vault_hosts, &foreign, d));
+    const char *vault_hosts[3 + FOREIGN_HOSTS_MAX + 1] = {NULL};
+    size_t n_hosts = 0;
+    vault_hosts[n_hosts++] = o->vault_suffix;
+    vault_hosts[n_hosts++] = pools;
+    if (token != NULL) vault_hosts[n_hosts++] = token;
+    memcpy(vault_hosts + n_hosts, foreign.suffixes, foreign.n * sizeof foreign.suffixes[0]);
     CLEANUP_FREE char *cert = serve_cert_file(o);
     CLEANUP_FREE char *vault_audit = str_fmt("%s/vault/audit", o->data);
     const struct api_config api = {
