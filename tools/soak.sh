@@ -9,3 +9,4 @@ BLOCKS=${BLOCKS:-10000000} build/release/t_storage_nonce
 SCHEDULE_SEEDS=${SEEDS:-100000} build/release/t_server_schedule
 python3 tests/http/test_memory_keys.py --rounds "${REVOCATIONS:-20}"
 python3 tests/crash/test_rotation.py --rounds "${ROUNDS:-100}"
+python3 tests/crash/test_restore.py --rounds "${ROUNDS:-100}"

@@ -215,6 +215,9 @@ class Server:
         until = time.time() + timeout
         while True:
             a = self.call("GET", url)
+            if a.status == 503 and time.time() < until:  # the server is starting
+                time.sleep(0.1)
+                continue
             assert a.status == 200, a
             if a.json["status"] in ("Succeeded", "Failed", "Canceled"):
                 return a.json
