@@ -2,9 +2,9 @@
 /*
  * api/audit_copy.h - what it takes to keep an audit log of another process as rows of a table
  *
- * (1) The log is never kept waiting: a thread here follows it. (2) Each line is stored once: a batch
- * of rows is in the table whole or not at all, and the highest number in the table says where to go
- * on after a crash.
+ * (1) The log is never kept waiting: a thread here follows it.
+ * (2) Each line is stored once: a batch of rows is in the table whole or not at all, and the
+ *     highest number in the table says where to go on after a crash.
  */
 #pragma once
 

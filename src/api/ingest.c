@@ -3,9 +3,10 @@
  * api/ingest.c - the Logs Ingestion API: rows for one stream of a collection rule
  *
  * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
- * dropped, durably, before the answer. Anything else means that nothing was taken. (2) Rows are
- * dropped only while the key is revoked, or (4). While it is suspended they go to the spool. While
- * it is not known what the customer wants, they wait; what waits in vain is asked to come again.
+ *     dropped, durably, before the answer. Anything else means that nothing was taken.
+ * (2) Rows are dropped only while the key is revoked, or (4). While it is suspended they go to the
+ *     spool. While it is not known what the customer wants, they wait; what waits in vain is asked
+ *     to come again.
  * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
  *     minutes, are the same batch: acknowledged again, not stored and not counted again.
  * (4) A workspace that has reached its daily cap drops what comes until midnight UTC.

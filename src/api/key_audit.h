@@ -2,11 +2,12 @@
 /*
  * api/key_audit.h - the key-access audit log as a table: KeyAccessAudit of the platform's workspace
  *
- * keyd's own files are the log; this is a copy that can be queried. (1) Lines are fetched by their
- * number once they are durable there; keyd is never kept waiting. (2) Each line is stored once: the
- * highest number in the table says where to go on after a crash. (3) The rows are sealed under the
- * platform's key and kept for 730 days. (4) Nobody can write into the workspace, and only an owner
- * of the subscription can read it; it is no resource, and goes by its name.
+ * keyd's own files are the log; this is a copy that can be queried.
+ * (1) Lines are fetched by their number once they are durable there; keyd is never kept waiting.
+ * (2) Each line is stored once: the highest number in the table says where to go on after a crash.
+ * (3) The rows are sealed under the platform's key and kept for 730 days.
+ * (4) Nobody can write into the workspace, and only an owner of the subscription can read it; it is
+ *     no resource, and goes by its name.
  */
 #pragma once
 

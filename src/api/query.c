@@ -3,12 +3,13 @@
  * api/query.c - the Log Analytics query API: GET and POST of one query on one workspace
  *
  * (1) While the key that new rows go under is revoked the whole workspace is refused, also what was
- * written before it had a customer's key (decision 42). Old accounts of a workspace that was
- * unlinked are the store's to refuse: it knows whether the query touches them. (2) A lock cancels
- * running queries; the state is asked again after the last row, before anything is sent, and what
- * is being sent is taken back: a slow reader gets no row of a key that is gone. (3) Rows of a
- * cluster that was deleted are left out, and the answer says so: nothing can bring them back, so
- * the platform's rows are not held hostage to them.
+ *     written before it had a customer's key (decision 42). Old accounts of a workspace that was
+ *     unlinked are the store's to refuse: it knows whether the query touches them.
+ * (2) A lock cancels running queries; the state is asked again after the last row, before anything
+ *     is sent, and what is being sent is taken back: a slow reader gets no row of a key that is
+ *     gone.
+ * (3) Rows of a cluster that was deleted are left out, and the answer says so: nothing can bring
+ *     them back, so the platform's rows are not held hostage to them.
  */
 #include "api/encode.h"
 #include "api/front.h"

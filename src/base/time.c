@@ -8,8 +8,9 @@
  *
  * (1) offset only grows.
  * (2) A slot's due is written before its owner sleeps on the epoch it read before; so an advance
- * that happens in between wakes it at once. (3) An advance moves to the smallest due, wakes
- * everyone, and waits until no slot is due or running.
+ *     that happens in between wakes it at once.
+ * (3) An advance moves to the smallest due, wakes everyone, and waits until no slot is due or
+ *     running.
  */
 #include "base/time.h"
 

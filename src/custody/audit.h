@@ -5,14 +5,14 @@
  * Lines and files: custody/audit_line.h, custody/audit_files.h; docs/formats/audit.md.
  *
  * (1) A line is durable (fdatasync) before audit_write() returns OK, and the key it tells of is
- * used after that. Callers that arrive while one sync runs share the next. (2) After a failed write
- * or sync every further call fails: no audit, no lease. (3) Opening verifies the newest two files.
- * A tail that does not continue the chain - a crash, or a hand - is kept in a file beside it, and a
- * line of the new run says how much was cut. (4) Each opening begins a chain segment: a new random
- * first MAC key, which only the auditor can unwrap, in a line that continues the chain. (5) Each
- * file begins with a line that names the chain before it (file.opened, or segment.opened), so that
- * one file can be checked alone. A
- * full file is never written again.
+ *     used after that. Callers that arrive while one sync runs share the next.
+ * (2) After a failed write or sync every further call fails: no audit, no lease.
+ * (3) Opening verifies the newest two files. A tail that does not continue the chain - a crash, or
+ *     a hand - is kept in a file beside it, and a line of the new run says how much was cut.
+ * (4) Each opening begins a chain segment: a new random first MAC key, which only the auditor can
+ *     unwrap, in a line that continues the chain.
+ * (5) Each file begins with a line that names the chain before it (file.opened, or segment.opened),
+ *     so that one file can be checked alone. A full file is never written again.
  */
 #pragma once
 

@@ -3,11 +3,12 @@
  * custody/boot.c - keyd's start: the platform's MAC key, then everything it authenticates
  *
  * (1) A new MK is made only where nothing was ever written: no record of any kind, and no word of
- * one in the audit log. An emptied catalogue is not a first start. (2) A record that fails its MAC,
- * or lies under another's name, is not believed and not deleted: its account is `damaged`, stays
- * locked, and an alarm is raised. (3) REVOKED in the record or in the audit log is REVOKED:
- * whichever is stricter wins. All others start SUSPENDED, until the first good unwrap. (4) Nothing
- * is written before rollback.c has said that what was read is the newest.
+ *     one in the audit log. An emptied catalogue is not a first start.
+ * (2) A record that fails its MAC, or lies under another's name, is not believed and not deleted:
+ *     its account is `damaged`, stays locked, and an alarm is raised.
+ * (3) REVOKED in the record or in the audit log is REVOKED: whichever is stricter wins. All others
+ *     start SUSPENDED, until the first good unwrap.
+ * (4) Nothing is written before rollback.c has said that what was read is the newest.
  */
 #include "base/log.h"
 #include "base/str.h"

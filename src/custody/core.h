@@ -5,12 +5,13 @@
  * Locking:
  *
  * (1) k->lock guards every field below but those of a busy scope's own worker. It is never held
- * over a vault call, a call to the log service, or a sync of the audit log. (2) A scope is `busy`
- * while one thread asks its vault or changes its wraps; only that thread does so. It is taken with
- * scope_take(), before k->lock. A dead vault keeps its own scope busy and nobody else's. (3) Scopes
- * and accounts are never freed before keyd_free(): a pointer stays good. `removed` ones are
- * skipped. One that is removed and added again is another object under the same name. (4) An AEK is
- * read under k->lock, and replaced or wiped under k->lock.
+ *     over a vault call, a call to the log service, or a sync of the audit log.
+ * (2) A scope is `busy` while one thread asks its vault or changes its wraps; only that thread does
+ *     so. It is taken with scope_take(), before k->lock. A dead vault keeps its own scope busy and
+ *     nobody else's.
+ * (3) Scopes and accounts are never freed before keyd_free(): a pointer stays good. `removed` ones
+ *     are skipped. One that is removed and added again is another object under the same name.
+ * (4) An AEK is read under k->lock, and replaced or wiped under k->lock.
  */
 #pragma once
 

@@ -4,8 +4,9 @@
  * lies under them
  *
  * (1) A new generation counts from the moment its wrap is durable: before it no file is sealed
- * under it. (2) The newest is never dropped, and whoever asks to drop an older one answers for it
- * that no file lies under it any more. The wrap leaves the catalogue before the key leaves memory.
+ *     under it.
+ * (2) The newest is never dropped, and whoever asks to drop an older one answers for it that no
+ *     file lies under it any more. The wrap leaves the catalogue before the key leaves memory.
  */
 #include "base/log.h"
 #include "base/rand.h"

@@ -3,12 +3,14 @@
  * custody/herald.c - tells the holder what became of an account, and has the state written down
  *
  * (1) Wiping waits for nobody: keyd has wiped before it tells, the holder wipes before it writes.
- * REVOKED is durable in keyd's audit log before the holder hears of it, so a crash in between
- * cannot lose it. (2) A locked state is told at once by the thread that found it; the holder
- * acknowledges within WIPE_MS, or holder_failed() has it killed. With no holder connected there is
- * nothing to wipe but what its leases end by themselves. (3) All else - retries, the states a new
- * holder must hear, the state records - is the herald thread's. It alone writes state records,
- * always the newest state, so an old one can never follow a new one.
+ *     REVOKED is durable in keyd's audit log before the holder hears of it, so a crash in between
+ *     cannot lose it.
+ * (2) A locked state is told at once by the thread that found it; the holder acknowledges within
+ *     WIPE_MS, or holder_failed() has it killed. With no holder connected there is nothing to wipe
+ *     but what its leases end by themselves.
+ * (3) All else - retries, the states a new holder must hear, the state records - is the herald
+ *     thread's. It alone writes state records, always the newest state, so an old one can never
+ *     follow a new one.
  */
 #include "base/log.h"
 #include "base/str.h"

@@ -3,14 +3,16 @@
  * custody/holder.h - what the files of the client share: who holds file keys under leases
  *
  * (1) c->lock guards everything; `applied` and `reported` are written by the holder of the
- * account's apply_lock only. Order: apply_lock, then lock. Neither keyd nor the server is called
- * under lock. (2) `heard` is keyd's word; `applied` is what the server has been told with
- * changed(). settle() brings the second to the first, step by step; from a locked state always
- * through RESTORING, whatever keyd's own path was. (3) Every lock adds one to the account's epoch.
- * What was asked for in an older epoch is thrown away: an answer that carries a key may overtake
- * the news that locks it. (4) A key is used only while both clocks of the lease say so. A thread
- * wipes what has run out; custody_lease_check() does not rely on that thread being awake. (5) A
- * held account is never freed before custody_free().
+ *     account's apply_lock only. Order: apply_lock, then lock. Neither keyd nor the server is
+ *     called under lock.
+ * (2) `heard` is keyd's word; `applied` is what the server has been told with changed(). settle()
+ *     brings the second to the first, step by step; from a locked state always through RESTORING,
+ *     whatever keyd's own path was.
+ * (3) Every lock adds one to the account's epoch. What was asked for in an older epoch is thrown
+ *     away: an answer that carries a key may overtake the news that locks it.
+ * (4) A key is used only while both clocks of the lease say so. A thread wipes what has run out;
+ *     custody_lease_check() does not rely on that thread being awake.
+ * (5) A held account is never freed before custody_free().
  */
 #pragma once
 

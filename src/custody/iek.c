@@ -3,8 +3,8 @@
  * custody/iek.c - the infrastructure key in keyd: checked against its record, then used
  *
  * (1) Without the right key nothing is sealed or opened that belongs under it; all else goes on. A
- * missing or a wrong key is the operator's fault: it locks no account and drops no row. (2) Its
- * record is made once, at the first start with a key, and never again.
+ *     missing or a wrong key is the operator's fault: it locks no account and drops no row.
+ * (2) Its record is made once, at the first start with a key, and never again.
  */
 #include "base/log.h"
 #include "base/rand.h"

@@ -3,10 +3,11 @@
  * custody/lease.c - file keys for the holder, as long as the account's state allows
  *
  * (1) A lease never lasts longer than LEASE_S_MAX, nor than the scope's bound. While the vault
- * answers it also ends one bound after the last good unwrap was asked for: whatever happens to the
- * holder, no key outlives a denial by more than the bound. While the vault is silent (STALE) the
- * outage policy is the bound: a lease ends when that has had enough. (2) The audit line of a lease
- * is durable before the key leaves; the state is looked at again after it.
+ *     answers it also ends one bound after the last good unwrap was asked for: whatever happens to
+ *     the holder, no key outlives a denial by more than the bound. While the vault is silent
+ *     (STALE) the outage policy is the bound: a lease ends when that has had enough.
+ * (2) The audit line of a lease is durable before the key leaves; the state is looked at again
+ *     after it.
  */
 #include "base/rand.h"
 #include "base/str.h"

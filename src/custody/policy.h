@@ -4,9 +4,9 @@
  * bite (keys.md "outagePolicy"); pure
  *
  * (1) A revocation bound holds while the vault answers: probe interval, a tenth of it as jitter,
- * two vault calls and 3 s (the second look of DOUBT, the holder's wipe) must fit into it. (2) While
- * the vault is silent the bound in force is policy_silence_s(): counted from the last good unwrap,
- * so that it is never later than that long after a denial.
+ *     two vault calls and 3 s (the second look of DOUBT, the holder's wipe) must fit into it.
+ * (2) While the vault is silent the bound in force is policy_silence_s(): counted from the last
+ *     good unwrap, so that it is never later than that long after a denial.
  */
 #pragma once
 

@@ -7,10 +7,10 @@
  * own unwraps.
  *
  * (1) What locks whatever the policy (a firewall, a vault that is gone) counts when it is said
- * twice in a row, the second time on a new connection; once it is no answer. (2) A vault that asks
- * to be left alone is, for RETRY_AFTER_S_MAX at most. Meanwhile the clock still decides what it
- * decides. (3) An operator's fault raises an alarm that stays until the vault answers the key
- * itself.
+ *     twice in a row, the second time on a new connection; once it is no answer.
+ * (2) A vault that asks to be left alone is, for RETRY_AFTER_S_MAX at most. Meanwhile the clock
+ *     still decides what it decides.
+ * (3) An operator's fault raises an alarm that stays until the vault answers the key itself.
  */
 #include "base/log.h"
 #include "base/str.h"

@@ -16,9 +16,9 @@
  *      KEYD_SCOPE_REMOVE                   scope                             -
  *      KEYD_ACCOUNT_ADD                    scope, account[16], workspace     news
  *      KEYD_STATUS                         scope, "" = all                   JSON text
- *      KEYD_FILE_CREATE                    account[16], u8 otype, file_id    u64 lease,
- * header[128], a file key KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64
- * lease, n file keys KEYD_LEASES                         u32 n, n accounts, u64 entries    n news
+ *      KEYD_FILE_CREATE                    account[16], u8 otype, file_id    u64 lease, header[128], file key
+ *      KEYD_FILE_OPEN                      account[16], u32 n, n headers     u64 lease, n file keys
+ *      KEYD_LEASES                         u32 n, n accounts, u64 entries    n news
  *      KEYD_ENTRIES                        u64 accepted or 0, text           u64 entries, u8 older
  *      KEYD_AUDIT_READ                     u64 after                         lines of the audit log
  *      KEYD_REPLAYED                       account[16], u64 seq              news
@@ -35,10 +35,11 @@
  *      LOGS_NEWS                           news                              -
  *
  * (1) A lease is a length of time in microseconds. keyd counts it from its answer, the holder from
- * before its question: the holder's end always comes first. (2) News carry a number that only goes
- * up, also over a restart of keyd. Older news than the last are ignored. Number 0 means: nothing
- * new since keyd started. (3) entries is the generation of the storage's root (storage/entry_root.h): keyd
- * takes it into the anchor. older: the operator has accepted an older copy at this start.
+ *     before its question: the holder's end always comes first.
+ * (2) News carry a number that only goes up, also over a restart of keyd. Older news than the last
+ *     are ignored. Number 0 means: nothing new since keyd started.
+ * (3) entries is the generation of the storage's root (storage/entry_root.h): keyd takes it into
+ *     the anchor. older: the operator has accepted an older copy at this start.
  */
 #pragma once
 

@@ -9,10 +9,10 @@
  * mac = first 32 bytes of HMAC-SHA-512 under MK over a label and all that stands before it.
  *
  * (1) Nothing in a record is believed before its MAC is right. The record of MK itself cannot be
- * MACed by a key that is still wrapped: it is opened by the vault's AES-KW, which authenticates,
- * and its MAC and commitment are checked with the key that comes out. (2) One encoding per value:
- * decode refuses what encode would not have written. (3) The generation of a record is that of the
- * transaction that wrote it. It only goes up.
+ *     MACed by a key that is still wrapped: it is opened by the vault's AES-KW, which
+ *     authenticates, and its MAC and commitment are checked with the key that comes out.
+ * (2) One encoding per value: decode refuses what encode would not have written.
+ * (3) The generation of a record is that of the transaction that wrote it. It only goes up.
  */
 #pragma once
 

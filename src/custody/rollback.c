@@ -3,9 +3,11 @@
  * custody/rollback.c - at start: are these the newest records there were?
  *
  * (1) The catalogue's root must be at or past the anchor's, the audit log must hold the line that
- * the anchor names; otherwise keyd does not open, unless the operator accepts just this rollback,
- * by its generation. The word is audited, and is spent with it: the next generation is higher. (2)
- * Records that are not those of the root are named. Their accounts are damaged: they stay locked.
+ *     the anchor names; otherwise keyd does not open, unless the operator accepts just this
+ *     rollback, by its generation. The word is audited, and is spent with it: the next generation
+ *     is higher.
+ * (2) Records that are not those of the root are named. Their accounts are damaged: they stay
+ *     locked.
  * (3) Generations go up over an accepted rollback too.
  */
 #include "base/log.h"

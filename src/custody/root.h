@@ -12,8 +12,9 @@
  *                     id and value, 2048), and the cells: a record's subject is its account or scope,
  *                     its number its generation
  *
- * (1) The generation of a root is higher than that of every root and record before it. (2) The sum
- * decides, the cells only name. (3) The key of both is derived from MK.
+ * (1) The generation of a root is higher than that of every root and record before it.
+ * (2) The sum decides, the cells only name.
+ * (3) The key of both is derived from MK.
  */
 #pragma once
 

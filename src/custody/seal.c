@@ -3,10 +3,10 @@
  * custody/seal.c - the audit log is sealed every five minutes, and what is proven goes outside
  *
  * (1) A seal is a signed line. After it the current MAC key goes into the slot, sealed under MK, in
- * the place of the one before: at its next start keyd knows whether the lines since are its own. An
- * older key must not be left there: it could write older lines anew. (2) The anchor is written
- * after the seal, as it is after a commit. It may lag behind the catalogue and the log, never be
- * ahead of them.
+ *     the place of the one before: at its next start keyd knows whether the lines since are its
+ *     own. An older key must not be left there: it could write older lines anew.
+ * (2) The anchor is written after the seal, as it is after a commit. It may lag behind the
+ *     catalogue and the log, never be ahead of them.
  */
 #include "base/log.h"
 #include "base/os.h"

@@ -5,8 +5,8 @@
  * keyd may not rename files once it is hardened, so the new value goes over the older of two slots,
  * and counts once it is whole: after a crash the newest whole one is the value.
  *
- *      slot i at 4096 * i:  0 "KSLT"   4 length 32   8 number 64   16 SHA-256[32] of what is
- * before and behind it   48 value
+ *      slot i at 4096 * i:  0 "KSLT"   4 length 32   8 number 64
+ *                          16 SHA-256[32] of what is before and behind it   48 value
  *
  * Integers are big-endian. The hash tells a torn slot, not a forged one.
  */

@@ -6,10 +6,11 @@
  * outage, which live here only as long as a call takes. The record goes to the log service, which
  * keeps it in its slot and nowhere else.
  *
- * (1) A spool is made, and gets new files, only while the account is SUSPENDED. (2) It is opened in
- * any state but REVOKED, and never after a REVOKED that came behind it: the record says how many
- * there had been. So a slot that is put back from a copy opens nothing. (3) The audit line of each
- * use is durable before the key is used, and the state is looked at again after it.
+ * (1) A spool is made, and gets new files, only while the account is SUSPENDED.
+ * (2) It is opened in any state but REVOKED, and never after a REVOKED that came behind it: the
+ *     record says how many there had been. So a slot that is put back from a copy opens nothing.
+ * (3) The audit line of each use is durable before the key is used, and the state is looked at
+ *     again after it.
  */
 #include "base/log.h"
 #include "base/rand.h"

@@ -5,17 +5,20 @@
  *
  * SUSPENDED  no key in memory; nobody has said no. Reads answer 503, new rows are spooled
  * REVOKED    no key in memory; the customer has said no, twice. Reads answer 403, new rows are
- * dropped and counted DOUBT      the customer seems to have said no; asked again every 2 s, at most
- * 10 s long. No lease is given RESTORING  the key is back; the holder replays its logs under a
- * lease STALE      the vault is silent; keys already unwrapped serve until the outage policy says
- * enough ACTIVE     the vault has said yes within the last probe interval
+ *            dropped and counted
+ * DOUBT      the customer seems to have said no; asked again every 2 s, at most 10 s long. No lease
+ *            is given
+ * RESTORING  the key is back; the holder replays its logs under a lease
+ * STALE      the vault is silent; keys already unwrapped serve until the outage policy says enough
+ * ACTIVE     the vault has said yes within the last probe interval
  *
  * (1) A forgotten cell is SUSPENDED: it locks and drops nothing.
  * (2) Only the customer's word leads to REVOKED: DENIED in DOUBT, or WITHDRAWN. An outage never
- * does. (3) From a locked state the only way to ACTIVE leads through RESTORING: who wiped must
- * replay first. DOUBT remembers in `whole` whether the holder's rows are complete. (4) Keys are in
- * memory only where key_state_holds() says so, leases are given only where key_state_leases() says
- * so, and what leases also holds.
+ *     does.
+ * (3) From a locked state the only way to ACTIVE leads through RESTORING: who wiped must replay
+ *     first. DOUBT remembers in `whole` whether the holder's rows are complete.
+ * (4) Keys are in memory only where key_state_holds() says so, leases are given only where
+ *     key_state_leases() says so, and what leases also holds.
  */
 #pragma once
 

@@ -3,8 +3,8 @@
  * func/kernel.h - what the families of functions share: operands as plain arrays, results, strings
  *
  * (1) An operand is a pointer and a step: step 0 stands for a constant. Its null rows hold zero, so
- * a kernel computes on them too and fn_run() throws the result away. (2) A kernel writes a flat
- * vector of exactly n rows.
+ *     a kernel computes on them too and fn_run() throws the result away.
+ * (2) A kernel writes a flat vector of exactly n rows.
  */
 #pragma once
 

@@ -7,8 +7,9 @@
  * anew for an unknown kid at most once a minute.
  *
  * (1) An object id is made from issuer and claim, so that no issuer can speak for another's people
- * or for ours. Where the file says keepIds the claim itself is the id: for one issuer, and never an
- * id that a principal of ours has. (2) The algorithm comes from the file.
+ *     or for ours. Where the file says keepIds the claim itself is the id: for one issuer, and
+ *     never an id that a principal of ours has.
+ * (2) The algorithm comes from the file.
  */
 #include "identity/state.h"
 

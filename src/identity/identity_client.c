@@ -3,8 +3,9 @@
  * identity/identity_client.c - the other end of identity's channels
  *
  * (1) cache_lock guards the key set and the issuers: readers verify under it, so a set is never
- * freed in use. (2) fetch_lock lets one thread ask for a new set, at most once a minute: tokens
- * with invented key ids must not become traffic.
+ *     freed in use.
+ * (2) fetch_lock lets one thread ask for a new set, at most once a minute: tokens with invented key
+ *     ids must not become traffic.
  */
 #include "identity/identity_client.h"
 

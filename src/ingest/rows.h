@@ -3,12 +3,13 @@
  * ingest/rows.h - a request's body becomes a typed batch
  *
  * (1) Every row has every column of the schema, in its order. What is absent or does not convert is
- * null (text: ""), and counted; a row is never dropped for its contents. (2) TimeGenerated, where
- * the schema has it as a datetime, is never null: the time of arrival stands in. (3) Values convert
- * as Kusto's to<type>() would: text "42" becomes a long, 1.5 becomes the long 1, any value becomes
- * its JSON text in a string column. A number is no datetime. (4) Text longer than FIELD_TEXT_MAX is
- * cut at a character, as the Logs Ingestion API does. JSON cannot be cut: a dynamic value over
- * FIELD_DYNAMIC_MAX is null.
+ *     null (text: ""), and counted; a row is never dropped for its contents.
+ * (2) TimeGenerated, where the schema has it as a datetime, is never null: the time of arrival
+ *     stands in.
+ * (3) Values convert as Kusto's to<type>() would: text "42" becomes a long, 1.5 becomes the long 1,
+ *     any value becomes its JSON text in a string column. A number is no datetime.
+ * (4) Text longer than FIELD_TEXT_MAX is cut at a character, as the Logs Ingestion API does. JSON
+ *     cannot be cut: a dynamic value over FIELD_DYNAMIC_MAX is null.
  */
 #pragma once
 

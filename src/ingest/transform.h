@@ -4,10 +4,11 @@
  * `source`, then columns by name
  *
  * (1) A transformation looks at one row at a time: where, extend, project and its relatives, parse,
- * parse-kv, print's functions. What needs other rows is refused by name, not run per call: a call
- * is no table. (2) A result column goes to the table's column of the same name, which must have its
- * type; others are dropped, and table columns that nothing fills are null. (3) TimeGenerated is
- * never null: the time of arrival stands in.
+ *     parse-kv, print's functions. What needs other rows is refused by name, not run per call: a
+ *     call is no table.
+ * (2) A result column goes to the table's column of the same name, which must have its type; others
+ *     are dropped, and table columns that nothing fills are null.
+ * (3) TimeGenerated is never null: the time of arrival stands in.
  */
 #pragma once
 

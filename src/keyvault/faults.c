@@ -3,9 +3,10 @@
  * keyvault/faults.c - failures on demand, for rehearsing what software with customer-managed keys
  * must survive
  *
- *      POST   /admin/faults       {"kind", "vault", "key", "operation", "count", "seconds", ...}
- * 201 GET    /admin/faults       {"value": [...]} DELETE /admin/faults/ID    204;   DELETE
- * /admin/faults   all of the caller's vaults, 204
+ *      POST   /admin/faults       {"kind", "vault", "key", "operation", "count", "seconds", ...}: 201
+ *      GET    /admin/faults       {"value": [...]}
+ *      DELETE /admin/faults/ID    204
+ *      DELETE /admin/faults       all of the caller's vaults: 204
  *
  * key and operation (a name of the audit, "KeyUnwrap") narrow a fault; count is how often it plays
  * (0 = always), seconds how long it stays. They live in memory: a restart ends them all. Who may is

@@ -7,11 +7,12 @@
  *
  *      vault     NAME              the ARM resource; "deleted": {"on", "purge"} while soft-deleted
  *      key       NAME/KEY          "name", "versions" (oldest first), "deleted"
- *      version   NAME/KEY/VERSION  "kty", "size", "crv", "key_ops", "enabled", "nbf", "exp",
- * "tags", "created", "updated", and the public part "n", "e" or "x", "y" material  NAME/KEY/VERSION
- * PKCS#8, or the bytes of a symmetric key, or a reference into the token (hsm.c) rotation  NAME/KEY
- * the rotation policy, as it is shown, without its id secret    backup            the key under
- * which backups are sealed
+ *      version   NAME/KEY/VERSION  "kty", "size", "crv", "key_ops", "enabled", "nbf", "exp", "tags",
+ *                                  "created", "updated", and the public part "n", "e" or "x", "y"
+ *      material  NAME/KEY/VERSION  PKCS#8, or the bytes of a symmetric key, or a reference into the
+ *                                  token (hsm.c)
+ *      rotation  NAME/KEY          the rotation policy, as it is shown, without its id
+ *      secret    backup            the key under which backups are sealed
  *
  * A failure's tag is the code of an error of the API; errors.c knows its status. Times are in Unix
  * seconds.

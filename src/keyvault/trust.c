@@ -5,9 +5,9 @@
  * The root key is 32 random bytes that lie beside the store only sealed (docs/formats/trust.md):
  *
  *      0  "KSRT"   4 version = 1   5 kind   6 zero16
- *      passphrase (1)   8 salt[16]   24 passes64be   32 memory64be   40 AES-256-GCM of the key,
- * zero nonce, under Argon2id(passphrase, salt), additional data 0..39: 48 bytes token (2)        8
- * CKA_ID[16] of an AES key made for it   24 AES key wrap: 40 bytes
+ *      passphrase (1)   8 salt[16]   24 passes64be   32 memory64be   40 AES-256-GCM of the key, zero
+ *                       nonce, under Argon2id(passphrase, salt), additional data 0..39: 48 bytes
+ *      token (2)        8 CKA_ID[16] of an AES key made for it   24 AES key wrap: 40 bytes
  */
 #include "keyvault/trust.h"
 

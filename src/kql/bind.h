@@ -3,11 +3,12 @@
  * kql/bind.h - tree to plan; what the binder's files share
  *
  * (1) An expression's columns are indices into exactly one schema, its scope's `base`. An
- * expression that a name stands for (a function's argument) may be used only where the base is the
- * same. (2) A let is bound when it is first used, then shared: the plan is a graph without cycles,
- * and an expression too. Weight and depth are counted as if it were a tree, so that no executor is
- * surprised. (3) A call whose arguments are constant is a constant, unless the function may differ
- * per row.
+ *     expression that a name stands for (a function's argument) may be used only where the base is
+ *     the same.
+ * (2) A let is bound when it is first used, then shared: the plan is a graph without cycles, and an
+ *     expression too. Weight and depth are counted as if it were a tree, so that no executor is
+ *     surprised.
+ * (3) A call whose arguments are constant is a constant, unless the function may differ per row.
  */
 #pragma once
 

@@ -18,7 +18,9 @@ struct kvstore;
 
 /*
  * Opens or makes the store at path. On first start the root key file is made too, unless it is
- * there. ERR_INVALID   the root key file is open to others than its owner, or holds no key
+ * there.
+ *
+ * ERR_INVALID   the root key file is open to others than its owner, or holds no key
  * ERR_NOT_FOUND the store is there, its root key is not
  * ERR_CORRUPT   the root key is another store's, or the store is damaged
  * ERR_CONFLICT  another process has it open

@@ -3,10 +3,10 @@
  * net/http_server.c - libmicrohttpd, one thread per connection
  *
  * (1) A request is an exchange: made when its first line is read, freed when its answer is out or
- * its connection is gone. Its arena and body are wiped as soon as the handler has returned. (2)
- * s->lock guards the numbers below it and is never held over a call. (3) Between count_in() and the
- * end of the exchange the request is running: stop waits for it, and its connection stays open
- * until the answer is out.
+ *     its connection is gone. Its arena and body are wiped as soon as the handler has returned.
+ * (2) s->lock guards the numbers below it and is never held over a call.
+ * (3) Between count_in() and the end of the exchange the request is running: stop waits for it, and
+ *     its connection stays open until the answer is out.
  */
 #include "net/http_server.h"
 

@@ -4,9 +4,9 @@
  * to
  *
  * (1) An account's id is random and in the catalogue before custody makes its key: a crash in
- * between finds it again instead of making a second. (2) Rows go to the cluster's account only
- * while the workspace is linked and the cluster has had a key; before and after that to the
- * platform's.
+ *     between finds it again instead of making a second.
+ * (2) Rows go to the cluster's account only while the workspace is linked and the cluster has had a
+ *     key; before and after that to the platform's.
  */
 #include "base/log.h"
 #include "base/rand.h"

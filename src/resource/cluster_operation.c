@@ -4,8 +4,8 @@
  * delete
  *
  * (1) A first key gives each linked workspace an account of the cluster's before the cluster counts
- * as keyed: from the moment it does, rows go there. (2) Deleting revokes first and forgets
- * afterwards. The wraps stay until the name is free again.
+ *     as keyed: from the moment it does, rows go there.
+ * (2) Deleting revokes first and forgets afterwards. The wraps stay until the name is free again.
  */
 #include "resource/cluster.h"
 #include "resource/group.h"

@@ -4,10 +4,11 @@
  * the catalogue
  *
  * (1) A document is never changed once it is here: readers hold references without a lock. A change
- * is a new document (json_deep_copy(), edit, commit). (2) Memory is changed only after the
- * catalogue has committed; several documents change together or not at all. (3) Read, decide,
- * commit is one step only under the writers' lock: DOCS_WRITE(). It is never held over a call to
- * another process.
+ *     is a new document (json_deep_copy(), edit, commit).
+ * (2) Memory is changed only after the catalogue has committed; several documents change together
+ *     or not at all.
+ * (3) Read, decide, commit is one step only under the writers' lock: DOCS_WRITE(). It is never held
+ *     over a call to another process.
  *
  * Documents are addressed by (kind, id) and listed by (kind, parent): the kinds and ids of
  * storage/catalog.h.

@@ -3,10 +3,11 @@
  * resource/operation.h - asynchronous operations: kept in the catalogue, run by a few threads
  *
  * (1) An operation and the resource that waits for it are written in one transaction, and settled
- * in one: there is no moment at which a crash could forget either. (2) work() may run again after a
- * crash, or when settle() says so: it must be idempotent. (3) After a restart an operation that is
- * in progress is resumed. (4) An operation that is to take its time (settings.h) does nothing
- * before that time is over: nothing is half done while it waits.
+ *     in one: there is no moment at which a crash could forget either.
+ * (2) work() may run again after a crash, or when settle() says so: it must be idempotent.
+ * (3) After a restart an operation that is in progress is resumed.
+ * (4) An operation that is to take its time (settings.h) does nothing before that time is over:
+ *     nothing is half done while it waits.
  */
 #pragma once
 

@@ -3,8 +3,10 @@
  * resource/quota.h - the daily cap of a workspace: how many bytes it has taken since midnight UTC
  *
  * (1) What came is counted before it is stored, and the batch that reaches the cap is the last one
- * taken. (2) The count is on the disk to within one hundredth of the cap or 1 MiB, whichever is
- * more: a restart starts from there. (3) Workspaces without a cap are not counted.
+ *     taken.
+ * (2) The count is on the disk to within one hundredth of the cap or 1 MiB, whichever is more: a
+ *     restart starts from there.
+ * (3) Workspaces without a cap are not counted.
  */
 #pragma once
 

@@ -4,11 +4,11 @@
  * new files
  *
  * (1) A job is one document, written before it is acknowledged: it goes on after a crash. It keeps
- * no list of what is done: what does not lie under the present key yet is what is left. (2) What
- * moves is the platform's share of a linked workspace, and what lies under older AEKs. Rows under
- * another customer's key stay: he must be able to withdraw it. (3) A key that is away makes the job
- * wait; it goes on by itself. (4) An old AEK is dropped when no file lies under it any more, never
- * before.
+ *     no list of what is done: what does not lie under the present key yet is what is left.
+ * (2) What moves is the platform's share of a linked workspace, and what lies under older AEKs.
+ *     Rows under another customer's key stay: he must be able to withdraw it.
+ * (3) A key that is away makes the job wait; it goes on by itself.
+ * (4) An old AEK is dropped when no file lies under it any more, never before.
  */
 #include "resource/plane.h"
 

@@ -3,10 +3,11 @@
  * resource/rule_body.c - what the body of a data collection rule must be
  *
  * (1) Rows come in through the ingestion API only: there are no agents, so data sources, streams of
- * agents and other destinations than workspaces are refused by name. (2) A stream has one data
- * flow and a flow one workspace: 204 says that all rows are stored, and two workspaces can't be
- * written in one step. (3) The transformation is compiled when the rule is written, against the
- * stream's columns and the table's: what a sender would run into, the author is told.
+ *     agents and other destinations than workspaces are refused by name.
+ * (2) A stream has one data flow and a flow one workspace: 204 says that all rows are stored, and
+ *     two workspaces can't be written in one step.
+ * (3) The transformation is compiled when the rule is written, against the stream's columns and the
+ *     table's: what a sender would run into, the author is told.
  */
 #include "resource/rule.h"
 

@@ -8,8 +8,9 @@
  *
  * (1) A pair of processes gets a new socket pair whenever either of them starts.
  * (2) Nothing is waited for without the loop running: a child that dies while another starts is
- * seen. (3) The lock of the data directory is inherited by the children: it is free only when all
- * are gone.
+ *     seen.
+ * (3) The lock of the data directory is inherited by the children: it is free only when all are
+ *     gone.
  */
 #pragma once
 

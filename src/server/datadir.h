@@ -5,8 +5,10 @@
  *      DIR/lock               held (flock) by whoever runs or verifies the store
  *      DIR/credentials.json   0600: how to reach this server as its owner
  *      DIR/clock              shared memory of the virtual clock; there only if made with
- * --virtual-clock DIR/tls/               CA and server certificate DIR/identity/  vault/  keyd/
- * each its process's own DIR/catalog.db  wal/  blobs/        the log service's
+ *                             --virtual-clock
+ *      DIR/tls/               CA and server certificate
+ *      DIR/identity/  vault/  keyd/          each its process's own
+ *      DIR/catalog.db  wal/  blobs/          the log service's
  */
 #pragma once
 

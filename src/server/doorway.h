@@ -2,10 +2,10 @@
 /*
  * server/doorway.h - Unix sockets in a data directory through which only its owner (or root) comes
  *
- *      DIR/run.sock     of who runs keyd: a connection becomes keyd's peer "reader"
- * (custody/reader.h) DIR/vault.sock   of `keystead vault`: `keystead logs` comes for sockets to
- * identity. The first byte says whose: 'K' keyd's, 'L' the log service's; 'W' only waits for the
- * end, which says that identity began anew and new sockets are needed
+ *      DIR/run.sock     of who runs keyd: a connection becomes keyd's peer "reader" (custody/reader.h)
+ *      DIR/vault.sock   of `keystead vault`: `keystead logs` comes for sockets to identity. The first
+ *                       byte says whose: 'K' keyd's, 'L' the log service's; 'W' only waits for the
+ *                       end, which says that identity began anew and new sockets are needed
  */
 #pragma once
 

@@ -6,8 +6,9 @@
  * A blob is addressed by its file id. What is in it is sealed: the store sees bytes.
  *
  * (1) A blob is there whole or not at all: writing goes to a temporary place, commit makes it
- * appear. (2) It is never written twice: commit of an id that is there is ERR_CONFLICT. (3) When
- * commit has returned OK, the blob survives a crash.
+ *     appear.
+ * (2) It is never written twice: commit of an id that is there is ERR_CONFLICT.
+ * (3) When commit has returned OK, the blob survives a crash.
  */
 #pragma once
 

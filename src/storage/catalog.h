@@ -12,10 +12,9 @@
  *      account      account id, hex           workspace id       JSON: scope, cluster
  *      wrap         account/aek/gen, hex      account            MACed wrap record (keys.md)
  *      state        account id, hex           -                  MACed key state
- *      table        table id, hex             workspace id       sealed entry (platform key): name,
- * schema segment      file id, hex              table id           sealed manifest entry (platform
- * key) log          file id, hex              account            sealed manifest entry of a
- * write-ahead log file
+ *      table        table id, hex             workspace id       sealed entry (platform key): name, schema
+ *      segment      file id, hex              table id           sealed manifest entry (platform key)
+ *      log          file id, hex              account            sealed manifest entry of a log file
  */
 #pragma once
 

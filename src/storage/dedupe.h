@@ -4,8 +4,9 @@
  * asks again
  *
  * (1) An id is claimed by one writer at a time; who comes with the same one meanwhile waits for the
- * outcome. (2) An id is known for DEDUPE_US after its batch came, of the newest DEDUPE_MAX. (3) The
- * log remembers ids across a restart (docs/formats/wal.md); this is the memory.
+ *     outcome.
+ * (2) An id is known for DEDUPE_US after its batch came, of the newest DEDUPE_MAX.
+ * (3) The log remembers ids across a restart (docs/formats/wal.md); this is the memory.
  */
 #pragma once
 

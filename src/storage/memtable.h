@@ -8,7 +8,8 @@
  *
  * (1) A piece never changes once it is in a memtable, except that the lock of its account wipes it.
  * (2) Nothing that a scan hands out borrows a piece: values are copied while the account is
- * entered. (3) Pieces are added in the order of their log numbers: `last` covers all before it.
+ *     entered.
+ * (3) Pieces are added in the order of their log numbers: `last` covers all before it.
  *
  * A memtable has no lock: its account's serves.
  */

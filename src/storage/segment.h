@@ -4,19 +4,21 @@
  *
  *      0    file header of sealed.h, type OTYPE_SEGMENT
  *    128    sealed blocks, numbered from 0 in the order of the file:
- *             BTYPE_DATA    one column of one row group, compressed, cut to at most
- * SEGMENT_BLOCK_MAX bytes BTYPE_META    token filters, one per row group and string column
- *             BTYPE_META    the last but one block: schema, row groups, where each chunk is, its
- * min and max BTYPE_FOOTER  the last block: offset, length, type and tag of all blocks before it
+ *             BTYPE_DATA    one column of one row group, compressed, cut to at most SEGMENT_BLOCK_MAX
+ *                           bytes
+ *             BTYPE_META    token filters, one per row group and string column
+ *             BTYPE_META    the last but one block: schema, row groups, where each chunk is, its min
+ *                           and max
+ *             BTYPE_FOOTER  the last block: offset, length, type and tag of all blocks before it
  *     end   16 plain bytes: u64 offset of the footer, u32 its length (both big-endian), "KSTE"
  *
  * Rows are sorted by time. What the blocks hold, byte by byte: docs/formats/segment.md.
  *
  * (1) A file without a valid footer is not a segment.
  * (2) The manifest entry's length and footer tag must be the file's: an older or shorter copy, or
- * another segment under this name, is ERR_CORRUPT before any of its rows are seen. (3) A block is
- * opened only where the footer says it is, and only if its tag is the footer's. (4) Plaintext is
- * touched only between enter and leave of a gate: no disk is waited for in there.
+ *     another segment under this name, is ERR_CORRUPT before any of its rows are seen.
+ * (3) A block is opened only where the footer says it is, and only if its tag is the footer's.
+ * (4) Plaintext is touched only between enter and leave of a gate: no disk is waited for in there.
  */
 #pragma once
 

@@ -11,7 +11,8 @@
  *     56  record, MACed by keyd; zeros up to the end
  *
  * (1) The file has its length, and its blocks, before the first record is written: overwriting
- * needs no space. (2) Any other content is ERR_CORRUPT, whichever byte it differs in.
+ *     needs no space.
+ * (2) Any other content is ERR_CORRUPT, whichever byte it differs in.
  */
 #pragma once
 

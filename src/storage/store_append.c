@@ -3,8 +3,9 @@
  * storage/store_append.c - rows into the log, and from there into the memtable
  *
  * (1) A batch is stored whole or not at all: its records are one group of the log, its rows enter
- * one memtable in one go. (2) Its id is claimed while the account is open, and the batch is written
- * in the same epoch: by then a replay has brought all ids that the logs know.
+ *     one memtable in one go.
+ * (2) Its id is claimed while the account is open, and the batch is written in the same epoch: by
+ *     then a replay has brought all ids that the logs know.
  */
 #include "storage/store_impl.h"
 

@@ -3,12 +3,14 @@
  * storage/store_compact.c - many small segments become one, in the background
  *
  * (1) Only neighbours are merged: of one table in one account, of one size class, within a day. So
- * retention, which takes whole files, waits a day more at most, and each row is written again a few
- * times in its life. (2) One transaction takes the old entries out and puts the new one in:
- * wherever the process dies each row is in exactly one segment that the catalogue names. (3) A scan
- * begins before that moment or after it (store.moves); one that began before keeps the old files.
+ *     retention, which takes whole files, waits a day more at most, and each row is written again a
+ *     few times in its life.
+ * (2) One transaction takes the old entries out and puts the new one in: wherever the process dies
+ *     each row is in exactly one segment that the catalogue names.
+ * (3) A scan begins before that moment or after it (store.moves); one that began before keeps the
+ *     old files.
  * (4) Rows are in pieces that a lock wipes, as a scan's; nothing else holds them outside of the
- * gate. A lock in the middle ends the merge, and nothing has changed.
+ *     gate. A lock in the middle ends the merge, and nothing has changed.
  */
 #include "storage/store_impl.h"
 

@@ -3,10 +3,11 @@
  * storage/store_flush.c - memtables into segments, in the background or on request
  *
  * (1) Memtables of a part are written in the order in which they were frozen, so `covered` only
- * grows. (2) Segment and `covered` enter the catalogue in one transaction: before it the rows are
- * in the log, after it in the segment, never in both and never in neither, wherever the process
- * dies. (3) What follows the transaction in memory cannot fail. (4) Whatever fails in the
- * background is tried again; nothing but flusher_stop() ends that thread.
+ *     grows.
+ * (2) Segment and `covered` enter the catalogue in one transaction: before it the rows are in the
+ *     log, after it in the segment, never in both and never in neither, wherever the process dies.
+ * (3) What follows the transaction in memory cannot fail.
+ * (4) Whatever fails in the background is tried again; nothing but flusher_stop() ends that thread.
  */
 #include "storage/spool.h"
 

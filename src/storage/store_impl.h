@@ -15,9 +15,9 @@
  *
  * (1) Lists of tables, accounts and parts only grow.
  * (2) Whoever touches rows in memory, or opens a block, has entered the account.
- * store_account_lock() closes the door, waits for those inside - they compute, they never wait -
- * and wipes. (3) epoch changes at every lock: who held anything before finds out when it enters
- * again.
+ *     store_account_lock() closes the door, waits for those inside - they compute, they never wait
+ *     - and wipes.
+ * (3) epoch changes at every lock: who held anything before finds out when it enters again.
  */
 #pragma once
 

@@ -4,9 +4,10 @@
  * when covered
  *
  * (1) A file's entry is in the catalogue before its first row is written, and is removed only in
- * the order of the files: what limits a file stands in its successor. (2) A file without an entry
- * holds no row that anybody was told of; store_open() removes it. (3) The ids of batches are in
- * the log alone: a file that is covered stays until nobody would send its youngest batch again.
+ *     the order of the files: what limits a file stands in its successor.
+ * (2) A file without an entry holds no row that anybody was told of; store_open() removes it.
+ * (3) The ids of batches are in the log alone: a file that is covered stays until nobody would send
+ *     its youngest batch again.
  */
 #include "storage/store_impl.h"
 

@@ -4,11 +4,12 @@
  * newest AEK of one account, the old files deleted
  *
  * (1) A segment belongs to one account and one AEK for ever: what lies under another is a new file.
- * One transaction takes the old entry out and puts the new one in, so wherever the process dies
- * each row is in exactly one segment that the catalogue names. (2) A scan begins before that moment
- * or after it, never in between (store.moves); one that began before keeps the old file until it
- * ends. (3) Plaintext of one block at a time exists, and only while both accounts are entered. (4)
- * An AEK is unused when no file on the disk, named or not, has it in its header.
+ *     One transaction takes the old entry out and puts the new one in, so wherever the process dies
+ *     each row is in exactly one segment that the catalogue names.
+ * (2) A scan begins before that moment or after it, never in between (store.moves); one that began
+ *     before keeps the old file until it ends.
+ * (3) Plaintext of one block at a time exists, and only while both accounts are entered.
+ * (4) An AEK is unused when no file on the disk, named or not, has it in its header.
  */
 #include "storage/store_impl.h"
 

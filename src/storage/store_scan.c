@@ -4,8 +4,9 @@
  * units
  *
  * (1) What a scan saw at its start it sees until its end: it holds references to pieces and
- * segments. (2) Reading a unit: first the sealed bytes, with the door open; then inside, open and
- * decode into the caller's arena. Nothing handed out borrows what a lock wipes.
+ *     segments.
+ * (2) Reading a unit: first the sealed bytes, with the door open; then inside, open and decode into
+ *     the caller's arena. Nothing handed out borrows what a lock wipes.
  */
 #include "storage/store_impl.h"
 

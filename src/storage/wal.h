@@ -10,18 +10,18 @@
  *
  *      0  u64  highest log number known to be durable when this one was sealed
  *      8  u8   kind
- *      9  ...  RECORD_START  file id[16], u64 length, u64 last number of the file before; zeros:
- * none RECORD_ROWS   rows of a batch (rows.h)
+ *      9  ...  RECORD_START  file id[16], u64 length, u64 last number of the file before; zeros: none
+ *              RECORD_ROWS   rows of a batch (rows.h)
  *
  * (1) A row is acknowledged once wal_append() has returned OK and never before.
  * (2) A file is written by the process that made it and by no other: new salt, new key, every time.
  * (3) A number is used up when it is sealed. A failed write or fsync ends the file: nothing that
- * was sealed but not yet durable is acknowledged, ever. (4) The first record is RECORD_START, and
- * durable before the file's name is in the catalogue. (5) Reading stops at the first bad record. If
- * a good one behind it vouches for it - says that its number was durable - the file is damaged:
- * ERR_CORRUPT. Else it is a torn tail, however the disk ordered the sectors, and the file is cut
- * there before a new one is made. (6) Once the next file exists, its RECORD_START alone says where
- * this one ends.
+ *     was sealed but not yet durable is acknowledged, ever.
+ * (4) The first record is RECORD_START, and durable before the file's name is in the catalogue.
+ * (5) Reading stops at the first bad record. If a good one behind it vouches for it - says that its
+ *     number was durable - the file is damaged: ERR_CORRUPT. Else it is a torn tail, however the
+ *     disk ordered the sectors, and the file is cut there before a new one is made.
+ * (6) Once the next file exists, its RECORD_START alone says where this one ends.
  */
 #pragma once
 

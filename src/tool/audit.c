@@ -3,8 +3,8 @@
  * tool/audit.c - one walk over the key-access audit log
  *
  * (1) A MAC key depends on how many lines went before, not on what is in them: after a changed or a
- * missing line the walk goes on with the right key, and each damage is told once. (2) After a line
- * that breaks the chain its own word is taken for what the next one follows.
+ *     missing line the walk goes on with the right key, and each damage is told once.
+ * (2) After a line that breaks the chain its own word is taken for what the next one follows.
  */
 #include "tool/audit.h"
 

@@ -4,8 +4,9 @@
  * protocol
  *
  * (1) A token goes only to the host it was asked for: the URI was checked when the handle was made,
- * the resource when the vault named it, and redirects are not followed. (2) What the vault says
- * counts only if it could have been said to us: a refusal comes after a token.
+ *     the resource when the vault named it, and redirects are not followed.
+ * (2) What the vault says counts only if it could have been said to us: a refusal comes after a
+ *     token.
  */
 #include "base/log.h"
 #include "base/str.h"

@@ -12,10 +12,11 @@
  *      AccessDenied ForbiddenByRbac KeyDisabled KeyNotFound    as the vault says
  *      OperationNotPermitted                                   the operation is not among the key's
  *      KeyExpired KeyNotYetValid                               wrap only; such a key still unwraps
- *      IdentityGone                                            from the token source: the principal
- * is gone ERR_UNAVAILABLE, no verdict Timeout Network Throttled ServerError TokenRefused BadAnswer
- * Redirect NoChallenge Firewall BadRequest NoSuchVault Ambiguous               VAULT_BARRED: locks
- * whatever the outage policy says
+ *      IdentityGone                                            from the token source: the principal is gone
+ *   ERR_UNAVAILABLE, no verdict
+ *      Timeout Network Throttled ServerError TokenRefused BadAnswer Redirect NoChallenge
+ *      Firewall BadRequest NoSuchVault Ambiguous               VAULT_BARRED: locks whatever the outage
+ *                                                              policy says
  *
  * vault_verdict() reads them for keyd's table.
  */
