@@ -4,14 +4,16 @@
  *
  * (1) No core dump, no debugger of the same user, no new privileges.
  * (2) No page of this process reaches a disk: all memory is locked as it is touched; where that is
- * not allowed secrets are locked by themselves (crypto/secret.h) and a machine with swap is
- * refused. (3) System calls outside the list end the process. Within it: threads but no processes,
- * no program is ever started, files are opened for reading only - but for new ones, that were not
- * there before, relative to the audit log's directory; log, slot and anchor are open already -, no
- * socket listens, no page becomes executable. (4) Where the kernel has Landlock, only the files
- * that keyd needs can be opened, whatever the user may read. (5) Where the operator says that a
- * token's module writes files (--hsm-files), keyd may write and remove files, in these directories
- * alone; without Landlock it does not start.
+ *     not allowed secrets are locked by themselves (crypto/secret.h) and a machine with swap is
+ *     refused.
+ * (3) System calls outside the list end the process. Within it: threads but no processes, no
+ *     program is ever started, files are opened for reading only - but for new ones, that were not
+ *     there before, relative to the audit log's directory; log, slot and anchor are open already -,
+ *     no socket listens, no page becomes executable.
+ * (4) Where the kernel has Landlock, only the files that keyd needs can be opened, whatever the
+ *     user may read.
+ * (5) Where the operator says that a token's module writes files (--hsm-files), keyd may write and
+ *     remove files, in these directories alone; without Landlock it does not start.
  */
 #include "base/log.h"
 #include "base/os.h"
