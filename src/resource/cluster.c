@@ -341,6 +341,7 @@ static enum err update(struct arm_call *c, const json_t *seen, const struct clus
 static enum err create_or_recover(struct arm_call *c, struct cluster_wish *w, struct diag *d)
 {
     const char *tomb_key = arena_fmt(c->a, "deleted:%s", c->key);
+    TRY(cluster_forget(c->arm, c->key, d));
     CLEANUP_JSON json_t *tomb = tomb_key != NULL ? arm_doc(c->arm, tomb_key) : NULL;
     if (tomb == NULL) return create(c, w, d);
     const char *location = NULL;
@@ -446,6 +447,7 @@ static enum err recover_now(struct arm_call *c, struct diag *d)
     if (scope == NULL) return arena_full(c->a, d);
     TRY(arm_authorize(c, "Microsoft.Authorization/roleAssignments/write", scope, d));
     char op[37];
+    TRY(cluster_forget(c->arm, c->key, d));
     TRY(cluster_recover(c, json_get_bool(c->body, "withLinks", false), op, d));
     TRY(operations_go(c->arm->operations, op, d));
     CLEANUP_JSON json_t *doc = arm_get_doc(c);

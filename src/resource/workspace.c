@@ -582,7 +582,10 @@ enum err workspace_put(struct arm_call *c, struct diag *d)
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     if (old != NULL) return update(c, d);
     CLEANUP_JSON json_t *tomb = arm_doc(c->arm, tomb_key(c));
-    return tomb != NULL ? recover(c, tomb, d) : create(c, d);
+    if (tomb == NULL) return create(c, d);
+    if (doc_int(tomb, "deleted") + deleted_us(c->arm) > time_now_us()) return recover(c, tomb, d);
+    workspaces_tidy(c->arm, time_now_us()); /* its time is over, and nobody has looked yet */
+    return create(c, d);
 }
 
 enum err workspace_patch(struct arm_call *c, struct diag *d)
@@ -667,8 +670,10 @@ enum err deleted_workspace_list(struct arm_call *c, struct diag *d)
         docs_list(c->arm->docs, DOC_RESOURCE, KIND_DELETED_WORKSPACE, prefix);
     json_t *values = json_array(), *doc;
     size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, show(c, doc));
+    int64_t free_since = time_now_us() - deleted_us(c->arm);
+    json_array_foreach (docs, i, doc) {
+        if (doc_int(doc, "deleted") > free_since) json_array_append_new(values, show(c, doc));
+    }
     return arm_reply_list(c, values, d);
 }
 
