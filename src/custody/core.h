@@ -170,7 +170,8 @@ struct keyd {
     pthread_t boot_thread, herald_thread;
     struct worker workers[WORKERS_MAX];
     unsigned n_workers, busy[LANES]; /* workers at a vault, by the lane of the scope */
-    unsigned n_vault_calls;          /* of the log service, that wait for a vault: keyd.c */
+    /* Calls of the log service that wait for a vault, the customers' or the platform's: keyd.c */
+    unsigned n_vault_calls, n_spool_calls;
 };
 
 /* boot.c */

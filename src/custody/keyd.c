@@ -15,7 +15,8 @@
 #define IDENTITY_THREADS 1
 #define BOOT_RETRY_US    US_PER_S
 #define CHECK_MS         CALL_MS_MAX
-#define VAULT_CALLS_MAX  32 /* the other threads renew leases and hand out keys */
+#define VAULT_CALLS_MAX  28 /* of customers; */
+#define SPOOL_CALLS_MAX  8  /* of the platform: the other threads renew leases and hand out keys */
 
 /* --- calls of the log service
  * ---------------------------------------------------------------------- */
@@ -166,11 +167,23 @@ static enum err serve_audit_read(struct keyd *k, struct rd *in, struct buf *out,
     return feed_read(k, after, out, d);
 }
 
-/* Calls that wait for a vault, or for a scope that does. */
-static bool asks_vault(uint16_t method)
+/* Calls that wait for a customer's vault, or for a scope that does; and for the platform's. */
+static unsigned *calls_of(struct keyd *k, uint16_t method, unsigned *max)
 {
-    return method == KEYD_KEK_CHECK || method == KEYD_SCOPE_SET || method == KEYD_SCOPE_REMOVE ||
-           method == KEYD_ACCOUNT_ADD || method == KEYD_SCOPE_POLICY || method == KEYD_SCOPE_UNLOCK;
+    switch ((enum keyd_method)method) {
+    case KEYD_KEK_CHECK:
+    case KEYD_SCOPE_SET:
+    case KEYD_SCOPE_REMOVE:
+    case KEYD_SCOPE_POLICY:
+    case KEYD_SCOPE_UNLOCK:
+    case KEYD_SCOPE_REWRAP:
+    case KEYD_ACCOUNT_ADD:
+    case KEYD_AEK_ROTATE:
+    case KEYD_AEK_DROP: *max = VAULT_CALLS_MAX; return &k->n_vault_calls;
+    case KEYD_SPOOL_MAKE:
+    case KEYD_SPOOL_KEYS: *max = SPOOL_CALLS_MAX; return &k->n_spool_calls;
+    default: return NULL;
+    }
 }
 
 static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, struct buf *out,
@@ -181,15 +194,16 @@ static enum err serve_one(struct keyd *k, uint16_t method, struct bytes in, stru
 static enum err serve(void *ctx, uint16_t method, struct bytes in, struct buf *out, struct diag *d)
 {
     struct keyd *k = ctx;
-    if (!asks_vault(method)) return serve_one(k, method, in, out, d);
+    unsigned max = 0, *n = calls_of(k, method, &max);
+    if (n == NULL) return serve_one(k, method, in, out, d);
     pthread_mutex_lock(&k->lock);
-    bool room = k->n_vault_calls < VAULT_CALLS_MAX;
-    k->n_vault_calls += room;
+    bool room = *n < max;
+    *n += room;
     pthread_mutex_unlock(&k->lock);
-    if (!room) return FAIL(d, ERR_UNAVAILABLE, "keyd waits for %d vaults already", VAULT_CALLS_MAX);
+    if (!room) return FAIL(d, ERR_UNAVAILABLE, "keyd waits for vaults in %u calls already", max);
     enum err e = serve_one(k, method, in, out, d);
     LOCK_SCOPE(&k->lock);
-    k->n_vault_calls--;
+    (*n)--;
     return e;
 }
 

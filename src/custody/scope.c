@@ -4,6 +4,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "custody/core.h"
+#include "vault/vault.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -211,10 +212,27 @@ static enum err change_scope(struct keyd *k, struct scope *s, struct scope_recor
     return OK;
 }
 
+/* A customer's data is never wrapped by the platform's key, nor by the platform's word: neither of
+ * them would hear of a revocation. The log service names key and principal, and is not believed. */
+static enum err check_owner(struct keyd *k, const char *name, const struct kek_config *kek,
+                            struct diag *d)
+{
+    const struct kek_config *own = &k->platform;
+    CLEANUP_FREE char *uri = vault_key_uri(kek->vault_uri, kek->key_name);
+    CLEANUP_FREE char *its = vault_key_uri(own->vault_uri, own->key_name);
+    if (uri == NULL || its == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    if (str_eq(name, "platform"))
+        return FAIL(d, ERR_INVALID, "the platform's own key is the configuration's to choose");
+    if (str_eq_nocase(uri, its) || str_eq_nocase(kek->principal_id, own->principal_id))
+        return FAIL(d, ERR_INVALID, "scope %s cannot have the platform's key or identity", name);
+    return OK;
+}
+
 enum err scope_set(struct keyd *k, const char *name, const struct kek_request *q, uint64_t *wraps,
                    struct diag *d)
 {
     TRY(check_name(name, d));
+    TRY(check_owner(k, name, &q->kek, d));
     TRY(check_policy(k, &q->policy, d));
     struct scope_record rec = record_of(name, q);
     *wraps = 0;

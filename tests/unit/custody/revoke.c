@@ -344,3 +344,46 @@ TEST(custody, a_dead_vault_keeps_nobody_else_waiting)
     custody_file_release(h.custody, k);
     house_close(&h);
 }
+
+#define REWRAPS 60 /* more than keyd has threads */
+
+struct rewraps {
+    struct house *h;
+    _Atomic unsigned n_refused;
+};
+
+static void *rewrap_dead(void *arg)
+{
+    struct rewraps *x = arg;
+    uint64_t wraps;
+    if (custody_scope_rewrap(x->h->custody, "dead", "t", &wraps, NULL) == ERR_UNAVAILABLE)
+        atomic_fetch_add(&x->n_refused, 1);
+    return NULL;
+}
+
+TEST(custody, rewraps_that_wait_for_a_dead_vault_leave_hands_for_the_leases_of_others)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    with_cluster(&h);
+    tv_add(&h.vault, "https://dead.test", "kek", "w1", false);
+    const struct custody_kek dead = {.vault_uri = "https://dead.test",
+                                     .key_name = "kek",
+                                     .key_version = "",
+                                     .principal_id = "cluster",
+                                     .policy = {.probe_s = 60, .bound_s = 71}}; /* a call: 1 s */
+    REQUIRE_OK(custody_scope_set(h.custody, "dead", &dead, NULL, &d));
+    REQUIRE_OK(custody_account_add(h.custody, "dead", other, "w", &d));
+    tv_mood(&h.vault, "https://dead.test", MOOD_HANGS);
+    struct rewraps x = {.h = &h};
+    pthread_t threads[REWRAPS];
+    for (int i = 0; i < REWRAPS; i++)
+        REQUIRE_OK(thread_start(&threads[i], rewrap_dead, &x, &d));
+    for (int i = 0; i < 300 && atomic_load(&x.n_refused) < REWRAPS / 2; i++)
+        time_sleep_us(10000);
+    custody_file_release(h.custody, new_file(&h, account));
+    tv_mood(&h.vault, "https://dead.test", MOOD_GOOD);
+    for (int i = 0; i < REWRAPS; i++)
+        pthread_join(threads[i], NULL);
+    house_close(&h);
+}

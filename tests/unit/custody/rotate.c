@@ -324,3 +324,38 @@ TEST(rotation, without_the_customers_key_no_account_key_is_made)
     EXPECT_EQ(house_records(&h, "wrap"), 1);
     house_close(&h);
 }
+
+/* The log service is exposed to the network: what it says about whose key is whose is not believed.
+ */
+TEST(rotation, no_word_of_the_log_service_wraps_a_customers_data_by_the_platforms_key)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    const struct custody_kek platform = {.vault_uri = "https://Platform.test/",
+                                         .key_name = "PMK",
+                                         .key_version = "",
+                                         .principal_id = "cluster"};
+    struct custody_kek as_platform = house_kek("v1");
+    as_platform.principal_id = "platform";
+    uint64_t wraps = 0;
+    REQUIRE_ERR(ERR_INVALID, custody_scope_set(h.custody, CLUSTER, &platform, &wraps, &d));
+    diag_reset(&d);
+    REQUIRE_ERR(ERR_INVALID, custody_scope_set(h.custody, CLUSTER, &as_platform, &wraps, &d));
+    EXPECT_EQ(wraps, 0);
+    REQUIRE(wrapped_by(&h, account, "v1"));
+    house_close(&h);
+}
+
+TEST(rotation, the_log_service_cannot_choose_the_platforms_key)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    tv_add(&h.vault, CUSTOMER_URI, "stranger", "s1", true);
+    struct custody_kek stranger = house_kek("s1");
+    stranger.key_name = "stranger";
+    REQUIRE_ERR(ERR_INVALID, custody_scope_set(h.custody, "platform", &stranger, NULL, &d));
+    house_close(&h);
+}
