@@ -175,6 +175,7 @@ static void sync_gathered(struct audit *a)
 
     pthread_mutex_lock(&a->lock);
     a->syncing = false;
+    if (e != OK && !a->failed && a->on_failed != NULL) a->on_failed(a->ctx);
     a->failed = a->failed || e != OK; /* (2) */
     if (e == OK) a->seq_synced = seq;
     pthread_cond_broadcast(&a->synced);

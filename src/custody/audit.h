@@ -41,6 +41,10 @@ struct audit_options {
     const char *dir; /* is there already */
     const struct letter_key *auditor;
     size_t file_max; /* bytes after which the next file begins; 0 = 16 MiB */
+    /* (2) has come true: only another opening can write again. Called once, under the log's lock:
+     * it may note that and no more. May be NULL. */
+    void (*failed)(void *ctx);
+    void *ctx;
 };
 
 enum err audit_open(struct audit **out, const struct audit_options *o, struct audit_past *past,

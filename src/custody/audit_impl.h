@@ -22,4 +22,6 @@ struct audit {
     uint64_t seq, seq_synced;
     uint64_t epoch; /* of the last seal; 0: none yet */
     bool syncing, failed;
+    void (*on_failed)(void *ctx);
+    void *ctx;
 };

@@ -218,6 +218,8 @@ enum err audit_open(struct audit **out, const struct audit_options *o, struct au
     cond_init(&fresh->synced);
     CLEANUP(audit_close) struct audit *a = fresh;
     a->file_max = o->file_max != 0 ? o->file_max : FILE_MAX_DEFAULT;
+    a->on_failed = o->failed;
+    a->ctx = o->ctx;
     a->dir = str_dup(o->dir);
     if (a->dir == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     a->dir_fd = SYS(open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -321,8 +321,11 @@ static enum err open_audit(struct keyd *k, const struct keyd_config *c, struct d
     struct audit_past past = {.visit = remember_state, .used = remember_use, .ctx = k};
     TRY(auditor_key(&auditor, c->audit_dir, c->auditor_key, k->proof.auditor_key,
                     sizeof k->proof.auditor_key, d));
-    const struct audit_options o = {
-        .dir = c->audit_dir, .auditor = auditor, .file_max = c->audit_file_max};
+    const struct audit_options o = {.dir = c->audit_dir,
+                                    .auditor = auditor,
+                                    .file_max = c->audit_file_max,
+                                    .failed = c->audit_failed,
+                                    .ctx = c->ctx};
     TRY(audit_open(&k->audit, &o, &past, d));
     k->past_mk = past.mk_installed;
     TRY(proof_open(k, c, d));

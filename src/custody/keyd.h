@@ -45,6 +45,10 @@ struct keyd_config {
     /* The log service did not acknowledge a wipe within 1 s: the supervisor is to kill it. May be
      * NULL. */
     void (*holder_failed)(void *ctx);
+    /* The audit log cannot be written: this keyd hands out nothing any more, and would not even
+     * hear a denial. It is to end, and the next one to begin a new part of the log. Must not call
+     * keyd. May be NULL. */
+    void (*audit_failed)(void *ctx);
     void *ctx;
 };
 

@@ -61,6 +61,13 @@ static void take_peer(const struct control_message *m)
     if (attach(p, &d) != OK) LOG(ERROR, "peer.attach_failed", F_STR("peer", p->name), F_ERR(&d));
 }
 
+void process_quit(void)
+{
+    LOCK_SCOPE(&self.lock);
+    self.quit = true;
+    pthread_cond_broadcast(&self.changed);
+}
+
 static void *control_run(void *arg)
 {
     (void)arg;
@@ -68,9 +75,7 @@ static void *control_run(void *arg)
     while (control_receive(CONTROL_FD, &m, NULL) == OK && m.kind != 'Q') {
         if (m.kind == 'P') take_peer(&m);
     }
-    LOCK_SCOPE(&self.lock);
-    self.quit = true;
-    pthread_cond_broadcast(&self.changed);
+    process_quit();
     return NULL;
 }
 

@@ -20,4 +20,5 @@ enum err process_peer(const char *name, struct chan *c, struct diag *d);
 enum err process_ready(json_t *info, struct diag *d);         /* takes info; NULL = {} */
 enum err process_kill_peer(const char *name, struct diag *d); /* asks the supervisor to */
 bool process_quitting(void);
-void process_wait_quit(void); /* until the supervisor says so or is gone */
+void process_wait_quit(void); /* until the supervisor says so or is gone, or process_quit() */
+void process_quit(void);

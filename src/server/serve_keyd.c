@@ -11,6 +11,7 @@
 #include "server/process.h"
 #include "server/serve.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 struct infrastructure_key {
@@ -28,6 +29,16 @@ static void holder_failed(void *ctx)
     (void)ctx;
     /* The supervisor's death ends this process too: there is nobody else to tell. */
     (void)process_kill_peer("logs", NULL);
+}
+
+static _Atomic bool is_mute;
+
+/* The supervisor starts another one, again and again until there is room. */
+static void audit_failed(void *ctx)
+{
+    (void)ctx;
+    atomic_store(&is_mute, true);
+    process_quit();
 }
 
 #define IN_TOKEN "hsm:"
@@ -124,6 +135,7 @@ static enum err serve(const struct serve_options *o, struct diag *d)
         .readable = readable,
         .writable = o->hsm.files != NULL ? writable : NULL,
         .holder_failed = holder_failed,
+        .audit_failed = audit_failed,
     };
     CLEANUP(keyd_free) struct keyd *k = NULL;
     TRY(keyd_new(&k, &config, d));
@@ -134,7 +146,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     TRY(keyd_start(k, d));
     TRY(process_ready(NULL, d));
     process_wait_quit();
-    return OK;
+    if (!atomic_load(&is_mute)) return OK;
+    return FAIL(d, ERR_IO, "the key-access audit log cannot be written: keyd begins anew");
 }
 
 int serve_keyd(int argc, char **argv, struct diag *d)

@@ -190,6 +190,12 @@ TEST(audit, no_log_no_lease)
     struct file_key *k;
     uint8_t file_id[16] = {1};
     REQUIRE_ERR(ERR_IO, custody_file_create(h.custody, account, OTYPE_WAL, file_id, &k, &d));
+    EXPECT_EQ(h.n_audit_failed, 1); /* once: this keyd is to end */
+    house_restart_keyd(&h);
+    house_advance(40);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE_OK(custody_file_create(h.custody, account, OTYPE_WAL, file_id, &k, &d));
+    custody_file_release(h.custody, k);
     house_close(&h);
 }
 

@@ -42,7 +42,7 @@ struct house {
     struct change changes[256];
     size_t n_changes;
     _Atomic int refuse_changes; /* this many calls of changed(RESTORING) fail */
-    _Atomic unsigned n_holder_failed;
+    _Atomic unsigned n_holder_failed, n_audit_failed;
     char audit_dir[256];
     const char *anchor; /* NULL: none */
     uint64_t accept_rollback;
@@ -134,6 +134,11 @@ static inline void house_holder_failed(void *ctx)
     atomic_fetch_add(&((struct house *)ctx)->n_holder_failed, 1);
 }
 
+static inline void house_audit_failed(void *ctx)
+{
+    atomic_fetch_add(&((struct house *)ctx)->n_audit_failed, 1);
+}
+
 static inline void house_connect(struct house *h)
 {
     struct diag d = DIAG_INIT;
@@ -155,6 +160,7 @@ static inline struct keyd_config house_keyd_config(struct house *h)
                                 .iek = h->iek,
                                 .iek_custodian = "the test",
                                 .holder_failed = house_holder_failed,
+                                .audit_failed = house_audit_failed,
                                 .ctx = h};
 }
 
