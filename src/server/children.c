@@ -152,6 +152,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         if (c->o->hsm.direct) hsm_args(a, &c->o->hsm);
         arg_number(a, "accept-entries", c->o->accept_entries);
         arg_number(a, "spool-bytes", c->o->spool_bytes);
+        arg_number(a, "spool-total-bytes", c->o->spool_total);
         arg_number(a, "spool-hours", c->o->spool_hours);
         if (c->o->allow_swap) arg(a, "allow-swap", NULL);
         break;

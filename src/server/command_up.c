@@ -34,6 +34,7 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                            .log_level = "info",
                            .probe_s = PROBE_S,
                            .spool_bytes = SPOOL_BYTES,
+                           .spool_total = SPOOL_TOTAL,
                            .spool_hours = SPOOL_HOURS};
     const struct opt opts[] = {
         {.name = "data",
@@ -153,6 +154,12 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .help = "rows kept under the platform's key while an account's is suspended, per account "
                  "(1073741824)",
          .number = &o.spool_bytes,
+         .min = 1,
+         .max = INT64_MAX},
+        {.name = "spool-total-bytes",
+         .value = "BYTES",
+         .help = "the same of all accounts together (17179869184)",
+         .number = &o.spool_total,
          .min = 1,
          .max = INT64_MAX},
         {.name = "spool-hours",

@@ -47,6 +47,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "vault-hosts", .value = "SUFFIX,...", .text = &o.vault_hosts},
         {.name = "vault-ca", .value = "FILE", .text = &o.vault_ca},
         {.name = "spool-bytes", .value = "N", .number = &o.spool_bytes, .max = INT64_MAX},
+        {.name = "spool-total-bytes", .value = "N", .number = &o.spool_total, .max = INT64_MAX},
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},

@@ -132,6 +132,7 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
     config.spool = (struct spool_config){.ops = &spool_ops,
                                          .self = l->custody,
                                          .bytes_max = o->spool_bytes,
+                                         .total_max = o->spool_total,
                                          .hours_max = (uint32_t)o->spool_hours,
                                          .counted = api_spool_counted,
                                          .emptied = api_spool_emptied,

@@ -36,6 +36,7 @@ struct spool {
     uint32_t n_keys;
     struct file_key *fresh; /* of the file that is being made */
     uint64_t bytes_before;  /* of files that are written no more */
+    uint64_t weight;        /* what the store counts for it: spool_weigh() */
 };
 
 struct spool_file {
@@ -49,6 +50,8 @@ void spool_free(struct spool *sp); /* wipes; NULL is fine */
 /* The account's files, the oldest first. free() */
 enum err spool_files(const struct spool *sp, struct spool_file **out, uint32_t *n, struct diag *d);
 enum err spool_remove_files(const struct spool *sp, struct diag *d);
+/* Under lock: tells the store how much it holds now. */
+void spool_weigh(struct spool *sp);
 void spool_forget(struct spool *sp); /* under lock, with nobody inside: keys and record */
 /* Counted and removed, if it is dead. False: not yet. */
 bool spool_tidy(struct account *a);

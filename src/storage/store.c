@@ -489,6 +489,7 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->spool_lock, NULL);
     if (s->c.spool.bytes_max == 0) s->c.spool.bytes_max = SPOOL_BYTES;
+    if (s->c.spool.total_max == 0) s->c.spool.total_max = SPOOL_TOTAL;
     if (s->c.spool.hours_max == 0) s->c.spool.hours_max = SPOOL_HOURS;
     pthread_rwlock_init(&s->moves, NULL);
     CLEANUP_FREE char *blob_dir = os_path(c->dir, "blobs");

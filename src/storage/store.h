@@ -33,6 +33,7 @@ struct spool_config {            /* rows that come while an account's key is sus
     const struct spool_ops *ops; /* NULL: nothing is spooled */
     void *self;
     uint64_t bytes_max; /* per account; 0 = SPOOL_BYTES */
+    uint64_t total_max; /* bytes of all accounts together; 0 = SPOOL_TOTAL */
     uint32_t hours_max; /* 0 = SPOOL_HOURS: then rows are refused, and stay with their sender */
     /* So many rows more are in the spool, durably; called before their sender hears of it. */
     enum err (*counted)(void *ctx, const uint8_t account[16], const struct guid *table,
@@ -43,6 +44,7 @@ struct spool_config {            /* rows that come while an account's key is sus
     void *ctx;
 };
 #define SPOOL_BYTES ((uint64_t)1 << 30)
+#define SPOOL_TOTAL ((uint64_t)16 << 30)
 #define SPOOL_HOURS 24
 
 /* Who outside of the store knows how far its entries went (storage/entry_root.h); all NULL: nobody. */

@@ -146,6 +146,7 @@ struct store {
     struct store_config c;
     char *wal_dir, *spool_dir;
     pthread_mutex_t spool_lock; /* who has a spool */
+    _Atomic uint64_t spooled;   /* bytes of all spools, as each was last weighed */
     struct manifest *manifest;
     struct entry_root root;
     struct blobs *blobs;

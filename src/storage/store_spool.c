@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -128,6 +129,18 @@ enum err spool_remove_files(const struct spool *sp, struct diag *d)
  * ----------------------------------------------------------------------------------------
  */
 
+static uint64_t bytes_of_spool(struct spool *sp)
+{
+    return sp->bytes_before + (sp->wal != NULL ? wal_length(sp->wal) : 0);
+}
+
+void spool_weigh(struct spool *sp)
+{
+    uint64_t now = bytes_of_spool(sp);
+    atomic_fetch_add(&sp->account->store->spooled, now - sp->weight); /* modulo 2^64: it may sink */
+    sp->weight = now;
+}
+
 void spool_forget(struct spool *sp)
 {
     wal_unref(TAKE(sp->wal));
@@ -138,6 +151,7 @@ void spool_forget(struct spool *sp)
     buf_release(&sp->slot.record);
     sp->slot = (struct slot){0};
     sp->bytes_before = 0;
+    spool_weigh(sp);
 }
 
 void spool_free(struct spool *sp)
@@ -169,6 +183,7 @@ static enum err find(struct spool *sp, struct diag *d)
         (void)read_heads(sp, &files[i], NULL); /* its length is what matters here */
         sp->bytes_before += files[i].length;
     }
+    spool_weigh(sp);
     enum err e = slot_read(sp->slot_path, &sp->slot, &why);
     if (e == ERR_CORRUPT && n == 0) { /* (20): torn while it was written, before the first row */
         TRY(slot_wipe(sp->slot_path, d));
@@ -375,18 +390,19 @@ static enum err renew_file(struct spool *sp, struct diag *d)
  * --------------------------------------------------------------------------------------
  */
 
-static uint64_t bytes_of_spool(struct spool *sp)
-{
-    return sp->bytes_before + (sp->wal != NULL ? wal_length(sp->wal) : 0);
-}
-
 static enum err check_room(struct spool *sp, uint64_t bytes, struct diag *d)
 {
     const struct spool_config *c = &sp->account->store->c.spool;
     int64_t age_us = sp->state == SPOOL_LIVE ? time_now_us() - sp->slot.since_us : 0;
+    spool_weigh(sp);
     if (bytes_of_spool(sp) + bytes > c->bytes_max) {
         return FAIL_TAG(d, ERR_UNAVAILABLE, "SpoolFull",
                         "the spool of this account is full: %" PRIu64 " bytes", c->bytes_max);
+    }
+    /* Batches of several accounts that are on their way may pass it together. */
+    if (atomic_load(&sp->account->store->spooled) + bytes > c->total_max) {
+        return FAIL_TAG(d, ERR_UNAVAILABLE, "SpoolFull",
+                        "the spools of all accounts are full: %" PRIu64 " bytes", c->total_max);
     }
     if (age_us > (int64_t)c->hours_max * 3600 * US_PER_S) {
         return FAIL_TAG(d, ERR_UNAVAILABLE, "SpoolFull",
@@ -431,6 +447,7 @@ static enum err enter(struct spool *sp, uint64_t bytes, struct wal **out, struct
 static void leave(struct spool *sp)
 {
     LOCK_SCOPE(&sp->lock);
+    spool_weigh(sp);
     sp->users--;
     pthread_cond_broadcast(&sp->changed);
     if (sp->state == SPOOL_DEAD) flusher_kick(sp->account->store);

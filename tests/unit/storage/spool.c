@@ -213,6 +213,35 @@ TEST(storage, a_full_spool_refuses_rows_and_loses_none)
     closed(s);
 }
 
+/* Other spools count from the store's start on, and no more once they are put back. */
+TEST(storage, the_spools_of_all_accounts_have_a_limit_together)
+{
+    struct diag d = DIAG_INIT;
+    bool repeated;
+    struct spool_bench *s = calloc(1, sizeof *s);
+    s->b.config.spool.total_max = 200 << 10;
+    REQUIRE_OK(spool_bench_open(s, "spool-total", &d));
+    suspend(&s->b);
+    uint64_t n = 0;
+    enum err e;
+    while ((e = spool_ids(&s->b, n, 100, NULL, &repeated, &d)) == OK)
+        n += 100;
+    EXPECT_STR(d.tag, "SpoolFull");
+    REQUIRE(strstr(d.text, "all accounts") != NULL);
+    bench_close(&s->b);
+    diag_reset(&d);
+    REQUIRE_OK(spool_bench_open(s, NULL, &d));
+    e = spool_ids(&s->b, n, 100, NULL, &repeated, &d);
+    EXPECT_EQ(e, ERR_UNAVAILABLE);
+    diag_reset(&d);
+    REQUIRE_OK(restore(&s->b, &d));
+    suspend(&s->b);
+    REQUIRE_OK(spool_ids(&s->b, n, 100, NULL, &repeated, &d));
+    REQUIRE_OK(restore(&s->b, &d));
+    expect_ids(&s->b, n + 100);
+    closed(s);
+}
+
 TEST(storage, a_batch_that_is_sent_again_is_kept_once_across_the_outage)
 {
     struct diag d = DIAG_INIT;
