@@ -93,7 +93,7 @@ static enum err gather_body(struct audit *a, struct buf *body, struct diag *d)
 static void begin_file(struct audit *a)
 {
     a->split = a->gathered.len;
-    a->split_seq = a->seq + 1;
+    a->split_seq = a->file_seq = a->seq + 1;
     a->file_len = 0;
     a->has_file = true;
 }
@@ -201,6 +201,12 @@ enum err audit_write(struct audit *a, const char *event, const struct log_field 
     LOCK_SCOPE(&a->lock);
     if (!a->failed) TRY(gather(a, event, fields, n, d));
     return sync_all(a, d);
+}
+
+uint64_t audit_file_seq(struct audit *a)
+{
+    LOCK_SCOPE(&a->lock);
+    return a->file_seq;
 }
 
 uint64_t audit_durable(struct audit *a)

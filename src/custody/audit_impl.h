@@ -12,6 +12,7 @@ struct audit {
     int fd;        /* of whoever syncs; -1: no file yet */
     bool has_file; /* or one is about to begin */
     size_t file_max, file_len;
+    uint64_t file_seq; /* the first line of the newest file */
     pthread_mutex_t lock;
     pthread_cond_t synced;
     struct buf gathered; /* lines of callers that wait */

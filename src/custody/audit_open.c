@@ -49,7 +49,8 @@ static void remember(struct walk *w, const struct audit_line *l)
     if (str_eq(event, "sealed")) w->a->epoch = (uint64_t)json_get_int(l->doc, "epoch", 0);
     if (str_eq(event, "unwrap") || str_eq(event, "version.used")) remember_use(l->doc, past);
     const char *account = json_get_str(l->doc, "account"), *now = json_get_str(l->doc, "now");
-    if (!str_eq(event, "state") || account == NULL || now == NULL || past->visit == NULL) return;
+    bool is_state = str_eq(event, "state") || str_eq(event, "state.current");
+    if (!is_state || account == NULL || now == NULL || past->visit == NULL) return;
     past->visit(past->ctx, account, now);
 }
 
@@ -167,6 +168,7 @@ static enum err open_newest(struct walk *w, struct diag *d)
 {
     if (w->r.n_files == 0) return OK;
     const char *name = w->r.files[w->r.n_files - 1].name;
+    w->a->file_seq = w->r.files[w->r.n_files - 1].first_seq;
     w->a->fd = SYS(openat(w->a->dir_fd, name, O_WRONLY | O_APPEND | O_CLOEXEC));
     w->a->has_file = w->a->fd >= 0;
     return w->a->fd >= 0 ? OK : FAIL(d, ERR_IO, "audit log %s: %s", name, strerror(errno));

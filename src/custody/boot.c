@@ -339,16 +339,8 @@ void forget_scopes(struct keyd *k)
     k->accounts = (struct map){0};
 }
 
-/* Said again at each start: only the newest files of the log are read then. */
-static void carry_use(struct keyd *k, const char *scope, const char *kek_id, int64_t us)
-{
-    char at[TIME_TEXT_MAX];
-    time_format_iso(us, at);
-    (void)AUDIT(k->audit, NULL, "version.used", F_STR("scope", scope), F_STR("kek", kek_id),
-                F_STR("at", at)); /* a log that cannot be written gives no lease either */
-}
-
-/* What the audit log says of versions that were used before this start. */
+/* What the audit log says of versions that were used before this start; said again in its newest
+ * file. */
 static void recall_uses(struct keyd *k)
 {
     MAP_EACH (&k->past_uses, e) {
@@ -361,7 +353,8 @@ static void recall_uses(struct keyd *k)
         pthread_mutex_unlock(&k->lock);
         if (s == NULL) continue;
         scope_used(k, s, kek_id, *(const int64_t *)e->value);
-        carry_use(k, name, kek_id, *(const int64_t *)e->value);
+        /* A log that cannot be written gives no lease either. */
+        (void)journal_use(k, name, kek_id, *(const int64_t *)e->value, NULL);
     }
 }
 

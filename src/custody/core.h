@@ -152,6 +152,7 @@ struct keyd {
     struct map past_states; /* account hex -> enum key_state + 1: last state in the audit log */
     struct map past_uses; /* scope, newline, KEK version -> int64_t *: last good unwrap, likewise */
     bool past_mk;
+    uint64_t journal_file; /* that has what is current (journal.c), by its first line; under lock */
 
     pthread_mutex_t lock;
     pthread_cond_t change;       /* a scope became idle, ready, stopping, something to tell */
@@ -173,6 +174,11 @@ struct keyd {
     /* Calls of the log service that wait for a vault, the customers' or the platform's: keyd.c */
     unsigned n_vault_calls, n_spool_calls;
 };
+
+/* journal.c */
+enum err journal_use(struct keyd *k, const char *scope, const char *kek_id, int64_t us,
+                     struct diag *d); /* when a KEK version was last used */
+enum err journal_carry(struct keyd *k, struct diag *d); /* once per file of the audit log */
 
 /* boot.c */
 enum err boot_run(struct keyd *k, struct diag *d); /* one try: MK, records; ready when OK */

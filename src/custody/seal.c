@@ -202,6 +202,7 @@ void proof_anchor(struct keyd *k)
 enum err proof_seal(struct keyd *k, struct diag *d)
 {
     struct proof *p = &k->proof;
+    TRY(journal_carry(k, d));
     LOCK_SCOPE(&p->lock);
     struct audit_signer s = {.key = p->signer_key};
     struct audit_tip tip = {0};

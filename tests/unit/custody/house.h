@@ -46,6 +46,7 @@ struct house {
     char audit_dir[256];
     const char *anchor; /* NULL: none */
     uint64_t accept_rollback;
+    size_t audit_file_max; /* 0: as configured by default */
     struct key_policy policy;
     struct secret *iek; /* NULL: none */
     struct keyd *keyd;
@@ -152,6 +153,7 @@ static inline struct keyd_config house_keyd_config(struct house *h)
 {
     return (struct keyd_config){.audit_dir = h->audit_dir,
                                 .anchor = h->anchor,
+                                .audit_file_max = h->audit_file_max,
                                 .accept_rollback = h->accept_rollback,
                                 .platform_vault_uri = PLATFORM_URI,
                                 .platform_key = "pmk",

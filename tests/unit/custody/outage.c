@@ -4,6 +4,8 @@
 #include "audit_log.h"
 #include "house.h"
 
+#include <dirent.h>
+
 #include "base/os.h"
 
 static const uint8_t account[16] = "account-one.....";
@@ -395,6 +397,40 @@ TEST(custody, the_last_use_of_a_version_survives_keyd_and_only_an_unneeded_one_i
     struct version again = version_of(&h, CUSTOMER_URI "/keys/kek/v1");
     REQUIRE(again.found && again.safe);
     EXPECT_STR(again.last_used, after.last_used);
+    house_close(&h);
+}
+
+static unsigned n_log_files(struct house *h)
+{
+    unsigned n = 0;
+    DIR *dir = opendir(h->audit_dir);
+    REQUIRE(dir != NULL);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
+        n += str_starts(e->d_name, "audit-");
+    closedir(dir);
+    return n;
+}
+
+/* At its start keyd reads two files. */
+TEST(custody, the_last_use_of_a_version_survives_a_long_run_of_keyd)
+{
+    struct house h;
+    with_policy(&h, (struct key_policy){0});
+    h.audit_file_max = 32 << 10;
+    house_restart_keyd(&h);
+    house_advance(PROBE + 1);
+    tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
+    house_advance(PROBE + 1); /* followed: v1 is used no more */
+    struct version v1 = version_of(&h, CUSTOMER_URI "/keys/kek/v1");
+    REQUIRE(v1.found && v1.safe && v1.last_used[0] != 0);
+    unsigned before = n_log_files(&h);
+    for (int i = 0; i < 200 && n_log_files(&h) < before + 4; i++)
+        house_advance(301); /* a seal, and the probes */
+    REQUIRE(n_log_files(&h) >= before + 4);
+    house_restart_keyd(&h);
+    struct version after = version_of(&h, CUSTOMER_URI "/keys/kek/v1");
+    REQUIRE(after.found && after.safe);
+    EXPECT_STR(after.last_used, v1.last_used);
     house_close(&h);
 }
 
