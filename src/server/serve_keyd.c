@@ -68,18 +68,22 @@ static enum err open_in_file(const struct serve_options *o, const char *dir, boo
     return iek_file_open(path, is_first, &out->key, d);
 }
 
-/* Made at the very first start only: later a missing file is a lost key, not a new one. */
-static void open_infrastructure_key(const struct serve_options *o, struct token *hsm,
-                                    const char *dir, bool is_first, struct infrastructure_key *out)
+/* Made at the very first start only: later a missing file is a lost key, not a new one. A first start
+ * that could not make it - no memory can be locked, the token is away - must not count as one. */
+static enum err open_infrastructure_key(const struct serve_options *o, struct token *hsm,
+                                        const char *dir, bool is_first,
+                                        struct infrastructure_key *out, struct diag *failure)
 {
     struct diag d = DIAG_INIT;
     bool in_token = o->infrastructure_key != NULL &&
                     strncmp(o->infrastructure_key, IN_TOKEN, strlen(IN_TOKEN)) == 0;
     enum err e = in_token ? open_in_token(o, hsm, dir, is_first, out, &d)
                           : open_in_file(o, dir, is_first, out, &d);
-    if (e == OK) return;
+    if (e == OK) return OK;
+    if (is_first && e == ERR_UNAVAILABLE) return FAIL(failure, e, "%s", d.text);
     LOG(WARN, "iek.missing", F_ERR(&d));
     snprintf(out->trouble, sizeof out->trouble, "%s", d.text);
+    return OK;
 }
 
 static enum err serve(const struct serve_options *o, struct diag *d)
@@ -95,7 +99,8 @@ static enum err serve(const struct serve_options *o, struct diag *d)
     CLEANUP_FREE char *pools = serve_hsm_suffix(o);
     CLEANUP(token_close) struct token *hsm = NULL;
     TRY(hsm_open(&o->hsm, &hsm, d));
-    open_infrastructure_key(o, hsm, dir, started != NULL && !os_exists(started), &iek);
+    bool is_first = started != NULL && !os_exists(started);
+    TRY(open_infrastructure_key(o, hsm, dir, is_first, &iek, d));
     CLEANUP_FREE char *token_uri = hsm_uri(&o->hsm);
     bool platform_in_token = o->hsm.platform_key != NULL;
     const char *const hosts[] = {o->vault_suffix, pools, token_uri, NULL};

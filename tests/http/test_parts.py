@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_parts.py - keystead vault and keystead logs on one data directory: two services that are restarted apart."""
+import ctypes
 import os
+import resource
 import signal
 import subprocess
 import time
 import unittest
 
 from keystead import PROGRAM, Server
+
+PR_CAPBSET_DROP, CAP_IPC_LOCK = 24, 14
+
+
+def lock_nothing():
+    """In the child: no memory may be locked, also not by root."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
 
 
 class Parts(unittest.TestCase):
@@ -55,6 +65,21 @@ class Parts(unittest.TestCase):
         self.assertIn(b"in use", p.stderr)
         self.stop(logs)
         self.stop(vault)
+
+    def test_keyd_that_may_lock_no_memory_says_so_and_its_part_ends(self):
+        self.s = Server()
+        self.addCleanup(self.s.close)
+        vault = self.start("vault")
+        for part, process in (("logs", "keyd"), ("up", "identity")):
+            if part == "up":
+                self.stop(vault)
+            p = subprocess.run([PROGRAM, part, "--data", self.s.data, "--listen", f"127.0.0.1:{self.s.port}", "--vault-listen",
+                                f"127.0.0.1:{self.s.vault_port}"], preexec_fn=lock_nothing, capture_output=True, timeout=60)
+            self.assertEqual(p.returncode, 1, p.stderr)
+            self.assertIn(f"keystead serve-{process}: no more memory can be locked: raise RLIMIT_MEMLOCK", p.stderr.decode())
+            self.assertIn(f"{process} does not start: the lines above say why", p.stderr.decode())
+        self.s.start()  # nothing half-made stays behind
+        self.assertNotIn("iek.missing", self.s.log_tail(20000))
 
     def fresh_token(self):
         try:
