@@ -372,11 +372,21 @@ static enum err load_all(struct keyd *k, struct scope **platform, struct diag *d
     return OK;
 }
 
+/* Higher than any number that the holder has heard of a keyd before this one, whichever was started
+ * first: it lives no longer than this boot of the machine. */
+static void number_news(struct keyd *k)
+{
+    LOCK_SCOPE(&k->lock);
+    uint64_t now = (uint64_t)time_boot_us();
+    if (k->seq < now) k->seq = now;
+}
+
 enum err boot_run(struct keyd *k, struct diag *d)
 {
     struct scope *platform;
     TRY(chan_wait_up(k->logs, 1000, d));
     TRY(get_mk(k, d));
+    number_news(k); /* the holder has answered: whoever was there before is gone */
     enum err e = load_all(k, &platform, d);
     if (e != OK) {
         LOCK_SCOPE(&k->lock);

@@ -345,9 +345,6 @@ enum err keyd_new_with(struct keyd **out, const struct keyd_config *c, const str
     fresh->proof.slot_fd = -1;
     cond_init(&fresh->change);
     CLEANUP(keyd_free) struct keyd *k = fresh;
-    /* Higher than any number of a keyd before this one: the holder lives no longer than this boot.
-     */
-    k->seq = (uint64_t)time_boot_us();
     TRY(take_config(k, c, d));
     TRY(open_audit(k, c, d));
     if (c->readable != NULL) TRY(keyd_wall_in(c->readable, c->writable, audit_dir_fd(k->audit), d));

@@ -41,11 +41,13 @@ TEST(custody, a_killed_keyd_locks_the_holder_when_the_lease_ends)
     house_build(&h);
     h.policy.probe_s = 6;
     h.policy.bound_s = 10;
-    pid_t one = fork_keyd(&h, &first);
-    /* It waits for its peer; two at once may not write one log. */
-    snprintf(h.audit_dir, sizeof h.audit_dir, "%s/keyd-second", test_dir());
-    REQUIRE_OK(os_mkdir(h.audit_dir, &d));
+    /* Each waits for its peer; two at once may not write one log. The one that is spoken to later is
+     * the older one: its numbers are the higher ones all the same. */
     pid_t two = fork_keyd(&h, &second);
+    time_sleep_us(50000);
+    snprintf(h.audit_dir, sizeof h.audit_dir, "%s/keyd-first", test_dir());
+    REQUIRE_OK(os_mkdir(h.audit_dir, &d));
+    pid_t one = fork_keyd(&h, &first);
     house_start_custody(&h);
     REQUIRE_OK(chan_attach(custody_chan(h.custody), first, &d));
     REQUIRE_OK(custody_wait_ready(h.custody, 10000, &d));
