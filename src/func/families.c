@@ -12,5 +12,6 @@ const struct fn_family *const fn_families[] = {
     &fn_series,     &fn_series_stat, &fn_series_decompose,
     &fn_series_fit, &fn_series_fft,  &fn_window,
     &fn_geo,        &fn_geo_shape,   &fn_geo_hash,
+    &fn_timezone,   &fn_zip,         &fn_units,
     NULL,
 };

@@ -338,7 +338,10 @@ struct s2_geo *s2_intersection(const struct s2_geo *a, const struct s2_geo *b)
         unique_ptr<s2_geo> g(new s2_geo);
         s2builderutil::LayerVector layers(3);
         layers[0].reset(new s2builderutil::S2PointVectorLayer(&g->points));
-        layers[1].reset(new s2builderutil::S2PolylineVectorLayer(&g->lines));
+        s2builderutil::S2PolylineVectorLayer::Options once; /* what both lines have comes twice */
+        once.set_duplicate_edges(
+            s2builderutil::S2PolylineVectorLayer::Options::DuplicateEdges::MERGE);
+        layers[1].reset(new s2builderutil::S2PolylineVectorLayer(&g->lines, once));
         layers[2].reset(new s2builderutil::S2PolygonLayer(g->polygon.get()));
         S2BooleanOperation op(S2BooleanOperation::OpType::INTERSECTION,
                               s2builderutil::NormalizeClosedSet(std::move(layers)), closed());
