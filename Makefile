@@ -4,7 +4,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-custody bench-kql kql-coverage clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-vault bench-custody bench-kql kql-coverage clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -61,9 +61,10 @@ fuzz: deps-test
 	@$(call BUILD,fuzz)
 	@tools/fuzz.sh $(or $(SECONDS),60) $(F)
 
-## make crash    kill processes at random moments during ingestion; N=20 rounds, SEED= repeats a failure
+## make crash    kill processes at random moments during ingestion and writes of the vault; N=20 rounds, SEED= repeats a failure
 crash: build
 	@python3 tests/crash/test_crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+	@python3 tests/crash/test_vault.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 
 ## make soak     the long proofs (tools/soak.sh): 10,000,000 sealed blocks, 100,000 schedules; BLOCKS=, SEEDS= for fewer
 soak: deps-test
@@ -73,6 +74,11 @@ soak: deps-test
 bench-resources: build
 	@$(call BUILD,release,--target bench_requests)
 	@BENCH_REQUESTS=build/release/bench_requests python3 bench/resources.py $(if $(RECORD),--record)
+
+## make bench-vault   unwraps a second over TLS beside OpenSSL alone, memory and start with 10,000 keys; RECORD=1
+bench-vault: build
+	@$(call BUILD,release,--target bench_vault)
+	@python3 bench/vault.py $(if $(RECORD),--record)
 
 ## make bench    start, ingestion, ten queries, rotation, revocation; RECORD=1 keeps them in bench/results.md
 bench: build

@@ -141,6 +141,29 @@ static void region_free(struct region *r)
     free(r);
 }
 
+/* An empty region of each size of slots stays: mapping one for every secret of a request costs more
+ * than most of what is done with it. */
+static bool is_spare(const struct region *r)
+{
+    for (const struct region *x = regions; x != NULL; x = x->next) {
+        if (x != r && x->slot_size == r->slot_size && x->n_used == 0) return false;
+    }
+    return r->slot_size != 0;
+}
+
+/* True if there was one: what they lock can be locked for another size. */
+static bool free_spares(void)
+{
+    bool found = false;
+    for (struct region *r = regions, *next; r != NULL; r = next) {
+        next = r->next;
+        if (r->slot_size == 0 || r->n_used != 0) continue;
+        region_free(r);
+        found = true;
+    }
+    return found;
+}
+
 static size_t slot_size_of(size_t len)
 {
     size_t size = SLOT_MIN;
@@ -203,7 +226,7 @@ enum err secret_new(struct secret **out, size_t len, struct diag *d)
         if (s->p == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     } else {
         LOCK_SCOPE(&lock);
-        if (!take_memory(s, len)) {
+        if (!take_memory(s, len) && !(free_spares() && take_memory(s, len))) {
             return FAIL(d, ERR_UNAVAILABLE, "no more memory can be locked: raise RLIMIT_MEMLOCK");
         }
     }
@@ -224,7 +247,7 @@ void secret_free(struct secret *s)
             r->used[(size_t)(s->p - r->p) / r->slot_size] = false;
             r->n_used--;
         }
-        if (r->slot_size == 0 || r->n_used == 0) region_free(r);
+        if (r->slot_size == 0 || (r->n_used == 0 && !is_spare(r))) region_free(r);
     }
     free(s);
 }

@@ -52,6 +52,17 @@ static enum err open_store(struct keyvault *kv, const struct keyvault_config *c,
     return trust_open_store(&trust, db, key, &kv->store, d);
 }
 
+enum err keyvault_rekey(const struct keyvault_config *from, const struct keyvault_config *to,
+                        struct diag *d)
+{
+    CLEANUP_FREE char *db = os_path(from->dir, "vault.db"),
+                      *sealed = os_path(from->dir, "root.sealed");
+    if (db == NULL || sealed == NULL) return kv_out_of_memory(d);
+    const struct trust old = {from->trust, sealed, from->passphrase_file, from->token},
+                       fresh = {to->trust, sealed, to->passphrase_file, to->token};
+    return trust_change(&old, &fresh, db, d);
+}
+
 enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d)
 {
     CLEANUP(keyvault_close) struct keyvault *kv = calloc(1, sizeof *kv);

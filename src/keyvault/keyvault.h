@@ -47,6 +47,12 @@ struct keyvault_config {
 /* Sets verify, authorize and ctx to ask identity. */
 void keyvault_use_identity(struct keyvault_config *c, struct identity_client *identity);
 
+/* Changes the passphrase, or between passphrase and token; of both only dir (the same), trust,
+ * passphrase_file and token are read. ERR_CONFLICT: the vault runs. ERR_DENIED: the old passphrase is
+ * another. */
+enum err keyvault_rekey(const struct keyvault_config *from, const struct keyvault_config *to,
+                        struct diag *d);
+
 enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, struct diag *d);
 void keyvault_close(struct keyvault *kv);
 /* Lets go of requests that a fault holds: before the server that calls the handler is stopped. */

@@ -181,6 +181,9 @@ static enum err create_key(struct call *c, const struct key_ref *r, enum permiss
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
+    struct key_kind kind;
+    if (kv_kind_read(c->body, &kind, NULL) == OK && kind.hsm)
+        TRY(kv_throttle_hsm_create(c, r->vault, d));
     return reply_changed(c, r, kv_key_create(c->kv, r, c->body, &v, d), &v);
 }
 

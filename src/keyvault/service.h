@@ -89,6 +89,8 @@ enum err kv_throttle_new(struct throttle **out, uint32_t requests, struct diag *
 void kv_throttle_free(struct throttle *t); /* NULL is fine */
 /* ERR_LIMIT tag "Throttled", with Retry-After in the answer; such a request does not count. */
 enum err kv_throttle_check(struct call *c, const json_t *vault, struct diag *d);
+/* The same for a key of an HSM kind that is to be made in a vault: 10 in 10 s. A pool's are free. */
+enum err kv_throttle_hsm_create(const struct call *c, const json_t *vault, struct diag *d);
 
 /* --- network.c: networkAcls and publicNetworkAccess --- */
 /* Takes them from a body into a vault's properties. ERR_INVALID names what is not enforced here. */

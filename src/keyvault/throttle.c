@@ -10,6 +10,7 @@
 
 #define SECONDS               10
 #define SUBSCRIPTION_MULTIPLE 5
+#define HSM_CREATES_MAX       10 /* of HSM kinds of keys, per vault */
 #define PLATFORM_SUBSCRIPTION "/subscriptions/00000000-0000-0000-0000-000000000000/"
 
 /* A slot per second; one that is older than SECONDS is empty. */
@@ -20,7 +21,7 @@ struct window {
 
 struct throttle {
     pthread_mutex_t lock; /* guards the map and its windows */
-    struct map windows;   /* "v NAME", "s SUBSCRIPTION"; only of vaults that exist */
+    struct map windows;   /* "v NAME", "h NAME", "s SUBSCRIPTION"; only of vaults that exist */
     uint32_t requests;
 };
 
@@ -74,7 +75,7 @@ static void count(struct window *w, int64_t now)
     w->count[slot]++;
 }
 
-static enum err refuse(struct call *c, int64_t seconds, struct diag *d)
+static enum err refuse(const struct call *c, int64_t seconds, struct diag *d)
 {
     http_setf(c->res, "Retry-After", "%lld", (long long)seconds);
     return FAIL_TAG(d, ERR_LIMIT, "Throttled",
@@ -102,5 +103,23 @@ enum err kv_throttle_check(struct call *c, const json_t *vault, struct diag *d)
     if (wait_v != 0 || wait_s != 0) return refuse(c, wait_v > wait_s ? wait_v : wait_s, d);
     count(v, now);
     count(s, now);
+    return OK;
+}
+
+enum err kv_throttle_hsm_create(const struct call *c, const json_t *vault, struct diag *d)
+{
+    const char *id = json_get_str(vault, "id"), *name = json_get_str(vault, "name");
+    if (str_starts(id, PLATFORM_SUBSCRIPTION) || c->pool) return OK;
+    char *key = arena_fmt(c->req->a, "h %s", name);
+    if (key == NULL) return kv_out_of_memory(d);
+    str_lower(key);
+    struct throttle *t = c->kv->throttle;
+    int64_t now = time_mono_us() / US_PER_S;
+    LOCK_SCOPE(&t->lock);
+    struct window *w = window_of(t, key);
+    if (w == NULL) return kv_out_of_memory(d);
+    int64_t wait = wait_for_room(w, now, HSM_CREATES_MAX);
+    if (wait != 0) return refuse(c, wait, d);
+    count(w, now);
     return OK;
 }

@@ -142,19 +142,24 @@ static enum err seal_token(const struct trust *t, const struct secret *root, str
     return token_wrap(t->token, &name, secret_view(root), out, d);
 }
 
-static enum err make_sealed(void *ctx, struct secret **out, struct diag *d)
+static enum err write_sealed(const struct trust *t, const struct secret *root, struct diag *d)
 {
-    const struct trust *t = ctx;
-    if (os_exists(t->path)) return read_sealed(ctx, out, d); /* a first start that was cut short */
-    CLEANUP(secret_free) struct secret *root = NULL;
     CLEANUP_BUF struct buf b = {0};
-    TRY(secret_random(&root, KEY_LEN, d));
     buf_str(&b, MAGIC);
     buf_u8(&b, VERSION);
     buf_u8(&b, (uint8_t)t->kind);
     buf_u16(&b, 0);
     TRY(t->kind == TRUST_TOKEN ? seal_token(t, root, &b, d) : seal_passphrase(t, root, &b, d));
-    TRY(os_replace(t->path, buf_view(&b), d));
+    return os_replace(t->path, buf_view(&b), d);
+}
+
+static enum err make_sealed(void *ctx, struct secret **out, struct diag *d)
+{
+    const struct trust *t = ctx;
+    if (os_exists(t->path)) return read_sealed(ctx, out, d); /* a first start that was cut short */
+    CLEANUP(secret_free) struct secret *root = NULL;
+    TRY(secret_random(&root, KEY_LEN, d));
+    TRY(write_sealed(t, root, d));
     LOG(INFO, "vault.root_made", F_STR("kind", kind_name(t->kind)));
     *out = TAKE(root);
     return OK;
@@ -186,4 +191,43 @@ enum err trust_open_store(const struct trust *t, const char *store, const char *
     }
     const struct kvstore_root root = {read_sealed, make_sealed, (void *)t};
     return kvstore_open_with(out, store, &root, d);
+}
+
+/* The id of the token's key that a file of kind 2 lies under; false: of another kind. */
+static bool token_key_of(const char *path, uint8_t id[ID_LEN])
+{
+    CLEANUP_BUF struct buf b = {0};
+    if (os_read_file(path, PASS_LEN, &b, NULL) != OK || b.len != TOKEN_LEN || b.p[5] != TRUST_TOKEN)
+        return false;
+    memcpy(id, b.p + ID_AT, ID_LEN);
+    return true;
+}
+
+enum err trust_change(const struct trust *from, const struct trust *to, const char *store,
+                      struct diag *d)
+{
+    uint8_t id[ID_LEN];
+    if (from->kind == TRUST_FILE || to->kind == TRUST_FILE) {
+        return FAIL(d, ERR_INVALID,
+                    "the root of trust changes between passphrases and tokens only: a key file "
+                    "that was on the disk may still be on it");
+    }
+    TRY(check_options(from, d));
+    TRY(check_options(to, d));
+    if (!os_exists(store)) return FAIL(d, ERR_NOT_FOUND, "there is no vault: %s", store);
+    CLEANUP(secret_free) struct secret *root = NULL;
+    CLEANUP(kvstore_close) struct kvstore *open = NULL; /* nobody else has it, and the key is its */
+    const struct kvstore_root how = {read_sealed, make_sealed, (void *)from};
+    TRY(kvstore_open_with(&open, store, &how, d));
+    TRY(read_sealed((void *)from, &root, d));
+    bool had_token_key = token_key_of(from->path, id);
+    TRY(write_sealed(to, root, d));
+    LOG(INFO, "vault.root_changed", F_STR("from", kind_name(from->kind)),
+        F_STR("to", kind_name(to->kind)));
+    if (!had_token_key) return OK;
+    const struct token_name name = {.id = BYTES_OF(id)};
+    struct diag why = DIAG_INIT;
+    if (token_destroy(from->token, &name, &why) != OK)
+        LOG(WARN, "vault.old_root_key_stays", F_ERR(&why)); /* the change itself is done */
+    return OK;
 }

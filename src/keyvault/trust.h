@@ -20,3 +20,9 @@ struct trust {
  */
 enum err trust_open_store(const struct trust *t, const char *store, const char *key_file,
                           struct kvstore **out, struct diag *d);
+
+/* Seals the root key anew, in one step: the old passphrase or key of the token opens nothing any
+ * more (but copies of root.sealed that somebody kept). Both name the same path. ERR_CONFLICT: the
+ * vault runs. Else as trust_open_store(). */
+enum err trust_change(const struct trust *from, const struct trust *to, const char *store,
+                      struct diag *d);

@@ -218,7 +218,8 @@ static enum err next_epoch(struct kvstore *k, struct diag *d)
     CLEANUP_BUF struct buf old = {0};
     bool there;
     TRY(meta_get(k, "epoch", &old, &there, d));
-    struct rd r = rd_from(buf_view(&old));
+    struct rd r = {0};
+    if (there) r = rd_from(buf_view(&old));
     uint64_t epoch = there ? rd_u64be(&r) : 0;
     if (r.bad || epoch >= EPOCH_MAX) return FAIL(d, ERR_CORRUPT, "store %s: bad epoch", k->path);
     epoch++;
@@ -419,6 +420,7 @@ enum err kvstore_each_after(struct kvstore *k, const char *table, const char *pr
     LOCK_SCOPE(&k->lock);
     CLEANUP_BUF struct buf keys = {0};
     TRY(list_keys(k, table, prefix, after, &keys, d));
+    if (keys.len == 0) return OK;
 
     struct diag damaged = DIAG_INIT;
     struct rd r = rd_from(buf_view(&keys));

@@ -225,6 +225,7 @@ int command_up(int argc, char **argv, struct diag *d)
 
 int command_vault(int argc, char **argv, struct diag *d)
 {
+    if (argc > 0 && str_eq(argv[0], "rekey")) return command_rekey(argc - 1, argv + 1, d);
     return run(PART_VAULT, argc, argv, d);
 }
 

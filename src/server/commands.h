@@ -22,6 +22,7 @@ int serve_logs(int argc, char **argv, struct diag *d);
 int command_routes(int argc, char **argv, struct diag *d);
 int command_up(int argc, char **argv, struct diag *d);
 int command_vault(int argc, char **argv, struct diag *d);
+int command_rekey(int argc, char **argv, struct diag *d);
 int command_logs(int argc, char **argv, struct diag *d);
 int command_audit(int argc, char **argv, struct diag *d);
 int command_verify(int argc, char **argv, struct diag *d);

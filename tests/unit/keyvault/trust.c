@@ -175,3 +175,45 @@ TEST(trust, a_damaged_root_is_refused_and_nothing_else_is_lost)
     damage("damaged-phrase", &by_phrase, 9);
     damage("damaged-token", &by_token, 5);
 }
+
+static enum err rekey(const char *name, const struct how *from, const struct how *to)
+{
+    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
+    const struct how *how[2] = {from, to};
+    struct keyvault_config c[2];
+    char files[2][512];
+    diag_reset(&d);
+    for (int i = 0; i < 2; i++) {
+        const char *file = how[i]->passphrase_file;
+        snprintf(files[i], sizeof files[i], "%s/%s", test_dir(), file != NULL ? file : "");
+        c[i] = (struct keyvault_config){.dir = dir,
+                                        .trust = how[i]->trust,
+                                        .passphrase_file = file != NULL ? files[i] : NULL,
+                                        .token = how[i]->token ? softhsm_token() : NULL};
+    }
+    return keyvault_rekey(&c[0], &c[1], &d);
+}
+
+TEST(trust, the_root_changes_in_one_step_and_the_old_one_opens_nothing)
+{
+    static const struct how other = {TRUST_PASSPHRASE, "other", false};
+    struct keyvault *kv = NULL;
+    write_phrase("phrase", "correct horse battery staple\n", 0600);
+    write_phrase("other", "another one\n", 0600);
+    lives("rekey", &by_phrase);
+    EXPECT_EQ(rekey("rekey", &other, &by_phrase), ERR_DENIED);
+    EXPECT_EQ(rekey("rekey", &by_phrase, &by_file), ERR_INVALID);
+    REQUIRE_OK(open_as("rekey", &by_phrase, &kv));
+    EXPECT_EQ(rekey("rekey", &by_phrase, &other), ERR_CONFLICT); /* it runs */
+    keyvault_close(kv);
+
+    const struct how *chain[] = {&by_phrase, &other, &by_token, &by_token, &by_phrase};
+    for (size_t i = 0; i + 1 < sizeof chain / sizeof chain[0]; i++) {
+        REQUIRE_OK(rekey("rekey", chain[i], chain[i + 1]));
+        REQUIRE_OK(open_as("rekey", chain[i + 1], &kv));
+        EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys/k"), USER "@kv", NULL), 200);
+        keyvault_close(kv);
+        if (chain[i] != chain[i + 1]) REQUIRE(open_as("rekey", chain[i], &kv) != OK);
+    }
+    EXPECT_EQ(rekey("nothing", &by_phrase, &other), ERR_NOT_FOUND);
+}
