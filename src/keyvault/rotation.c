@@ -370,7 +370,8 @@ enum err kv_rotation_sweep(struct keyvault *kv, int64_t *next, struct diag *d)
 {
     struct sweep s = {.kv = kv, .next = INT64_MAX};
     enum err e = kv_doc_each(kv, "rotation", "", look_at, &s, d);
-    struct rd rd = rd_from(buf_view(&s.due));
+    struct rd rd = {0};
+    if (s.due.len != 0) rd = rd_from(buf_view(&s.due));
     while (e == OK && rd_left(&rd) != 0) {
         char vault[VAULT_NAME_MAX];
         struct key_ref r;
