@@ -353,7 +353,8 @@ static enum err run(struct walk *w, struct diag *d)
     TRY(count_all(w, d));
     TRY(verify_entries(w, d));
     TRY(verify_rows(w, "segment", verify_segment, d));
-    return verify_rows(w, "log", verify_log, d);
+    TRY(verify_rows(w, "log", verify_log, d));
+    return verify_spools(w, d);
 }
 
 enum err verify_store(const struct verify_options *o, struct verify_report *out, struct diag *d)

@@ -17,7 +17,7 @@
 #include "storage/keys.h"
 
 struct verify_file {  /* one line: a segment, a log, or the catalogue's own entries */
-    const char *kind; /* "segment", "log", "catalog" */
+    const char *kind; /* "segment", "log", "spool", "catalog" */
     const char *name; /* below DIR; "" for the catalogue */
     uint8_t account[16], aek_id[16]; /* under whose key */
     bool is_framed;                  /* sealed twice, the second time under iek_id */

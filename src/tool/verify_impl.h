@@ -36,5 +36,11 @@ void walk_release(struct walk *w, struct file_key *k);
 /* verify_segment.c */
 enum err verify_segment(struct walk *w, const struct catalog_row *row, struct diag *d);
 
+/* verify_spool.c */
+enum err verify_spools(struct walk *w, struct diag *d);
+
 /* verify_log.c */
+struct wal_reader;
+/* Counts the blocks of an open log file by their headers, without a key. */
+void verify_log_headers(struct walk *w, const struct wal_reader *r, struct verify_file *f);
 enum err verify_log(struct walk *w, const struct catalog_row *row, struct diag *d);

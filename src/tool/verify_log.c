@@ -88,6 +88,18 @@ static enum err check_log(struct walk *w, struct wal_reader *r, struct verify_fi
     return e;
 }
 
+void verify_log_headers(struct walk *w, const struct wal_reader *r, struct verify_file *f)
+{
+    size_t end = 0;
+    const struct sealed_head head = first_head(r);
+    memcpy(f->aek_id, r->ident.aek_id, 16);
+    f->bytes = r->size;
+    f->is_framed = head.is_framed;
+    memcpy(f->iek_id, head.iek_id, 16);
+    walk_advance(w, r->size);
+    walk_headers(r, f, &end);
+}
+
 enum err verify_log(struct walk *w, const struct catalog_row *row, struct diag *d)
 {
     struct verify_file f = {.kind = "log", .text = ""};

@@ -2,9 +2,10 @@
 """tests/http/test_spool.py - an outage that locks: rows are spooled, put back once, or destroyed and counted."""
 import json
 import os
+import subprocess
 import unittest
 
-from keystead import Server
+from keystead import PROGRAM, Server
 
 
 class Spool(unittest.TestCase):
@@ -68,6 +69,10 @@ class Spool(unittest.TestCase):
         spool = self.row()["spool"]
         self.assertEqual(spool["rows"], 9, spool)
         self.assertIn("operator", spool["note"])
+        p = subprocess.run([PROGRAM, "verify", "--data", self.s.data, "-o", "json"], capture_output=True, timeout=60)
+        waiting = [f for f in json.loads(p.stdout)["files"] if f["kind"] == "spool"]
+        self.assertEqual([f["result"] for f in waiting], ["ok"] * 2, waiting)  # the slot, and a file
+        self.assertTrue(sum(f["blocks"] for f in waiting) >= 3 and all("keystead-platform" in f["kek"] for f in waiting), waiting)
         for path in self.s.files():
             with open(path, "rb") as f:
                 self.assertNotIn(b"spool-canary", f.read(), path)
