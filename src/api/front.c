@@ -32,6 +32,7 @@ static const struct route routes[] = {
      .needs_store = true,
      .run = admin_rotate_aek},
     {.path = "/admin/keys/unlock", .methods = "POST", .needs_store = true, .run = admin_unlock},
+    {.path = "/admin/lockbox", .methods = "POST", .needs_store = true, .run = admin_lockbox},
     {.path = "/datacollectionrules/", .methods = "POST", .needs_store = true, .run = ingest_rows},
     {.path = "/v1/workspaces/", .methods = "GET,POST", .needs_store = true, .run = query_workspace},
     {.path = "/v1/subscriptions/",

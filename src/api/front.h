@@ -29,7 +29,7 @@ struct api {
     struct arm *arm;
     struct store *_Atomic store; /* NULL until api_start() */
     struct activity *activity;
-    struct key_audit *key_audit; /* NULL until api_start() */
+    struct key_audit *key_audit;     /* NULL until api_start() */
     struct vault_audit *vault_audit; /* likewise */
     struct dropped *dropped;
     struct dedupe *dropped_ids; /* of batches that were counted as dropped a short while ago */
@@ -64,6 +64,9 @@ enum err front_who(struct front_call *c, enum plane plane, struct caller *out);
 bool front_allow(struct front_call *c, enum plane plane, const char *action, bool is_data,
                  const char *scope);
 
+/* Has an owner opened the workspace to the caller for a while? Then it is told in the activity log. */
+bool front_lockbox(struct front_call *c, const char *workspace_id, const char *action);
+
 /* --- failing
  * -------------------------------------------------------------------------------------- */
 
@@ -78,7 +81,8 @@ void front_json(struct http_response *res, int status, const json_t *j);
 
 typedef void endpoint(struct front_call *c);
 endpoint health_live, health_ready, health_metrics;
-endpoint admin_clock, admin_keys, admin_unlock, admin_rewrap, admin_rotate_aek, admin_settings;
+endpoint admin_lockbox, admin_clock, admin_keys, admin_unlock, admin_rewrap, admin_rotate_aek,
+    admin_settings;
 endpoint forward_identity, forward_vault;
 /* Vaults below the prefix as the caller of the request may see them. A new reference; NULL. */
 json_t *vaults_below(void *api, const struct http_request *req, const char *prefix);

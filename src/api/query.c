@@ -360,14 +360,14 @@ static enum err run(struct query_call *q, struct arena *a, struct diag *d)
 {
     struct api *api = q->front->api;
     TRY(find_gone(q, a, d));
-    struct source_tables tables = {.store = atomic_load(&api->store),
-                                   .workspace = q->workspace.id,
-                                   .names = {q->workspace.name, q->workspace.customer_id,
-                                             q->workspace.arm_id},
-                                   .sees_activity = settings_of(api->arm).activity_in_workspaces,
-                                   .a = a,
-                                   .gone = q->gone,
-                                   .n_gone = (uint32_t)json_array_size(q->gone_names)};
+    struct source_tables tables = {
+        .store = atomic_load(&api->store),
+        .workspace = q->workspace.id,
+        .names = {q->workspace.name, q->workspace.customer_id, q->workspace.arm_id},
+        .sees_activity = settings_of(api->arm).activity_in_workspaces,
+        .a = a,
+        .gone = q->gone,
+        .n_gone = (uint32_t)json_array_size(q->gone_names)};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     int64_t now = q->now_ticks = ticks_now();
     q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
@@ -540,7 +540,8 @@ static void execute(struct query_call *q)
 static void query(struct front_call *c, const struct workspace *w, enum plane plane)
 {
     struct query_call q = {.front = c, .workspace = *w};
-    if (!front_allow(c, plane, ACTION, false, w->arm_id)) return;
+    if (!front_lockbox(c, w->arm_id, ACTION) && !front_allow(c, plane, ACTION, false, w->arm_id))
+        return;
     CLEANUP_JSON json_t *body = NULL;
     if (str_eq(c->req->method, "POST")) {
         struct diag d = DIAG_INIT;

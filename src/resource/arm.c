@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* resource/arm.c - the plane: opened, started, and one call from path to reply through the table of
  * types */
+#include "resource/lockbox.h"
 #include "resource/plane.h"
 
 #include "base/log.h"
@@ -404,11 +405,13 @@ void arm_tidy(struct arm *a, int64_t now_us)
     workspaces_tidy(a, now_us);
     clusters_tidy(a);
     aeks_tidy(a, now_us);
+    lockbox_tidy(a, now_us);
 }
 
 static enum err check_version(struct arm_call *c, struct diag *d)
 {
     c->version_text = http_query(c->req, "api-version");
+    if (c->version_text == NULL) c->version_text = c->type->version_default; /* decision 39 */
     if (c->version_text == NULL || c->version_text[0] == '\0') {
         return ARM_FAIL(c, d, 400, "MissingApiVersionParameter",
                         "The api-version query parameter (?api-version=) is required for all "

@@ -61,8 +61,9 @@ struct arm_action { /* POST .../{name}/{action} */
 };
 
 struct arm_type {
-    const char *type;        /* canonical casing */
-    const char *version_min; /* the oldest that is understood */
+    const char *type;            /* canonical casing */
+    const char *version_min;     /* the oldest that is understood */
+    const char *version_default; /* of a request that names none; NULL: it must */
     const char *versions; /* header api-supported-versions; the provider's list, plain ones first */
     arm_op *list, *get, *put, *patch, *remove;
     arm_op *head;
@@ -204,6 +205,7 @@ enum err cluster_forget(struct arm *a, const char *cluster_key, struct diag *d);
 #define KIND_ENDPOINT          "microsoft.insights/datacollectionendpoints"
 #define KIND_COMPONENT         "microsoft.insights/components"
 #define KIND_ALERT_RULE        "microsoft.insights/scheduledqueryrules"
+#define KIND_LOCKBOX           "microsoft.customerlockbox/requests"
 #define KIND_ONBOARDING        "microsoft.securityinsights/onboardingstates"
 #define KIND_GROUP             "microsoft.resources/subscriptions/resourcegroups"
 #define KIND_PROVIDER          "microsoft.resources/subscriptions/providers"
@@ -240,6 +242,8 @@ extern const struct arm_action table_actions[];
 arm_op rule_list, rule_get, rule_put, rule_patch, rule_remove;
 arm_op component_list, component_get, component_put, component_patch, component_remove;
 arm_op alert_rule_list, alert_rule_get, alert_rule_put, alert_rule_patch, alert_rule_remove;
+arm_op lockbox_list, lockbox_get;
+extern const struct arm_action lockbox_actions[];
 arm_op onboarding_list, onboarding_get, onboarding_put, onboarding_remove;
 arm_op endpoint_list, endpoint_get, endpoint_put, endpoint_patch, endpoint_remove;
 arm_op user_identity_list, user_identity_get, user_identity_put, user_identity_patch,

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource/lockbox.c - Microsoft.CustomerLockbox/requests
+ *
+ * A document: id name by (object id) justification resources [workspace ids] hours status created
+ * decided. A request waits four days for an owner of the subscription who is not the one who asks;
+ * approved, it opens the workspaces for its hours, and for nobody else. What the clock has ended is
+ * over at once, whether or not lockbox_tidy() has written it yet.
+ */
+#include "resource/lockbox.h"
+
+#include "resource/plane.h"
+
+#define PENDING_US        (4 * 86400 * US_PER_S)
+#define HOURS_DEFAULT     8
+#define HOURS_MAX         24
+#define RESOURCES_MAX     20
+#define WAITING_MAX       20 /* of one operator */
+#define JUSTIFICATION_MAX 1024
+#define OWNERS_ACTION     "Microsoft.Authorization/roleAssignments/write"
+#define TYPE              "Microsoft.CustomerLockbox/requests"
+
+static int64_t ends_us(const json_t *doc)
+{
+    if (str_eq(doc_str(doc, "status"), "Pending")) return doc_int(doc, "created") + PENDING_US;
+    return doc_int(doc, "decided") + doc_int(doc, "hours") * 3600 * US_PER_S;
+}
+
+static const char *status_at(const json_t *doc, int64_t now_us)
+{
+    const char *s = doc_str(doc, "status");
+    if (now_us < ends_us(doc)) return s;
+    return str_eq(s, "Pending") ? "Expired" : str_eq(s, "Approved") ? "Completed" : s;
+}
+
+static json_t *show(const struct arm *a, const json_t *doc)
+{
+    CLEANUP_BUF struct buf ids = {0};
+    char hours[24];
+    size_t i;
+    json_t *id;
+    json_array_foreach (json_object_get(doc, "resources"), i, id)
+        buf_fmt(&ids, "%s%s", i != 0 ? "," : "", json_string_value(id));
+    snprintf(hours, sizeof hours, "%lld", (long long)doc_int(doc, "hours"));
+    json_t *p = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "requestId", doc_str(doc, "name"),
+        "justification", doc_str(doc, "justification"), "status", status_at(doc, time_now_us()),
+        "createdDateTime", arm_date(ARM_DATES_ISO, doc_int(doc, "created")), "expirationDateTime",
+        arm_date(ARM_DATES_ISO, ends_us(doc)), "duration", hours, "resourceIds", buf_cstr(&ids),
+        "resourceType", "Microsoft.OperationalInsights/workspaces", "workItemSource", "Keystead",
+        "subscriptionId", a->c.subscription_id);
+    return json_pack("{s:s, s:s, s:s, s:o}", "id", doc_str(doc, "id"), "name", doc_str(doc, "name"),
+                     "type", TYPE, "properties", p);
+}
+
+/* --- asking -------------------------------------------------------------------------------------
+ */
+
+static enum err read_resources(struct arm *a, const json_t *body, json_t *out, struct diag *d)
+{
+    const json_t *list = json_get(body, "resourceIds");
+    size_t n = json_array_size(list), i;
+    json_t *id;
+    if (n == 0 || n > RESOURCES_MAX) {
+        return FAIL(d, ERR_INVALID, "resourceIds names 1 to %d workspaces", RESOURCES_MAX);
+    }
+    json_array_foreach (list, i, id) {
+        struct workspace w;
+        const char *text = json_string_value(id);
+        if (text == NULL || !arm_workspace_by_id(a, text, &w)) {
+            return FAIL(d, ERR_INVALID, "the workspace '%.200s' was not found",
+                        text != NULL ? text : "");
+        }
+        json_array_append_new(out, json_string(w.arm_id));
+    }
+    return OK;
+}
+
+static uint32_t waiting(struct arm *a, const char *by)
+{
+    CLEANUP_JSON json_t *docs = docs_list(a->docs, DOC_RESOURCE, KIND_LOCKBOX, NULL);
+    int64_t now = time_now_us();
+    uint32_t n = 0;
+    size_t i;
+    json_t *doc;
+    json_array_foreach (docs, i, doc)
+        n += str_eq(doc_str(doc, "by"), by) && str_eq(status_at(doc, now), "Pending");
+    return n;
+}
+
+static void tell(struct arm *a, const json_t *doc, const char *action, const char *caller)
+{
+    const struct arm_event e = {
+        .action = action, .resource = doc_str(doc, "id"), .caller = caller, .status = "Succeeded"};
+    if (a->c.event != NULL) a->c.event(a->c.event_ctx, &e);
+}
+
+static json_t *new_doc(const struct arm *a, const char *by, const char *why, int64_t hours,
+                       json_t *resources)
+{
+    struct guid g;
+    char name[GUID_TEXT_MAX], id[ARM_ID_MAX];
+    guid_random(&g);
+    guid_format(&g, name);
+    snprintf(id, sizeof id, "/subscriptions/%s/providers/" TYPE "/%s", a->c.subscription_id, name);
+    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:I, s:s, s:I, s:I}", "id", id, "name", name, "by",
+                     by, "justification", why, "resources", resources, "hours", (json_int_t)hours,
+                     "status", "Pending", "created", (json_int_t)time_now_us(), "decided",
+                     (json_int_t)0);
+}
+
+static enum err store(struct arm *a, json_t *doc, struct diag *d)
+{
+    char key[ARM_ID_MAX];
+    snprintf(key, sizeof key, "%s", doc_str(doc, "id"));
+    str_lower(key);
+    CLEANUP_CHANGE struct change change = {0};
+    change_put(&change, DOC_RESOURCE, key, KIND_LOCKBOX, json_incref(doc));
+    return docs_commit(a->docs, &change, d);
+}
+
+enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t **out,
+                     struct diag *d)
+{
+    const char *why = json_get_str(body, "justification");
+    int64_t hours = json_get_int(body, "hours", HOURS_DEFAULT);
+    if (why == NULL || why[0] == '\0' || strlen(why) > JUSTIFICATION_MAX) {
+        return FAIL(d, ERR_INVALID, "justification is a text of 1 to %d bytes", JUSTIFICATION_MAX);
+    }
+    if (hours < 1 || hours > HOURS_MAX) {
+        return FAIL(d, ERR_INVALID, "hours is a whole number from 1 to %d", HOURS_MAX);
+    }
+    CLEANUP_JSON json_t *resources = json_array();
+    TRY(read_resources(a, body, resources, d));
+    CLEANUP_JSON json_t *doc = new_doc(a, by, why, hours, resources);
+    if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    {
+        DOCS_WRITE(a->docs);
+        if (waiting(a, by) >= WAITING_MAX) {
+            return FAIL(d, ERR_LIMIT, "%d requests of yours wait already", WAITING_MAX);
+        }
+        TRY(store(a, doc, d));
+    }
+    tell(a, doc, "Microsoft.CustomerLockbox/requests/write", by);
+    *out = show(a, doc);
+    return OK;
+}
+
+bool lockbox_opens(struct arm *a, const char *by, const char *workspace_id,
+                   char request[ARM_ID_MAX])
+{
+    CLEANUP_JSON json_t *docs = docs_list(a->docs, DOC_RESOURCE, KIND_LOCKBOX, NULL);
+    int64_t now = time_now_us();
+    size_t i, k;
+    json_t *doc, *id;
+    json_array_foreach (docs, i, doc) {
+        if (!str_eq(doc_str(doc, "by"), by) || !str_eq(status_at(doc, now), "Approved")) continue;
+        json_array_foreach (json_object_get(doc, "resources"), k, id) {
+            if (!str_eq_nocase(json_string_value(id), workspace_id)) continue;
+            snprintf(request, ARM_ID_MAX, "%s", doc_str(doc, "id"));
+            return true;
+        }
+    }
+    return false;
+}
+
+void lockbox_tidy(struct arm *a, int64_t now_us)
+{
+    CLEANUP_JSON json_t *docs = docs_list(a->docs, DOC_RESOURCE, KIND_LOCKBOX, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (docs, i, doc) {
+        const char *status = status_at(doc, now_us);
+        if (str_eq(status, doc_str(doc, "status"))) continue;
+        CLEANUP_JSON json_t *ended = json_deep_copy(doc);
+        struct diag d = DIAG_INIT;
+        if (ended == NULL || json_put(ended, "status", json_string(status), &d) != OK) return;
+        {
+            DOCS_WRITE(a->docs);
+            char key[ARM_ID_MAX];
+            snprintf(key, sizeof key, "%s", doc_str(doc, "id"));
+            str_lower(key);
+            CLEANUP_JSON json_t *now = arm_doc(a, key);
+            if (now != doc || store(a, ended, &d) != OK) continue;
+        }
+        tell(a, ended, "Microsoft.CustomerLockbox/requests/expire/action", "");
+    }
+}
+
+/* --- the resource -------------------------------------------------------------------------------
+ */
+
+enum err lockbox_get(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = NULL;
+    TRY(arm_need_doc(c, &doc, d));
+    return arm_reply(c, 200, show(c->arm, doc), d);
+}
+
+/* $filter=properties/status eq 'Pending' */
+enum err lockbox_list(struct arm_call *c, struct diag *d)
+{
+    static const char word[] = "properties/status eq '";
+    const char *filter = http_query(c->req, "$filter"), *wanted = NULL;
+    if (filter != NULL && filter[0] != '\0') {
+        size_t n = strlen(filter);
+        if (!str_starts_nocase(filter, word) || n < sizeof word || filter[n - 1] != '\'') {
+            return ARM_FAIL(c, d, 400, "InvalidFilterInQueryString",
+                            "Invalid $filter in the query string at '%.60s'.", filter);
+        }
+        wanted = arena_str(c->a, bytes_of(filter + sizeof word - 1, n - sizeof word));
+        if (wanted == NULL) return arena_full(c->a, d);
+    }
+    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_LOCKBOX);
+    json_t *values = json_array(), *doc;
+    int64_t now = time_now_us();
+    size_t i;
+    json_array_foreach (docs, i, doc) {
+        if (wanted != NULL && !str_eq_nocase(status_at(doc, now), wanted)) continue;
+        json_array_append_new(values, show(c->arm, doc));
+    }
+    return arm_reply_list(c, values, d);
+}
+
+static enum err check_approver(struct arm_call *c, const json_t *doc, struct diag *d)
+{
+    const char *scope = arena_fmt(c->a, "/subscriptions/%s", c->arm->c.subscription_id);
+    if (scope == NULL) return arena_full(c->a, d);
+    TRY(arm_authorize(c, OWNERS_ACTION, scope, d));
+    if (!str_eq(doc_str(doc, "by"), c->caller->object_id)) return OK;
+    return ARM_FAIL(c, d, 403, "AuthorizationFailed",
+                    "A request is not decided by the one who made it.");
+}
+
+static enum err decide(struct arm_call *c, struct diag *d)
+{
+    const char *wish = json_get_str(c->body, "status");
+    bool approve = wish != NULL && str_eq_nocase(wish, "Approve");
+    if (!approve && (wish == NULL || !str_eq_nocase(wish, "Deny"))) {
+        return ARM_FAIL(c, d, 400, "InvalidParameter", "status is Approve or Deny.");
+    }
+    CLEANUP_JSON json_t *seen = NULL;
+    TRY(arm_need_doc(c, &seen, d));
+    TRY(check_approver(c, seen, d));
+    DOCS_WRITE(c->arm->docs);
+    CLEANUP_JSON json_t *old = NULL;
+    TRY(arm_need_doc(c, &old, d));
+    int64_t now = time_now_us();
+    if (!str_eq(status_at(old, now), "Pending")) {
+        return ARM_FAIL(c, d, 409, "Conflict", "The request is not pending: it is %s.",
+                        status_at(old, now));
+    }
+    CLEANUP_JSON json_t *doc = json_deep_copy(old);
+    if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    TRY(json_put(doc, "status", json_string(approve ? "Approved" : "Denied"), d));
+    TRY(json_put(doc, "decided", json_integer(now), d));
+    TRY(store(c->arm, doc, d));
+    return arm_reply(c, 200, show(c->arm, doc), d);
+}
+
+const struct arm_action lockbox_actions[] = {{"updateApproval", decide}, {NULL, NULL}};
