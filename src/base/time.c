@@ -35,9 +35,9 @@
 #define SETTLE_US (60 * US_PER_S)
 
 struct slot {
-    _Atomic int32_t pid;   /* 0 = free */
-    _Atomic int32_t awake; /* ASLEEP, WORKING, or WOKEN: not yet noticed by its thread */
-    _Atomic int64_t due_us;
+    _Atomic int32_t pid;    /* 0 = free */
+    _Atomic int32_t awake;  /* ASLEEP, WORKING, or WOKEN: not yet noticed by its thread */
+    _Atomic int64_t due_us; /* steady time: who sets the wall's clock back makes nobody wait */
 };
 
 enum { ASLEEP, WORKING, WOKEN };
@@ -78,6 +78,11 @@ int64_t time_boot_us(void)
 int64_t time_now_us(void)
 {
     return time_kernel_us() + atomic_load(&shared->offset_us);
+}
+
+int64_t time_steady_us(void)
+{
+    return time_boot_us() + atomic_load(&shared->offset_us);
 }
 
 void time_sleep_us(int64_t us)
@@ -236,7 +241,7 @@ static enum err settle(struct diag *d)
 {
     int64_t give_up = time_mono_us() + SETTLE_US;
     /* "now" moves while we wait; only what was due at the start counts. */
-    int64_t now = time_now_us();
+    int64_t now = time_steady_us();
     int64_t sleep_us = 50; /* most timers have little to do */
     futex_wake_all();
     while (!settled(now)) {
@@ -262,7 +267,7 @@ enum err clock_advance(int64_t us, struct diag *d)
     enum err e = settle(d);
     while (e == OK) {
         int64_t due = smallest_due(), left = target - atomic_load(&shared->offset_us);
-        int64_t step = due == DUE_NEVER ? left : due - time_now_us();
+        int64_t step = due == DUE_NEVER ? left : due - time_steady_us();
         if (step > left) step = left;
         if (step > 0) atomic_fetch_add(&shared->offset_us, step);
         e = settle(d);
@@ -304,6 +309,12 @@ void timer_free(struct timer *t)
 
 bool timer_wait(struct timer *t, int64_t due_us)
 {
+    int64_t left = due_us == DUE_NEVER ? 0 : due_us - time_now_us();
+    return timer_wait_steady(t, due_us == DUE_NEVER ? DUE_NEVER : time_steady_us() + left);
+}
+
+bool timer_wait_steady(struct timer *t, int64_t due_us)
+{
     struct slot *s = t->slot;
     atomic_store(&s->due_us, due_us);
     int32_t working = WORKING;
@@ -314,7 +325,7 @@ bool timer_wait(struct timer *t, int64_t due_us)
     while (!woken) {
         uint32_t epoch = atomic_load(&shared->epoch); /* (2) */
         if (atomic_load(&s->awake) == WOKEN) break;
-        int64_t left = due_us - time_now_us();
+        int64_t left = due_us - time_steady_us();
         if (left <= 0) {
             due = true;
             break;

@@ -16,6 +16,7 @@
 #define US_PER_S 1000000LL
 
 int64_t time_now_us(void);      /* wall clock, virtual where there is one */
+int64_t time_steady_us(void);   /* moves with the virtual clock too, but nobody sets it back */
 int64_t time_kernel_us(void);   /* wall clock of the kernel, never virtual */
 int64_t time_mono_us(void);     /* CLOCK_MONOTONIC: timeouts and measuring */
 int64_t time_boot_us(void);     /* CLOCK_BOOTTIME: counts a suspended machine too */
@@ -46,4 +47,5 @@ struct timer;
 struct timer *timer_new(void); /* NULL: no slot or memory left */
 void timer_free(struct timer *t);
 bool timer_wait(struct timer *t, int64_t due_us);
-void timer_wake(struct timer *t); /* from any thread */
+bool timer_wait_steady(struct timer *t, int64_t due_us); /* due_us is of time_steady_us() */
+void timer_wake(struct timer *t);                        /* from any thread */

@@ -132,7 +132,7 @@ static bool take_event(struct keyd *k, struct account *a, enum key_event event)
     a->since_us = time_now_us();
     a->seq = ++k->seq;
     a->seq_restoring = to.state == KEY_RESTORING ? a->seq : 0;
-    if (to.state == KEY_DOUBT) a->doubt_since_us = a->since_us;
+    if (to.state == KEY_DOUBT) a->doubt_since_us = time_steady_us();
     return true;
 }
 

@@ -401,7 +401,7 @@ enum err boot_run(struct keyd *k, struct diag *d)
     MAP_EACH (&k->accounts, x)
         n_accounts++;
     for (size_t i = 0; i < k->n_scopes; i++)
-        k->all_scopes[i]->due_us = time_now_us();
+        k->all_scopes[i]->due_us = time_steady_us();
     int64_t due = scope_next_due(k, platform);
     k->ready = true;
     e = workers_match(k, d);

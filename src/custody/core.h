@@ -51,7 +51,8 @@ struct account {
     bool removed;
     bool fresh;  /* still in its state of the start: nothing to tell the holder */
     bool barred; /* the last answer was one that locks when it comes twice */
-    int64_t since_us, created_us, doubt_since_us;
+    int64_t since_us, created_us;
+    int64_t doubt_since_us;        /* steady time */
     int64_t good_us, good_boot_us; /* when the last good unwrap was asked for; 0 = never */
     uint64_t seq, seq_told, seq_saved, seq_restoring;
     uint32_t revocations; /* how often it was REVOKED; binds a spool to the outage it was made in */
@@ -78,14 +79,14 @@ struct scope {
     struct account **accounts;
     size_t n_accounts;
     bool busy, removed, platform;
-    int64_t due_us; /* virtual time of the next round */
+    int64_t due_us; /* steady time of the next round */
     uint32_t round; /* probes so far: which account's wrap is the sample */
     struct version_use versions[VERSIONS_MAX];
     size_t n_versions;
     char target[KEK_ID_MAX]; /* the version that new wraps are made with, as last seen */
     char overdue[256];       /* why the key no longer wraps, though it unwraps; "" = it does */
     int64_t wrap_tried_us;
-    int64_t quiet_until_us; /* the vault asked to be left alone until then (Retry-After) */
+    int64_t quiet_until_us; /* steady: the vault asked to be left alone until then (Retry-After) */
     struct alarm alarm;
     enum lane lane;
     bool again; /* it was asked with little patience: it is due at once, as a slow one */

@@ -238,7 +238,8 @@ static struct verdict ask(struct round *r, struct account *a)
 static void time_up(struct keyd *k, struct account *a)
 {
     pthread_mutex_lock(&k->lock);
-    bool up = a->at.state == KEY_DOUBT && time_now_us() - a->doubt_since_us >= DOUBT_S * US_PER_S;
+    bool up =
+        a->at.state == KEY_DOUBT && time_steady_us() - a->doubt_since_us >= DOUBT_S * US_PER_S;
     pthread_mutex_unlock(&k->lock);
     if (up) account_event(k, a, KEY_TIME_UP);
 }
@@ -275,7 +276,7 @@ static void settle_scope(struct round *r)
     LOCK_SCOPE(&r->k->lock);
     struct scope *s = r->s;
     uint32_t wait_s = r->retry_after_s < RETRY_AFTER_S_MAX ? r->retry_after_s : RETRY_AFTER_S_MAX;
-    if (wait_s != 0) s->quiet_until_us = time_now_us() + wait_s * US_PER_S;
+    if (wait_s != 0) s->quiet_until_us = time_steady_us() + wait_s * US_PER_S;
     s->again = r->quick && r->hung;
     s->lane = r->hung || r->slow ? LANE_SLOW : LANE_QUICK;
 }
@@ -290,7 +291,7 @@ static void wait_out(struct round *r)
 static bool is_quiet(struct keyd *k, const struct scope *s)
 {
     LOCK_SCOPE(&k->lock);
-    return time_now_us() < s->quiet_until_us;
+    return time_steady_us() < s->quiet_until_us;
 }
 
 void probe_round(struct keyd *k, struct scope *s)

@@ -53,7 +53,7 @@ static int64_t account_due(const struct keyd *k, const struct account *a, int64_
 int64_t scope_next_due(const struct keyd *k, const struct scope *s)
 {
     if (s->rec.cleared || s->removed) return DUE_NEVER;
-    int64_t now = time_now_us(), probe_us = scope_policy(k, s).probe_s * US_PER_S;
+    int64_t now = time_steady_us(), probe_us = scope_policy(k, s).probe_s * US_PER_S;
     if (s->again) return now;
     int64_t due = now + probe_us + (int64_t)rand_below((uint64_t)probe_us / 10);
     for (size_t i = 0; i < s->n_accounts; i++) {

@@ -5,7 +5,7 @@
  * As many as there are scopes, up to WORKERS_MAX, so that a vault that answers nobody holds up its
  * own scope only. Where there are more scopes than workers, those whose vault hung the last time
  * hold half of the workers at most: the rest are there for vaults that answer. All waiting is in
- * timer_wait(): a virtual clock drives them.
+ * timer_wait_steady(): a virtual clock drives them, and one that is set back postpones no probe.
  */
 #include "base/log.h"
 #include "custody/core.h"
@@ -67,9 +67,9 @@ static void *worker_run(void *arg)
     while (!k->stopping) {
         struct scope *s = due_first(k);
         int64_t due = s != NULL ? s->due_us : DUE_NEVER;
-        if (s == NULL || due > time_now_us()) {
+        if (s == NULL || due > time_steady_us()) {
             pthread_mutex_unlock(&k->lock);
-            (void)timer_wait(w->timer, due);
+            (void)timer_wait_steady(w->timer, due);
             pthread_mutex_lock(&k->lock);
             continue;
         }

@@ -58,7 +58,7 @@ static void *advance_in_background(void *seconds)
 static void make_all_due(struct house *h)
 {
     LOCK_SCOPE(&h->keyd->lock);
-    int64_t due = time_now_us() + US_PER_S;
+    int64_t due = time_steady_us() + US_PER_S;
     for (size_t i = 0; i < h->keyd->n_scopes; i++)
         h->keyd->all_scopes[i]->due_us = due;
     workers_wake(h->keyd);
