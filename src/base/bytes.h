@@ -42,7 +42,8 @@ struct rd {
 
 static inline struct rd rd_from(struct bytes b)
 {
-    return (struct rd){.p = b.p, .end = b.p + b.len};
+    const uint8_t *p = b.p != NULL ? b.p : (const uint8_t *)""; /* no sums with a null pointer */
+    return (struct rd){.p = p, .end = p + b.len};
 }
 static inline size_t rd_left(const struct rd *r)
 {
