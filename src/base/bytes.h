@@ -42,8 +42,7 @@ struct rd {
 
 static inline struct rd rd_from(struct bytes b)
 {
-    const uint8_t *p = b.p != NULL ? b.p : (const uint8_t *)""; /* no sums with a null pointer */
-    return (struct rd){.p = p, .end = p + b.len};
+    return (struct rd){.p = b.p, .end = b.len != 0 ? b.p + b.len : b.p}; /* p may be NULL */
 }
 static inline size_t rd_left(const struct rd *r)
 {
@@ -57,7 +56,7 @@ static inline struct bytes rd_bytes(struct rd *r, size_t n)
         return (struct bytes){0};
     }
     struct bytes b = {.p = r->p, .len = n};
-    r->p += n;
+    if (n != 0) r->p += n; /* p may be NULL */
     return b;
 }
 static inline bool rd_done(const struct rd *r) /* everything read, nothing missing */
