@@ -1,7 +1,9 @@
 # The front door. `make run` shows Keystead at work, `make test` proves it; the rest are parts of those.
 JOBS ?= 2
+# Most tests wait for probes and processes: more of them than cores.
+TEST_JOBS ?= 4
 T    ?=
-CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(JOBS)
+CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(TEST_JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
 .PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-vault bench-custody bench-kql kql-coverage clean
