@@ -309,8 +309,9 @@ void timer_free(struct timer *t)
 
 bool timer_wait(struct timer *t, int64_t due_us)
 {
-    int64_t left = due_us == DUE_NEVER ? 0 : due_us - time_now_us();
-    return timer_wait_steady(t, due_us == DUE_NEVER ? DUE_NEVER : time_steady_us() + left);
+    if (due_us == DUE_NEVER) return timer_wait_steady(t, DUE_NEVER);
+    /* The offset is in both clocks. Read twice it might be turned in between, and we slept too long. */
+    return timer_wait_steady(t, due_us - time_kernel_us() + time_boot_us());
 }
 
 bool timer_wait_steady(struct timer *t, int64_t due_us)
