@@ -103,6 +103,7 @@ enum err kv_tidy_start(struct tidy **out, struct keyvault *kv, struct diag *d)
     if (t == NULL) return kv_out_of_memory(d);
     t->kv = kv;
     t->timer = timer_new();
+    if (t->timer != NULL) timer_wake(t->timer); /* no turn of the clock before the first sweep */
     enum err e = t->timer != NULL ? thread_start(&t->thread, run, t, d) : kv_out_of_memory(d);
     if (e != OK) {
         timer_free(t->timer);
