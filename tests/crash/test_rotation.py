@@ -49,7 +49,7 @@ class Rotation(unittest.TestCase):
                 where = f"seed {seed}, round {i}, killed {victim}"
                 print(where, flush=True)
                 self.assertEqual(s.wait(lambda: self.count(s, w), 60, f"service, {where}"), [sent, sent], where)
-            newest = s.key("GET", "/keys/k1").json["key"]["kid"].rsplit("/", 1)[1]
+            newest = s.wait(lambda: self.newest(s), 60, f"the vault, seed {seed}")
             s.wait(lambda: self.is_followed(s, newest), 60, f"the newest version, seed {seed}")
             for version in {v["kid"].rsplit("/", 1)[1] for v in s.key("GET", "/keys/k1/versions").json["value"]} - {newest}:
                 s.key("PATCH", f"/keys/k1/{version}", {"attributes": {"enabled": False}})
@@ -82,6 +82,13 @@ class Rotation(unittest.TestCase):
             return a.json["tables"][0]["rows"][0] if a.status == 200 else None
         except OSError:
             return None
+
+    @staticmethod
+    def newest(s):
+        try:
+            return s.key("GET", "/keys/k1").json["key"]["kid"].rsplit("/", 1)[1]
+        except OSError:
+            return None  # the vault was killed last, and is not back yet
 
     @staticmethod
     def is_followed(s, newest):
