@@ -183,8 +183,9 @@ class Audit(unittest.TestCase):
             self.s.wait(lambda: self.s.call("GET", "/admin/keys/status").json["audit"]["generation"] > before, 60,
                         "a rotation")
             self.assertEqual(self.s.stop(), 0)
-            shutil.rmtree(os.path.join(self.s.data, "keyd"))
-            shutil.copytree(os.path.join(copy, "keyd"), os.path.join(self.s.data, "keyd"))
+            for name in ("keyd", "wal", "blobs"):
+                shutil.rmtree(os.path.join(self.s.data, name))
+                shutil.copytree(os.path.join(copy, name), os.path.join(self.s.data, name))
             for name in ("catalog.db", "catalog.db-wal", "catalog.db-shm"):
                 if os.path.exists(os.path.join(self.s.data, name)):
                     os.unlink(os.path.join(self.s.data, name))
