@@ -159,24 +159,11 @@ static enum err check_legacy(struct arm_call *c, const json_t *p, struct diag *d
 
 static enum err store(struct arm_call *c, json_t *doc, const json_t *properties, struct diag *d)
 {
-    struct guid g;
-    char etag[GUID_TEXT_MAX];
-    guid_random(&g);
-    guid_format(&g, etag);
-    CLEANUP_JSON json_t *tags = arm_tags(doc);
-    TRY(arm_read_tags(c, &tags, d));
-    TRY(json_put(doc, "tags", json_incref(tags), d));
-    TRY(json_put(doc, "etag", json_string(etag), d));
+    TRY(arm_stamp(c, doc, d));
     TRY(arm_seal(c->arm, c->key, properties, doc, d));
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_ALERT_RULE, json_incref(doc));
     return docs_commit(c->arm->docs, &change, d);
-}
-
-static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
-{
-    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
-    return arm_check_match(c, etag, d);
 }
 
 static json_t *without_read_only(const json_t *properties)
@@ -200,7 +187,7 @@ enum err alert_rule_put(struct arm_call *c, struct diag *d)
     TRY(legacy ? check_legacy(c, given, d) : check_properties(c, given, d));
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = arm_get_doc(c);
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     TRY(arm_read_location(c, old, &location, d));
     CLEANUP_JSON json_t *doc =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "id", c->id_text, "name", arm_id_name(c->id),
@@ -222,7 +209,7 @@ enum err alert_rule_patch(struct arm_call *c, struct diag *d)
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = NULL, *p = NULL;
     TRY(arm_need_doc(c, &old, d));
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     TRY(arm_unseal(c->arm, c->key, old, &p, d));
     CLEANUP_JSON json_t *doc = json_deep_copy(old);
     CLEANUP_JSON json_t *changes = without_read_only(json_get(c->body, "properties"));
@@ -235,12 +222,5 @@ enum err alert_rule_patch(struct arm_call *c, struct diag *d)
 
 enum err alert_rule_remove(struct arm_call *c, struct diag *d)
 {
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
-    c->res->status = old == NULL ? 204 : 200;
-    if (old == NULL) return OK;
-    TRY(check_etag(c, old, d));
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_remove(c, true, d);
 }

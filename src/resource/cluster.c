@@ -55,12 +55,7 @@ enum err cluster_get(struct arm_call *c, struct diag *d)
 
 enum err cluster_list(struct arm_call *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_CLUSTER);
-    json_t *values = json_array(), *doc;
-    size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, show(c, doc));
-    return arm_reply_list(c, values, d);
+    return arm_reply_docs(c, KIND_CLUSTER, show, d);
 }
 
 /* --- checks before a change ---------------------------------------------------------------------

@@ -90,12 +90,7 @@ enum err component_get(struct arm_call *c, struct diag *d)
 
 enum err component_list(struct arm_call *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_COMPONENT);
-    json_t *values = json_array(), *doc;
-    size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, show(c, doc));
-    return arm_reply_list(c, values, d);
+    return arm_reply_docs(c, KIND_COMPONENT, show, d);
 }
 
 /* --- reading ------------------------------------------------------------------------------------
@@ -190,18 +185,6 @@ static enum err read_cluster(struct arm_call *c, json_t *doc, struct diag *d)
     return json_put(doc, "cluster", json_string(doc_str(cluster, "clusterId")), d);
 }
 
-static enum err stamp(struct arm_call *c, json_t *doc, struct diag *d)
-{
-    struct guid g;
-    char etag[GUID_TEXT_MAX];
-    guid_random(&g);
-    guid_format(&g, etag);
-    CLEANUP_JSON json_t *tags = arm_tags(doc);
-    TRY(arm_read_tags(c, &tags, d));
-    TRY(json_put(doc, "tags", json_incref(tags), d));
-    return json_put(doc, "etag", json_string(etag), d);
-}
-
 static json_t *new_doc(struct arm_call *c, const char *location)
 {
     char app[GUID_TEXT_MAX], key[GUID_TEXT_MAX];
@@ -226,12 +209,6 @@ static enum err commit(struct arm_call *c, json_t *doc, int status, struct diag 
     return arm_reply(c, status, show(c, doc), d);
 }
 
-static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
-{
-    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
-    return arm_check_match(c, etag, d);
-}
-
 /* Asks for rights, so not under DOCS_WRITE(). */
 static enum err read_into(struct arm_call *c, json_t *doc, struct diag *d)
 {
@@ -244,7 +221,7 @@ static enum err read_into(struct arm_call *c, json_t *doc, struct diag *d)
     if (json_object_get(doc, "workspace") != NULL && json_object_get(doc, "cluster") != NULL) {
         return bad(c, d, "it lies on a workspace or on a cluster, not on both");
     }
-    return stamp(c, doc, d);
+    return arm_stamp(c, doc, d);
 }
 
 enum err component_put(struct arm_call *c, struct diag *d)
@@ -258,7 +235,7 @@ enum err component_put(struct arm_call *c, struct diag *d)
     TRY(read_into(c, doc, d));
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = arm_get_doc(c);
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     if (old != seen) {
         return ARM_FAIL(c, d, 409, "Conflict",
                         "Another request has changed the component at this moment. Read it and try "
@@ -273,21 +250,14 @@ enum err component_patch(struct arm_call *c, struct diag *d)
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = NULL;
     TRY(arm_need_doc(c, &old, d));
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     CLEANUP_JSON json_t *doc = json_deep_copy(old);
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(stamp(c, doc, d));
+    TRY(arm_stamp(c, doc, d));
     return commit(c, doc, 200, d);
 }
 
 enum err component_remove(struct arm_call *c, struct diag *d)
 {
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
-    c->res->status = old == NULL ? 204 : 200;
-    if (old == NULL) return OK;
-    TRY(check_etag(c, old, d));
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_remove(c, true, d);
 }

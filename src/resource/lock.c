@@ -86,13 +86,7 @@ enum err lock_put(struct arm_call *c, struct diag *d)
 
 enum err lock_remove(struct arm_call *c, struct diag *d)
 {
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
-    c->res->status = old == NULL ? 204 : 200;
-    if (old == NULL) return OK;
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_remove(c, false, d);
 }
 
 /* --- acting -------------------------------------------------------------------------------------

@@ -198,8 +198,7 @@ enum err onboarding_put(struct arm_call *c, struct diag *d)
     CLEANUP_FREE char *key = NULL;
     CLEANUP_JSON json_t *workspace = NULL, *old = arm_get_doc(c);
     TRY(need_workspace(c, &key, &workspace, d));
-    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
-    TRY(arm_check_match(c, etag, d));
+    TRY(arm_check_etag(c, old, d));
     if (old != NULL) TRY(check_same(c, old, wish, d));
     if (old != NULL) return arm_reply(c, 200, show(old), d);
     if (json_is_true(wish)) TRY(check_key(c, key, d));
@@ -218,11 +217,5 @@ enum err onboarding_put(struct arm_call *c, struct diag *d)
 
 enum err onboarding_remove(struct arm_call *c, struct diag *d)
 {
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
-    c->res->status = old == NULL ? 204 : 200;
-    if (old == NULL) return OK;
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_remove(c, false, d);
 }

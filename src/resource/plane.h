@@ -96,6 +96,11 @@ enum err arm_need_doc(struct arm_call *c, json_t **out, struct diag *d); /* or 4
 json_t *arm_list_docs(struct arm_call *c, const char *kind);
 enum err arm_reply(struct arm_call *c, int status, json_t *reply, struct diag *d); /* takes reply */
 enum err arm_reply_list(struct arm_call *c, json_t *values, struct diag *d); /* takes values */
+/* The documents of arm_list_docs(), each as show() has it. */
+typedef json_t *arm_show(struct arm_call *c, const json_t *doc);
+enum err arm_reply_docs(struct arm_call *c, const char *kind, arm_show *show, struct diag *d);
+/* DELETE of a document that nothing hangs on: 204 where there is none. match: If-Match counts. */
+enum err arm_remove(struct arm_call *c, bool match, struct diag *d);
 /* May the caller do this at that scope? 403 AuthorizationFailed if not. */
 enum err arm_authorize(struct arm_call *c, const char *action, const char *scope, struct diag *d);
 
@@ -112,6 +117,10 @@ enum err arm_check_registered(struct arm_call *c, struct diag *d);
 /* If-Match and If-None-Match against the etag as it is shown; NULL: the resource is not there. 412
  * PreconditionFailed. Under DOCS_WRITE(). */
 enum err arm_check_match(struct arm_call *c, const char *etag, struct diag *d);
+/* The same against the etag that a document carries; NULL: there is none. */
+enum err arm_check_etag(struct arm_call *c, const json_t *doc, struct diag *d);
+/* The request's tags, where it has any, and a new etag. */
+enum err arm_stamp(struct arm_call *c, json_t *doc, struct diag *d);
 /* A document's text that must not be on the disk in plain (10): sealed as its member "sealed". */
 enum err arm_seal(struct arm *a, const char *key, const json_t *secret, json_t *doc,
                   struct diag *d);

@@ -124,23 +124,10 @@ static json_t *new_doc(struct arm_call *c, const char *location)
                      "location", location, "immutable", immutable);
 }
 
-static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
-{
-    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
-    return arm_check_match(c, etag, d);
-}
-
 /* Under DOCS_WRITE(). properties NULL: as they were. Takes nothing. */
 static enum err store(struct arm_call *c, json_t *doc, const json_t *properties, struct diag *d)
 {
-    struct guid g;
-    char etag[GUID_TEXT_MAX];
-    guid_random(&g);
-    guid_format(&g, etag);
-    CLEANUP_JSON json_t *tags = arm_tags(doc);
-    TRY(arm_read_tags(c, &tags, d));
-    TRY(json_put(doc, "tags", json_incref(tags), d));
-    TRY(json_put(doc, "etag", json_string(etag), d));
+    TRY(arm_stamp(c, doc, d));
     if (properties != NULL) TRY(arm_seal(c->arm, c->key, properties, doc, d));
     CLEANUP_FREE char *index = index_key(doc_str(doc, "immutable"));
     if (index == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
@@ -175,7 +162,7 @@ enum err rule_put(struct arm_call *c, struct diag *d)
     TRY(rule_read(c, &properties, d));
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = arm_get_doc(c);
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     const char *location = NULL;
     TRY(arm_read_location(c, old, &location, d));
     CLEANUP_JSON json_t *doc = old != NULL ? json_deep_copy(old) : new_doc(c, location);
@@ -192,7 +179,7 @@ enum err rule_patch(struct arm_call *c, struct diag *d)
     CLEANUP_JSON json_t *old = NULL;
     TRY(arm_need_doc(c, &old, d));
     TRY(refuse_default(c, old, d));
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     CLEANUP_JSON json_t *doc = json_deep_copy(old);
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(store(c, doc, NULL, d));
@@ -219,7 +206,7 @@ enum err rule_remove(struct arm_call *c, struct diag *d)
     c->res->status = old == NULL ? 204 : 200;
     if (old == NULL) return OK;
     TRY(refuse_default(c, old, d));
-    TRY(check_etag(c, old, d));
+    TRY(arm_check_etag(c, old, d));
     return rule_bury(c->arm, old, d);
 }
 

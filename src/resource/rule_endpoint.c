@@ -77,14 +77,7 @@ static enum err read_into(struct arm_call *c, json_t *doc, struct diag *d)
     }
     TRY(read_text(c, doc, "description", json_at(c->body, "properties", "description", NULL), d));
     TRY(read_text(c, doc, "kind", json_get(c->body, "kind"), d));
-    CLEANUP_JSON json_t *tags = arm_tags(doc);
-    TRY(arm_read_tags(c, &tags, d));
-    TRY(json_put(doc, "tags", json_incref(tags), d));
-    struct guid g;
-    char etag[GUID_TEXT_MAX];
-    guid_random(&g);
-    guid_format(&g, etag);
-    return json_put(doc, "etag", json_string(etag), d);
+    return arm_stamp(c, doc, d);
 }
 
 static enum err write_endpoint(struct arm_call *c, bool is_put, struct diag *d)
@@ -98,8 +91,7 @@ static enum err write_endpoint(struct arm_call *c, bool is_put, struct diag *d)
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     if (old == NULL && !is_put) return arm_not_found(c, d);
-    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
-    TRY(arm_check_match(c, etag, d));
+    TRY(arm_check_etag(c, old, d));
     const char *location = NULL;
     TRY(arm_read_location(c, old, &location, d));
     CLEANUP_JSON json_t *doc = old != NULL ? json_deep_copy(old) : new_doc(c, location);
@@ -123,11 +115,5 @@ enum err endpoint_patch(struct arm_call *c, struct diag *d)
 
 enum err endpoint_remove(struct arm_call *c, struct diag *d)
 {
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_JSON json_t *old = arm_get_doc(c);
-    c->res->status = old == NULL ? 204 : 200;
-    if (old == NULL) return OK;
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_remove(c, false, d);
 }

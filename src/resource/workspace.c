@@ -142,12 +142,7 @@ enum err workspace_get(struct arm_call *c, struct diag *d)
 
 enum err workspace_list(struct arm_call *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_WORKSPACE);
-    json_t *values = json_array(), *doc;
-    size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, show(c, doc));
-    return arm_reply_list(c, values, d);
+    return arm_reply_docs(c, KIND_WORKSPACE, show, d);
 }
 
 /* --- reading ------------------------------------------------------------------------------------
@@ -482,12 +477,6 @@ static enum err associate(struct arm_call *c, struct diag *d)
 /* --- changing -----------------------------------------------------------------------------------
  */
 
-static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
-{
-    const char *etag = old != NULL ? arena_fmt(c->a, "\"%s\"", doc_str(old, "etag")) : NULL;
-    return arm_check_match(c, etag, d);
-}
-
 static enum err update(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = NULL;
@@ -496,7 +485,7 @@ static enum err update(struct arm_call *c, struct diag *d)
         DOCS_WRITE(c->arm->docs);
         CLEANUP_JSON json_t *old = NULL;
         TRY(arm_need_doc(c, &old, d));
-        TRY(check_etag(c, old, d));
+        TRY(arm_check_etag(c, old, d));
         const char *location = NULL;
         TRY(arm_read_location(c, old, &location, d));
         doc = json_deep_copy(old);
@@ -625,7 +614,7 @@ enum err workspace_remove(struct arm_call *c, struct diag *d)
             c->res->status = 204;
             return OK;
         }
-        TRY(check_etag(c, old, d));
+        TRY(arm_check_etag(c, old, d));
         if (str_eq(doc_str(old, "state"), "Creating")) {
             return ARM_FAIL(c, d, 409, "Conflict", "The workspace is still being created.");
         }
