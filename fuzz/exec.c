@@ -24,8 +24,7 @@ static const struct column columns[] = {
 #define N_COLUMNS (sizeof columns / sizeof columns[0])
 static const struct schema schema = {N_COLUMNS, columns};
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static enum err table(void *ctx, const char *name, const struct schema **out, void **t,
                       struct diag *d)
@@ -105,8 +104,7 @@ static uint64_t unit_rows(void *scan, uint32_t unit)
 
 static const struct source_ops source = {open_scan, read_unit, unit_rows, free};
 
-/* --- one query ---------------------------------------------------------------------------------
- */
+/* --- one query -------------------------------------------------------------------------------- */
 
 static const struct exec_limits limits = {
     .rows_max = 2000, .bytes_max = 1 << 20, .memory_max = (size_t)8 << 20};

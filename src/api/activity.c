@@ -64,8 +64,7 @@ static const char *const columns[] = {
 #define N_TEXTS    (sizeof columns / sizeof columns[0])
 #define N_DYNAMICS 3
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 enum err activity_open(struct activity **out, struct arm *a, const char *subscription_id,
                        const char *tenant_id, struct diag *d)
@@ -122,8 +121,7 @@ void activity_stop(struct activity *x)
     pthread_rwlock_unlock(&x->lock);
 }
 
-/* --- one row ------------------------------------------------------------------------------------
- */
+/* --- one row ---------------------------------------------------------------------------------- */
 
 static const char *const statuses[][2] = {
     {"Started", "Start"}, {"Accepted", "Accept"}, {"Succeeded", "Success"}, {"Failed", "Failure"}};
@@ -268,8 +266,7 @@ void activity_record(void *ctx, const struct arm_event *e)
         F_STR("caller", e->caller), F_STR("status", e->status), F_ERR(&d));
 }
 
-/* --- what other processes answer ----------------------------------------------------------------
- */
+/* --- what other processes answer -------------------------------------------------------------- */
 
 /* "Microsoft.KeyVault/vaults/write"; NULL: the request changes nothing. */
 static const char *action_of(struct arena *a, const char *method, const struct arm_id *id)

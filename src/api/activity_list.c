@@ -51,8 +51,7 @@ bool is_activity_path(const char *path)
            memchr(path + 15, '/', n - end - 15) == NULL;
 }
 
-/* --- the filter ---------------------------------------------------------------------------------
- */
+/* --- the filter ------------------------------------------------------------------------------- */
 
 /* A literal of the query language. */
 static void put_literal(struct buf *out, const char *s, size_t n)
@@ -122,8 +121,7 @@ static enum err put_filter(struct buf *kql, const char *filter, struct diag *d)
     return buf_check(kql, d);
 }
 
-/* --- the events ---------------------------------------------------------------------------------
- */
+/* --- the events ------------------------------------------------------------------------------- */
 
 static const char *const shown[] = {
     "TimeGenerated",     "OperationName", "Level",       "ActivityStatus",

@@ -18,8 +18,7 @@ static bool is_owner(struct front_call *c)
            front_allow(c, PLANE_ARM, "Microsoft.Authorization/roleAssignments/write", false, scope);
 }
 
-/* --- the clock ----------------------------------------------------------------------------------
- */
+/* --- the clock -------------------------------------------------------------------------------- */
 
 static void show_clock(struct front_call *c)
 {
@@ -66,8 +65,7 @@ void admin_clock(struct front_call *c)
     }
 }
 
-/* --- settings -----------------------------------------------------------------------------------
- */
+/* --- settings --------------------------------------------------------------------------------- */
 
 static void tell_settings(struct front_call *c, enum err e, const char *message)
 {
@@ -102,8 +100,7 @@ void admin_settings(struct front_call *c)
     front_json(c->res, 200, j);
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static void set(json_t *o, const char *name, json_t *v)
 {
@@ -215,8 +212,7 @@ void admin_keys(struct front_call *c)
     front_json(c->res, 200, status);
 }
 
-/* --- lifting a seal ------------------------------------------------------------------------------
- */
+/* --- lifting a seal --------------------------------------------------------------------------- */
 
 /* Rights that nobody has by accident: a contributor must not undo a customer's revocation. */
 static bool may_unlock(struct front_call *c, const char *cluster)

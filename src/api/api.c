@@ -89,8 +89,7 @@ enum err api_platform_account(struct api *a, uint8_t out[16], struct diag *d)
     return arm_platform_account(a->arm, out, d);
 }
 
-/* --- retention and reserved names ---------------------------------------------------------------
- */
+/* --- retention and reserved names ------------------------------------------------------------- */
 
 static uint32_t workspace_days(void *ctx, const struct guid *id)
 {
@@ -156,8 +155,7 @@ void api_stop(struct api *a)
     atomic_store(&a->store, NULL);
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 enum err api_key_changed(void *ctx, const uint8_t account[16], enum key_state was,
                          enum key_state now, struct diag *d)

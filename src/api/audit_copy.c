@@ -11,8 +11,7 @@
 
 #define POLL_US (1 * US_PER_S)
 
-/* --- rows ---------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 enum err audit_lines_each(struct bytes lines, audit_line_visit *visit, void *ctx, struct diag *d)
 {
@@ -85,8 +84,7 @@ enum err audit_rows_last(const struct audit_table *t, const char *number, const 
     return OK;
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 struct follower {
     const char *name;

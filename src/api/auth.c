@@ -4,8 +4,7 @@
 
 #include "base/log.h"
 
-/* --- audiences ----------------------------------------------------------------------------------
- */
+/* --- audiences -------------------------------------------------------------------------------- */
 
 static void audiences_of(const struct api *a, enum plane plane, const char *out[6])
 {
@@ -26,8 +25,7 @@ static void audiences_of(const struct api *a, enum plane plane, const char *out[
     out[n] = NULL;
 }
 
-/* --- refusals -----------------------------------------------------------------------------------
- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 static const struct refusal {
     const char *tag; /* of jwt_verify(); NULL = any other */
@@ -107,8 +105,7 @@ enum err front_who(struct front_call *c, enum plane plane, struct caller *out)
     return identity_verify(c->api->c.identity, http_bearer(c->req), audiences, out, &d);
 }
 
-/* --- rights -------------------------------------------------------------------------------------
- */
+/* --- rights ----------------------------------------------------------------------------------- */
 
 static void forbid(struct front_call *c, enum plane plane, const char *action, const char *scope)
 {

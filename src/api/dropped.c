@@ -50,9 +50,7 @@ enum err dropped_add(struct dropped *x, const uint8_t account[16], const char *t
     return docs_commit(x->docs, &c, d);
 }
 
-/* --- spools
- * ---------------------------------------------------------------------------------------
- */
+/* --- spools ----------------------------------------------------------------------------------- */
 
 static json_int_t lost_of(const char *table, json_int_t spooled, const struct dropped_kept *kept,
                           uint32_t n_kept)

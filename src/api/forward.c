@@ -144,8 +144,7 @@ bool forward_vault_list(struct front_call *c)
     return true;
 }
 
-/* --- vaults among the resources -----------------------------------------------------------------
- */
+/* --- vaults among the resources --------------------------------------------------------------- */
 
 static enum err ask_vault(struct api *a, const struct http_request *req, const char *method,
                           const char *path, struct http_answer *answer, struct diag *d)

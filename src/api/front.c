@@ -123,8 +123,7 @@ void api_handler(void *ctx, const struct http_request *req, struct http_response
     atomic_fetch_add(&c.api->metrics.requests[digit < 6 ? digit : 5], 1);
 }
 
-/* --- failing ------------------------------------------------------------------------------------
- */
+/* --- failing ---------------------------------------------------------------------------------- */
 
 void front_json(struct http_response *res, int status, const json_t *j)
 {
@@ -160,8 +159,7 @@ void front_unavailable(struct http_response *res, const char *message, unsigned 
     http_setf(res, "Retry-After", "%u", retry_s);
 }
 
-/* --- the resource plane -------------------------------------------------------------------------
- */
+/* --- the resource plane ----------------------------------------------------------------------- */
 
 void arm_endpoint(struct front_call *c)
 {

@@ -25,8 +25,7 @@ void health_ready(struct front_call *c)
     if (!ready) http_set(c->res, "Retry-After", "1");
 }
 
-/* --- metrics: Prometheus text, version 0.0.4 ----------------------------------------------------
- */
+/* --- metrics: Prometheus text, version 0.0.4 -------------------------------------------------- */
 
 static void head(struct buf *out, const char *name, const char *type, const char *help)
 {

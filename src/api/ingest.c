@@ -45,8 +45,7 @@ struct ingest_call {
     struct buf text; /* unpacked */
 };
 
-/* --- readers ------------------------------------------------------------------------------------
- */
+/* --- readers ---------------------------------------------------------------------------------- */
 
 struct reader_pool {
     uint32_t n;
@@ -86,8 +85,7 @@ void readers_free(struct reader_pool *p)
     free(p);
 }
 
-/* --- the path -----------------------------------------------------------------------------------
- */
+/* --- the path --------------------------------------------------------------------------------- */
 
 /* "dcr-" and 32 hex digits: the default rule's immutable id holds the workspace's. */
 static bool rule_workspace(const char *text, struct guid *out)
@@ -199,8 +197,7 @@ static bool find_target(struct ingest_call *q)
     return find_routed(q, rule, stream);
 }
 
-/* --- the body -----------------------------------------------------------------------------------
- */
+/* --- the body --------------------------------------------------------------------------------- */
 
 static void too_long(struct front_call *c)
 {
@@ -271,8 +268,7 @@ static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, str
     return false;
 }
 
-/* --- the rows -----------------------------------------------------------------------------------
- */
+/* --- the rows --------------------------------------------------------------------------------- */
 
 static void come_again(struct ingest_call *q, uint64_t rows)
 {

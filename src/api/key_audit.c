@@ -33,8 +33,7 @@ static const struct column columns[] = {
     {"Line", T_DYNAMIC},           {"Type", T_STRING},
 };
 
-/* --- the workspace -------------------------------------------------------------------------------
- */
+/* --- the workspace ---------------------------------------------------------------------------- */
 
 bool key_audit_workspace(struct api *a, const char *name_or_id, struct workspace *out)
 {
@@ -54,8 +53,7 @@ bool key_audit_is(const struct workspace *w)
     return guid_eq(&w->id, &workspace);
 }
 
-/* --- rows ----------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static void copy(json_t *row, const char *to, const json_t *line, const char *from)
 {
@@ -131,8 +129,7 @@ static enum err step(void *ctx, bool *more, struct diag *d)
     return OK;
 }
 
-/* --- life ----------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void release(struct key_audit *x)
 {

@@ -55,8 +55,7 @@ struct query_call {
     uint64_t rows, table_rows; /* of the result so far; of the table under way */
 };
 
-/* --- running queries ----------------------------------------------------------------------------
- */
+/* --- running queries -------------------------------------------------------------------------- */
 
 static void run_end(struct query_run *r)
 {
@@ -100,8 +99,7 @@ void queries_cancel(struct api *a, const char *workspace)
     }
 }
 
-/* --- failing ------------------------------------------------------------------------------------
- */
+/* --- failing ---------------------------------------------------------------------------------- */
 
 static void say_locked(struct front_call *c)
 {
@@ -186,8 +184,7 @@ static void say_failure(struct query_call *q, enum err e, const struct diag *d)
     }
 }
 
-/* --- the request --------------------------------------------------------------------------------
- */
+/* --- the request ------------------------------------------------------------------------------ */
 
 static bool has_word(struct bytes part, const char *word)
 {
@@ -269,8 +266,7 @@ static bool read_request(struct query_call *q, const json_t *body)
     return true;
 }
 
-/* --- running ------------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static int64_t ticks_now(void)
 {
@@ -388,8 +384,7 @@ static enum err run(struct query_call *q, struct arena *a, struct diag *d)
     return OK;
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 static void add_member(struct buf *out, const char *name, json_t *value)
 {
@@ -534,8 +529,7 @@ static void execute(struct query_call *q)
     json_decref(q->gone_names);
 }
 
-/* --- routes -------------------------------------------------------------------------------------
- */
+/* --- routes ----------------------------------------------------------------------------------- */
 
 static void query(struct front_call *c, const struct workspace *w, enum plane plane)
 {

@@ -13,8 +13,7 @@ struct source_table { /* in the query's arena */
     struct table *table;
 };
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static enum err find_table(void *ctx, const char *name, const struct schema **schema, void **table,
                            struct diag *d)
@@ -55,8 +54,7 @@ struct kql_catalog source_catalog(struct source_tables *t)
         .ctx = t, .table = find_table, .table_name = name_at, .is_here = is_here};
 }
 
-/* --- scans --------------------------------------------------------------------------------------
- */
+/* --- scans ------------------------------------------------------------------------------------ */
 
 static bool hint_of(const struct scan_hint *h, struct store_hint *out)
 {

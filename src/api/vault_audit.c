@@ -37,8 +37,7 @@ struct vault_audit {
     struct follower *follower;
 };
 
-/* --- the settings -------------------------------------------------------------------------------
- */
+/* --- the settings ----------------------------------------------------------------------------- */
 
 static void sink_free(struct sink *s)
 {
@@ -99,8 +98,7 @@ static enum err read_settings(struct vault_audit *x, struct diag *d)
     return OK;
 }
 
-/* --- one workspace ------------------------------------------------------------------------------
- */
+/* --- one workspace ---------------------------------------------------------------------------- */
 
 static enum err open_table(struct vault_audit *x, struct sink *s, struct diag *d)
 {
@@ -172,8 +170,7 @@ static void save(struct vault_audit *x, struct sink *s, bool now)
     }
 }
 
-/* --- one step -----------------------------------------------------------------------------------
- */
+/* --- one step --------------------------------------------------------------------------------- */
 
 struct pass {
     struct vault_audit *x;
@@ -230,8 +227,7 @@ static enum err step(void *ctx, bool *more, struct diag *d)
     return e;
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 enum err vault_audit_end(void *ctx, uint64_t *end, struct diag *d)
 {

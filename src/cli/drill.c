@@ -15,8 +15,7 @@
 #define MARGIN_S   120 /* beyond the time in which something should happen */
 #define ANSWER_MAX 512
 
-/* --- Ctrl-C --------------------------------------------------------------------------------------
- */
+/* --- Ctrl-C ----------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
 
@@ -34,8 +33,7 @@ static void catch_signals(void)
     sigaction(SIGHUP, &a, NULL);
 }
 
-/* --- the report ----------------------------------------------------------------------------------
- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 struct outcome {
     int64_t acted_ms, recovered_ms; /* -1 = never */
@@ -122,8 +120,7 @@ static enum err write_report(const struct drill *r, const struct outcome *o, con
     return OK;
 }
 
-/* --- one drill -----------------------------------------------------------------------------------
- */
+/* --- one drill -------------------------------------------------------------------------------- */
 
 /* Until it is so; *ms counts from the call. ERR_CANCELLED: Ctrl-C, where that may end the wait. */
 static enum err wait_until(struct drill *r, bool (*is_so)(struct drill *, struct diag *),
@@ -188,8 +185,7 @@ static void rehearse(struct drill *r, struct outcome *o)
     if (e != OK || b != OK) snprintf(o->error, sizeof o->error, "%s", why->text);
 }
 
-/* --- before --------------------------------------------------------------------------------------
- */
+/* --- before ----------------------------------------------------------------------------------- */
 
 static bool agrees(const struct drill *r)
 {

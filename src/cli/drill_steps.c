@@ -8,8 +8,7 @@
 #define REVOKED_CODE "CustomerManagedKeyUnavailable"
 #define FOLLOW_S     120
 
-/* --- calls ---------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 struct ask {
     const char *method, *resource, *url;
@@ -69,8 +68,7 @@ static enum err faults(struct drill *r, const char *method, const char *tail, js
     return call(r, &(struct ask){method, RESOURCE_ARM, url, body}, out, d);
 }
 
-/* --- looking -------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* With one trivial query on each linked workspace: the first failure, or OK. */
 static enum err query_all(struct drill *r, struct diag *d)
@@ -171,8 +169,7 @@ static bool is_rotated_back(struct drill *r, struct diag *d)
     return all_wrapped_by(r, follows ? r->new_version : r->version, d);
 }
 
-/* --- striking, and putting back ------------------------------------------------------------------
- */
+/* --- striking, and putting back --------------------------------------------------------------- */
 
 static enum err disable(struct drill *r, struct diag *d)
 {
@@ -282,8 +279,7 @@ const struct drill_kind drill_kinds[] = {
 };
 const uint32_t n_drill_kinds = sizeof drill_kinds / sizeof drill_kinds[0];
 
-/* --- before anything -----------------------------------------------------------------------------
- */
+/* --- before anything -------------------------------------------------------------------------- */
 
 static enum err find_cluster(struct drill *r, json_t **out, struct diag *d)
 {

@@ -79,8 +79,7 @@ static enum err text_line(struct logformat_state *s, struct bytes line, json_t *
     return OK;
 }
 
-/* --- dpkg.log: "2026-11-22 01:07:50 status installed libc6:amd64 2.36-9" -------------------------
- */
+/* --- dpkg.log: "2026-11-22 01:07:50 status installed libc6:amd64 2.36-9" ---------------------- */
 
 static enum err dpkg_line(struct logformat_state *s, struct bytes line, json_t **out,
                           struct diag *d)

@@ -79,8 +79,7 @@ const struct credentials *session_credentials(const struct session *s)
     return &s->credentials;
 }
 
-/* --- tokens -------------------------------------------------------------------------------------
- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static void put_form(const struct session *s, const char *resource, struct buf *form)
 {
@@ -184,8 +183,7 @@ enum err session_token(struct session *s, const char *resource, struct buf *out,
     return buf_check(out, d);
 }
 
-/* --- calls ---------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 enum err session_do(struct session *s, const struct session_call *c, struct http_answer *answer,
                     struct diag *d)

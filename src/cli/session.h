@@ -20,8 +20,8 @@
 
 struct session;
 
-#define SESSION_PERSON_CLIENT "6b657973-7465-4164-8000-00000000c11e" /* this program's client id \
-                                                                      */
+/* This program's client id */
+#define SESSION_PERSON_CLIENT "6b657973-7465-4164-8000-00000000c11e"
 char *session_login_path(void); /* what `keystead login` keeps; free(); NULL without a home */
 
 /* data is the data directory; NULL: who has signed in speaks. ERR_NOT_FOUND when nobody has. */

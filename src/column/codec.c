@@ -141,8 +141,7 @@ enum err codec_encode(const struct vec *v, enum codec_effort effort, struct buf 
     return OK;
 }
 
-/* --- decoding -----------------------------------------------------------------------------------
- */
+/* --- decoding --------------------------------------------------------------------------------- */
 
 enum err codec_end(const struct codec_in *in, const char *what, struct diag *d)
 {

@@ -39,8 +39,7 @@ void letter_key_free(struct letter_key *k)
     free(k);
 }
 
-/* --- keys ----------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static enum err adopt(struct letter_key **out, EVP_PKEY *evp, bool has_private, struct diag *d)
 {
@@ -107,8 +106,7 @@ enum err letter_key_print(const struct letter_key *k, uint8_t out[32], struct di
     return OK;
 }
 
-/* --- RSA -----------------------------------------------------------------------------------------
- */
+/* --- RSA -------------------------------------------------------------------------------------- */
 
 static enum err oaep(const struct letter_key *k, EVP_PKEY_CTX **out, bool sealing, struct diag *d)
 {
@@ -150,8 +148,7 @@ static enum err open_rsa(const struct letter_key *k, struct bytes letter, struct
     return e;
 }
 
-/* --- X25519 --------------------------------------------------------------------------------------
- */
+/* --- X25519 ----------------------------------------------------------------------------------- */
 
 /* key 32 | nonce 12 of a letter from `mine` to `theirs`, where one of the two is ephemeral. */
 static enum err agree(EVP_PKEY *mine, EVP_PKEY *theirs, const uint8_t publics[2 * X_LEN],
@@ -220,8 +217,7 @@ static enum err open_x25519(const struct letter_key *k, struct bytes letter, str
     return e;
 }
 
-/* --- either --------------------------------------------------------------------------------------
- */
+/* --- either ----------------------------------------------------------------------------------- */
 
 enum err letter_seal(const struct letter_key *to, struct bytes plain, struct buf *out,
                      struct diag *d)

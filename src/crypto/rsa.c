@@ -169,8 +169,7 @@ void *rsa_evp(const struct rsa_key *k)
     return k->pkey;
 }
 
-/* --- encryption ----------------------------------------------------------------------------------
- */
+/* --- encryption ------------------------------------------------------------------------------- */
 
 static bool set_padding(EVP_PKEY_CTX *ctx, enum rsa_padding p)
 {
@@ -221,8 +220,7 @@ enum err rsa_decrypt(const struct rsa_key *k, enum rsa_padding p, struct bytes c
     return secret_of(out, bytes_of(secret_peek(room), len), d);
 }
 
-/* --- RS256 ---------------------------------------------------------------------------------------
- */
+/* --- RS256 ------------------------------------------------------------------------------------ */
 
 enum err rs256_sign(const struct rsa_key *k, struct bytes text, struct buf *out, struct diag *d)
 {

@@ -30,8 +30,7 @@ static struct bytes wr_view(const struct wr *w)
     return bytes_of(w->start, wr_len(w));
 }
 
-/* --- file ----------------------------------------------------------------------------------------
- */
+/* --- file ------------------------------------------------------------------------------------- */
 
 void file_header_encode(const struct file_ident *f, uint8_t out[FILE_HEADER_LEN])
 {
@@ -77,8 +76,7 @@ enum err file_header_decode(struct bytes in, struct file_ident *out, struct diag
     return OK;
 }
 
-/* --- derivation ----------------------------------------------------------------------------------
- */
+/* --- derivation ------------------------------------------------------------------------------- */
 
 /* HMAC pads a shorter key with zeros, so a padded key would pass the commitment. */
 static enum err check_aek(const struct secret *aek, struct diag *d)
@@ -136,8 +134,7 @@ enum err file_key_derive(const struct secret *aek, struct file_ident *f, bool is
     return OK;
 }
 
-/* --- blocks --------------------------------------------------------------------------------------
- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 /* (9) A call that derives holds `use` for reading; file_key_wipe() takes it for writing. */
 struct file_key {

@@ -112,8 +112,7 @@ struct news account_news(struct keyd *k, const struct account *a)
     return n;
 }
 
-/* --- events --------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 /* Under lock. True: the state is another one now. */
 static bool take_event(struct keyd *k, struct account *a, enum key_event event)
@@ -166,8 +165,7 @@ void account_event(struct keyd *k, struct account *a, enum key_event event)
     herald_tell(k, a);
 }
 
-/* --- a new account -------------------------------------------------------------------------------
- */
+/* --- a new account ---------------------------------------------------------------------------- */
 
 static enum err adopt_new(struct keyd *k, struct scope *s, struct state_record *rec, struct wrap *w,
                           struct secret **aek, int64_t asked_boot_us, struct account **out,

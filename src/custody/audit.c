@@ -34,8 +34,7 @@ int audit_dir_fd(const struct audit *a)
     return a != NULL ? a->dir_fd : -1;
 }
 
-/* --- a line --------------------------------------------------------------------------------------
- */
+/* --- a line ----------------------------------------------------------------------------------- */
 
 static json_t *value_of(const struct log_field *f)
 {
@@ -122,8 +121,7 @@ static enum err gather(struct audit *a, const char *event, const struct log_fiel
     return gather_body(a, &body, d);
 }
 
-/* --- the disk ------------------------------------------------------------------------------------
- */
+/* --- the disk --------------------------------------------------------------------------------- */
 
 static enum err write_durably(int fd, struct bytes lines, struct diag *d)
 {
@@ -215,8 +213,7 @@ uint64_t audit_durable(struct audit *a)
     return a->seq_synced;
 }
 
-/* --- seals ---------------------------------------------------------------------------------------
- */
+/* --- seals ------------------------------------------------------------------------------------ */
 
 /* Under lock. */
 static enum err gather_seal(struct audit *a, const struct audit_signer *s, uint64_t epoch,

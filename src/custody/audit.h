@@ -60,7 +60,7 @@ enum err audit_write(struct audit *a, const char *event, const struct log_field 
                 sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field), (d))
 
 uint64_t audit_file_seq(struct audit *a); /* the first line of the file that is being written */
-uint64_t audit_durable(struct audit *a); /* the number of the last line that is on the disk */
+uint64_t audit_durable(struct audit *a);  /* the number of the last line that is on the disk */
 
 struct audit_signer {
     const struct secret *key;

@@ -114,8 +114,7 @@ static enum err walk(struct walk *w, struct diag *d)
     return walk_from(w, 0, d);
 }
 
-/* --- (3) -----------------------------------------------------------------------------------------
- */
+/* --- (3) -------------------------------------------------------------------------------------- */
 
 struct cut {
     struct sha256_ctx *hash;
@@ -161,8 +160,7 @@ static enum err set_all_aside(struct walk *w, struct cut *cut, char sha[65], str
     return e;
 }
 
-/* --- opening -------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static enum err open_newest(struct walk *w, struct diag *d)
 {

@@ -357,8 +357,7 @@ enum err custody_audit_read(struct custody *c, uint64_t after, struct buf *out, 
     return chan_call(c->chan, KEYD_AUDIT_READ, buf_view(&in), out, CALL_MS, d);
 }
 
-/* --- the storage's entries -----------------------------------------------------------------------
- */
+/* --- the storage's entries -------------------------------------------------------------------- */
 
 static enum err ask_entries(struct custody *c, uint64_t accepted, const char *text,
                             uint64_t *generation, bool *older_is_fine, struct diag *d)

@@ -19,8 +19,7 @@ static struct bytes address_of(struct file_key *const *k)
     return bytes_of(k, sizeof(void *));
 }
 
-/* --- accounts and leases -------------------------------------------------------------------------
- */
+/* --- accounts and leases ---------------------------------------------------------------------- */
 
 enum err held_find(struct custody *c, const uint8_t id[16], bool create, struct held **out,
                    struct diag *d)

@@ -178,7 +178,7 @@ struct keyd {
 
 /* journal.c */
 enum err journal_use(struct keyd *k, const char *scope, const char *kek_id, int64_t us,
-                     struct diag *d); /* when a KEK version was last used */
+                     struct diag *d);                   /* when a KEK version was last used */
 enum err journal_carry(struct keyd *k, struct diag *d); /* once per file of the audit log */
 
 /* boot.c */

@@ -65,9 +65,10 @@ static enum err save(struct keyd *k, struct account *a, struct diag *d)
     LOCK_SCOPE(&k->save_lock);
     pthread_mutex_lock(&k->lock);
     uint64_t seq = a->seq;
-    struct state_record rec = {
-        .state = a->at.state, .since_us = a->since_us, .created_us = a->created_us,
-        .revocations = a->revocations};
+    struct state_record rec = {.state = a->at.state,
+                               .since_us = a->since_us,
+                               .created_us = a->created_us,
+                               .revocations = a->revocations};
     bool due = !a->removed && seq != a->seq_saved;
     pthread_mutex_unlock(&k->lock);
     if (!due) return OK;

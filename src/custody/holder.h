@@ -57,7 +57,7 @@ struct custody {
     struct map wiped;    /* address of a file_key -> struct cached_key: wiped, still held */
     bool stopping, renew_now;
     _Atomic uint64_t entries; /* custody_entries_moved() */
-    bool running; /* the lease thread was started */
+    bool running;             /* the lease thread was started */
     pthread_t lease_thread;
 };
 

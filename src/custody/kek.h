@@ -48,7 +48,7 @@ enum key_event kek_verdict(enum err e, const struct diag *d);
 /* The port of production: HTTPS, with tokens that identity gives for the principals over its
  * channel (which outlives the port). Copies hosts. */
 enum err kek_door_port(struct kek_port *out, const struct keyd_config *c, struct chan *identity,
-                        struct diag *d);
+                       struct diag *d);
 
 /* Would the version wrap now? An expired one still unwraps, by design: then a rotation is overdue.
  */

@@ -106,8 +106,7 @@ enum err ledger_signer(struct ledger *l, struct signer_record *s, struct diag *d
     return OK;
 }
 
-/* --- the root record goes with every change ------------------------------------------------------
- */
+/* --- the root record goes with every change --------------------------------------------------- */
 
 typedef enum err change_visit(struct proof *p, struct root_record *next,
                               const struct custody_record *r, struct diag *d);
@@ -195,8 +194,7 @@ enum err ledger_commit_root(struct ledger *l, struct diag *d)
     return commit(l, d);
 }
 
-/* --- loading -------------------------------------------------------------------------------------
- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 /* One page; sets `after` to its last id. */
 static enum err load_page(struct keyd *k, const char *kind, struct buf *after, bool *more,

@@ -11,6 +11,8 @@
  * (2) A vault that asks to be left alone is, for RETRY_AFTER_S_MAX at most. Meanwhile the clock
  *     still decides what it decides.
  * (3) An operator's fault raises an alarm that stays until the vault answers the key itself.
+ * (4) A vault is asked with little patience first. Where that is not enough the round ends without a
+ *     verdict, and the slow lane (worker.c) asks again with what is left of the time of a call.
  */
 #include "base/log.h"
 #include "base/str.h"
@@ -61,8 +63,7 @@ enum err probe_unwrap(struct keyd *k, struct scope *s, const struct probe *p, co
     return OK;
 }
 
-/* --- one round -----------------------------------------------------------------------------------
- */
+/* --- one round -------------------------------------------------------------------------------- */
 
 struct verdict { /* of one KEK version in this round */
     char kek_id[KEK_ID_MAX];

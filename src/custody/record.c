@@ -49,8 +49,7 @@ static void record_mac(const struct secret *mk, struct bytes record, uint8_t out
     wipe(full, sizeof full);
 }
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void put_text(struct buf *b, const char *s)
 {
@@ -197,8 +196,7 @@ enum err root_encode(const struct root_record *r, const struct secret *mk, struc
     return seal(&b, mk, out, d);
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* A text without a zero byte in it that fits, with its end, into cap bytes. */
 static void get_text(struct rd *r, char *out, size_t cap)

@@ -83,7 +83,8 @@ struct state_record { /* an account: that it exists, to whom it belongs, and whe
     char scope[SCOPE_MAX], workspace[128];
     enum key_state state;
     int64_t since_us, created_us;
-    uint32_t revocations; /* how often it was REVOKED: what was spooled before is not opened after */
+    /* How often it was REVOKED: what was spooled before is not opened after. */
+    uint32_t revocations;
 };
 
 struct mk_record {

@@ -20,8 +20,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* --- everything that is there --------------------------------------------------------------------
- */
+/* --- everything that is there ----------------------------------------------------------------- */
 
 struct survey {
     struct keyd *k;
@@ -101,8 +100,7 @@ enum err proof_reload(struct keyd *k, struct diag *d)
     return e;
 }
 
-/* --- (1) -----------------------------------------------------------------------------------------
- */
+/* --- (1) -------------------------------------------------------------------------------------- */
 
 static enum err read_anchor(struct keyd *k, bool *found, struct anchor_value *v, struct diag *d)
 {
@@ -171,8 +169,7 @@ static enum err accept_what_is(struct keyd *k, struct survey *s, const char *why
     return ledger_commit_root(&l, d);
 }
 
-/* --- (2) -----------------------------------------------------------------------------------------
- */
+/* --- (2) -------------------------------------------------------------------------------------- */
 
 struct suspects {
     struct keyd *k;
@@ -265,8 +262,7 @@ enum err rollback_check(struct keyd *k, struct diag *d)
     return e;
 }
 
-/* --- the storage's entries: it compares, the anchor remembers ------------------------------------
- */
+/* --- the storage's entries: it compares, the anchor remembers --------------------------------- */
 
 void entries_told(struct keyd *k, uint64_t generation)
 {

@@ -35,8 +35,7 @@ void root_index_release(struct root_index *x)
     *x = (struct root_index){0};
 }
 
-/* --- what a record adds --------------------------------------------------------------------------
- */
+/* --- what a record adds ----------------------------------------------------------------------- */
 
 struct subject {
     const char *kind;
@@ -139,8 +138,7 @@ enum err root_settle(struct root_index *x, const struct custody_record *rec, str
     return OK;
 }
 
-/* --- comparing -----------------------------------------------------------------------------------
- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 struct told { /* who was named already */
     struct map subjects;

@@ -52,8 +52,7 @@ static enum err under_mk(const struct secret *mk, struct bytes label, const uint
     return e;
 }
 
-/* --- opened before keyd is hardened --------------------------------------------------------------
- */
+/* --- opened before keyd is hardened ----------------------------------------------------------- */
 
 enum err proof_open(struct keyd *k, const struct keyd_config *c, struct diag *d)
 {
@@ -81,8 +80,7 @@ void proof_release(struct keyd *k)
     pthread_mutex_destroy(&p->lock);
 }
 
-/* --- the signer ----------------------------------------------------------------------------------
- */
+/* --- the signer ------------------------------------------------------------------------------- */
 
 static enum err make_signer(struct keyd *k, struct diag *d)
 {
@@ -124,8 +122,7 @@ static enum err take_signer(void *ctx, const struct custody_record *r, struct di
     return OK;
 }
 
-/* --- the slot ------------------------------------------------------------------------------------
- */
+/* --- the slot --------------------------------------------------------------------------------- */
 
 #define SLOT_PLAIN_LEN (8 + AUDIT_CHAIN_LEN + 32)
 #define SLOT_LEN       (4 + SALT_LEN + SLOT_PLAIN_LEN + AEAD_TAG_LEN)
@@ -163,8 +160,7 @@ static enum err check_past(struct keyd *k, struct diag *d)
     return e;
 }
 
-/* --- sealing -------------------------------------------------------------------------------------
- */
+/* --- sealing ---------------------------------------------------------------------------------- */
 
 static void problem(char *place, size_t cap, const char *event, const struct diag *d)
 {

@@ -47,9 +47,7 @@ static enum err ask(struct keyd *k, const uint8_t id[16], bool is_new, uint32_t 
     return may_spool(k, id, is_new, revocations, d);
 }
 
-/* --- making
- * ---------------------------------------------------------------------------------------
- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static enum err make_wrap(struct keyd *k, struct wrap *w, struct diag *d)
 {
@@ -85,9 +83,7 @@ enum err spool_make(struct keyd *k, struct rd *in, struct buf *out, struct diag 
     return buf_check(out, d);
 }
 
-/* --- keys of its files
- * ----------------------------------------------------------------------------
- */
+/* --- keys of its files ------------------------------------------------------------------------ */
 
 struct spool_request {
     uint8_t account[16];

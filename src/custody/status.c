@@ -82,8 +82,7 @@ static json_t *wraps_json(const struct keyd *k, const struct account *a)
     return list;
 }
 
-/* --- the policy, and what it comes to at this moment ---------------------------------------------
- */
+/* --- the policy, and what it comes to at this moment ------------------------------------------ */
 
 #define NOT_ENFORCED "not enforced while the vault is unreachable"
 
@@ -170,8 +169,7 @@ static json_t *account_json(const struct keyd *k, const struct account *a)
     return o;
 }
 
-/* --- scopes --------------------------------------------------------------------------------------
- */
+/* --- scopes ----------------------------------------------------------------------------------- */
 
 /* The account that is worst off; NULL: there is none. */
 static const struct account *worst_of(const struct scope *s)
@@ -245,8 +243,7 @@ static json_t *accounts_json(struct keyd *k)
     return list;
 }
 
-/* --- what can be proven --------------------------------------------------------------------------
- */
+/* --- what can be proven ----------------------------------------------------------------------- */
 
 static json_t *anchor_json(struct keyd *k)
 {

@@ -78,8 +78,7 @@ void explain_finished(struct query *q, const struct op *op, int64_t us)
     if (c != NULL) atomic_fetch_add(&c->us, us);
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const char *const names[] = {
     [OP_TABLE] = "table",

@@ -44,8 +44,7 @@ static const struct value *comparable(const struct query *q, const struct expr *
     return ok ? v : NULL;
 }
 
-/* --- words ---------------------------------------------------------------------------------------
- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 static bool is_word_byte(uint8_t c)
 {

@@ -48,8 +48,7 @@ enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, 
 enum err rowbuf_relation(struct query *q, const struct rowbuf *rbs, unsigned n, uint64_t rows_max,
                          struct mem *mems, struct relation *out, struct diag *d);
 
-/* --- sorting ------------------------------------------------------------------------------------
- */
+/* --- sorting ---------------------------------------------------------------------------------- */
 
 struct row_ref {
     uint64_t prefix; /* the first 8 bytes of the key: most comparisons end here */

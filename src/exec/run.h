@@ -21,8 +21,7 @@
 #define WORKERS_MAX        64
 #define OP_DEPTH_MAX       2000 /* operators above each other in a plan */
 
-/* --- memory: an arena that counts against the query's ceiling (4) ------------------------------
- */
+/* --- memory: an arena that counts against the query's ceiling (4) ----------------------------- */
 
 struct mem {
     struct arena a;
@@ -35,8 +34,7 @@ void mem_settle(struct query *q, struct mem *m); /* charges, and sets the arena'
 void mem_clear(struct query *q, struct mem *m);
 void mem_close(struct query *q, struct mem *m);
 
-/* --- a relation: rows that wait for the pipeline above -----------------------------------------
- */
+/* --- a relation: rows that wait for the pipeline above ---------------------------------------- */
 
 struct relation {
     uint64_t n_rows;
@@ -54,8 +52,7 @@ enum err relation_whole(struct query *q, const struct relation *r, const struct 
 enum err relation_cut(struct query *q, const struct batch *all, struct mem *m, struct relation *out,
                       struct diag *d);
 
-/* --- workers ------------------------------------------------------------------------------------
- */
+/* --- workers ---------------------------------------------------------------------------------- */
 
 struct dict_memo { /* an expression evaluated over a whole dictionary, for the rest of the unit */
     const struct expr *expr;
@@ -130,8 +127,7 @@ enum err worker_next(struct worker *w, uint32_t first_row);
 enum err query_check(struct query *q, struct diag *d);
 enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY with the sentence */
 
-/* --- stages and pipelines ------------------------------------------------------------------------
- */
+/* --- stages and pipelines --------------------------------------------------------------------- */
 
 struct stage;
 struct conditions;

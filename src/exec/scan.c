@@ -131,8 +131,7 @@ static enum err scan_run(struct leg *l, struct worker *w, uint32_t unit)
     return push_unit(s, w, &all, &c);
 }
 
-/* --- some rows only -----------------------------------------------------------------------------
- */
+/* --- some rows only --------------------------------------------------------------------------- */
 
 static int by_place(const void *a, const void *b)
 {

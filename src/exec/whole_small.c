@@ -6,8 +6,7 @@
 
 #include "base/map.h"
 
-/* --- narrow: a row for each cell ---------------------------------------------------------------
- */
+/* --- narrow: a row for each cell -------------------------------------------------------------- */
 
 enum err whole_narrow(struct whole *w)
 {
@@ -27,8 +26,7 @@ enum err whole_narrow(struct whole *w)
     return buf_check(&text, w->d);
 }
 
-/* --- pivot (plan.h) ----------------------------------------------------------------------------
- */
+/* --- pivot (plan.h) --------------------------------------------------------------------------- */
 
 /* The number of each row's group of keys, in the order in which they are met. */
 static enum err number_groups(struct whole *w, uint32_t n_keys, uint32_t *numbers, uint32_t *first,
@@ -96,8 +94,7 @@ enum err whole_pivot(struct whole *w)
     return OK;
 }
 
-/* --- rows_near: rows with a condition (the last column), and those around them -------------------
- */
+/* --- rows_near: rows with a condition (the last column), and those around them ---------------- */
 
 enum err whole_rows_near(struct whole *w)
 {
@@ -120,8 +117,7 @@ enum err whole_rows_near(struct whole *w)
     return OK;
 }
 
-/* --- schema_merge: each column once, with its place in the merged order --------------------------
- */
+/* --- schema_merge: each column once, with its place in the merged order ----------------------- */
 
 enum err whole_schema_merge(struct whole *w)
 {

@@ -44,8 +44,7 @@ static int64_t floor_div(int64_t a, int64_t b)
     return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Equal keys get equal numbers; in extra's rows too, where that is given. */
 static enum err number_rows(struct whole *w, const struct vec *parts, uint32_t n_parts, uint32_t n,
@@ -168,8 +167,7 @@ static uint32_t group_end(const struct line *l, uint32_t from)
     return end;
 }
 
-/* --- output ------------------------------------------------------------------------------------
- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void put_time(struct line *l, uint32_t col, int64_t bin)
 {
@@ -188,8 +186,7 @@ static uint32_t n_dims(const struct line *l)
     return ((const struct timeline *)l->w->op->whole.more)->n_dims;
 }
 
-/* --- sliding_window_counts ---------------------------------------------------------------------
- */
+/* --- sliding_window_counts -------------------------------------------------------------------- */
 
 static enum err slide(struct line *l, uint32_t from, uint32_t end, int64_t bins)
 {
@@ -229,8 +226,7 @@ enum err whole_sliding_window(struct whole *w)
     return OK;
 }
 
-/* --- activity_counts_metrics, activity_metrics ---------------------------------------------------
- */
+/* --- activity_counts_metrics, activity_metrics ------------------------------------------------ */
 
 enum err whole_activity_counts(struct whole *w)
 {
@@ -304,8 +300,7 @@ enum err whole_activity(struct whole *w)
     return OK;
 }
 
-/* --- activity_engagement -------------------------------------------------------------------------
- */
+/* --- activity_engagement ---------------------------------------------------------------------- */
 
 /* Without bounds the line runs from the bin of the first event to that of the last. */
 static enum err engagement_line(struct line *l)
@@ -369,8 +364,7 @@ enum err whole_activity_engagement(struct whole *w)
     return OK;
 }
 
-/* --- new_activity_metrics ------------------------------------------------------------------------
- */
+/* --- new_activity_metrics --------------------------------------------------------------------- */
 
 #define COHORTS_MAX 2000
 

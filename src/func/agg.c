@@ -60,8 +60,7 @@ const struct agg *agg_find(const char *name)
     return NULL;
 }
 
-/* --- predicates --------------------------------------------------------------------------------
- */
+/* --- predicates ------------------------------------------------------------------------------- */
 
 #define ARGS_MAX 8
 
@@ -119,8 +118,7 @@ enum err agg_update_if(struct agg_cx *cx, const struct agg_call *c, void *const 
     return base(cx, &call, kept, picked, n_kept);
 }
 
-/* --- kept values -------------------------------------------------------------------------------
- */
+/* --- kept values ------------------------------------------------------------------------------ */
 
 enum err kept_set(struct agg_cx *cx, struct kept *k, const struct value *v)
 {

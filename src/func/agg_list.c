@@ -89,8 +89,7 @@ static enum err add_element(struct agg_cx *cx, struct bag *b, struct bytes eleme
     return run_add(cx, &b->bytes, element);
 }
 
-/* --- lists and sets ----------------------------------------------------------------------------
- */
+/* --- lists and sets --------------------------------------------------------------------------- */
 
 static enum err add_dynamic(struct agg_cx *cx, struct bag *b, struct bytes dyn, bool unique)
 {
@@ -193,8 +192,7 @@ FINISH(finish_list)
     return finish_as(cx, state_, false, out);
 }
 
-/* --- bags --------------------------------------------------------------------------------------
- */
+/* --- bags ------------------------------------------------------------------------------------- */
 
 /* Of members of one name the first stays. */
 static enum err add_members(struct agg_cx *cx, struct bag *b, struct bytes dyn)

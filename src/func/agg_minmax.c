@@ -8,8 +8,7 @@
 
 #include <math.h>
 
-/* --- min and max -------------------------------------------------------------------------------
- */
+/* --- min and max ------------------------------------------------------------------------------ */
 
 struct extreme {
     struct kept kept; /* of text and 16-byte types; kept.v alone for the others */
@@ -112,8 +111,7 @@ static enum type ret_same(const enum type *args, const struct value *const *cons
     return args[0];
 }
 
-/* --- arg_min and arg_max -----------------------------------------------------------------------
- */
+/* --- arg_min and arg_max ---------------------------------------------------------------------- */
 
 struct arg_extreme {
     struct kept by, value;
@@ -165,8 +163,7 @@ static enum type ret_arg(const enum type *args, const struct value *const *const
     return args[n - 1];
 }
 
-/* --- take_any ----------------------------------------------------------------------------------
- */
+/* --- take_any --------------------------------------------------------------------------------- */
 
 /* The first value that is neither null nor empty. */
 UPDATE(update_any)

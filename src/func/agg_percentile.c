@@ -196,8 +196,7 @@ MERGE(merge_points)
     return OK;
 }
 
-/* --- asking ------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 /* The first value up to which at least that share of the weight lies. */
 static struct value value_for(const struct agg_call *c, struct digest *g, double percent)

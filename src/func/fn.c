@@ -6,8 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* --- registry ----------------------------------------------------------------------------------
- */
+/* --- registry --------------------------------------------------------------------------------- */
 
 #define ROWS_MAX 1024
 static const struct fn *sorted[ROWS_MAX];
@@ -107,8 +106,7 @@ enum type type_common(enum type a, enum type b)
     return T_NONE;
 }
 
-/* --- evaluation --------------------------------------------------------------------------------
- */
+/* --- evaluation ------------------------------------------------------------------------------- */
 
 static const struct vec *with_rows(struct arena *a, const struct vec *v, uint32_t n)
 {

@@ -35,8 +35,7 @@ static void put_value(const struct value *v, struct buf *out)
     if (dyn_from_value(v, out, NULL) != OK) out->bad = true;
 }
 
-/* --- measuring ---------------------------------------------------------------------------------
- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 EVAL(eval_length)
 {
@@ -127,8 +126,7 @@ EVAL(eval_index_of)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- cutting and turning -----------------------------------------------------------------------
- */
+/* --- cutting and turning ---------------------------------------------------------------------- */
 
 /* Where element k of the result comes from; -1: it is the default. */
 typedef int64_t mover(int64_t k, int64_t n, int64_t by);
@@ -290,8 +288,7 @@ EVAL(eval_iff)
     return rows_end(cx, &r, out);
 }
 
-/* --- sorting -----------------------------------------------------------------------------------
- */
+/* --- sorting ---------------------------------------------------------------------------------- */
 
 static int sort_asc(const void *a, const void *b)
 {
@@ -392,8 +389,7 @@ static enum type ret_sort(const enum type *args, const struct value *const *cons
     return T_DYNAMIC;
 }
 
-/* --- making ------------------------------------------------------------------------------------
- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 #define RANGE_MAX 1048576 /* elements, as the original */
 

@@ -47,8 +47,7 @@ static enum type ret_order(const enum type *args, const struct value *const *con
     return compare_as(args[0], args[1], true) != T_NONE ? T_BOOL : T_NONE;
 }
 
-/* --- kernels -----------------------------------------------------------------------------------
- */
+/* --- kernels ---------------------------------------------------------------------------------- */
 
 #define SIX(type, cmp)                                \
     switch (op) {                                     \
@@ -175,8 +174,7 @@ static enum err eval_compare(struct fn_cx *cx, const struct fn_call *call,
     return compare(cx, op_of(call->fn->name), args[0], args[1], n, out);
 }
 
-/* --- between -----------------------------------------------------------------------------------
- */
+/* --- between ---------------------------------------------------------------------------------- */
 
 static enum type ret_between(const enum type *args, const struct value *const *consts, uint32_t n)
 {

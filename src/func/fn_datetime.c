@@ -59,8 +59,7 @@ static enum err prepare_part(struct fn_call *call, struct arena *a, struct diag 
                     call->fn->name, (int)(s.len < 50 ? s.len : 50), (const char *)s.p);
 }
 
-/* --- parts -------------------------------------------------------------------------------------
- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 static int day_of_year(const struct civil *c)
 {
@@ -156,8 +155,7 @@ EVAL(eval_dayofweek)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- starts and ends ---------------------------------------------------------------------------
- */
+/* --- starts and ends -------------------------------------------------------------------------- */
 
 static bool month_start(int64_t year, int64_t month,
                         int64_t *ticks) /* month from 0, may overflow */
@@ -209,8 +207,7 @@ EVAL(eval_bound)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- adding and differences --------------------------------------------------------------------
- */
+/* --- adding and differences ------------------------------------------------------------------- */
 
 static int64_t part_ticks(enum part p)
 {
@@ -317,8 +314,7 @@ EVAL(eval_diff)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- now ---------------------------------------------------------------------------------------
- */
+/* --- now -------------------------------------------------------------------------------------- */
 
 EVAL(eval_now)
 {
@@ -339,8 +335,7 @@ EVAL(eval_now)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- making ------------------------------------------------------------------------------------
- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 static bool seconds_of(double s, int *whole, int *ticks)
 {

@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-/* --- members and elements ----------------------------------------------------------------------
- */
+/* --- members and elements --------------------------------------------------------------------- */
 
 EVAL(eval_path)
 {
@@ -42,8 +41,7 @@ EVAL(eval_index)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- kinds -------------------------------------------------------------------------------------
- */
+/* --- kinds ------------------------------------------------------------------------------------ */
 
 static struct bytes kind_name(struct bytes dyn)
 {
@@ -69,8 +67,7 @@ EVAL(eval_gettype)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- packing -----------------------------------------------------------------------------------
- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 /* bag_pack('name', value, ...); names are text, so an odd argument is refused by types of the row.
  */
@@ -120,8 +117,7 @@ EVAL(eval_pack_array)
     return rows_end(cx, &r, out);
 }
 
-/* --- bags --------------------------------------------------------------------------------------
- */
+/* --- bags ------------------------------------------------------------------------------------- */
 
 EVAL(eval_bag_keys)
 {
@@ -393,8 +389,7 @@ EVAL(eval_bag_zip)
     return rows_end(cx, &r, out);
 }
 
-/* --- text --------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 struct member {
     struct bytes name, value;
@@ -467,11 +462,11 @@ EVAL(eval_extract_json)
     return rows_end(cx, &r, out);
 }
 
-#define PACK(name_, doc_)                                                                \
-    {                                                                                    \
+#define PACK(name_, doc_)                                                                 \
+    {                                                                                     \
         .name = name_, .arity_min = 2, .arity_max = FN_ARITY_LIST, .args = {ARG(TM_ANY)}, \
-        .ret_of = ret_bag_pack, .eval = eval_bag_pack, .doc = doc_,                      \
-        .example = name_ "('a', 1, 'b', 'x')", .expect = "{\"a\":1,\"b\":\"x\"}"         \
+        .ret_of = ret_bag_pack, .eval = eval_bag_pack, .doc = doc_,                       \
+        .example = name_ "('a', 1, 'b', 'x')", .expect = "{\"a\":1,\"b\":\"x\"}"          \
     }
 
 static const struct fn rows[] = {

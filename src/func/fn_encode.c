@@ -128,8 +128,7 @@ EVAL(eval_decode64_guid)
     return vecb_finish(&o, out, cx->d);
 }
 
-/* --- URLs --------------------------------------------------------------------------------------
- */
+/* --- URLs ------------------------------------------------------------------------------------- */
 
 /* Letters, digits and these stay; a space is '+' in the older form, %20 in a component. */
 EVAL(eval_url_encode)

@@ -137,8 +137,7 @@ EVAL(eval_format)
     return rows_end(cx, &r, out);
 }
 
-/* --- sizes -------------------------------------------------------------------------------------
- */
+/* --- sizes ------------------------------------------------------------------------------------ */
 
 static const char *const units[] = {"Bytes", "KB", "MB", "GB", "TB", "PB", "EB"};
 #define N_UNITS (sizeof units / sizeof *units)

@@ -72,8 +72,7 @@ EVAL(eval_in_circle)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- cells -------------------------------------------------------------------------------------
- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 /* The level or accuracy of argument k; false when it is null or outside low..high. */
 static bool level_arg(const struct fn_call *call, const struct vec *const *args, uint32_t k,

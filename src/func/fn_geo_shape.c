@@ -34,8 +34,7 @@ static void put_geo(struct buf *out, struct s2_geo *g)
     geo_put_shape(out, &flat);
 }
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 /* geo_line_length, geo_polygon_perimeter, geo_polygon_area */
 EVAL(eval_size)
@@ -123,8 +122,7 @@ EVAL(eval_intersects)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- points of shapes ---------------------------------------------------------------------------
- */
+/* --- points of shapes ------------------------------------------------------------------------- */
 
 /* geo_closest_point_on_line, _polygon (lng, lat, shape) */
 EVAL(eval_closest)
@@ -160,8 +158,7 @@ EVAL(eval_point_of)
     return rows_end(cx, &r, out);
 }
 
-/* --- shapes of shapes ---------------------------------------------------------------------------
- */
+/* --- shapes of shapes ------------------------------------------------------------------------- */
 
 /* geo_intersection_2lines, _2polygons, _line_with_polygon */
 EVAL(eval_intersection)
@@ -256,8 +253,7 @@ EVAL(eval_simplify)
     return rows_end(cx, &r, out);
 }
 
-/* --- lists of shapes ----------------------------------------------------------------------------
- */
+/* --- lists of shapes -------------------------------------------------------------------------- */
 
 struct shapes {
     struct s2_geo **at;

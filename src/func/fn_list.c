@@ -11,8 +11,7 @@
 #include "base/map.h"
 #include "column/dyn.h"
 
-/* --- the set -----------------------------------------------------------------------------------
- */
+/* --- the set ---------------------------------------------------------------------------------- */
 
 struct list {
     enum type type; /* of every member */
@@ -105,8 +104,7 @@ static bool list_add_all(struct list *l, const struct value *v, struct arena *a)
     return true;
 }
 
-/* --- in ----------------------------------------------------------------------------------------
- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 /* The type that value and candidates are compared in. */
 static enum type list_type(const enum type *args, uint32_t n)
@@ -198,8 +196,7 @@ static enum err eval_in(struct fn_cx *cx, const struct fn_call *call, const stru
     return OK;
 }
 
-/* --- has_any, has_all --------------------------------------------------------------------------
- */
+/* --- has_any, has_all ------------------------------------------------------------------------- */
 
 struct terms {
     bool all, ready;

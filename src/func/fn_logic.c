@@ -7,8 +7,7 @@
  */
 #include "func/families.h"
 
-/* --- and, or, not ------------------------------------------------------------------------------
- */
+/* --- and, or, not ----------------------------------------------------------------------------- */
 
 static enum err eval_and_or(struct fn_cx *cx, const struct fn_call *call,
                             const struct vec *const *args, uint32_t n, struct vec *out)
@@ -53,8 +52,7 @@ static enum err eval_not(struct fn_cx *cx, const struct fn_call *call,
     return OK;
 }
 
-/* --- choosing ----------------------------------------------------------------------------------
- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 /* The common type of a call's arguments from, from + step, ... and the last one. */
 static enum type common_of(const enum type *args, uint32_t from, uint32_t step, uint32_t n)
@@ -190,8 +188,7 @@ static enum err eval_coalesce(struct fn_cx *cx, const struct fn_call *call,
     return pick_rows(cx, call->ret, values, pick, n, out);
 }
 
-/* --- nulls -------------------------------------------------------------------------------------
- */
+/* --- nulls ------------------------------------------------------------------------------------ */
 
 /* isempty() is true for null and for text without a character; isnull() never for text. */
 static enum err eval_isnull(struct fn_cx *cx, const struct fn_call *call,

@@ -8,8 +8,7 @@
 
 #include <math.h>
 
-/* --- of one real -------------------------------------------------------------------------------
- */
+/* --- of one real ------------------------------------------------------------------------------ */
 
 static double f_cot(double x)
 {
@@ -75,8 +74,7 @@ EVAL_ROWS(eval_isnan, T_BOOL, uint8_t, r[i] = isnan(vec_r64(args[0], i)))
 EVAL_ROWS(eval_isinf, T_BOOL, uint8_t, r[i] = isinf(vec_r64(args[0], i)) != 0)
 EVAL_ROWS(eval_isfinite, T_BOOL, uint8_t, r[i] = isfinite(vec_r64(args[0], i)))
 
-/* --- keeping the type --------------------------------------------------------------------------
- */
+/* --- keeping the type ------------------------------------------------------------------------- */
 
 static enum type ret_same(const enum type *args, const struct value *const *consts, uint32_t n)
 {
@@ -152,8 +150,7 @@ EVAL(eval_keep)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- bin ---------------------------------------------------------------------------------------
- */
+/* --- bin -------------------------------------------------------------------------------------- */
 
 static bool is_number(enum type t)
 {
@@ -268,8 +265,7 @@ EVAL(eval_bin)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- min_of, max_of, around --------------------------------------------------------------------
- */
+/* --- min_of, max_of, around ------------------------------------------------------------------- */
 
 static enum type ret_common(const enum type *args, const struct value *const *consts, uint32_t n)
 {
@@ -337,8 +333,7 @@ EVAL(eval_around)
     return OK;
 }
 
-/* --- bits --------------------------------------------------------------------------------------
- */
+/* --- bits ------------------------------------------------------------------------------------- */
 
 #define X (vec_i64(args[0], i))
 #define Y (vec_i64(args[1], i))
@@ -363,8 +358,7 @@ EVAL(eval_tohex)
     return rows_end(cx, &r, out);
 }
 
-/* --- chance ------------------------------------------------------------------------------------
- */
+/* --- chance ----------------------------------------------------------------------------------- */
 
 EVAL(eval_rand)
 {

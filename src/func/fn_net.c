@@ -5,8 +5,7 @@
 #include "func/families.h"
 #include "func/ip.h"
 
-/* --- reading and writing -----------------------------------------------------------------------
- */
+/* --- reading and writing ---------------------------------------------------------------------- */
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -103,8 +102,7 @@ EVAL(eval_format4)
     return rows_end(cx, &r, out);
 }
 
-/* --- comparing ---------------------------------------------------------------------------------
- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 /* The order of two addresses in the bits that count; false: one is none. */
 static bool compare(bool v6, struct bytes a, struct bytes b, const struct fn_call *call,
@@ -236,8 +234,7 @@ EVAL(eval_cidr_list)
     return rows_end(cx, &r, out);
 }
 
-/* --- finding in text ---------------------------------------------------------------------------
- */
+/* --- finding in text -------------------------------------------------------------------------- */
 
 /* Steps to the next address that stands by itself between other characters. */
 static bool next_address(struct bytes *s, struct bytes *addr)

@@ -40,8 +40,7 @@ static struct bytes last_of(struct bytes s, const char *set, bool *found)
     return bytes_of(s.p + i, s.len - i);
 }
 
-/* --- URLs --------------------------------------------------------------------------------------
- */
+/* --- URLs ------------------------------------------------------------------------------------- */
 
 static void put_query(struct bytes query, struct buf *out)
 {
@@ -142,8 +141,7 @@ EVAL(eval_urlquery)
     return rows_end(cx, &r, out);
 }
 
-/* --- paths -------------------------------------------------------------------------------------
- */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 EVAL(eval_path)
 {
@@ -183,8 +181,7 @@ EVAL(eval_path)
     return rows_end(cx, &r, out);
 }
 
-/* --- CSV and command lines ---------------------------------------------------------------------
- */
+/* --- CSV and command lines -------------------------------------------------------------------- */
 
 /* One field; quotes may hold commas, line ends and doubled quotes. */
 static void take_field(struct rd *r, struct buf *field)
@@ -283,8 +280,7 @@ static enum err prepare_command_line(struct fn_call *call, struct arena *a, stru
                     "parse_command_line(): the only known parser is 'windows'");
 }
 
-/* --- versions ----------------------------------------------------------------------------------
- */
+/* --- versions --------------------------------------------------------------------------------- */
 
 /* Up to four numbers of at most eight digits, each in eight places of one decimal. */
 EVAL(eval_version)
@@ -312,8 +308,7 @@ EVAL(eval_version)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- XML and paths of bags ---------------------------------------------------------------------
- */
+/* --- XML and paths of bags -------------------------------------------------------------------- */
 
 EVAL(eval_xml)
 {

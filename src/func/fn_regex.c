@@ -43,8 +43,7 @@ EVAL(eval_matches)
     return OK;
 }
 
-/* --- extracting --------------------------------------------------------------------------------
- */
+/* --- extracting ------------------------------------------------------------------------------- */
 
 EVAL(eval_extract)
 {
@@ -155,8 +154,7 @@ static enum type ret_extract_all(const enum type *args, const struct value *cons
     return n == 3 && args[1] != T_DYNAMIC ? T_NONE : T_DYNAMIC;
 }
 
-/* --- replacing and trimming --------------------------------------------------------------------
- */
+/* --- replacing and trimming ------------------------------------------------------------------- */
 
 /* replace_regex(text, pattern, rewrite); the older replace(pattern, rewrite, text) */
 EVAL(eval_replace)
@@ -216,8 +214,7 @@ EVAL(eval_trim)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- counting and finding ----------------------------------------------------------------------
- */
+/* --- counting and finding --------------------------------------------------------------------- */
 
 static int64_t count_regex(struct regex *re, struct bytes s)
 {

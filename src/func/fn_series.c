@@ -8,8 +8,7 @@
 #include "func/families.h"
 #include "func/series.h"
 
-/* --- element by element ------------------------------------------------------------------------
- */
+/* --- element by element ----------------------------------------------------------------------- */
 
 static double f_ceiling(double x)
 {
@@ -127,8 +126,7 @@ EVAL(eval_relation)
     return rows_end(cx, &r, out);
 }
 
-/* --- filling -----------------------------------------------------------------------------------
- */
+/* --- filling ---------------------------------------------------------------------------------- */
 
 /* What counts as missing: null, and the placeholder when one is given. */
 static void mark_missing(struct series *s, const struct fn_call *call,
@@ -249,8 +247,7 @@ EVAL(eval_fill_linear)
     return rows_end(cx, &r, out);
 }
 
-/* --- filters -----------------------------------------------------------------------------------
- */
+/* --- filters ---------------------------------------------------------------------------------- */
 
 static double tap_sum(const struct series *s)
 {

@@ -56,8 +56,7 @@ static uint32_t sort_known(const double *v, uint32_t n, uint32_t step, double *t
     return known;
 }
 
-/* --- the season --------------------------------------------------------------------------------
- */
+/* --- the season ------------------------------------------------------------------------------- */
 
 /* Least squares over x = 0, 1 ... of what is no NaN. */
 static void line_of(const double *v, uint32_t n, double *slope, double *at_zero)
@@ -174,8 +173,7 @@ static enum err decompose(const struct series *s, const struct wish *w, struct p
     return OK;
 }
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 static enum trend trend_arg(const struct fn_call *call, uint32_t k, enum trend otherwise)
 {
@@ -233,8 +231,7 @@ static uint32_t tail_arg(const struct fn_call *call, const struct vec *const *ar
     return v > 0 && v < UINT32_MAX ? (uint32_t)v : 0;
 }
 
-/* --- series_decompose, series_decompose_forecast, series_seasonal -------------------------------
- */
+/* --- series_decompose, series_decompose_forecast, series_seasonal ----------------------------- */
 
 static enum err decompose_row(const struct vec *const *args, uint32_t i, const struct wish *w,
                               struct buf *out, struct diag *d)
@@ -295,8 +292,7 @@ static enum err row_seasonal(struct fn_cx *cx, const struct fn_call *call,
 }
 EVAL_SERIES(eval_seasonal, row_seasonal)
 
-/* --- points that do not belong ------------------------------------------------------------------
- */
+/* --- points that do not belong ---------------------------------------------------------------- */
 
 struct fence {
     double low, high; /* percentiles, 0..1 */

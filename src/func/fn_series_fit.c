@@ -8,8 +8,7 @@
 
 #define DEGREE_MAX 30
 
-/* --- two lines ---------------------------------------------------------------------------------
- */
+/* --- two lines -------------------------------------------------------------------------------- */
 
 struct side {
     double rsquare, slope, interception, variance, rvariance, rest, all;
@@ -125,8 +124,7 @@ static enum err row_2lines(struct fn_cx *cx, const struct fn_call *call,
 }
 EVAL_SERIES(eval_2lines, row_2lines)
 
-/* --- a polynomial ------------------------------------------------------------------------------
- */
+/* --- a polynomial ----------------------------------------------------------------------------- */
 
 /* Least squares by Householder reflections on n rows of m columns, row after row; b becomes the
  * solution in its first m places. False: the columns depend on each other. */

@@ -4,8 +4,7 @@
 #include "func/families.h"
 #include "func/series.h"
 
-/* --- one number --------------------------------------------------------------------------------
- */
+/* --- one number ------------------------------------------------------------------------------- */
 
 EVAL(eval_fold)
 {
@@ -82,8 +81,7 @@ EVAL(eval_pair)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- statistics --------------------------------------------------------------------------------
- */
+/* --- statistics ------------------------------------------------------------------------------- */
 
 static void put_stats(const struct series *s, struct buf *out)
 {
@@ -131,8 +129,7 @@ EVAL(eval_stats)
     return rows_end(cx, &r, out);
 }
 
-/* --- a line through the series ------------------------------------------------------------------
- */
+/* --- a line through the series ---------------------------------------------------------------- */
 
 struct line {
     double slope, at_zero, rsquare, variance, rvariance;

@@ -11,8 +11,7 @@
 
 #include <stdlib.h>
 
-/* --- length and order --------------------------------------------------------------------------
- */
+/* --- length and order ------------------------------------------------------------------------- */
 
 EVAL_ROWS(eval_strlen, T_LONG, int64_t, r[i] = (int64_t)utf8_count(vec_str(args[0], i)))
 EVAL_ROWS(eval_string_size, T_LONG, int64_t, r[i] = (int64_t)vec_str(args[0], i).len)
@@ -20,8 +19,7 @@ EVAL_ROWS(eval_strcmp, T_LONG, int64_t, r[i] = bytes_cmp(vec_str(args[0], i), ve
 EVAL_ROWS(eval_isascii, T_BOOL, uint8_t, r[i] = text_ascii(vec_str(args[0], i)))
 EVAL_ROWS(eval_isutf8, T_BOOL, uint8_t, r[i] = utf8_valid(vec_str(args[0], i)))
 
-/* --- case and order of characters --------------------------------------------------------------
- */
+/* --- case and order of characters ------------------------------------------------------------- */
 
 EVAL(eval_case)
 {
@@ -59,8 +57,7 @@ EVAL(eval_reverse)
     return rows_end(cx, &r, out);
 }
 
-/* --- joining -----------------------------------------------------------------------------------
- */
+/* --- joining ---------------------------------------------------------------------------------- */
 
 /* strcat(a, b, ...) and strcat_delim(delimiter, a, b, ...) */
 EVAL(eval_strcat)
@@ -117,8 +114,7 @@ EVAL(eval_strrep)
     return rows_end(cx, &r, out);
 }
 
-/* --- cutting -----------------------------------------------------------------------------------
- */
+/* --- cutting ---------------------------------------------------------------------------------- */
 
 /* Bytes [from, to) of the characters asked for. A start before the beginning gives nothing. */
 static struct bytes cut(struct bytes s, int64_t start, int64_t length)
@@ -194,8 +190,7 @@ EVAL(eval_split)
     return rows_end(cx, &r, out);
 }
 
-/* --- finding -----------------------------------------------------------------------------------
- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 /* The arguments behind text and pattern of indexof() and indexof_regex(). */
 static bool find_window(const struct fn_call *call, const struct vec *const *args, uint32_t i,
@@ -246,8 +241,7 @@ EVAL(eval_indexof)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- replacing ---------------------------------------------------------------------------------
- */
+/* --- replacing -------------------------------------------------------------------------------- */
 
 static void put_replaced(struct bytes s, struct bytes what, struct bytes by, struct buf *out)
 {
@@ -399,8 +393,7 @@ EVAL(eval_translate)
     return rows_end(cx, &r, out);
 }
 
-/* --- characters as numbers ---------------------------------------------------------------------
- */
+/* --- characters as numbers -------------------------------------------------------------------- */
 
 EVAL(eval_codepoints_from)
 {

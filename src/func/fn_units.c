@@ -165,8 +165,7 @@ EVAL(eval_units)
     return vecb_finish(&b, out, cx->d);
 }
 
-/* --- temperature --------------------------------------------------------------------------------
- */
+/* --- temperature ------------------------------------------------------------------------------ */
 
 static double kelvin_of(struct bytes unit, double v)
 {

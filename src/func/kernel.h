@@ -71,8 +71,7 @@ struct fn_family {
         return OK;                                  \
     }
 
-/* --- operands ----------------------------------------------------------------------------------
- */
+/* --- operands --------------------------------------------------------------------------------- */
 
 struct i64s {
     const int64_t *p;
@@ -130,8 +129,7 @@ enum err vec_undynamic(struct fn_cx *cx, const struct vec *v, enum type to, uint
         }                                                  \
     } while (0)
 
-/* --- results ------------------------------------------------------------------------------------
- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 /* A flat vector of n zeros. */
 enum err out_flat(struct fn_cx *cx, enum type t, uint32_t n, struct vec *out, void **data);
@@ -157,8 +155,7 @@ void rows_release(struct rows_out *r); /* on the way out of a failure */
 bool const_str(const struct fn_call *c, uint32_t i, struct bytes *out);
 bool const_i64(const struct fn_call *c, uint32_t i, int64_t *out);
 
-/* --- values -------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 /* tostring(): appends. */
 void value_to_text(const struct value *v, struct buf *out);

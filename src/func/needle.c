@@ -25,8 +25,7 @@ bool needle_init(struct needle *n, struct bytes text, bool nocase, struct arena 
     return true;
 }
 
-/* --- in one text -------------------------------------------------------------------------------
- */
+/* --- in one text ------------------------------------------------------------------------------ */
 
 /* How many bytes of s the folded needle covers at its front; TEXT_NONE: it does not match there. */
 static size_t match_here(const struct needle *n, struct bytes s)
@@ -91,8 +90,7 @@ bool needle_ends(const struct needle *n, struct bytes s)
     return match_here(n, bytes_of(s.p + at, s.len - at)) == s.len - at;
 }
 
-/* --- terms -------------------------------------------------------------------------------------
- */
+/* --- terms ------------------------------------------------------------------------------------ */
 
 static bool starts_term(struct bytes s, size_t at)
 {
@@ -136,8 +134,7 @@ bool needle_bounded(const struct needle *n, struct bytes s, enum needle_bounds b
     return stands_in(n, s, 0, bounds_of(n, b));
 }
 
-/* --- in many texts -----------------------------------------------------------------------------
- */
+/* --- in many texts ---------------------------------------------------------------------------- */
 
 static void extend_run(struct needle_rows *r)
 {

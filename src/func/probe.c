@@ -10,8 +10,7 @@
 #include <immintrin.h>
 #endif
 
-/* --- which bytes -------------------------------------------------------------------------------
- */
+/* --- which bytes ------------------------------------------------------------------------------ */
 
 /* How common a byte is in logs, roughly: the order is what counts. */
 static unsigned commonness(uint8_t c)
@@ -48,8 +47,7 @@ struct probe probe_of(struct bytes text, bool nocase)
         .len = text.len};
 }
 
-/* --- kernels -----------------------------------------------------------------------------------
- */
+/* --- kernels ---------------------------------------------------------------------------------- */
 
 static const uint8_t *find_bytewise(const struct probe *p, const uint8_t *from, const uint8_t *end)
 {
@@ -121,8 +119,7 @@ find_64(const struct probe *p, const uint8_t *from, const uint8_t *end)
 }
 #endif
 
-/* --- the choice --------------------------------------------------------------------------------
- */
+/* --- the choice ------------------------------------------------------------------------------- */
 
 probe_kernel *probe_kernel_at(unsigned i)
 {

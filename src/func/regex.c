@@ -46,8 +46,7 @@ static void regex_free(struct regex *re)
 }
 DEFINE_CLEANUP(regex_free, struct regex)
 
-/* --- the two forms -----------------------------------------------------------------------------
- */
+/* --- the two forms ---------------------------------------------------------------------------- */
 
 #define WORD  "\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
 #define SPACE "\\s\\v\\x{85}\\p{Z}"
@@ -250,8 +249,7 @@ static bool may_match(const struct regex *re, struct bytes text, size_t from)
     return re->literal.text.len == 0 || needle_find(&re->literal, text, from, &len) != TEXT_NONE;
 }
 
-/* --- the cache ---------------------------------------------------------------------------------
- */
+/* --- the cache -------------------------------------------------------------------------------- */
 
 static void drop_oldest(void)
 {
@@ -333,8 +331,7 @@ void regex_last_release(struct regex_last *l)
     l->re = NULL;
 }
 
-/* --- matching ----------------------------------------------------------------------------------
- */
+/* --- matching --------------------------------------------------------------------------------- */
 
 int regex_groups(const struct regex *re)
 {

@@ -73,8 +73,7 @@ static double metres_of(S1Angle a)
     return a.radians() * S2_EARTH_RADIUS_M;
 }
 
-/* --- making shapes -----------------------------------------------------------------------------
- */
+/* --- making shapes ---------------------------------------------------------------------------- */
 
 static vector<S2Point> points_of(const s2_flat *in, const s2_part &part)
 {
@@ -225,8 +224,7 @@ struct s2_flat s2_geo_flat(struct s2_geo *g)
     })
 }
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 double s2_distance_m(struct s2_ll a, struct s2_ll b)
 {
@@ -316,8 +314,7 @@ bool s2_locate(const struct s2_geo *g, struct s2_ll p, double *fraction)
     return true;
 }
 
-/* --- shapes of shapes ---------------------------------------------------------------------------
- */
+/* --- shapes of shapes ------------------------------------------------------------------------- */
 
 static S2BooleanOperation::Options closed()
 {
@@ -468,8 +465,7 @@ struct s2_geo *s2_densify(const struct s2_flat *parts, double tolerance_m){
               return out.release();
           })}
 
-/* --- cells --------------------------------------------------------------------------------------
- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 uint64_t s2_cell_of(struct s2_ll p, int level)
 {

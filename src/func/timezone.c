@@ -37,8 +37,7 @@ void timezone_free(struct timezone *tz)
     free(tz);
 }
 
-/* --- the footer --------------------------------------------------------------------------------
- */
+/* --- the footer ------------------------------------------------------------------------------- */
 
 static bool skip_name(const char **p)
 {
@@ -107,8 +106,7 @@ static bool read_rule(struct timezone *tz, const char *p)
     return read_day(&p, &tz->start) && read_day(&p, &tz->end);
 }
 
-/* --- the file ----------------------------------------------------------------------------------
- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static int64_t be(const uint8_t *p, int n)
 {
@@ -193,8 +191,7 @@ enum err timezone_open(struct timezone **out, struct bytes name, struct diag *d)
     return OK;
 }
 
-/* --- offsets -----------------------------------------------------------------------------------
- */
+/* --- offsets ---------------------------------------------------------------------------------- */
 
 /* Days since 1970 of a date of the Gregorian calendar. */
 static int64_t days_of(int64_t year, int month, int day)
@@ -274,8 +271,7 @@ int64_t timezone_offset_local(const struct timezone *tz, int64_t local)
     return offset(tz, local, true);
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static int by_name(const void *a, const void *b)
 {

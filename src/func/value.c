@@ -9,8 +9,7 @@
 
 #include <math.h>
 
-/* --- text --------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 void value_to_text(const struct value *v, struct buf *out)
 {
@@ -42,8 +41,7 @@ void value_to_text(const struct value *v, struct buf *out)
     }
 }
 
-/* --- conversion --------------------------------------------------------------------------------
- */
+/* --- conversion ------------------------------------------------------------------------------- */
 
 /* Truncates and stays within the bounds; what is not finite is null. */
 static bool real_to_i64(double r, int64_t low, int64_t high, int64_t *out)
@@ -185,8 +183,7 @@ bool value_cast(const struct value *from, enum type to, struct arena *a, struct 
     return ok;
 }
 
-/* --- order -------------------------------------------------------------------------------------
- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 static int cmp_i64(int64_t a, int64_t b)
 {

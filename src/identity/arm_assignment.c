@@ -45,9 +45,7 @@ static bool copy(const char *from, char *to, size_t size)
     return (size_t)snprintf(to, size, "%s", from != NULL ? from : "") < size;
 }
 
-/* --- PUT
- * -------------------------------------------------------------------------------------------------
- */
+/* --- PUT -------------------------------------------------------------------------------------- */
 
 /* Sets role_id when there is such a role and it may be assigned at the scope. */
 static bool read_role(struct endpoint *e, const char *definition_id, struct assignment *a)

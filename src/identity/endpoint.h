@@ -32,8 +32,7 @@ void serve_authorize(struct endpoint *e);    /* login.c */
 void serve_device_start(struct endpoint *e); /* device.c */
 void serve_device_page(struct endpoint *e);
 
-/* --- oauth.c ------------------------------------------------------------------------------------
- */
+/* --- oauth.c ---------------------------------------------------------------------------------- */
 
 #define AUDIENCE_MAX 512 /* bytes, with the terminating zero */
 
@@ -67,8 +66,7 @@ bool check_tenant(struct endpoint *e, bool generic);
 void answer_oauth_error(struct endpoint *e, int status, const char *error, int code,
                         const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* --- arm.c --------------------------------------------------------------------------------------
- */
+/* --- arm.c ------------------------------------------------------------------------------------ */
 
 /* What both ARM types need: api-version, our subscription, the right to the action. Sets scope;
  * false: answered. */

@@ -24,8 +24,7 @@ enum err imds_start(struct imds **out, struct identity *id, const struct imds_co
 void imds_stop(struct imds *m); /* NULL is fine */
 unsigned imds_port(const struct imds *m);
 
-/* --- for tests ----------------------------------------------------------------------------------
- */
+/* --- for tests -------------------------------------------------------------------------------- */
 
 /* The user that owns the socket local -> remote in a text like /proc/net/tcp's; false: not there.
  */

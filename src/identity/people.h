@@ -58,8 +58,7 @@ bool people_check(struct identity *id, const char *name, const char *password, c
 bool people_scope(const struct identity *id, const char *scope, const char *resource,
                   struct login *l);
 
-/* --- pages (page.c) -----------------------------------------------------------------------------
- */
+/* --- pages (page.c) --------------------------------------------------------------------------- */
 
 struct page_field {
     const char *name, *value; /* hidden */

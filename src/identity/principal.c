@@ -66,8 +66,7 @@ static enum err index_copy(struct identity *id, const struct principal *p, struc
     return e;
 }
 
-/* --- rows ----------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static const char *const kind_names[] = {"app", "managed", "person", "group"};
 
@@ -163,8 +162,7 @@ void principals_release(struct identity *id)
     map_release(&id->by_name);
 }
 
-/* --- making, changing, removing ------------------------------------------------------------------
- */
+/* --- making, changing, removing --------------------------------------------------------------- */
 
 enum err principal_add(struct identity *id, struct principal *p, struct diag *d)
 {

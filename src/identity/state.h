@@ -100,8 +100,7 @@ struct identity {
     struct watch *watch;
 };
 
-/* --- principal.c --------------------------------------------------------------------------------
- */
+/* --- principal.c ------------------------------------------------------------------------------ */
 
 enum err principals_load(struct identity *id, struct diag *d);
 void principals_release(struct identity *id);
@@ -132,8 +131,7 @@ enum err principal_list(struct identity *id, bool with_managed, struct principal
 const char *principal_kind_name(enum principal_kind k); /* "app" */
 bool principal_kind_parse(const char *name, enum principal_kind *out);
 
-/* --- credential.c -------------------------------------------------------------------------------
- */
+/* --- credential.c ----------------------------------------------------------------------------- */
 
 #define CREDENTIAL_DAYS     365
 #define CREDENTIAL_DAYS_MAX 3650
@@ -156,8 +154,7 @@ json_t *credential_row(const struct credential *c); /* as stored */
 bool credential_read(const json_t *row, struct credential *out);
 json_t *credential_json(const struct credential *c); /* as shown: nothing secret */
 
-/* --- assignment.c -------------------------------------------------------------------------------
- */
+/* --- assignment.c ----------------------------------------------------------------------------- */
 
 enum err assignments_load(struct identity *id, struct diag *d);
 void assignments_release(struct identity *id);
@@ -183,15 +180,13 @@ enum err assignments_forget(struct identity *id, const char *principal_id, struc
 enum err rbac_authorize(struct identity *id, const char *object_id, const char *action,
                         bool is_data, const char *scope, struct diag *d);
 
-/* --- scope.c ------------------------------------------------------------------------------------
- */
+/* --- scope.c ---------------------------------------------------------------------------------- */
 
 /* "/" or "/subscriptions/..." with the casing of ARM's own words. ERR_INVALID, ERR_LIMIT. */
 enum err scope_canonical(const char *scope, char out[RESOURCE_ID_MAX], struct diag *d);
 bool scope_covers(const char *above, const char *below); /* equal or above, without case */
 
-/* --- row.c --------------------------------------------------------------------------------------
- */
+/* --- row.c ------------------------------------------------------------------------------------ */
 
 void new_id(char out[GUID_TEXT_MAX]);
 bool row_text(const json_t *row, const char *name, char *out,
@@ -200,8 +195,7 @@ bool row_text(const json_t *row, const char *name, char *out,
 enum err row_put(struct identity *id, const char *table, const char *key, json_t *j,
                  struct diag *d);
 
-/* --- role_custom.c ------------------------------------------------------------------------------
- */
+/* --- role_custom.c ---------------------------------------------------------------------------- */
 
 struct custom_role {
     struct role role;
@@ -232,8 +226,7 @@ enum err role_remove(struct identity *id, const char *role_id, struct diag *d);
 #define TABLE_REFRESH   "refresh"
 enum err rows_tidy(struct identity *id, const char *table, int64_t now_us, struct diag *d);
 
-/* --- token.c ------------------------------------------------------------------------------------
- */
+/* --- token.c ---------------------------------------------------------------------------------- */
 
 enum token_kind { TOKEN_V1, TOKEN_V2, TOKEN_ADFS };
 #define ISSUER_MAX   300
@@ -257,8 +250,7 @@ enum err token_issue_id(struct identity *id, const struct principal *p, const ch
 enum err token_read(struct identity *id, const char *token, const char *const *audiences,
                     char object_id[GUID_TEXT_MAX], struct diag *d);
 
-/* --- signing.c ----------------------------------------------------------------------------------
- */
+/* --- signing.c -------------------------------------------------------------------------------- */
 
 #define SIGNER_DAYS 30
 
@@ -276,8 +268,7 @@ enum err signer_verify(struct identity *id, const char *token, const struct jwt_
 enum err signer_key_set(struct identity *id, json_t **out, struct diag *d);
 json_t *signers_json(struct identity *id);
 
-/* --- assertion.c --------------------------------------------------------------------------------
- */
+/* --- assertion.c ------------------------------------------------------------------------------ */
 
 /* A signed assertion of p (RFC 7523) for one of the audiences, to be exchanged for a token for
  * `wanted`: each works once for each. ERR_DENIED with the tags of jwt_verify(), "Lifetime" or
@@ -285,8 +276,7 @@ json_t *signers_json(struct identity *id);
 enum err assertion_check(struct identity *id, const struct principal *p, const char *assertion,
                          const char *const *audiences, const char *wanted, struct diag *d);
 
-/* --- foreign.c ----------------------------------------------------------------------------------
- */
+/* --- foreign.c -------------------------------------------------------------------------------- */
 
 #define VISITORS_MAX 10000
 
@@ -303,15 +293,13 @@ struct visitor {
     char groups[][GUID_TEXT_MAX];
 };
 
-/* --- people.c -----------------------------------------------------------------------------------
- */
+/* --- people.c --------------------------------------------------------------------------------- */
 
 enum err people_open(struct identity *id, struct diag *d);
 void people_close(struct identity *id);
 void people_tidy(struct identity *id, int64_t now_us);
 
-/* --- watch.c ------------------------------------------------------------------------------------
- */
+/* --- watch.c ---------------------------------------------------------------------------------- */
 
 enum err watch_start(struct identity *id, struct diag *d);
 void watch_stop(struct identity *id);
@@ -319,8 +307,7 @@ void watch_wake(struct identity *id); /* keys have changed: it looks when the ne
 /* Credentials that end within 30 days or have ended: [{name, objectId, kind, id, expiresUs}] */
 json_t *watch_ending(struct identity *id, int64_t now_us);
 
-/* --- HTTP ---------------------------------------------------------------------------------------
- */
+/* --- HTTP ------------------------------------------------------------------------------------- */
 
 /* Answers a request of the front door. */
 void identity_http(struct identity *id, const struct http_request *req, struct http_response *res);

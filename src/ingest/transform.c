@@ -25,8 +25,7 @@ struct feed {
     const struct batch *rows; /* set for a run */
 };
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static enum err find_source(void *ctx, const char *name, const struct schema **schema, void **table,
                             struct diag *d)
@@ -46,8 +45,7 @@ static const char *name_at(void *ctx, uint32_t i)
     return i == 0 ? SOURCE : NULL;
 }
 
-/* --- what may be in it --------------------------------------------------------------------------
- */
+/* --- what may be in it ------------------------------------------------------------------------ */
 
 static const char *const op_names[] = {
     [OP_TABLE] = NULL,
@@ -166,8 +164,7 @@ enum err transform_fits(const struct transform *t, const struct schema *table, s
     return OK;
 }
 
-/* --- reading the rows of a call -----------------------------------------------------------------
- */
+/* --- reading the rows of a call --------------------------------------------------------------- */
 
 struct feed_scan {
     const struct batch *rows;
@@ -219,8 +216,7 @@ static void feed_close(void *scan)
 static const struct source_ops source_ops_feed = {
     .open = feed_open, .read = feed_read, .rows = feed_rows, .close = feed_close};
 
-/* --- filling the table's columns ----------------------------------------------------------------
- */
+/* --- filling the table's columns -------------------------------------------------------------- */
 
 struct sink {
     const struct transform *t;

@@ -24,8 +24,7 @@ enum err agg_column(struct agg_scope *g, uint32_t place, struct expr **out);
 /* summarize make_list(first column): the values of a subquery as one dynamic. */
 enum err op_list_of_first_column(struct scope *s, struct op *in, uint32_t pos, struct op **out);
 
-/* --- what summarize, distinct and make-series are made of --------------------------------------
- */
+/* --- what summarize, distinct and make-series are made of ------------------------------------- */
 
 struct summary {
     struct scope rows;   /* the input's */

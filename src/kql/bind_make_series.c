@@ -93,8 +93,7 @@ static enum err plain_series(struct op_cx *cx, struct op **out)
     return OK;
 }
 
-/* --- expressions over aggregates ---------------------------------------------------------------
- */
+/* --- expressions over aggregates -------------------------------------------------------------- */
 
 static enum err make_node(struct binder *b, enum ast_kind kind, const char *name, uint32_t pos,
                           struct ast **out)

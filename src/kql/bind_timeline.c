@@ -220,8 +220,7 @@ enum err plugin_timeline(struct plugin_cx *p, struct op **out)
     return result_columns(&l, *out);
 }
 
-/* --- rolling_percentile ------------------------------------------------------------------------
- */
+/* --- rolling_percentile ----------------------------------------------------------------------- */
 
 /* rolling_percentile(value, percentile, index, bin, bins, dimensions): columns value, index,
  * dimensions; consts percentile, bin, bins. */

@@ -127,8 +127,7 @@ static enum err look(struct unpack *u)
     return OK;
 }
 
-/* --- the projection ----------------------------------------------------------------------------
- */
+/* --- the projection --------------------------------------------------------------------------- */
 
 static enum err member(struct unpack *u, const char *name, enum type type, struct expr **out)
 {

@@ -219,8 +219,7 @@ const char *known_refusal(const char *name)
     return NULL;
 }
 
-/* --- the nearest name ---------------------------------------------------------------------------
- */
+/* --- the nearest name ------------------------------------------------------------------------- */
 
 #define NEAREST_LEN_MAX 63
 

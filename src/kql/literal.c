@@ -11,8 +11,7 @@
 
 #define INVALID(p, t, ...) FAIL_TAG(diag_at((p)->d, (t)->pos), ERR_INVALID, "SYN0002", __VA_ARGS__)
 
-/* --- strings -----------------------------------------------------------------------------------
- */
+/* --- strings ---------------------------------------------------------------------------------- */
 
 static void put_utf8(struct buf *out, uint32_t c)
 {
@@ -272,8 +271,7 @@ enum err literal_typed(struct parser *p, const struct token *t, struct value *ou
     return OK;
 }
 
-/* --- dynamic([1, {"a": 2}]) ----------------------------------------------------------------------
- */
+/* --- dynamic([1, {"a": 2}]) ------------------------------------------------------------------- */
 
 static enum err dynamic_value(struct parser *p, struct buf *out, int depth);
 

@@ -228,8 +228,7 @@ enum err parse_schema(struct parser *p, struct ast **out)
     return OK;
 }
 
-/* --- parameters of operators: kind=inner hint.strategy=shuffle ----------------------------------
- */
+/* --- parameters of operators: kind=inner hint.strategy=shuffle -------------------------------- */
 
 /* hint.shufflekey is three tokens. */
 static enum err parse_param_name(struct parser *p, const char **out)

@@ -58,8 +58,7 @@ enum err parse_hints(struct parser *p,
 enum err parse_body(struct parser *p, const char *closing, struct ast_body **out);
 enum err parse_pattern(struct parser *p, struct ast_body *body); /* parse_pattern.c */
 
-/* --- parse_expr.c --------------------------------------------------------------------------------
- */
+/* --- parse_expr.c ----------------------------------------------------------------------------- */
 
 enum err parse_expr(struct parser *p, struct ast **out);
 enum err parse_named(struct parser *p, struct ast **out); /* [name =] expr, (a, b) = expr */
@@ -77,8 +76,7 @@ bool at_source_operator(const struct parser *p); /* print, union, range ... begi
 enum err parse_subquery(struct parser *p,
                         struct ast **out); /* (operator | operator) without source */
 
-/* --- parse_more.c: the operators with a grammar of their own ------------------------------------
- */
+/* --- parse_more.c: the operators with a grammar of their own ---------------------------------- */
 
 enum err parse_union(struct parser *p, struct ast *o);
 enum err parse_range(struct parser *p, struct ast *o);

@@ -39,8 +39,7 @@ static const char *find_word(const struct parser *p, const struct word *words, s
 }
 #define FIND_WORD(p, words) find_word((p), (words), sizeof(words) / sizeof(words)[0])
 
-/* --- primary -------------------------------------------------------------------------------------
- */
+/* --- primary ---------------------------------------------------------------------------------- */
 
 enum err parse_string(struct parser *p, struct ast **out)
 {

@@ -113,8 +113,7 @@ static void give_handle(struct http_client *c, CURL *h)
     if (!kept) curl_easy_cleanup(h);
 }
 
-/* --- one call ------------------------------------------------------------------------------------
- */
+/* --- one call --------------------------------------------------------------------------------- */
 
 struct call {
     const struct http_call *in;

@@ -65,8 +65,7 @@ struct exchange {
     bool seen, running;
 };
 
-/* --- limits and life ----------------------------------------------------------------------------
- */
+/* --- limits and life -------------------------------------------------------------------------- */
 
 static bool hold(struct exchange *x, size_t n)
 {
@@ -125,8 +124,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **own,
     *own = ++s->n_connections > s->connections_max ? s : NULL; /* not NULL: one too many */
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* The first refusal stands. */
 static void refuse(struct exchange *x, int status, const char *why)
@@ -289,8 +287,7 @@ static bool take_body(struct exchange *x, struct bytes b)
     return true;
 }
 
-/* --- answering ----------------------------------------------------------------------------------
- */
+/* --- answering -------------------------------------------------------------------------------- */
 
 static void free_body(void *own)
 {
@@ -461,8 +458,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     return x->refuse != 0 ? send_refusal(x, c) : run(x, c);
 }
 
-/* --- start and stop -----------------------------------------------------------------------------
- */
+/* --- start and stop --------------------------------------------------------------------------- */
 
 static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *s)
 {

@@ -63,8 +63,7 @@ static enum err listen_tcp(const char *address, int *out, struct diag *d)
     return refused(address, error, d);
 }
 
-/* --- Unix ----------------------------------------------------------------------------------------
- */
+/* --- Unix ------------------------------------------------------------------------------------- */
 
 static const char *unix_path(const char *address)
 {
@@ -115,8 +114,7 @@ static enum err listen_unix(const char *path, int *out, struct diag *d)
     return OK;
 }
 
-/* --- either --------------------------------------------------------------------------------------
- */
+/* --- either ----------------------------------------------------------------------------------- */
 
 enum err listen_on(const char *address, int *out, struct diag *d)
 {

@@ -60,8 +60,7 @@ struct served_cert {
 static pthread_rwlock_t all_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct served_cert *all;
 
-/* --- pairs ---------------------------------------------------------------------------------------
- */
+/* --- pairs ------------------------------------------------------------------------------------ */
 
 static void pair_free(struct pair *p)
 {

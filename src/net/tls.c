@@ -42,8 +42,7 @@ static enum err openssl_failed(const char *what, struct diag *d)
     return FAIL(d, ERR_INTERNAL, "%s: %s", what, reason);
 }
 
-/* --- PEM files -----------------------------------------------------------------------------------
- */
+/* --- PEM files -------------------------------------------------------------------------------- */
 
 static enum err load_bio(const char *path, BIO **out, struct diag *d)
 {
@@ -107,8 +106,7 @@ static enum err store_key(const char *path, EVP_PKEY *key, struct diag *d)
     return store_bio(path, b, d);
 }
 
-/* --- making certificates -------------------------------------------------------------------------
- */
+/* --- making certificates ---------------------------------------------------------------------- */
 
 static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {

@@ -14,8 +14,7 @@
 
 #include <stdlib.h>
 
-/* --- account documents --------------------------------------------------------------------------
- */
+/* --- account documents ------------------------------------------------------------------------ */
 
 static bool account_id(const json_t *doc, uint8_t out[16])
 {
@@ -102,8 +101,7 @@ enum err arm_platform_account(struct arm *a, uint8_t out[16], struct diag *d)
     return arm_account_ensure(a, "", "", out, d);
 }
 
-/* --- keys come and go ---------------------------------------------------------------------------
- */
+/* --- keys come and go ------------------------------------------------------------------------- */
 
 static bool has_key(enum key_state s)
 {
@@ -212,8 +210,7 @@ json_t *arm_gone_accounts(struct arm *a, const char *workspace)
     return gone;
 }
 
-/* --- the index of workspaces --------------------------------------------------------------------
- */
+/* --- the index of workspaces ------------------------------------------------------------------ */
 
 static void copy(char *to, size_t n, const json_t *doc, const char *name)
 {

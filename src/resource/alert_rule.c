@@ -11,8 +11,7 @@
 
 #define LEGACY_UNTIL "2020-05-01-preview" /* before it: source, schedule and action */
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static bool is_legacy(const json_t *doc)
 {
@@ -69,8 +68,7 @@ enum err alert_rule_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, TAKE(values), d);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err bad(struct arm_call *c, struct diag *d, const char *what)
 {
@@ -154,8 +152,7 @@ static enum err check_legacy(struct arm_call *c, const json_t *p, struct diag *d
     return json_is_object(json_get(p, "action")) ? OK : bad(c, d, "action is missing");
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static enum err store(struct arm_call *c, json_t *doc, const json_t *properties, struct diag *d)
 {

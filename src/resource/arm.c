@@ -10,8 +10,7 @@
 
 #define BODY_MAX ((size_t)4 << 20) /* bytes of a request's JSON */
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static enum err own(struct arm *a, size_t i, const char **s, struct diag *d)
 {
@@ -100,8 +99,7 @@ struct docs *arm_docs(struct arm *a)
     return a->docs;
 }
 
-/* --- failing ------------------------------------------------------------------------------------
- */
+/* --- failing ---------------------------------------------------------------------------------- */
 
 static const struct {
     int status;
@@ -173,8 +171,7 @@ enum err arm_not_found(struct arm_call *c, struct diag *d)
                     c->id->group != NULL ? c->id->group : "<null>");
 }
 
-/* --- reading and replying -----------------------------------------------------------------------
- */
+/* --- reading and replying --------------------------------------------------------------------- */
 
 const char *doc_str(const json_t *doc, const char *name)
 {
@@ -380,8 +377,7 @@ void arm_async_headers(struct arm_call *c, const char *location, const char *ope
               c->id_text, operation, c->version_text);
 }
 
-/* --- one call -----------------------------------------------------------------------------------
- */
+/* --- one call --------------------------------------------------------------------------------- */
 
 enum err arm_authorize(struct arm_call *c, const char *action, const char *scope, struct diag *d)
 {

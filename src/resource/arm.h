@@ -67,8 +67,7 @@ void arm_routes(http_route_visit *visit, void *ctx);
 /* /metadata/endpoints: needs no token. */
 void arm_metadata(struct arm *a, const struct http_request *req, struct http_response *res);
 
-/* --- workspaces, as the data planes need them: kept in memory, cheap ----------------------------
- */
+/* --- workspaces, as the data planes need them: kept in memory, cheap -------------------------- */
 
 struct workspace {
     struct guid id;
@@ -131,8 +130,7 @@ json_t *arm_rewraps(struct arm *a); /* those that run and those that ran: an arr
 enum err arm_rotate_aek(struct arm *a, const char *cluster_id, const char *workspace,
                         const char *by, json_t **out, struct diag *d);
 
-/* --- diagnostic settings: where audit records of vaults go --------------------------------------
- */
+/* --- diagnostic settings: where audit records of vaults go ------------------------------------ */
 
 /* Their documents (diagnostic.c): an array. */
 json_t *arm_diagnostics(struct arm *a);

@@ -39,8 +39,7 @@ static json_t *show(struct arm_call *c, const json_t *doc)
     return body;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 enum err cluster_get(struct arm_call *c, struct diag *d)
 {
@@ -58,8 +57,7 @@ enum err cluster_list(struct arm_call *c, struct diag *d)
     return arm_reply_docs(c, KIND_CLUSTER, show, d);
 }
 
-/* --- checks before a change ---------------------------------------------------------------------
- */
+/* --- checks before a change ------------------------------------------------------------------- */
 
 static enum err check_idle(struct arm_call *c, const json_t *doc, struct diag *d)
 {
@@ -132,8 +130,7 @@ static enum err check_key(struct arm_call *c, const char *principal, const struc
         why.text);
 }
 
-/* --- creating -----------------------------------------------------------------------------------
- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 static json_t *new_doc(struct arm_call *c, const struct cluster_wish *w,
                        const struct managed_identity *mi)
@@ -210,8 +207,7 @@ static enum err create(struct arm_call *c, struct cluster_wish *w, struct diag *
     return OK;
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 /* What changes at once, in a copy. */
 static json_t *with_small_changes(const json_t *old, const struct cluster_wish *w)
@@ -376,8 +372,7 @@ enum err cluster_patch(struct arm_call *c, struct diag *d)
     return update(c, old, &w, false, d);
 }
 
-/* --- deleting -----------------------------------------------------------------------------------
- */
+/* --- deleting --------------------------------------------------------------------------------- */
 
 /* The first article's clusters are not deleted under their workspaces, where the operator says so
  * (decision 14). */
@@ -432,8 +427,7 @@ enum err cluster_remove(struct arm_call *c, struct diag *d)
     return reply_removal(c, doc, op);
 }
 
-/* --- the operator -------------------------------------------------------------------------------
- */
+/* --- the operator ----------------------------------------------------------------------------- */
 
 /* POST .../clusters/{c}/recover: what one asks the support for. */
 static enum err recover_now(struct arm_call *c, struct diag *d)

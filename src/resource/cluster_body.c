@@ -8,8 +8,7 @@
 #define SKU_NAME      "CapacityReservation"
 #define CAPACITY_HINT "Set Capacity value to 100, 200, ..., 50000 GB per day."
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err bad(struct arm_call *c, struct diag *d, const char *text)
 {
@@ -291,8 +290,7 @@ void cluster_wish_release(struct cluster_wish *w)
     w->tags = w->policy = NULL;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 struct cluster_key cluster_key_of(const json_t *doc)
 {
@@ -318,8 +316,7 @@ json_t *cluster_key_json(const struct cluster_key *k)
                      "rsa", k->rsa);
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static json_t *key_json(const json_t *doc, const struct cluster_dialect *how)
 {

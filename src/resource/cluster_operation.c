@@ -12,8 +12,7 @@
 
 #include "base/log.h"
 
-/* --- setting and clearing a key -----------------------------------------------------------------
- */
+/* --- setting and clearing a key --------------------------------------------------------------- */
 
 static void scope_of(const char *cluster_id, char out[ARM_ID_MAX])
 {
@@ -106,8 +105,7 @@ void cluster_refresh_workspaces(struct arm *a, const json_t *op)
     }
 }
 
-/* --- create and update --------------------------------------------------------------------------
- */
+/* --- create and update ------------------------------------------------------------------------ */
 
 /* The identity the cluster is to have; its own system-assigned one goes when it is another's turn.
  */
@@ -207,8 +205,7 @@ const struct operation_kind cluster_update_operation = {
     .after = cluster_refresh_workspaces,
 };
 
-/* --- unlock --------------------------------------------------------------------------------------
- */
+/* --- unlock ----------------------------------------------------------------------------------- */
 
 /* The cluster of that id or, where only one has it, of that name. A new reference; NULL. */
 static json_t *find_cluster(struct arm *a, const char *name_or_id)
@@ -253,8 +250,7 @@ enum err arm_cluster_unlock(struct arm *a, const char *id, const char *by, struc
     return docs_commit(a->docs, &c, d);
 }
 
-/* --- delete -------------------------------------------------------------------------------------
- */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 static enum err delete_work(struct arm *a, const json_t *op, struct diag *d)
 {
@@ -321,8 +317,7 @@ const struct operation_kind cluster_delete_operation = {
     .after = delete_after,
 };
 
-/* --- with its group -----------------------------------------------------------------------------
- */
+/* --- with its group --------------------------------------------------------------------------- */
 
 /* From here on nothing is linked to it. False: something else is going on with it. */
 static enum err mark_deleting(struct arm *a, const json_t *op, bool *gone, struct diag *d)
@@ -360,8 +355,7 @@ enum err cluster_bury(struct arm *a, const json_t *doc, struct diag *d)
     return OK;
 }
 
-/* --- after 14 days ------------------------------------------------------------------------------
- */
+/* --- after 14 days ---------------------------------------------------------------------------- */
 
 /* Nobody can read them any more; a failure leaves the cluster to be forgotten again. */
 static enum err drop_rows(struct arm *a, const char *scope, struct diag *d)

@@ -42,8 +42,7 @@ struct key_policy cluster_policy_of(const json_t *doc)
     return policy;
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err refuse(struct arm_call *c, const char *name, const char *hint, struct diag *d)
 {
@@ -131,8 +130,7 @@ enum err cluster_policy_apply(struct arm_call *c, const json_t *policy, struct d
     return FAIL_TAG(d, e, why.tag, "%s", why.text);
 }
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static json_t *duration_json(uint32_t seconds)
 {

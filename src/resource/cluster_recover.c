@@ -12,8 +12,7 @@
 
 #include "base/log.h"
 
-/* --- asking for it ------------------------------------------------------------------------------
- */
+/* --- asking for it ---------------------------------------------------------------------------- */
 
 enum err cluster_recover(struct arm_call *c, bool with_links, char op[37], struct diag *d)
 {
@@ -42,8 +41,7 @@ enum err cluster_recover(struct arm_call *c, bool with_links, char op[37], struc
     return docs_commit(c->arm->docs, &change, d);
 }
 
-/* --- the operation ------------------------------------------------------------------------------
- */
+/* --- the operation ---------------------------------------------------------------------------- */
 
 static enum err recover_work(struct arm *a, const json_t *op, struct diag *d)
 {

@@ -9,8 +9,7 @@
 
 #define VAULT_MS 5000 /* a vault that does not say where it is within this is not asked again */
 
-/* --- limits -------------------------------------------------------------------------------------
- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 /* Those that were deleted after this moment, or never. */
 static int64_t count_in(struct arm *a, const char *kind, const char *location, int64_t after_us)
@@ -56,8 +55,7 @@ enum err cluster_check_limits(struct arm_call *c, const char *location, struct d
     return OK;
 }
 
-/* --- where a vault is ---------------------------------------------------------------------------
- */
+/* --- where a vault is ------------------------------------------------------------------------- */
 
 /* The tenant in authorization="https://login/TENANT", or "". */
 static void tenant_of(const char *challenge, char out[64])

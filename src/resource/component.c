@@ -31,8 +31,7 @@ static const struct { /* what a customer sets, and what it is while he has not *
 };
 #define N_SETTABLE (sizeof settable / sizeof settable[0])
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static json_t *shown(const json_t *set, size_t i)
 {
@@ -93,8 +92,7 @@ enum err component_list(struct arm_call *c, struct diag *d)
     return arm_reply_docs(c, KIND_COMPONENT, show, d);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err bad(struct arm_call *c, struct diag *d, const char *what)
 {
@@ -198,8 +196,7 @@ static json_t *new_doc(struct arm_call *c, const char *location)
                      key, "created", (json_int_t)time_now_us());
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static enum err commit(struct arm_call *c, json_t *doc, int status, struct diag *d)
 {

@@ -104,8 +104,7 @@ enum err diagnostic_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, values, d);
 }
 
-/* --- what may be asked for ----------------------------------------------------------------------
- */
+/* --- what may be asked for -------------------------------------------------------------------- */
 
 static json_t *shown_category(const char *category, const char *group, bool enabled)
 {
@@ -225,8 +224,7 @@ static enum err check_others(struct arm_call *c, const char *scope, const json_t
                     SETTINGS_MAX);
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static bool same_destination(const json_t *a, const json_t *b)
 {
@@ -285,8 +283,7 @@ enum err diagnostic_remove(struct arm_call *c, struct diag *d)
     return docs_commit(c->arm->docs, &change, d);
 }
 
-/* --- the sender ---------------------------------------------------------------------------------
- */
+/* --- the sender ------------------------------------------------------------------------------- */
 
 json_t *arm_diagnostics(struct arm *a)
 {
@@ -320,8 +317,7 @@ enum err arm_diagnostic_save(struct arm *a, const json_t *setting, uint64_t sequ
     return docs_commit(a->docs, &change, d);
 }
 
-/* --- categories ---------------------------------------------------------------------------------
- */
+/* --- categories ------------------------------------------------------------------------------- */
 
 static json_t *category_json(struct arm_call *c, const char *scope, const char *name)
 {

@@ -32,8 +32,7 @@ struct change_item {
 
 static const char *const kinds[] = {DOC_RESOURCE, DOC_OPERATION, DOC_ACCOUNT, DOC_COUNTER};
 
-/* --- changes ------------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 static void change_add(struct change *c, const char *kind, const char *id, const char *parent,
                        json_t *j)
@@ -84,8 +83,7 @@ void change_release(struct change *c)
     *c = (struct change){0};
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static struct bytes key_of(struct buf *b, const char *kind, const char *id)
 {
@@ -174,8 +172,7 @@ static enum err memory_put(struct docs *s, const char *kind, const char *id, con
     return e;
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 struct loading {
     struct docs *s;
@@ -232,8 +229,7 @@ pthread_mutex_t *docs_writers(struct docs *s)
     return &s->writers;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 json_t *docs_get(struct docs *s, const char *kind, const char *id)
 {
@@ -345,8 +341,7 @@ bool docs_any(struct docs *s, const char *kind, const char *prefix)
     return found;
 }
 
-/* --- committing ---------------------------------------------------------------------------------
- */
+/* --- committing ------------------------------------------------------------------------------- */
 
 static enum err write_items(struct docs *s, const struct change *c, struct catalog_txn *t,
                             struct diag *d)

@@ -112,8 +112,7 @@ enum err group_patch(struct arm_call *c, struct diag *d)
     return write_group(c, false, d);
 }
 
-/* --- deleting -----------------------------------------------------------------------------------
- */
+/* --- deleting --------------------------------------------------------------------------------- */
 
 enum err arm_group_goes(struct arm_call *c, const char *name, struct diag *d)
 {
@@ -153,8 +152,7 @@ enum err group_remove(struct arm_call *c, struct diag *d)
     return OK;
 }
 
-/* --- the operation ------------------------------------------------------------------------------
- */
+/* --- the operation ---------------------------------------------------------------------------- */
 
 /* "/subscriptions/s/resourcegroups/rg/" in lower case. */
 static char *prefix_of(const json_t *op)
@@ -228,8 +226,7 @@ const struct operation_kind group_delete_operation = {
     .settle = delete_settle,
 };
 
-/* --- moving -------------------------------------------------------------------------------------
- */
+/* --- moving ----------------------------------------------------------------------------------- */
 
 /* Nothing here can be moved: what is encrypted is bound to where it is. */
 static enum err refuse_move(struct arm_call *c, struct diag *d)

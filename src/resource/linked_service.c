@@ -16,8 +16,7 @@
     "Workspace not found. The workspace you specified doesn't exist or was deleted."
 #define NO_CLUSTER "Cluster not found, the cluster you specified doesn't exist or was deleted."
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static json_t *link_json(const json_t *doc)
 {
@@ -58,8 +57,7 @@ enum err link_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, values, d);
 }
 
-/* --- linking ------------------------------------------------------------------------------------
- */
+/* --- linking ---------------------------------------------------------------------------------- */
 
 static json_t *workspace_of(struct arm_call *c)
 {
@@ -311,8 +309,7 @@ enum err link_remove(struct arm_call *c, struct diag *d)
     return answer(c, doc, workspace, op, d);
 }
 
-/* --- operations ---------------------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------------------- */
 
 static json_t *link_of(struct arm *a, const json_t *op, char key[ARM_ID_MAX])
 {

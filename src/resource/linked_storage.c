@@ -49,8 +49,7 @@ enum err linked_storage_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, values, d);
 }
 
-/* --- linking ------------------------------------------------------------------------------------
- */
+/* --- linking ---------------------------------------------------------------------------------- */
 
 static enum err check_account(struct arm_call *c, const json_t *workspace, const char *text,
                               struct diag *d)

@@ -89,8 +89,7 @@ enum err lock_remove(struct arm_call *c, struct diag *d)
     return arm_remove(c, false, d);
 }
 
-/* --- acting -------------------------------------------------------------------------------------
- */
+/* --- acting ----------------------------------------------------------------------------------- */
 
 bool arm_is_locked(struct arm *a, const char *path, const char *method, char scope[ARM_ID_MAX])
 {

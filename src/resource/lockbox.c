@@ -53,8 +53,7 @@ static json_t *show(const struct arm *a, const json_t *doc)
                      "type", TYPE, "properties", p);
 }
 
-/* --- asking -------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static enum err read_resources(struct arm *a, const json_t *body, json_t *out, struct diag *d)
 {
@@ -187,8 +186,7 @@ void lockbox_tidy(struct arm *a, int64_t now_us)
     }
 }
 
-/* --- the resource -------------------------------------------------------------------------------
- */
+/* --- the resource ----------------------------------------------------------------------------- */
 
 enum err lockbox_get(struct arm_call *c, struct diag *d)
 {

@@ -26,8 +26,7 @@ static enum sentinel sentinel_of(struct arm *a, const char *workspace_key)
     return json_is_true(json_object_get(doc, "cmk")) ? SENTINEL_KEYED : SENTINEL_PLAIN;
 }
 
-/* --- what others ask ----------------------------------------------------------------------------
- */
+/* --- what others ask -------------------------------------------------------------------------- */
 
 enum err onboarding_check_link(struct arm_call *c, const char *workspace_key, struct diag *d)
 {
@@ -105,8 +104,7 @@ enum err onboarding_check_write(struct arm_call *c, struct diag *d)
                     "Until it is restored the workspace can only be deleted.");
 }
 
-/* --- the resource -------------------------------------------------------------------------------
- */
+/* --- the resource ----------------------------------------------------------------------------- */
 
 static json_t *show(const json_t *doc)
 {

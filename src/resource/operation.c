@@ -48,8 +48,7 @@ const struct operation_kind *operation_kind_find(const char *name)
     return NULL;
 }
 
-/* --- one operation ------------------------------------------------------------------------------
- */
+/* --- one operation ---------------------------------------------------------------------------- */
 
 void operation_add(struct change *c, const struct operation_start *s, char id[37])
 {
@@ -158,8 +157,7 @@ static void run_job(void *arg)
     pthread_cond_broadcast(&o->ended);
 }
 
-/* --- what waits for its time --------------------------------------------------------------------
- */
+/* --- what waits for its time ------------------------------------------------------------------ */
 
 /* Under the lock. */
 static enum err submit(struct operations *o, const char *id, struct diag *d)
@@ -252,8 +250,7 @@ static void *run_timer(void *arg)
     return NULL;
 }
 
-/* --- the engine ---------------------------------------------------------------------------------
- */
+/* --- the engine ------------------------------------------------------------------------------- */
 
 enum err operations_new(struct operations **out, struct arm *a, unsigned n_threads, struct diag *d)
 {
@@ -344,8 +341,7 @@ enum err operations_resume(struct operations *o, struct diag *d)
     return docs_commit(o->arm->docs, &old, d);
 }
 
-/* --- the documented body ------------------------------------------------------------------------
- */
+/* --- the documented body ---------------------------------------------------------------------- */
 
 bool operation_ended(const json_t *op)
 {

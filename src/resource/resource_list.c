@@ -34,8 +34,7 @@ struct filter {
 static const char *const words[] = {"resourceType",  "name",    "location",
                                     "resourceGroup", "tagName", "tagValue"};
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err not_understood(struct arm_call *c, const char *at, struct diag *d)
 {
@@ -107,8 +106,7 @@ static enum err read_filter(struct arm_call *c, struct filter *out, struct diag 
     return OK;
 }
 
-/* --- choosing -----------------------------------------------------------------------------------
- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 static bool in_group(const char *id, const char *group)
 {

@@ -25,8 +25,7 @@ static bool is_default(const json_t *doc)
     return json_object_get(doc, "customerId") != NULL;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static json_t *default_properties(const json_t *doc)
 {
@@ -96,8 +95,7 @@ enum err rule_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, TAKE(values), d);
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static char *index_key(const char *immutable)
 {
@@ -210,8 +208,7 @@ enum err rule_remove(struct arm_call *c, struct diag *d)
     return rule_bury(c->arm, old, d);
 }
 
-/* --- where rows go ------------------------------------------------------------------------------
- */
+/* --- where rows go ---------------------------------------------------------------------------- */
 
 enum err rule_find(struct arm *a, const char *immutable_id, char arm_id[ARM_ID_MAX], struct diag *d)
 {

@@ -20,8 +20,7 @@
 #define NAME_MAX_LEN     64
 #define CUSTOM           "Custom-"
 
-/* --- failing ------------------------------------------------------------------------------------
- */
+/* --- failing ---------------------------------------------------------------------------------- */
 
 /* 400 InvalidPayload with one detail: what is wrong, and where. */
 static enum err invalid(struct arm_call *c, const char *code, const char *target, const char *text,
@@ -34,8 +33,7 @@ static enum err invalid(struct arm_call *c, const char *code, const char *target
 #define INVALID(c, code, target, d, ...) \
     invalid((c), (code), (target), arena_fmt((c)->a, __VA_ARGS__), (d))
 
-/* --- streams ------------------------------------------------------------------------------------
- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 static bool name_valid(const char *s)
 {
@@ -124,8 +122,7 @@ static enum err check_streams(struct arm_call *c, const json_t *p, struct diag *
     return OK;
 }
 
-/* --- destinations -------------------------------------------------------------------------------
- */
+/* --- destinations ----------------------------------------------------------------------------- */
 
 static const json_t *destination_of(const json_t *p, const char *name)
 {
@@ -186,8 +183,7 @@ static enum err check_destinations(struct arm_call *c, const json_t *p, struct d
     return OK;
 }
 
-/* --- flows --------------------------------------------------------------------------------------
- */
+/* --- flows ------------------------------------------------------------------------------------ */
 
 static const char *only(const json_t *flow, const char *name)
 {
@@ -275,8 +271,7 @@ static enum err check_flow(struct arm_call *c, const json_t *p, const json_t *fl
     return check_transform(c, flow, &s, table, target, d);
 }
 
-/* --- the whole ----------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static enum err check_endpoint(struct arm_call *c, const json_t *p, struct diag *d)
 {

@@ -12,8 +12,7 @@
 #define TEXT_MAX     65536 /* bytes of a query */
 #define TAGS_MAX     50
 
-/* --- where they are -----------------------------------------------------------------------------
- */
+/* --- where they are --------------------------------------------------------------------------- */
 
 static const char *workspace_key(struct arm_call *c)
 {
@@ -52,8 +51,7 @@ static enum err key_of(struct arm_call *c, const char **out, struct diag *d)
     return *out != NULL ? OK : arena_full(c->a, d);
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void etag_of(const json_t *doc, char out[96])
 {
@@ -114,8 +112,7 @@ enum err search_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, TAKE(values), d);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err bad(struct arm_call *c, struct diag *d, const char *what)
 {
@@ -178,8 +175,7 @@ static enum err read_properties(struct arm_call *c, json_t **out, struct diag *d
     return OK;
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
 {
@@ -236,8 +232,7 @@ enum err search_remove(struct arm_call *c, struct diag *d)
     return docs_commit(c->arm->docs, &change, d);
 }
 
-/* --- an account is linked for them, or no longer ------------------------------------------------
- */
+/* --- an account is linked for them, or no longer ---------------------------------------------- */
 
 /* The key is inside the seal: another place is another seal. */
 static enum err move_one(struct arm *a, const char *from, const char *to, const json_t *doc,

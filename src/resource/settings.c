@@ -55,8 +55,7 @@ static const struct setting *find(const char *name)
     return NULL;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static int64_t value_of(const json_t *doc, const struct setting *s)
 {
@@ -113,8 +112,7 @@ json_t *settings_json(struct arm *a)
     return out;
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static enum err change_regions(json_t *doc, const json_t *v, struct diag *d)
 {

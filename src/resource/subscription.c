@@ -6,8 +6,7 @@
  */
 #include "resource/plane.h"
 
-/* --- tenants and subscriptions ------------------------------------------------------------------
- */
+/* --- tenants and subscriptions ---------------------------------------------------------------- */
 
 enum err tenant_list(struct arm_call *c, struct diag *d)
 {

@@ -31,8 +31,7 @@ static const struct { /* what ARM calls a type, and ours; input may also be any 
     {"boolean", T_BOOL},  {"dateTime", T_DATETIME}, {"guid", T_GUID}, {"dynamic", T_DYNAMIC},
 };
 
-/* --- finding ------------------------------------------------------------------------------------
- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 struct target {
     struct guid workspace;
@@ -81,8 +80,7 @@ static json_t *doc_of(struct arm *a, const struct table *t)
     return arm_doc(a, key);
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static const char *arm_type_name(enum type t)
 {
@@ -196,8 +194,7 @@ json_t *tables_schema(struct arm *a, const json_t *workspace)
     }
 }
 
-/* --- reading a schema ---------------------------------------------------------------------------
- */
+/* --- reading a schema ------------------------------------------------------------------------- */
 
 static enum err bad(struct arm_call *c, struct diag *d, const char *text, const char *name)
 {
@@ -304,8 +301,7 @@ static enum err new_columns(struct arm_call *c, const struct schema *has,
     return OK;
 }
 
-/* --- retention ----------------------------------------------------------------------------------
- */
+/* --- retention -------------------------------------------------------------------------------- */
 
 static enum err read_days(struct arm_call *c, const char *name, int64_t max, const char *field,
                           json_t *doc, struct diag *d)
@@ -363,8 +359,7 @@ enum err tables_keep(struct arm *a, const json_t *workspace, struct diag *d)
     }
 }
 
-/* --- PUT and PATCH ------------------------------------------------------------------------------
- */
+/* --- PUT and PATCH ---------------------------------------------------------------------------- */
 
 static enum err create(struct arm_call *c, struct target *t, struct diag *d)
 {
@@ -427,8 +422,7 @@ enum err table_patch(struct arm_call *c, struct diag *d)
     return write_table(c, false, d);
 }
 
-/* --- the rest -----------------------------------------------------------------------------------
- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 enum err table_remove(struct arm_call *c, struct diag *d)
 {

@@ -23,8 +23,7 @@ static const char *const skus[] = {
     "Free",     "Standard", "Premium", "PerNode", "PerGB2018", "Standalone", "CapacityReservation",
     "LACluster"};
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static json_t *link_of(struct arm *a, const char *workspace_key)
 {
@@ -145,8 +144,7 @@ enum err workspace_list(struct arm_call *c, struct diag *d)
     return arm_reply_docs(c, KIND_WORKSPACE, show, d);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err bad(struct arm_call *c, struct diag *d, const char *text)
 {
@@ -283,8 +281,7 @@ static enum err read_into(struct arm_call *c, json_t *doc, struct diag *d)
     return OK;
 }
 
-/* --- the default collection rule ----------------------------------------------------------------
- */
+/* --- the default collection rule -------------------------------------------------------------- */
 
 static const char *rule_id(struct arm_call *c, const char *customer_id)
 {
@@ -319,8 +316,7 @@ static void remove_rule(struct change *change, const json_t *workspace)
     change_remove(change, DOC_RESOURCE, key);
 }
 
-/* --- creating -----------------------------------------------------------------------------------
- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 static json_t *new_doc(struct arm_call *c, const char *location)
 {
@@ -429,8 +425,7 @@ const struct operation_kind workspace_create_operation = {
     .after = create_after,
 };
 
-/* --- the association of the first article -------------------------------------------------------
- */
+/* --- the association of the first article ----------------------------------------------------- */
 
 static json_t *cluster_defined(struct arm *a, const char *guid)
 {
@@ -474,8 +469,7 @@ static enum err associate(struct arm_call *c, struct diag *d)
     return OK;
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 static enum err update(struct arm_call *c, struct diag *d)
 {
@@ -501,8 +495,7 @@ static enum err update(struct arm_call *c, struct diag *d)
     return arm_reply(c, 200, show(c, doc), d);
 }
 
-/* --- deleting and recovering --------------------------------------------------------------------
- */
+/* --- deleting and recovering ------------------------------------------------------------------ */
 
 static const char *tomb_key(struct arm_call *c)
 {

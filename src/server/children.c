@@ -35,8 +35,7 @@ static const enum child_id pairs[][2] = {{CHILD_LOGS, CHILD_KEYD},
 #define STOP_US  (20 * US_PER_S) /* per process, then SIGKILL */
 #define ARGS_MAX 48
 
-/* --- starting one process ----------------------------------------------------------------------
- */
+/* --- starting one process --------------------------------------------------------------------- */
 
 struct arg_list {
     char *v[ARGS_MAX];
@@ -316,8 +315,7 @@ static void on_signal(struct children *c)
         on_child_end(c, pid, status);
 }
 
-/* --- the loop ------------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 enum { SIGNALS = N_CHILDREN, WATCH };
 

@@ -34,12 +34,12 @@ struct up_options {
     bool virtual_clock, allow_swap, faults;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     uint64_t spool_bytes, spool_total, spool_hours;
-    const char *outage_policy;        /* NULL = retain */
-    const char *cert, *key, *ca;      /* the operator's own; NULL = DIR/tls */
-    const char *issuers;              /* file of foreign issuers; NULL = none */
-    const char *imds, *imds_allow;    /* identity/imds.h; NULL = off */
-    const char *auditor_key, *anchor; /* NULL = one of our own; none */
-    const char *vault_hosts, *vault_ca; /* foreign vaults: NULL = none, the system's bundle */
+    const char *outage_policy;                /* NULL = retain */
+    const char *cert, *key, *ca;              /* the operator's own; NULL = DIR/tls */
+    const char *issuers;                      /* file of foreign issuers; NULL = none */
+    const char *imds, *imds_allow;            /* identity/imds.h; NULL = off */
+    const char *auditor_key, *anchor;         /* NULL = one of our own; none */
+    const char *vault_hosts, *vault_ca;       /* foreign vaults: NULL = none, the system's bundle */
     uint64_t accept_rollback, accept_entries; /* 0 = none */
 };
 

@@ -23,8 +23,7 @@ struct audit_command {
     json_t *damages; /* of -o json */
 };
 
-/* --- verify --------------------------------------------------------------------------------------
- */
+/* --- verify ----------------------------------------------------------------------------------- */
 
 static void on_damage(void *ctx, uint64_t seq, const char *text)
 {
@@ -147,8 +146,7 @@ static enum err verify(struct audit_command *c, int *code, struct diag *d)
     return OK;
 }
 
-/* --- tail ----------------------------------------------------------------------------------------
- */
+/* --- tail ------------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct audit_command *c, const struct audit_line *l)
 {
@@ -260,8 +258,7 @@ static enum err tail(struct audit_command *c, struct diag *d)
     return e;
 }
 
-/* --- the command ---------------------------------------------------------------------------------
- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 int command_audit(int argc, char **argv, struct diag *d)
 {

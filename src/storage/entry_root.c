@@ -27,8 +27,7 @@ void entry_root_release(struct entry_root *r)
     pthread_mutex_destroy(&r->lock);
 }
 
-/* --- what an entry adds --------------------------------------------------------------------------
- */
+/* --- what an entry adds ----------------------------------------------------------------------- */
 
 /* Table or account. The id of "covered" is table/account. */
 static const char *subject_id(const char *kind, const char *id, const char *parent)
@@ -67,8 +66,7 @@ static enum err sum_up(struct lthash *h, const struct entry_change *c, int times
     return OK;
 }
 
-/* --- the record ----------------------------------------------------------------------------------
- */
+/* --- the record ------------------------------------------------------------------------------- */
 
 static enum err seal(struct manifest *m, uint64_t generation, const struct lthash *all,
                      struct buf *out, struct diag *d)
@@ -95,8 +93,7 @@ static enum err unseal(struct manifest *m, struct bytes sealed, struct entry_roo
     return FAIL(d, ERR_CORRUPT, "catalogue: its root record has another version or length");
 }
 
-/* --- comparing -----------------------------------------------------------------------------------
- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 void entry_root_survey_release(struct entry_root_survey *v)
 {
@@ -200,8 +197,7 @@ enum err entry_root_compare(const struct entry_root_survey *v, struct diag *d)
                 names.len != 0 ? buf_cstr(&names) : "a whole table or log");
 }
 
-/* --- life ----------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static enum err ask_watch(const struct entry_root_watch *w, uint64_t *last, bool *older_is_fine,
                           struct diag *d)

@@ -87,8 +87,7 @@ enum err manifest_new_log_numbers(struct manifest *m, const uint8_t account[16],
     return OK;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static void release_keys(struct manifest *m)
 {
@@ -192,8 +191,7 @@ void manifest_close(struct manifest *m)
     free(m);
 }
 
-/* --- entries ------------------------------------------------------------------------------------
- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static bool is_key_gone(enum err e)
 {

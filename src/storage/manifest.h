@@ -43,8 +43,7 @@ enum err manifest_check_orphan(struct manifest *m, const uint8_t file_id[16], st
 enum err manifest_new_log_numbers(struct manifest *m, const uint8_t account[16], uint64_t *first,
                                   struct diag *d);
 
-/* --- kind "table": id = table id, parent = workspace ---------------------------------------------
- */
+/* --- kind "table": id = table id, parent = workspace ------------------------------------------ */
 struct table_entry {
     struct guid workspace, id;
     uint32_t retention_days; /* 0 = the workspace's */
@@ -55,8 +54,7 @@ enum err table_entry_encode(const struct table_entry *e, struct buf *out, struct
 enum err table_entry_decode(struct bytes in, struct arena *a, struct table_entry *out,
                             struct diag *d);
 
-/* --- kind "segment": id = file id, parent = table id ---------------------------------------------
- */
+/* --- kind "segment": id = file id, parent = table id ------------------------------------------ */
 struct segment_entry {
     uint8_t account[16], file_id[16];
     struct guid workspace, table;

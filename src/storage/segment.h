@@ -37,8 +37,7 @@ struct gate {
     void *ctx;
 };
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 struct segment_writer;
 
@@ -66,8 +65,7 @@ void segment_writer_wipe(
 void segment_writer_free(
     struct segment_writer *w); /* removes an unfinished file; not the key; NULL is fine */
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Reads header and tail of the file: waits for the disk, needs no key. */
 enum err segment_reader_new(struct segment_reader **out, struct blobs *b,

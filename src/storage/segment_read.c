@@ -60,8 +60,7 @@ static enum err corrupt(const struct segment_reader *r, const char *what, struct
     return FAIL(d, ERR_CORRUPT, "segment %s: %s", hex, what);
 }
 
-/* --- tail ----------------------------------------------------------------------------------------
- */
+/* --- tail ------------------------------------------------------------------------------------- */
 
 static enum err read_header(struct segment_reader *r, struct diag *d)
 {
@@ -150,8 +149,7 @@ struct file_key *segment_reader_lock(struct segment_reader *r)
     return TAKE(r->key);
 }
 
-/* --- footer --------------------------------------------------------------------------------------
- */
+/* --- footer ----------------------------------------------------------------------------------- */
 
 static enum err open_footer(struct segment_reader *r, struct file_key *k, struct buf *plain,
                             struct diag *d)
@@ -207,8 +205,7 @@ static enum err open_block(const struct segment_reader *r, uint32_t i, enum btyp
     return block_open(r->key, btype, i, sealed, plain, d);
 }
 
-/* --- META ----------------------------------------------------------------------------------------
- */
+/* --- META ------------------------------------------------------------------------------------- */
 
 static bool blocks_ok(const struct segment_reader *r, uint32_t first, uint32_t end)
 {
@@ -331,8 +328,7 @@ enum err segment_reader_load_more(struct segment_reader *r, struct diag *d)
     return load_tail(r, r->want_from, d);
 }
 
-/* --- what META says ------------------------------------------------------------------------------
- */
+/* --- what META says --------------------------------------------------------------------------- */
 
 uint32_t segment_groups(const struct segment_reader *r)
 {
@@ -452,8 +448,7 @@ enum err segment_block_open(const struct segment_reader *r, uint32_t block, stru
     return open_block(r, block, *btype, sealed, plain, d);
 }
 
-/* --- chunks --------------------------------------------------------------------------------------
- */
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 static enum err open_blocks(const struct segment_reader *r, uint32_t first, uint32_t n,
                             enum btype btype, struct bytes sealed, struct buf *plain,

@@ -78,8 +78,7 @@ void segment_writer_free(struct segment_writer *w)
     free(w);
 }
 
-/* --- blocks -------------------------------------------------------------------------------------
- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static enum err note_block(struct segment_writer *w, enum btype btype, size_t length,
                            struct diag *d)
@@ -135,8 +134,7 @@ static enum err write_sealed(struct segment_writer *w, struct diag *d)
     return OK;
 }
 
-/* --- order --------------------------------------------------------------------------------------
- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 static int by_time(const void *x, const void *y)
 {
@@ -170,8 +168,7 @@ static enum err make_order(struct segment_writer *w, const struct segment_source
     return OK;
 }
 
-/* --- one column of one row group -----------------------------------------------------------------
- */
+/* --- one column of one row group -------------------------------------------------------------- */
 
 struct chunk {
     const struct segment_source *source;
@@ -330,8 +327,7 @@ static enum err gated_chunk(struct segment_writer *w, const struct chunk *c, str
     return write_sealed(w, d);
 }
 
-/* --- the file ------------------------------------------------------------------------------------
- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static void begin_meta(struct segment_writer *w, const struct schema *s)
 {
@@ -433,8 +429,7 @@ enum err segment_write(struct segment_writer *w, const struct segment_source *s,
     return write_end(w, entry, d);
 }
 
-/* --- a copy under another key --------------------------------------------------------------------
- */
+/* --- a copy under another key ----------------------------------------------------------------- */
 
 /* META and the footer's order name blocks by number, so a copy keeps them all. */
 static enum err copy_block(struct segment_writer *w, const struct segment_reader *from,

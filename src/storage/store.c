@@ -25,8 +25,7 @@ enum err store_put_entry(struct store *s, const char *kind, const char *id, cons
     return entry_root_commit(&s->root, &c, 1, d);
 }
 
-/* --- accounts and parts --------------------------------------------------------------------------
- */
+/* --- accounts and parts ----------------------------------------------------------------------- */
 
 static struct account *find_locked(struct store *s, const uint8_t id[16])
 {
@@ -119,8 +118,7 @@ static void part_free(struct part *p)
     free(p);
 }
 
-/* --- tables --------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /* A copy that lives as long as the store: first, then the columns of more. */
 static enum err keep_schema(struct store *s, const struct schema *first, const struct schema *more,

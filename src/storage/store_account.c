@@ -36,8 +36,7 @@ void account_leave(struct account *a)
     if (--a->users == 0) pthread_cond_broadcast(&a->left);
 }
 
-/* --- lock ---------------------------------------------------------------------------------------
- */
+/* --- lock ------------------------------------------------------------------------------------- */
 
 /* Under the lock, with nobody inside. */
 static void wipe_memtables(struct account *a)
@@ -88,8 +87,7 @@ void store_account_lock(struct store *s, const uint8_t account[16])
     LOG(INFO, "account.locked", F_STR("account", hex));
 }
 
-/* --- open: replay --------------------------------------------------------------------------------
- */
+/* --- open: replay ----------------------------------------------------------------------------- */
 
 struct replay {
     struct account *a;

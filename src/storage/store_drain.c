@@ -16,9 +16,7 @@
 #define GROUP_BYTES   ((size_t)4 << 20) /* records that go to the log with one sync */
 #define GROUP_RECORDS 256
 
-/* --- reading
- * --------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct reading {
     const struct spool *sp;
@@ -131,9 +129,7 @@ enum err spool_read_all(const struct spool *sp, const struct spool_file *files,
     return OK;
 }
 
-/* --- putting back
- * ---------------------------------------------------------------------------------
- */
+/* --- putting back ----------------------------------------------------------------------------- */
 
 struct drain {
     struct spool *sp;

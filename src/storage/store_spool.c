@@ -17,9 +17,7 @@
 #define OPEN_WAIT_US (15 * US_PER_S) /* for another thread that asks keyd */
 #define FILES_MAX    4096
 
-/* --- files
- * ----------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static void cleanup_dir(DIR **dir)
 {
@@ -125,9 +123,7 @@ enum err spool_remove_files(const struct spool *sp, struct diag *d)
     return OK;
 }
 
-/* --- found
- * ----------------------------------------------------------------------------------------
- */
+/* --- found ------------------------------------------------------------------------------------ */
 
 static uint64_t bytes_of_spool(struct spool *sp)
 {
@@ -219,9 +215,7 @@ enum err spool_new(struct account *a, struct spool **out, struct diag *d)
     return OK;
 }
 
-/* --- a file to write to
- * ---------------------------------------------------------------------------
- */
+/* --- a file to write to ----------------------------------------------------------------------- */
 
 /* The keys are the spool's: a log borrows them. */
 static enum err lend(void *self, const uint8_t account[16], enum otype otype,
@@ -386,9 +380,7 @@ static enum err renew_file(struct spool *sp, struct diag *d)
     return e;
 }
 
-/* --- writing
- * --------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static enum err check_room(struct spool *sp, uint64_t bytes, struct diag *d)
 {
@@ -529,9 +521,7 @@ enum err store_spool_append(struct store *s, struct table *t, const uint8_t acco
     return e;
 }
 
-/* --- destroyed
- * ------------------------------------------------------------------------------------
- */
+/* --- destroyed -------------------------------------------------------------------------------- */
 
 static enum err destroy(struct spool *sp, struct diag *d)
 {
@@ -586,9 +576,7 @@ bool spool_tidy(struct account *a)
     return false;
 }
 
-/* --- what there is
- * --------------------------------------------------------------------------------
- */
+/* --- what there is ---------------------------------------------------------------------------- */
 
 /* Media on which writing in place is not what happens. Numbers of linux/magic.h, and of ZFS. */
 static const char *medium_of(const char *dir)

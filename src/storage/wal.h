@@ -29,9 +29,8 @@
 
 #define WAL_RECORD_HEAD 9 /* bytes of a record before its body */
 #define WAL_RECORD_MAX  BLOCK_LEN_MAX
-#define WAL_NUMBERS                                                               \
-    ((uint64_t)1 << 32) /* log numbers of one file; the next begins at a multiple \
-                         */
+/* Log numbers of one file; the next begins at a multiple. */
+#define WAL_NUMBERS ((uint64_t)1 << 32)
 
 enum wal_kind { RECORD_START = 1, RECORD_ROWS = 3 };
 
@@ -43,8 +42,7 @@ struct wal_end { /* where a file ends */
 
 char *wal_path(const char *dir, const uint8_t file_id[16]); /* free() */
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 struct wal;
 
@@ -87,8 +85,7 @@ bool wal_ended(struct wal *w);
 void wal_drain(struct wal *w, struct wal_end *out);
 uint64_t wal_length(struct wal *w); /* bytes that are durable */
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct wal_reader {
     uint8_t otype; /* 0 = OTYPE_WAL; set before wal_reader_open() */

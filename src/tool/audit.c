@@ -39,8 +39,7 @@ __attribute__((format(printf, 3, 4))) static void damage(struct walk *w, uint64_
     if (w->o->on_damage != NULL) w->o->on_damage(w->o->ctx, seq, text);
 }
 
-/* --- what single lines say -----------------------------------------------------------------------
- */
+/* --- what single lines say -------------------------------------------------------------------- */
 
 static void open_segment(struct walk *w, const struct audit_line *l)
 {
@@ -106,8 +105,7 @@ static void check_anchor(struct walk *w, const struct audit_line *l)
         damage(w, l->seq, "the line is not the one that the anchor has seen");
 }
 
-/* --- the walk ------------------------------------------------------------------------------------
- */
+/* --- the walk --------------------------------------------------------------------------------- */
 
 /* (1) */
 static void skip_keys(struct walk *w, uint64_t n)

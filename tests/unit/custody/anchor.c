@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- the suite -----------------------------------------------------------------------------------
- */
+/* --- the suite -------------------------------------------------------------------------------- */
 
 static void holds(struct anchor *a, const char *text)
 {
@@ -122,8 +121,7 @@ TEST(anchor, a_name_that_is_no_anchor_is_refused)
     REQUIRE_ERR(ERR_IO, anchor_open(&a, "file:/nonexistent/anchor", false, &d));
 }
 
-/* --- slots ---------------------------------------------------------------------------------------
- */
+/* --- slots ------------------------------------------------------------------------------------ */
 
 static int slots_file(void)
 {
@@ -187,8 +185,7 @@ TEST(slots, with_wipe_nothing_of_the_value_before_is_left)
     REQUIRE(memmem(image, sizeof image, "the older key", 13) == NULL);
 }
 
-/* --- the value -----------------------------------------------------------------------------------
- */
+/* --- the value -------------------------------------------------------------------------------- */
 
 TEST(anchor, a_value_with_any_bit_changed_or_cut_is_refused)
 {

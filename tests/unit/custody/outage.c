@@ -57,8 +57,7 @@ static bool alarm_is(struct house *h, const char *code)
     return str_eq(is, code);
 }
 
-/* --- retain and suspend --------------------------------------------------------------------------
- */
+/* --- retain and suspend ----------------------------------------------------------------------- */
 
 TEST(custody, suspend_keeps_the_keys_for_the_grace_and_drops_them_then)
 {
@@ -207,8 +206,7 @@ TEST(custody, the_servers_suspend_is_not_the_platforms)
     house_close(&h);
 }
 
-/* --- what is said twice, and what asks for peace -------------------------------------------------
- */
+/* --- what is said twice, and what asks for peace ---------------------------------------------- */
 
 TEST(custody, one_firewall_refusal_alone_is_no_answer_and_two_lock_whatever_the_policy)
 {
@@ -292,8 +290,7 @@ TEST(custody, the_policys_end_comes_on_time_while_a_vault_is_left_alone)
     house_close(&h);
 }
 
-/* --- a rotation that is overdue ------------------------------------------------------------------
- */
+/* --- a rotation that is overdue --------------------------------------------------------------- */
 
 static bool is_overdue(struct house *h)
 {
@@ -343,8 +340,7 @@ TEST(custody, a_key_that_unwraps_but_does_not_wrap_is_overdue_where_the_version_
     check_overdue("v1");
 }
 
-/* --- versions ------------------------------------------------------------------------------------
- */
+/* --- versions --------------------------------------------------------------------------------- */
 
 struct version {
     bool found, safe;
@@ -434,8 +430,7 @@ TEST(custody, the_last_use_of_a_version_survives_a_long_run_of_keyd)
     house_close(&h);
 }
 
-/* --- identity None -------------------------------------------------------------------------------
- */
+/* --- identity None ---------------------------------------------------------------------------- */
 
 TEST(custody, a_sealed_scope_takes_a_key_only_after_an_audited_unlock)
 {

@@ -13,8 +13,7 @@ static enum key_state in_keyd(struct house *h, const uint8_t id[16])
     return a != NULL ? a->at.state : KEY_STATES;
 }
 
-/* --- a copy of the catalogue ---------------------------------------------------------------------
- */
+/* --- a copy of the catalogue ------------------------------------------------------------------ */
 
 static void copy_map(struct map *to, const struct map *from)
 {
@@ -193,8 +192,7 @@ TEST(rollback, without_its_root_record_nothing_opens)
     close_rotated(&h, &copy);
 }
 
-/* --- the whole catalogue -------------------------------------------------------------------------
- */
+/* --- the whole catalogue ---------------------------------------------------------------------- */
 
 static char *anchor_name(void)
 {

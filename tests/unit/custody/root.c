@@ -136,8 +136,8 @@ TEST(root, a_record_of_the_root_with_any_bit_changed_is_refused)
     CLEANUP_BUF struct buf b = {0};
     REQUIRE_OK(root_encode(&root, mk_of_test(), &b, &d));
     REQUIRE_OK(root_decode(buf_view(&b), mk_of_test(), &back, &d));
-    REQUIRE(lthash_same(&back.all, &root.all) && back.previous == 11 &&
-            back.anchored && back.generation == 12 && back.all.n == (uint64_t)2 * N);
+    REQUIRE(lthash_same(&back.all, &root.all) && back.previous == 11 && back.anchored &&
+            back.generation == 12 && back.all.n == (uint64_t)2 * N);
     for (size_t bit = 0; bit < 8 * b.len; bit += 61) {
         b.p[bit / 8] ^= (uint8_t)(1u << bit % 8);
         REQUIRE_ERR(ERR_CORRUPT, root_decode(buf_view(&b), mk_of_test(), &back, &d));

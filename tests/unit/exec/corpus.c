@@ -21,8 +21,7 @@ struct score {
     unsigned alike, answered; /* what the engine refused: refused here too, or not */
 };
 
-/* --- values -------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static bool close_to(double a, double b)
 {

@@ -14,8 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- random ------------------------------------------------------------------------------------
- */
+/* --- random ----------------------------------------------------------------------------------- */
 
 static uint64_t dice;
 
@@ -25,8 +24,7 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)((dice >> 33) % n);
 }
 
-/* --- values: long, bool, string; null where v.is_null -------------------------------------------
- */
+/* --- values: long, bool, string; null where v.is_null ----------------------------------------- */
 
 static struct value null_of(enum type t)
 {
@@ -56,8 +54,7 @@ static int order(const struct value *a, const struct value *b)
     return a->i < b->i ? -1 : a->i > b->i;
 }
 
-/* --- expressions --------------------------------------------------------------------------------
- */
+/* --- expressions ------------------------------------------------------------------------------ */
 
 enum node_kind {
     N_COL,
@@ -288,8 +285,7 @@ static struct value run(struct arena *a, const struct node *n, const struct valu
     }
 }
 
-/* --- rows and operators --------------------------------------------------------------------------
- */
+/* --- rows and operators ----------------------------------------------------------------------- */
 
 struct rows {
     uint32_t n;

@@ -25,8 +25,7 @@
 
 static unsigned n_cases, n_failed;
 
-/* --- text of a result ---------------------------------------------------------------------------
- */
+/* --- text of a result ------------------------------------------------------------------------- */
 
 static bool needs_quotes(struct bytes s)
 {

@@ -21,8 +21,7 @@
 #define QUERY_US   (20 * US_PER_S)
 #define MEMORY_MAX ((size_t)256 << 20)
 
-/* --- rows of any schema ------------------------------------------------------------------------
- */
+/* --- rows of any schema ----------------------------------------------------------------------- */
 
 static const char *const texts[] = {"",
                                     "admin",
@@ -118,8 +117,7 @@ static void close_scan(void *scan)
 
 static const struct source_ops made_up = {open_scan, read_unit, unit_rows, close_scan};
 
-/* --- running -------------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
                          struct diag *d)

@@ -57,8 +57,7 @@ __attribute__((unused)) static void world_close(struct world *w)
     explicit_bzero(w, sizeof *w);
 }
 
-/* --- HTTP through the front door's channel -------------------------------------------------------
- */
+/* --- HTTP through the front door's channel ---------------------------------------------------- */
 
 struct reply {
     struct arena a;

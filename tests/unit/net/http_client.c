@@ -306,8 +306,7 @@ TEST(http_client, a_refused_connection_is_unavailable)
     REQUIRE_ERR(ERR_UNAVAILABLE, http_do(c, &call, &a, &d));
 }
 
-/* --- connections ---------------------------------------------------------------------------------
- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 struct crowd {
     struct http_client *c;

@@ -263,8 +263,7 @@ TEST(http, one_connection_too_many_is_told_so)
     http_server_stop(s);
 }
 
-/* --- answers -------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static void answer_oddly(void *ctx, const struct http_request *q, struct http_response *r)
 {
@@ -304,8 +303,7 @@ TEST(http, answers_are_well_formed_whatever_the_handler_does)
     http_server_stop(s);
 }
 
-/* --- stopping ------------------------------------------------------------------------------------
- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 struct slow {
     pthread_mutex_t lock;

@@ -80,8 +80,7 @@ static json_t *shown(const char *version, bool with_key)
     return j;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 TEST(cluster, each_dialect_has_its_own_casing_dates_and_members)
 {
@@ -136,8 +135,7 @@ TEST(cluster, a_port_that_is_there_is_not_doubled)
     json_decref(doc);
 }
 
-/* --- the key's address --------------------------------------------------------------------------
- */
+/* --- the key's address ------------------------------------------------------------------------ */
 
 TEST(cluster, a_key_uri_names_a_host_on_the_list_and_nothing_else)
 {
@@ -173,8 +171,7 @@ TEST(cluster, a_key_uri_names_a_host_on_the_list_and_nothing_else)
     REQUIRE(!cluster_key_uri("https://kv1.vault.azure.net", NULL, out, sizeof out));
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 #define BODY(properties)                                                 \
     "{\"location\":\"South Central "                                     \

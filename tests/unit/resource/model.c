@@ -26,8 +26,7 @@
 #define SUB          "11111111-1111-1111-1111-111111111111"
 #define VERSION      "2022-10-01"
 
-/* --- what is played -----------------------------------------------------------------------------
- */
+/* --- what is played --------------------------------------------------------------------------- */
 
 static bool vault_denies;
 
@@ -171,8 +170,7 @@ enum err identity_managed_delete(struct identity_client *c, const char *arm_id, 
     return OK;
 }
 
-/* --- the plane ----------------------------------------------------------------------------------
- */
+/* --- the plane -------------------------------------------------------------------------------- */
 
 static struct catalog *catalog;
 static struct arm *arm;
@@ -238,8 +236,7 @@ static int call(const char *method, const char *path, json_t *body, json_t **rep
     return status;
 }
 
-/* --- the model ----------------------------------------------------------------------------------
- */
+/* --- the model -------------------------------------------------------------------------------- */
 
 enum state { ABSENT, BUSY_CREATING, READY, BUSY_UPDATING, BUSY_DELETING, BURIED };
 
@@ -391,8 +388,7 @@ static void settle_all(void)
     }
 }
 
-/* --- one step -----------------------------------------------------------------------------------
- */
+/* --- one step --------------------------------------------------------------------------------- */
 
 static bool is_there(const struct model_cluster *c)
 {
@@ -645,8 +641,7 @@ static void turn(void)
     settle_all();
 }
 
-/* --- comparing ----------------------------------------------------------------------------------
- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 static const char *state_name(enum state s)
 {

@@ -75,8 +75,7 @@ static uint64_t pick(uint64_t n)
     return (z ^ (z >> 31)) % n;
 }
 
-/* --- what should be there ----------------------------------------------------------------------
- */
+/* --- what should be there --------------------------------------------------------------------- */
 
 enum fate { REFUSED, UNKNOWN, STORED, SPOOLED, DROPPED };
 
@@ -130,8 +129,7 @@ static enum key_state state_of(struct run *r, const struct side *x)
     return custody_account_state(r->w.custody, x->account);
 }
 
-/* --- rows --------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 #define COLS 3
 static const struct column cols[COLS] = {
@@ -227,8 +225,7 @@ static void check_rows(struct run *r, struct side *x, const uint8_t *counts, boo
           "%" PRIu64 " rows are counted as dropped, %" PRIu64 " are missing", dropped, missing);
 }
 
-/* --- steps: rows -------------------------------------------------------------------------------
- */
+/* --- steps: rows ------------------------------------------------------------------------------ */
 
 /* As api/ingest.c does it: a drop is counted before it is acknowledged. */
 static enum fate drop(struct run *r, struct side *x, const struct note *n)
@@ -347,8 +344,7 @@ static void check_failed_log(void)
           (long long)st.st_size);
 }
 
-/* --- steps: keys -------------------------------------------------------------------------------
- */
+/* --- steps: keys ------------------------------------------------------------------------------ */
 
 static struct custody_kek kek_of(const struct side *x)
 {
@@ -499,8 +495,7 @@ static void pass(struct run *r, double seconds)
     }
 }
 
-/* --- steps: processes --------------------------------------------------------------------------
- */
+/* --- steps: processes ------------------------------------------------------------------------- */
 
 static void find_tables(struct run *r, bool create)
 {
@@ -548,8 +543,7 @@ static void kill_holder_if_asked(struct run *r)
     if (atomic_exchange(&r->w.holder_failures, 0) != 0) restart_logs(r, true);
 }
 
-/* --- what must hold after every step -----------------------------------------------------------
- */
+/* --- what must hold after every step ---------------------------------------------------------- */
 
 static const char *in_holder(struct run *r, const struct side *x)
 {
@@ -626,8 +620,7 @@ static void check_always(struct run *r)
     HOLDS(what[0] == '7' ? 7 : 6, what[0] == '\0', "%s", what);
 }
 
-/* --- a damaged file ----------------------------------------------------------------------------
- */
+/* --- a damaged file --------------------------------------------------------------------------- */
 
 static char damaged[4096];
 static uint32_t files_seen;
@@ -667,8 +660,7 @@ static void damage_a_segment(struct run *r)
     close(fd);
 }
 
-/* --- a schedule --------------------------------------------------------------------------------
- */
+/* --- a schedule ------------------------------------------------------------------------------- */
 
 static void restart_logs_softly(struct run *r)
 {
@@ -809,8 +801,7 @@ static void run_seed(struct run *r, uint64_t seed)
     end_seed(r);
 }
 
-/* --- the end of a world ------------------------------------------------------------------------
- */
+/* --- the end of a world ----------------------------------------------------------------------- */
 
 static uint64_t files_digest;
 
@@ -924,8 +915,7 @@ static void run_world(uint64_t first, uint64_t last, const char *root)
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* --- many of them ------------------------------------------------------------------------------
- */
+/* --- many of them ----------------------------------------------------------------------------- */
 
 static uint64_t number(const char *name, uint64_t otherwise)
 {

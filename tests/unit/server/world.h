@@ -73,8 +73,7 @@ static void world_broken(struct world *w, const char *what)
     if (w->broken[0] == '\0') snprintf(w->broken, sizeof w->broken, "%s", what);
 }
 
-/* --- the disk ----------------------------------------------------------------------------------
- */
+/* --- the disk --------------------------------------------------------------------------------- */
 
 static _Atomic bool sync_fails;  /* the next one of a log */
 static char sync_failed[4096];   /* the log whose sync failed last; "" = none */
@@ -103,8 +102,7 @@ int __wrap_fsync(int fd)
     return 0;
 }
 
-/* --- what the holder asks for ------------------------------------------------------------------
- */
+/* --- what the holder asks for ----------------------------------------------------------------- */
 
 static enum err world_persist(void *ctx, const struct custody_record *r, size_t n, struct diag *d)
 {
@@ -145,8 +143,7 @@ static void world_holder_failed(void *ctx)
     atomic_fetch_add(&((struct world *)ctx)->holder_failures, 1);
 }
 
-/* --- keys, with an eye on the audit log --------------------------------------------------------
- */
+/* --- keys, with an eye on the audit log ------------------------------------------------------- */
 
 static uint64_t *world_use(struct world *w, const uint8_t account[16], bool is_logged)
 {
@@ -273,8 +270,7 @@ static enum err world_emptied(void *ctx, const uint8_t account[16], const struct
                              end->is_destroyed ? DROPPED_DESTROYED : DROPPED_DAMAGED, kept, n, d);
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void world_connect(struct world *w)
 {
@@ -407,8 +403,7 @@ static void world_close(struct world *w)
     pthread_mutex_destroy(&w->lock);
 }
 
-/* --- time --------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static void world_advance(double seconds)
 {

@@ -232,9 +232,7 @@ TEST(segment, a_row_too_long_for_a_record_is_refused_and_a_batch_too_long_is_spl
     bench_release(&b);
 }
 
-/* --- damage
- * -----------------------------------------------------------------------------------------------
- */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 static char *only_segment(const struct bench *b, uint32_t skip)
 {

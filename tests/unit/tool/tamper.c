@@ -51,8 +51,7 @@ static struct file_key *key_for(const struct kit *k, enum which w, bool is_doubl
     return key;
 }
 
-/* --- blocks and files --------------------------------------------------------------------------
- */
+/* --- blocks and files ------------------------------------------------------------------------- */
 
 static void seal_as(struct kit *k, enum which w, bool is_double, struct buf *out)
 {
@@ -119,8 +118,7 @@ static enum err open_note(struct kit *k, struct bytes in)
     return store_unseal(k->b.store, "mine", in, &out, NULL);
 }
 
-/* --- records -----------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 static struct wrap sample(enum which w)
 {
@@ -246,8 +244,7 @@ static enum err open_root(struct kit *k, struct bytes in)
     return root_decode(in, k->mk[0], &r, NULL);
 }
 
-/* --- places outside of the catalogue -----------------------------------------------------------
- */
+/* --- places outside of the catalogue ---------------------------------------------------------- */
 
 static void make_anchor(struct kit *k, enum which w, struct buf *out)
 {
@@ -291,8 +288,7 @@ static enum err open_slot(struct kit *k, struct bytes in)
     return e;
 }
 
-/* --- the matrix --------------------------------------------------------------------------------
- */
+/* --- the matrix ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
