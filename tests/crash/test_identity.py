@@ -17,9 +17,10 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http"))
 from keystead import ARM, Server  # noqa: E402
+from rounds import main, rounds_and_seed  # noqa: E402
 from tokens import Key  # noqa: E402
 
-ROUNDS, SEED = 4, None
+ROUNDS, SEED = rounds_and_seed(4)
 SURE, ABSENT = "sure", "absent"
 AUTHORIZATION = "/providers/Microsoft.Authorization"
 
@@ -182,9 +183,4 @@ class Crash(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    args = sys.argv[1:]
-    if "--rounds" in args:
-        ROUNDS = int(args[args.index("--rounds") + 1])
-    if "--seed" in args:
-        SEED = int(args[args.index("--seed") + 1])
-    unittest.main(argv=[sys.argv[0], "-v"])
+    main()

@@ -12,8 +12,9 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http"))
 from keystead import Server  # noqa: E402
+from rounds import main, rounds_and_seed  # noqa: E402
 
-ROUNDS, SEED = 4, None
+ROUNDS, SEED = rounds_and_seed(4)
 V = "2022-10-01"
 LASTS = ("clusterCreateSeconds", "keyUpdateSeconds", "clusterDeleteSeconds", "linkSeconds", "unlinkSeconds",
          "workspaceCreateSeconds", "groupDeleteSeconds")
@@ -135,9 +136,4 @@ class Operations(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    args = sys.argv[1:]
-    if "--rounds" in args:
-        ROUNDS = int(args[args.index("--rounds") + 1])
-    if "--seed" in args:
-        SEED = int(args[args.index("--seed") + 1])
-    unittest.main(argv=[sys.argv[0], "-v"])
+    main()

@@ -17,8 +17,9 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http"))
 from keystead import Server  # noqa: E402
+from rounds import main, rounds_and_seed  # noqa: E402
 
-ROUNDS, SEED = 6, None
+ROUNDS, SEED = rounds_and_seed(6)
 VERSION = "2022-07-01"
 PLAIN = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
 ALL_KINDS = {"create", "import", "update", "rotate", "policy", "delete", "recover", "purge", "restore", "vault", "vault-tags",
@@ -257,9 +258,4 @@ class Crash(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    args = sys.argv[1:]
-    if "--rounds" in args:
-        ROUNDS = int(args[args.index("--rounds") + 1])
-    if "--seed" in args:
-        SEED = int(args[args.index("--seed") + 1])
-    unittest.main(argv=[sys.argv[0], "-v"])
+    main()

@@ -11,6 +11,7 @@
 #include "test.h"
 
 #include "base/map.h"
+#include "base/rand.h"
 #include "base/log.h"
 #include "custody/client.h"
 #include "custody/core.h"
@@ -315,4 +316,36 @@ static inline bool house_tamper(struct house *h, const char *kind, const char *i
         return true;
     }
     return false;
+}
+
+/* A file of one sealed block under an account's newest key, and its way back. */
+struct house_file {
+    struct file_ident ident;
+    struct buf block;
+};
+
+static inline struct house_file house_write(struct house *h, const uint8_t id[16])
+{
+    struct diag d = DIAG_INIT;
+    struct house_file f = {0};
+    struct file_key *k;
+    uint8_t file_id[16];
+    rand_bytes(file_id, sizeof file_id);
+    REQUIRE_OK(custody_file_create(h->custody, id, OTYPE_SEGMENT, file_id, &k, &d));
+    f.ident = *file_key_ident(k);
+    REQUIRE(memcmp(f.ident.file_id, file_id, 16) == 0);
+    REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("a log row"), &f.block, &d));
+    custody_file_release(h->custody, k);
+    return f;
+}
+
+static inline enum err house_read(struct house *h, const struct house_file *f, struct diag *d)
+{
+    struct file_key *k;
+    CLEANUP_BUF struct buf out = {0};
+    TRY(custody_file_open(h->custody, f->ident.account, &f->ident, 1, &k, d));
+    enum err e = block_open(k, BTYPE_DATA, 1, buf_view(&f->block), &out, d);
+    custody_file_release(h->custody, k);
+    TRY(e);
+    return bytes_eq(buf_view(&out), BYTES("a log row")) ? OK : ERR_CORRUPT;
 }

@@ -3,41 +3,9 @@
  * either side */
 #include "house.h"
 
-#include "base/rand.h"
 
 static const uint8_t account[16] = "account-one.....";
 static const uint8_t other[16] = "account-two.....";
-
-struct sealed_file {
-    struct file_ident ident;
-    struct buf block;
-};
-
-static struct sealed_file write_file(struct house *h, const uint8_t id[16])
-{
-    struct diag d = DIAG_INIT;
-    struct sealed_file f = {0};
-    struct file_key *k;
-    uint8_t file_id[16];
-    rand_bytes(file_id, sizeof file_id);
-    REQUIRE_OK(custody_file_create(h->custody, id, OTYPE_SEGMENT, file_id, &k, &d));
-    f.ident = *file_key_ident(k);
-    REQUIRE(memcmp(f.ident.file_id, file_id, 16) == 0);
-    REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("a log row"), &f.block, &d));
-    custody_file_release(h->custody, k);
-    return f;
-}
-
-static enum err read_file(struct house *h, const struct sealed_file *f, struct diag *d)
-{
-    struct file_key *k;
-    CLEANUP_BUF struct buf out = {0};
-    TRY(custody_file_open(h->custody, f->ident.account, &f->ident, 1, &k, d));
-    enum err e = block_open(k, BTYPE_DATA, 1, buf_view(&f->block), &out, d);
-    custody_file_release(h->custody, k);
-    TRY(e);
-    return bytes_eq(buf_view(&out), BYTES("a log row")) ? OK : ERR_CORRUPT;
-}
 
 TEST(custody, a_new_account_seals_and_opens)
 {
@@ -47,8 +15,8 @@ TEST(custody, a_new_account_seals_and_opens)
     house_cluster(&h, CLUSTER, account);
     EXPECT_EQ(custody_account_state(h.custody, account), KEY_ACTIVE);
     REQUIRE_OK(custody_lease_check(h.custody, account, &d));
-    struct sealed_file f = write_file(&h, account);
-    REQUIRE_OK(read_file(&h, &f, &d));
+    struct house_file f = house_write(&h, account);
+    REQUIRE_OK(house_read(&h, &f, &d));
     EXPECT_EQ(house_records(&h, "wrap"), 1);
     EXPECT_EQ(house_records(&h, "scope"), 2);
     EXPECT_EQ(house_records(&h, "mk"), 1);
@@ -75,9 +43,9 @@ TEST(custody, the_platform_has_a_scope_of_its_own_from_the_start)
     struct house h;
     house_open(&h);
     REQUIRE_OK(custody_account_add(h.custody, "platform", account, "-", &d));
-    struct sealed_file f = write_file(&h, account);
+    struct house_file f = house_write(&h, account);
     house_restart_keyd(&h);
-    REQUIRE_OK(read_file(&h, &f, &d));
+    REQUIRE_OK(house_read(&h, &f, &d));
     REQUIRE_ERR(ERR_INVALID, custody_scope_clear(h.custody, "platform", false, &d));
     buf_release(&f.block);
     house_close(&h);
@@ -89,16 +57,16 @@ TEST(custody, a_file_opens_after_a_restart_of_keyd_and_after_one_of_the_log_serv
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    struct sealed_file f = write_file(&h, account);
+    struct house_file f = house_write(&h, account);
 
     house_restart_keyd(&h);
     house_advance(2);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
-    REQUIRE_OK(read_file(&h, &f, &d));
+    REQUIRE_OK(house_read(&h, &f, &d));
 
     house_restart_custody(&h);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
-    REQUIRE_OK(read_file(&h, &f, &d));
+    REQUIRE_OK(house_read(&h, &f, &d));
     buf_release(&f.block);
     house_close(&h);
 }
@@ -127,7 +95,7 @@ TEST(custody, another_accounts_file_is_refused)
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
     REQUIRE_OK(custody_account_add(h.custody, CLUSTER, other, "workspace", &d));
-    struct sealed_file f = write_file(&h, account);
+    struct house_file f = house_write(&h, account);
     struct file_ident stolen = f.ident;
     struct file_key *k;
     memcpy(stolen.account, other, 16);
@@ -149,7 +117,7 @@ TEST(custody, keys_of_many_files_come_in_one_exchange_and_are_kept)
     struct file_ident files[200];
     struct file_key *keys[200];
     for (size_t i = 0; i < 200; i++) {
-        struct sealed_file f = write_file(&h, account);
+        struct house_file f = house_write(&h, account);
         files[i] = f.ident;
         buf_release(&f.block);
     }

@@ -2,40 +2,9 @@
 /* tests/unit/custody/rotate.c - new versions of a key: counted, followed, refused, cut short */
 #include "house.h"
 
-#include "base/rand.h"
 
 static const uint8_t account[16] = "account-one.....";
 static const uint8_t other[16] = "account-two.....";
-
-struct old_data {
-    struct file_ident ident;
-    struct buf block;
-};
-
-static struct old_data write_data(struct house *h)
-{
-    struct diag d = DIAG_INIT;
-    struct old_data o = {0};
-    struct file_key *k;
-    uint8_t file_id[16];
-    rand_bytes(file_id, sizeof file_id);
-    REQUIRE_OK(custody_file_create(h->custody, account, OTYPE_SEGMENT, file_id, &k, &d));
-    o.ident = *file_key_ident(k);
-    REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("old row"), &o.block, &d));
-    custody_file_release(h->custody, k);
-    return o;
-}
-
-static bool opens(struct house *h, const struct old_data *o)
-{
-    struct diag d = DIAG_INIT;
-    struct file_key *k;
-    CLEANUP_BUF struct buf out = {0};
-    REQUIRE_OK(custody_file_open(h->custody, account, &o->ident, 1, &k, &d));
-    enum err e = block_open(k, BTYPE_DATA, 1, buf_view(&o->block), &out, &d);
-    custody_file_release(h->custody, k);
-    return e == OK;
-}
 
 static bool wrapped_by(struct house *h, const uint8_t id[16], const char *version)
 {
@@ -51,7 +20,7 @@ TEST(rotation, an_explicit_version_rewraps_every_account_and_no_data)
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
     REQUIRE_OK(custody_account_add(h.custody, CLUSTER, other, "w", &d));
-    struct old_data o = write_data(&h);
+    struct house_file o = house_write(&h, account);
     tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
     uint64_t wraps = 0;
     const struct custody_kek kek = house_kek("v2");
@@ -61,28 +30,29 @@ TEST(rotation, an_explicit_version_rewraps_every_account_and_no_data)
     EXPECT_EQ(h.vault.n_wrap - before, 3);   /* one of them is the check of the key itself */
     EXPECT_EQ(house_records(&h, "wrap"), 2); /* the old ones are dropped */
     REQUIRE(wrapped_by(&h, account, "/v2") && wrapped_by(&h, other, "/v2"));
-    REQUIRE(opens(&h, &o));
+    REQUIRE_OK(house_read(&h, &o, &d));
 
     tv_enable(&h.vault, "kek", "v1", false); /* safe now */
     house_restart_keyd(&h);
     house_advance(40);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
-    REQUIRE(opens(&h, &o));
+    REQUIRE_OK(house_read(&h, &o, &d));
     buf_release(&o.block);
     house_close(&h);
 }
 
 TEST(rotation, without_a_version_the_latest_is_followed)
 {
+    struct diag d = DIAG_INIT;
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    struct old_data o = write_data(&h);
+    struct house_file o = house_write(&h, account);
     tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
     house_advance(34);
     REQUIRE(wrapped_by(&h, account, "/v2"));
     EXPECT_EQ(house_records(&h, "wrap"), 1);
-    REQUIRE(opens(&h, &o));
+    REQUIRE_OK(house_read(&h, &o, &d));
     buf_release(&o.block);
     house_close(&h);
 }
@@ -107,14 +77,14 @@ TEST(rotation, the_platforms_own_key_rotates_with_the_key_of_all_macs)
     struct house h;
     house_open(&h);
     REQUIRE_OK(custody_account_add(h.custody, "platform", account, "-", &d));
-    struct old_data o = write_data(&h);
+    struct house_file o = house_write(&h, account);
     tv_add(&h.vault, PLATFORM_URI, "pmk", "p2", true);
     house_advance(34);
     REQUIRE(wrapped_by(&h, account, "/p2"));
     tv_enable(&h.vault, "pmk", "p1", false); /* nothing hangs on it any more */
     house_restart_keyd(&h);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
-    REQUIRE(opens(&h, &o));
+    REQUIRE_OK(house_read(&h, &o, &d));
     buf_release(&o.block);
     house_close(&h);
 }
@@ -174,14 +144,14 @@ TEST(rotation, a_catalogue_that_cannot_be_written_leaves_the_old_version_in_forc
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    struct old_data o = write_data(&h);
+    struct house_file o = house_write(&h, account);
     tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
     time_sleep_us(200000);
     h.disk_full = true;
     const struct custody_kek kek = house_kek("v2");
     REQUIRE_ERR(ERR_IO, custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
     REQUIRE(wrapped_by(&h, account, "/v1"));
-    REQUIRE(opens(&h, &o));
+    REQUIRE_OK(house_read(&h, &o, &d));
     h.disk_full = false;
     REQUIRE_OK(custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
     REQUIRE(wrapped_by(&h, account, "/v2"));
@@ -197,7 +167,7 @@ TEST(rotation, what_a_crash_left_half_done_is_swept_and_done_again)
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    struct old_data o = write_data(&h);
+    struct house_file o = house_write(&h, account);
     tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
 
     pthread_mutex_lock(&h.keyd->lock);
@@ -218,7 +188,7 @@ TEST(rotation, what_a_crash_left_half_done_is_swept_and_done_again)
     house_advance(34);
     REQUIRE(wrapped_by(&h, account, "/v2"));
     EXPECT_EQ(house_records(&h, "wrap"), 1);
-    REQUIRE(opens(&h, &o));
+    REQUIRE_OK(house_read(&h, &o, &d));
     buf_release(&o.block);
     house_close(&h);
 }
@@ -255,12 +225,12 @@ TEST(rotation, a_new_account_key_seals_new_files_and_old_files_stay_readable)
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    struct old_data first = write_data(&h);
+    struct house_file first = house_write(&h, account);
     uint32_t generation;
     uint8_t aek_id[16];
     REQUIRE_OK(custody_aek_rotate(h.custody, account, "a test", &generation, aek_id, &d));
     EXPECT_EQ(generation, 2);
-    struct old_data second = write_data(&h);
+    struct house_file second = house_write(&h, account);
     REQUIRE(memcmp(second.ident.aek_id, aek_id, 16) == 0);
     REQUIRE(memcmp(first.ident.aek_id, aek_id, 16) != 0);
     EXPECT_EQ(house_records(&h, "wrap"), 2);
@@ -275,8 +245,9 @@ TEST(rotation, a_new_account_key_seals_new_files_and_old_files_stay_readable)
     house_restart_keyd(&h);
     house_advance(40);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
-    REQUIRE(opens(&h, &first) && opens(&h, &second));
-    struct old_data third = write_data(&h);
+    REQUIRE_OK(house_read(&h, &first, &d));
+    REQUIRE_OK(house_read(&h, &second, &d));
+    struct house_file third = house_write(&h, account);
     REQUIRE(memcmp(third.ident.aek_id, aek_id, 16) == 0); /* the newest, over a restart too */
     buf_release(&first.block);
     buf_release(&second.block);
@@ -290,7 +261,7 @@ TEST(rotation, an_account_key_is_dropped_on_request_but_never_the_newest)
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    struct old_data first = write_data(&h);
+    struct house_file first = house_write(&h, account);
     uint32_t generation;
     uint8_t aek_id[16];
     REQUIRE_ERR(ERR_CONFLICT, custody_aek_drop(h.custody, account, first.ident.aek_id, &d));

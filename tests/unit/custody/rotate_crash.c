@@ -9,7 +9,6 @@
  */
 #include "house.h"
 
-#include "base/rand.h"
 
 static const uint8_t one[16] = "account-one.....";
 static const uint8_t two[16] = "account-two.....";
@@ -107,44 +106,21 @@ static void start(struct grave *g)
     REQUIRE_OK(custody_wait_ready(g->h.custody, 10000, &d));
 }
 
-struct old_data {
-    struct file_ident ident;
-    struct buf block;
-};
-
-static struct old_data write_data(struct house *h, const uint8_t account[16])
+static void expect_opens(struct house *h, const struct house_file *f)
 {
     struct diag d = DIAG_INIT;
-    struct old_data o = {0};
-    struct file_key *k;
-    uint8_t file_id[16];
-    rand_bytes(file_id, sizeof file_id);
-    REQUIRE_OK(custody_file_create(h->custody, account, OTYPE_SEGMENT, file_id, &k, &d));
-    o.ident = *file_key_ident(k);
-    REQUIRE_OK(block_seal(k, BTYPE_DATA, 1, BYTES("old row"), &o.block, &d));
-    custody_file_release(h->custody, k);
-    return o;
+    REQUIRE(house_reaches(h, f->ident.account, KEY_ACTIVE));
+    REQUIRE_OK(house_read(h, f, &d));
 }
 
-static void expect_opens(struct house *h, const struct old_data *o)
-{
-    struct diag d = DIAG_INIT;
-    struct file_key *k;
-    CLEANUP_BUF struct buf out = {0};
-    REQUIRE(house_reaches(h, o->ident.account, KEY_ACTIVE));
-    REQUIRE_OK(custody_file_open(h->custody, o->ident.account, &o->ident, 1, &k, &d));
-    REQUIRE_OK(block_open(k, BTYPE_DATA, 1, buf_view(&o->block), &out, &d));
-    custody_file_release(h->custody, k);
-}
-
-static void expect_all(struct house *h, const struct old_data data[3])
+static void expect_all(struct house *h, const struct house_file data[3])
 {
     for (int i = 0; i < 3; i++)
         expect_opens(h, &data[i]);
 }
 
 /* Two accounts, one of them with two generations: three wraps. */
-static void furnish(struct grave *g, struct old_data data[3])
+static void furnish(struct grave *g, struct house_file data[3])
 {
     struct diag d = DIAG_INIT;
     uint32_t generation;
@@ -157,15 +133,15 @@ static void furnish(struct grave *g, struct old_data data[3])
     REQUIRE_OK(custody_scope_set(g->h.custody, CLUSTER, &kek, NULL, &d));
     REQUIRE_OK(custody_account_add(g->h.custody, CLUSTER, one, "w1", &d));
     REQUIRE_OK(custody_account_add(g->h.custody, CLUSTER, two, "w2", &d));
-    data[0] = write_data(&g->h, one);
-    data[1] = write_data(&g->h, two);
+    data[0] = house_write(&g->h, one);
+    data[1] = house_write(&g->h, two);
     REQUIRE_OK(custody_aek_rotate(g->h.custody, one, "a test", &generation, aek_id, &d));
-    data[2] = write_data(&g->h, one);
+    data[2] = house_write(&g->h, one);
     tv_add(&g->h.vault, CUSTOMER_URI, "kek", "v2", false);
 }
 
 /* Once the rotation has been ordered again everything is as if nothing had happened. */
-static void expect_resumes(struct grave *g, const struct old_data data[3])
+static void expect_resumes(struct grave *g, const struct house_file data[3])
 {
     struct diag d = DIAG_INIT;
     const struct custody_kek kek = house_kek("v2");
@@ -183,7 +159,7 @@ static bool die_at(unsigned n, enum death death)
 {
     struct diag d = DIAG_INIT;
     struct grave g;
-    struct old_data data[3];
+    struct house_file data[3];
     furnish(&g, data);
     pthread_mutex_lock(&g.lock);
     g.left = n;
