@@ -22,6 +22,7 @@ enum mood {
     MOOD_DENIED,  /* 403 AccessDenied on unwrap */
     MOOD_SILENT,  /* no answer, at once */
     MOOD_HANGS,   /* no answer, after the whole timeout */
+    MOOD_STUCK,   /* no answer, and none before the test changes the mood */
     MOOD_BARRED,  /* a firewall */
     MOOD_LIES,    /* unwraps to something else */
     MOOD_NO_WRAP, /* 403 on wrap, a good unwrap: the right to wrap was taken away */
@@ -126,15 +127,23 @@ static inline enum mood tv_mood_of(struct test_vault *v, const char *uri)
     return MOOD_GOOD;
 }
 
+static inline bool tv_is_stuck(struct test_vault *v, const char *uri)
+{
+    LOCK_SCOPE(&v->lock);
+    return tv_mood_of(v, uri) == MOOD_STUCK;
+}
+
 static inline enum err tv_weather(struct test_vault *v, const char *uri, const struct kek_call *c,
                                   enum mood *mood, struct diag *d)
 {
     pthread_mutex_lock(&v->lock);
     *mood = tv_mood_of(v, uri);
     pthread_mutex_unlock(&v->lock);
+    while (*mood == MOOD_STUCK && tv_is_stuck(v, uri))
+        time_sleep_us(3000);
     if (*mood == MOOD_HANGS) time_sleep_us((int64_t)c->timeout_ms * 1000);
     if (*mood == MOOD_SLOW) time_sleep_us(3000);
-    if (*mood == MOOD_HANGS || *mood == MOOD_SILENT) {
+    if (*mood == MOOD_HANGS || *mood == MOOD_STUCK || *mood == MOOD_SILENT) {
         return FAIL_TAG(d, ERR_UNAVAILABLE, "Timeout", "the vault does not answer");
     }
     if (*mood == MOOD_TOKEN) {
