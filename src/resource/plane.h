@@ -85,6 +85,9 @@ int arm_status_of(enum err e);
     ((c)->res->status = (http), FAIL_TAG((d), arm_err_of(http), (code), __VA_ARGS__))
 
 enum err arm_not_found(struct arm_call *c, struct diag *d); /* 404 ResourceNotFound for c->id */
+/* The error envelope; details may be NULL. */
+void arm_reply_failure(struct http_response *res, int status, enum err e, const struct diag *d,
+                       const json_t *details);
 
 /* --- reading and replying
  * ------------------------------------------------------------------------- */
