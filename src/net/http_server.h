@@ -7,7 +7,8 @@
  * values decoded (clients send "api%2Dversion"), all in the request's arena, which wipes.
  *
  * What is malformed never reaches the handler: 400 bad escapes or non-UTF-8 paths, 413 bodies over
- * the limit, 414/431 long lines, 503 over connections_max.
+ * the limit, 414/431 long lines, 503 when connections_max requests are
+ * running. Connections that run none make room for others (http_connections.h).
  */
 #pragma once
 

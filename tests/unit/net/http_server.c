@@ -235,31 +235,13 @@ TEST(http, half_a_request_hinders_nobody_and_is_hung_up_on)
     say(head, "GET / HTTP/1.1\r\nHo", 18);
     say(body, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", 52);
     EXPECT_STATUS(200, GET("/"));
-    int64_t start = time_mono_us();
     REQUIRE(strstr(hear(head), " 200 ") == NULL);
     REQUIRE(strstr(hear(body), " 200 ") == NULL);
     REQUIRE(strstr(hear(silent), " 200 ") == NULL);
-    REQUIRE(time_mono_us() - start < 8 * US_PER_S);
+    REQUIRE(is_hung_up(head) && is_hung_up(body) && is_hung_up(silent));
     close(head);
     close(body);
     close(silent);
-    http_server_stop(s);
-}
-
-TEST(http, one_connection_too_many_is_told_so)
-{
-    struct http_server *s =
-        serve((struct http_server_config){.handler = echo, .connections_max = 2}, false);
-    unsigned port = http_server_port(s);
-    int a = dial(port), b = dial(port);
-    say(a, "GET", 3);
-    say(b, "GET", 3);
-    usleep(200000);
-    EXPECT_STATUS(503, GET("/"));
-    close(a);
-    close(b);
-    usleep(200000);
-    EXPECT_STATUS(200, GET("/"));
     http_server_stop(s);
 }
 

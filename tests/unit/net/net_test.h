@@ -11,6 +11,7 @@
 #include "net/tls.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -43,16 +44,25 @@ __attribute__((unused)) static struct http_server *serve(struct http_server_conf
     return s;
 }
 
-__attribute__((unused)) static int dial(unsigned port)
+/* From 127.0.0.HOST. */
+__attribute__((unused)) static int dial_from(unsigned host, unsigned port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in sa = {.sin_family = AF_INET,
+    struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = 20};
-    REQUIRE(fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0);
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+                       from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffu) | host)};
+    struct timeval patience = {.tv_sec = 60};
+    REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
+    REQUIRE(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
     REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
     return fd;
+}
+
+__attribute__((unused)) static int dial(unsigned port)
+{
+    return dial_from(1, port);
 }
 
 __attribute__((unused)) static void say(int fd, const void *text, size_t n)
@@ -77,6 +87,14 @@ __attribute__((unused)) static const char *hear(int fd)
     }
     text[len] = 0;
     return text;
+}
+
+/* Nothing more will come, and not because patience ran out. */
+__attribute__((unused)) static bool is_hung_up(int fd)
+{
+    char c;
+    ssize_t n = recv(fd, &c, 1, 0);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
 }
 
 /* The status of the answer to these bytes; 0 when there is none. */
