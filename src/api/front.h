@@ -20,7 +20,7 @@ struct metrics {
     _Atomic uint64_t queries_running, queries, queries_failed, query_us, rows_scanned;
 };
 
-struct query_run; /* one running query: query.c */
+struct query_run; /* one running query: query_run.c */
 struct reader_pool;
 
 struct api {

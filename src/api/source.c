@@ -42,7 +42,8 @@ static const char *name_at(void *ctx, uint32_t i)
 static bool is_here(void *ctx, const char *function, const char *name)
 {
     const struct source_tables *t = ctx;
-    for (size_t i = 0; str_eq(function, "workspace") && i < 3; i++) {
+    bool asked = str_eq(function, "workspace") || (t->by_database && str_eq(function, "database"));
+    for (size_t i = 0; asked && i < 3; i++) {
         if (t->names[i] != NULL && str_eq_nocase(t->names[i], name)) return true;
     }
     return false;

@@ -12,6 +12,7 @@ struct source_tables { /* one query's */
     struct store *store;
     struct guid workspace;
     const char *names[3]; /* by which workspace() may call it: name, customer id, ARM id; NULL */
+    bool by_database;     /* database() may call it so, too */
     bool sees_activity;   /* the activity log has a name here too */
     struct arena *a;
     uint32_t n_touched;      /* tables that the query has named */

@@ -184,14 +184,9 @@ static enum err bind_set(struct binder *b, const struct ast *n)
 static enum err bind_query_parameter(struct binder *b, struct frame *f, struct binding **names,
                                      const struct ast *n)
 {
-    if (n->left == NULL || n->right != NULL) {
-        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
-                        "the query parameter '%s' has no value", n->name);
-    }
     struct expr *value;
     struct scope s = {.b = b, .names = *names, .where = "declare query_parameters"};
-    TRY(bind_const(&s, n->left, &value));
-    TRY(expr_cast(&s, n->pos, value, n->type, true, &value));
+    TRY(bind_parameter(&s, n, &value));
     return frame_push(b, f, names, n->pos,
                       (struct binding){.name = n->name, .kind = BIND_SCALAR, .expr = value});
 }
@@ -783,6 +778,23 @@ static enum err bind_results(struct binder *b, struct binding *names, const stru
     return OK;
 }
 
+static enum err take_of(struct binder *b, struct op **root, struct expr *count)
+{
+    TRY(op_new(b, OP_TAKE, *root, (*root)->pos, root));
+    (*root)->take.count = count;
+    return OK;
+}
+
+static enum err take_each(struct binder *b, int64_t n)
+{
+    struct expr *count;
+    TRY(expr_const(b, &(struct value){.type = T_LONG, .i = n}, &count));
+    TRY(take_of(b, &b->plan->root, count));
+    for (uint32_t i = 0; i < b->plan->n_more; i++)
+        TRY(take_of(b, &b->plan->more[i].root, count));
+    return OK;
+}
+
 enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalog *catalog,
                      const struct kql_options *opt, struct plan *out, struct diag *d)
 {
@@ -799,6 +811,7 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
                        .plan = &plan};
     TRY(bind_body(&b, NULL, NULL, body, &names));
     TRY(bind_results(&b, names, body));
+    if (opt->take_max > 0 && !body->explain) TRY(take_each(&b, opt->take_max));
     *out = plan;
     return OK;
 }

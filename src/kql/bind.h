@@ -105,6 +105,9 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
                 struct op **out);
 enum err resolve_let(struct binder *b, struct binding *l);
 
+/* bind_parameter.c: the value of a query parameter, the client's or its default. */
+enum err bind_parameter(struct scope *s, const struct ast *n, struct expr **out);
+
 /* bind_pattern.c: what a pattern gives for a call's arguments, and the path behind it or NULL. */
 enum err bind_pattern(struct binder *b, struct binding *names, struct binding *pattern,
                       const struct ast *call, const char *path, struct op **out);

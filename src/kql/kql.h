@@ -27,8 +27,17 @@ struct kql_catalog {
 /* Gets rows, batch by batch. */
 typedef enum err kql_rows_fn(void *ctx, const struct batch *b, struct diag *d);
 
+/* A value that a client gives to a name of `declare query_parameters`. */
+struct kql_parameter {
+    const char *name;
+    const char *text; /* a literal; for a string its text as it is, too */
+};
+
 struct kql_options {
     int64_t now_ticks; /* now() */
+    const struct kql_parameter *parameters;
+    uint32_t n_parameters;
+    int64_t take_max; /* rows of each result, 0 = all: as if it ended in `take` */
     int64_t timespan_from,
         timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
     /* Runs a part of the query while it is compiled: bag_unpack() and pivot() have columns that

@@ -499,3 +499,19 @@ void kql_position(struct bytes text, int32_t pos, uint32_t *line, uint32_t *colu
         }
     }
 }
+
+enum err kql_parse_literal(struct arena *a, struct bytes text, struct ast **out, struct diag *d)
+{
+    struct parser p = {.a = a, .text = text, .d = d};
+    struct token *tokens;
+    struct ast *n;
+    TRY(kql_lex(a, text, &tokens, &p.n, d));
+    p.tokens = tokens;
+    TRY(parse_unary(&p, &n));
+    bool is_signed = n->kind == AST_OPER && n->args.n == 1 && n->args.at[0]->kind == AST_CONST;
+    if (tok(&p)->kind != TOK_END || (n->kind != AST_CONST && !is_signed)) {
+        return expected(&p, "a literal");
+    }
+    *out = n;
+    return OK;
+}

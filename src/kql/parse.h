@@ -12,6 +12,8 @@
 
 /* The whole query. */
 enum err kql_parse(struct arena *a, struct bytes text, struct ast_body **out, struct diag *d);
+/* The whole text is one literal; a number may have a sign. */
+enum err kql_parse_literal(struct arena *a, struct bytes text, struct ast **out, struct diag *d);
 
 struct parser {
     struct arena *a;

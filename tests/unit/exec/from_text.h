@@ -66,6 +66,7 @@ static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, 
 }
 
 static size_t result_memory_max; /* of queries from here on; 0 = the default */
+static struct kql_options result_options; /* likewise; now_ticks and run are set here */
 
 /* Compiles and runs; result_release() whatever came of it. */
 static void result_of(struct result *r, struct bytes text, struct pool *pool)
@@ -73,8 +74,8 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     *r = (struct result){.d = DIAG_INIT};
     arena_init(&r->a, (size_t)1 << 30);
     struct plan plan = {0};
-    struct kql_options opt = {.now_ticks =
-                                  TICKS_UNIX + 1767225600LL * TICKS_PER_S}; /* 2026-01-01 */
+    struct kql_options opt = result_options;
+    opt.now_ticks = TICKS_UNIX + 1767225600LL * TICKS_PER_S; /* 2026-01-01 */
     opt.run = run_part;
     opt.run_ctx = &opt;
     r->err = kql_compile(&r->a, text, &no_tables, &opt, &plan, &r->d);

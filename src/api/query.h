@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/query.h - one query on one workspace, from its text to its last row
+ *
+ * Every endpoint that answers KQL reads its request into a struct query_call and lets query_execute()
+ * do the rest; what the answer looks like is its writer's.
+ *
+ * (1) While the key that new rows go under is revoked the whole workspace is refused, also what was
+ *     written before it had a customer's key (decision 42). Old accounts of a workspace that was
+ *     unlinked are the store's to refuse: it knows whether the query touches them.
+ * (2) A lock cancels running queries; the state is asked again after the last row, before anything
+ *     is sent, and what is being sent is taken back: a slow reader gets no row of a key that is
+ *     gone.
+ * (3) Rows of a cluster that was deleted are left out, and the answer says so: nothing can bring
+ *     them back, so the platform's rows are not held hostage to them.
+ */
+#pragma once
+
+#include "api/front.h"
+#include "exec/exec.h"
+#include "kql/kql.h"
+#include "net/http_recall.h"
+
+#define QUERY_RESULT_MAX ((size_t)256 << 20) /* bytes of an answer's text */
+#define QUERY_ACTION     "Microsoft.OperationalInsights/workspaces/query/read"
+
+enum query_fault {
+    QUERY_LOCKED,    /* the customer has withdrawn the key */
+    QUERY_SUSPENDED, /* the key is not at hand: come again */
+    QUERY_BAD,       /* the text is wrong, not supported, or asks for too much; see d->tag */
+    QUERY_TOO_LARGE, /* the result has more rows or bytes than it may have */
+    QUERY_TIMEOUT,
+    QUERY_INTERNAL, /* it is logged already */
+};
+
+struct query_call;
+
+/* Appends to front->res->body. A table's rows lie between its begin() and the next one's, or end().
+ */
+struct query_writer {
+    /* The table with this number begins: 0 is plan.root's, the others are plan.more's. */
+    enum err (*begin)(struct query_call *q, uint32_t result, struct diag *d);
+    enum err (*rows)(struct query_call *q, const struct batch *b, struct diag *d);
+    /* All rows are there: the rest of the body, the status and the headers. */
+    void (*end)(struct query_call *q);
+    /* Writes the refusal. True: the body is kept as the writer has made it, rows and all, because
+     * the protocol tells of the failure behind them; asked for no key that is gone, nor kept then. */
+    bool (*fail)(struct query_call *q, enum query_fault fault, const struct diag *d);
+};
+
+struct query_call {
+    /* the request: the caller's */
+    struct front_call *front;
+    struct workspace workspace;
+    const struct query_writer *writer;
+    const char *text, *timespan; /* timespan may be NULL */
+    const struct kql_parameter *parameters;
+    uint32_t n_parameters;
+    bool by_database; /* the query may call its workspace by database("...") */
+    unsigned wait_s;
+    uint64_t rows_max, bytes_max; /* of the result; 0 = as exec.h says */
+
+    /* the outcome: for the writer */
+    struct arena *a; /* dies with query_execute() */
+    struct plan plan;
+    struct exec_stats stats;
+    uint32_t n_tables;         /* that the query has named */
+    uint32_t n_results;        /* tables begun */
+    struct store_gone *gone;   /* of deleted clusters, as in gone_names */
+    json_t *gone_names;        /* [{"cluster": ARM id}] */
+    uint64_t rows, table_rows; /* of the result so far; of the table under way */
+
+    struct query_run *run;
+    int64_t now_ticks, deadline_us;
+};
+
+/* May the caller query the workspace? If not, the answer is written, in the plane's words. */
+bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane);
+/* Runs the query and answers it, also where it fails. */
+void query_execute(struct query_call *q);
+/* (3) The ARM ids of the clusters whose rows the query had to leave out: an array, a new reference.
+ */
+json_t *query_left_out(const struct query_call *q);

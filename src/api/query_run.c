@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/query_run.c - running a query: its key, its limits, and how a lock takes it back */
+#include "api/query.h"
+
+#include "api/key_audit.h"
+#include "api/source.h"
+#include "api/timespan.h"
+#include "base/log.h"
+#include "resource/settings.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#define DOUBT_WAIT_MS 12000 /* new queries wait for a verdict this long */
+
+struct query_run { /* in the api's list until its last row is sent */
+    struct http_recall recall;
+    struct api *api;
+    struct query_run *next, *previous;
+    char workspace[GUID_TEXT_MAX];
+    _Atomic bool cancel;
+};
+
+/* --- running queries -------------------------------------------------------------------------- */
+
+static void run_end(struct query_run *r)
+{
+    struct api *a = r->api;
+    {
+        LOCK_SCOPE(&a->lock);
+        if (r->previous != NULL) r->previous->next = r->next;
+        if (r->next != NULL) r->next->previous = r->previous;
+        if (a->runs == r) a->runs = r->next;
+    }
+    http_recall_release(&r->recall);
+    free(r);
+}
+
+static void sent(struct http_recall *recall)
+{
+    run_end((struct query_run *)((char *)recall - offsetof(struct query_run, recall)));
+}
+
+static struct query_run *run_begin(struct api *a, const char *workspace)
+{
+    struct query_run *r = calloc(1, sizeof *r);
+    if (r == NULL) return NULL;
+    r->api = a;
+    http_recall_init(&r->recall, sent);
+    snprintf(r->workspace, sizeof r->workspace, "%s", workspace);
+    LOCK_SCOPE(&a->lock);
+    r->next = a->runs;
+    if (r->next != NULL) r->next->previous = r;
+    a->runs = r;
+    return r;
+}
+
+void queries_cancel(struct api *a, const char *workspace)
+{
+    LOCK_SCOPE(&a->lock);
+    for (struct query_run *r = a->runs; r != NULL; r = r->next) {
+        if (workspace != NULL && !str_eq(r->workspace, workspace)) continue;
+        atomic_store(&r->cancel, true);
+        http_recall_now(&r->recall); /* (2) */
+    }
+}
+
+/* --- failing ---------------------------------------------------------------------------------- */
+
+static enum query_fault fault_of_state(enum key_state s)
+{
+    return s == KEY_REVOKED ? QUERY_LOCKED : QUERY_SUSPENDED;
+}
+
+static enum query_fault fault_of(const struct query_call *q, enum err e, const struct diag *d)
+{
+    if (e == ERR_KEY_LOCKED) return QUERY_LOCKED;
+    if (e == ERR_CANCELLED) {
+        return fault_of_state(arm_workspace_state(q->front->api->arm, &q->workspace.id));
+    }
+    if (e == ERR_UNAVAILABLE) return QUERY_SUSPENDED;
+    if (str_eq(d->tag, "E_QUERY_TIMEOUT")) return QUERY_TIMEOUT;
+    if (str_eq(d->tag, "E_QUERY_RESULT_SET_TOO_LARGE")) return QUERY_TOO_LARGE;
+    if (e == ERR_INVALID || e == ERR_UNSUPPORTED || e == ERR_LIMIT) return QUERY_BAD;
+    LOG(ERROR, "query.failed", F_STR("workspace", q->workspace.customer_id), F_ERR(d));
+    return QUERY_INTERNAL;
+}
+
+/* True: rows go out with the news of the failure behind them. */
+static bool refuse(struct query_call *q, enum query_fault fault, const struct diag *d)
+{
+    bool gone = fault == QUERY_LOCKED || fault == QUERY_SUSPENDED;
+    if (gone) buf_release(&q->front->res->body); /* rows that were encoded are wiped */
+    return q->writer->fail(q, fault, d) && !gone;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static int64_t ticks_now(void)
+{
+    return time_now_us() * 10 + TICKS_UNIX;
+}
+
+/* bag_unpack() and pivot() look at their rows to know their columns. */
+static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
+                         struct diag *d)
+{
+    struct query_call *q = ctx;
+    const struct exec_request request = {
+        .plan = part,
+        .source = &source_ops_store,
+        .limits = {.deadline_us = q->deadline_us},
+        .now_ticks = q->now_ticks,
+        .pool = q->front->api->c.query_pool,
+        .cancel = &q->run->cancel,
+    };
+    return exec_run(&request, each, each_ctx, NULL, d);
+}
+
+static enum err compile(struct query_call *q, struct source_tables *tables, int64_t now,
+                        struct diag *d)
+{
+    struct kql_options opt = {.now_ticks = now,
+                              .parameters = q->parameters,
+                              .n_parameters = q->n_parameters,
+                              .run = run_part,
+                              .run_ctx = q};
+    if (q->timespan != NULL) {
+        TRY(timespan_range(q->timespan, now, &opt.timespan_from, &opt.timespan_to, d));
+    }
+    const struct kql_catalog catalog = source_catalog(tables);
+    return kql_compile(tables->a, bytes_str(q->text), &catalog, &opt, &q->plan, d);
+}
+
+static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
+{
+    struct query_call *q = ctx;
+    struct buf *out = &q->front->res->body;
+    TRY(q->writer->rows(q, b, d));
+    q->table_rows += b->n_rows;
+    q->rows += b->n_rows;
+    if (out->len > QUERY_RESULT_MAX) {
+        return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
+                        "the result has more than %zu bytes of JSON", QUERY_RESULT_MAX);
+    }
+    return buf_check(out, d);
+}
+
+static enum err begin_table(void *ctx, uint32_t result, struct diag *d)
+{
+    struct query_call *q = ctx;
+    TRY(q->writer->begin(q, result, d));
+    q->n_results++;
+    q->table_rows = 0;
+    return buf_check(&q->front->res->body, d);
+}
+
+/* (3) */
+static enum err find_gone(struct query_call *q, struct arena *a, struct diag *d)
+{
+    q->gone_names = arm_gone_accounts(q->front->api->arm, q->workspace.customer_id);
+    q->gone = arena_array(a, struct store_gone, json_array_size(q->gone_names) + 1);
+    if (q->gone == NULL) return arena_full(a, d);
+    size_t i;
+    json_t *x;
+    json_array_foreach (q->gone_names, i, x) {
+        q->gone[i] = (struct store_gone){0};
+        TRY(hex_decode(bytes_str(json_get_str(x, "id")), q->gone[i].account, 16, d));
+    }
+    return OK;
+}
+
+static enum err run(struct query_call *q, struct diag *d)
+{
+    struct api *api = q->front->api;
+    TRY(find_gone(q, q->a, d));
+    struct source_tables tables = {
+        .store = atomic_load(&api->store),
+        .workspace = q->workspace.id,
+        .names = {q->workspace.name, q->workspace.customer_id, q->workspace.arm_id},
+        .by_database = q->by_database,
+        .sees_activity = settings_of(api->arm).activity_in_workspaces,
+        .a = q->a,
+        .gone = q->gone,
+        .n_gone = (uint32_t)json_array_size(q->gone_names)};
+    if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
+    int64_t now = q->now_ticks = ticks_now();
+    q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
+    TRY(compile(q, &tables, now, d));
+    q->n_tables = tables.n_touched;
+    const struct exec_request request = {
+        .plan = &q->plan,
+        .source = &source_ops_store,
+        .limits = {.rows_max = q->rows_max,
+                   .bytes_max = q->bytes_max,
+                   .deadline_us = q->deadline_us},
+        .now_ticks = now,
+        .pool = api->c.query_pool,
+        .cancel = &q->run->cancel,
+        .begin = begin_table,
+    };
+    return exec_run(&request, take_batch, q, &q->stats, d);
+}
+
+static enum key_state state_of(const struct query_call *q)
+{
+    const struct api *a = q->front->api;
+    if (key_audit_is(&q->workspace))
+        return custody_account_state(a->c.custody, q->workspace.account);
+    return arm_workspace_state(a->arm, &q->workspace.id);
+}
+
+/* In doubt a query waits: the verdict comes within seconds. False: the answer is written. */
+static bool wait_for_key(struct query_call *q)
+{
+    struct api *a = q->front->api;
+    int64_t until = time_mono_us() + DOUBT_WAIT_MS * 1000;
+    enum key_state s;
+    while ((s = state_of(q)) == KEY_DOUBT || s == KEY_RESTORING) {
+        if (time_mono_us() > until || atomic_load(&a->stopping)) break;
+        time_sleep_us(20000);
+    }
+    if (s == KEY_ACTIVE || s == KEY_STALE) return true;
+    struct diag d = DIAG_INIT;
+    (void)refuse(q, fault_of_state(s), &d);
+    return false;
+}
+
+static void count(struct api *a, const struct query_call *q, int64_t started, enum err e)
+{
+    atomic_fetch_add(&a->metrics.queries, 1);
+    if (e != OK) atomic_fetch_add(&a->metrics.queries_failed, 1);
+    atomic_fetch_add(&a->metrics.query_us, (uint64_t)(time_mono_us() - started));
+    atomic_fetch_add(&a->metrics.rows_scanned, q->stats.rows_scanned);
+}
+
+/* (2) */
+static enum err run_counted(struct query_call *q, struct diag *d)
+{
+    struct metrics *m = &q->front->api->metrics;
+    int64_t started = time_mono_us();
+    atomic_fetch_add(&m->queries_running, 1);
+    enum err e = run(q, d);
+    atomic_fetch_sub(&m->queries_running, 1);
+    if (e == OK && atomic_load(&q->run->cancel)) {
+        e = FAIL(d, ERR_CANCELLED, "the key was taken away while the query ran");
+    }
+    count(q->front->api, q, started, e);
+    return e;
+}
+
+void query_execute(struct query_call *q)
+{
+    struct front_call *c = q->front;
+    if (!wait_for_key(q)) return; /* (1) */
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    q->a = &a;
+    q->run = run_begin(c->api, q->workspace.customer_id);
+    if (q->run == NULL) {
+        front_unavailable(c->res, "The server is out of memory.", 1);
+        return;
+    }
+    struct diag d = DIAG_INIT;
+    enum err e = run_counted(q, &d);
+    if (e == OK) q->writer->end(q);
+    if (e == OK || refuse(q, fault_of(q, e, &d), &d)) {
+        c->res->recall = &q->run->recall;
+    } else {
+        run_end(q->run);
+    }
+    json_decref(q->gone_names);
+}
+
+/* --- for writers ------------------------------------------------------------------------------ */
+
+json_t *query_left_out(const struct query_call *q)
+{
+    json_t *out = json_array();
+    size_t i;
+    json_t *x;
+    json_array_foreach (q->gone_names, i, x) {
+        if (q->gone[i].had_rows) json_array_append(out, json_get(x, "cluster"));
+    }
+    return out;
+}
+
+bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane)
+{
+    return front_lockbox(c, w->arm_id, QUERY_ACTION) ||
+           front_allow(c, plane, QUERY_ACTION, false, w->arm_id);
+}
