@@ -180,7 +180,7 @@ TEST(audit, no_log_no_lease)
     struct house h;
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
-    time_sleep_us(300000);
+    REQUIRE(house_settles(&h));
     log_set_level(LOG_ERROR + 1);
     pthread_mutex_lock(&h.keyd->lock); /* nobody else is at a file meanwhile */
     os_fault_arm(1, EIO);
@@ -207,7 +207,7 @@ TEST(audit, no_log_no_new_key_and_no_unwrapped_one)
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
-    time_sleep_us(300000);
+    REQUIRE(house_settles(&h));
     log_set_level(LOG_ERROR + 1);
     pthread_mutex_lock(&h.keyd->lock); /* nobody else is at a file meanwhile */
     os_fault_arm(1, EIO);

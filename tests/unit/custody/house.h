@@ -212,7 +212,7 @@ static inline void house_begin(struct house *h)
     house_start_custody(h);
     house_start_keyd(h);
     house_connect(h);
-    REQUIRE_OK(custody_wait_ready(h->custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h->custody, 120000, &d));
 }
 
 static inline void house_open(struct house *h)
@@ -232,7 +232,7 @@ static inline void house_restart_keyd(struct house *h)
     house_stop_keyd(h);
     house_start_keyd(h);
     house_connect(h);
-    REQUIRE_OK(custody_wait_ready(h->custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h->custody, 120000, &d));
 }
 
 static inline void house_restart_custody(struct house *h)
@@ -241,7 +241,7 @@ static inline void house_restart_custody(struct house *h)
     custody_free(TAKE(h->custody));
     house_start_custody(h);
     house_connect(h);
-    REQUIRE_OK(custody_wait_ready(h->custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h->custody, 120000, &d));
 }
 
 static inline void house_close(struct house *h)
@@ -257,6 +257,20 @@ static inline void house_close(struct house *h)
     secret_free(h->iek);
     tv_release(&h->vault);
     pthread_mutex_destroy(&h->lock);
+}
+
+/* keyd has looked and says why it does not start; d has its words. False: it is ready. */
+static inline bool house_refuses(struct house *h, struct diag *d)
+{
+    for (int i = 0; i < 100; i++) {
+        diag_reset(d);
+        if (custody_wait_ready(h->custody, 1200, d) == OK) return false;
+        bool looked = strstr(d->text, "no platform key yet") == NULL &&
+                      strstr(d->text, "not running") == NULL &&
+                      strstr(d->text, "did not answer") == NULL;
+        if (looked) return true;
+    }
+    return true;
 }
 
 static inline void house_advance(double seconds)
@@ -285,13 +299,42 @@ static inline void house_cluster(struct house *h, const char *scope, const uint8
 /* Waits in real time: what the holder does after news runs on its own threads. */
 static inline bool house_reaches(struct house *h, const uint8_t account[16], enum key_state s)
 {
-    for (int i = 0; i < 6000; i++) { /* a minute: for a busy machine */
+    for (int i = 0; i < 12000; i++) { /* two minutes: for a busy machine */
         if (custody_account_state(h->custody, account) == s) return true;
         time_sleep_us(10000);
     }
     fprintf(stderr, "state is %s, not %s\n",
             key_state_name(custody_account_state(h->custody, account)), key_state_name(s));
     return false;
+}
+
+/* The herald is done: the holder has heard of every state, and every state is written. */
+static inline bool house_settles(struct house *h)
+{
+    for (int i = 0; i < 12000; i++) {
+        bool settled = true;
+        pthread_mutex_lock(&h->keyd->lock);
+        MAP_EACH (&h->keyd->accounts, e) {
+            const struct account *a = e->value;
+            settled = settled && (a->removed || (a->seq_told == a->seq && a->seq_saved == a->seq));
+        }
+        pthread_mutex_unlock(&h->keyd->lock);
+        if (settled) return true;
+        time_sleep_us(10000);
+    }
+    return false;
+}
+
+/* Turns the clock by seconds until keyd doubts the account (not until the holder has heard of it). */
+static inline bool house_doubts(struct house *h, const uint8_t account[16])
+{
+    bool doubts = false;
+    for (int i = 0; i < 34 && !doubts; i++) {
+        house_advance(1);
+        LOCK_SCOPE(&h->keyd->lock);
+        doubts = account_find(h->keyd, account)->at.state == KEY_DOUBT;
+    }
+    return doubts && house_reaches(h, account, KEY_DOUBT);
 }
 
 static inline size_t house_records(struct house *h, const char *kind)

@@ -27,7 +27,7 @@ static void open_with_iek(struct house *h)
     house_start_custody(h);
     house_start_keyd(h);
     house_connect(h);
-    REQUIRE_OK(custody_wait_ready(h->custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h->custody, 120000, &d));
 }
 
 static enum err set_scope(struct house *h, const char *scope, bool is_double)
@@ -134,7 +134,7 @@ TEST(layers, a_scope_record_that_was_turned_to_one_layer_is_not_believed)
     value->p[value->len - 33] ^= 1; /* the flag is the body's last byte */
     house_start_keyd(&h);
     house_connect(&h);
-    REQUIRE_OK(custody_wait_ready(h.custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h.custody, 120000, &d));
     struct file_key *k;
     REQUIRE(custody_file_create(h.custody, account, OTYPE_SEGMENT, once, &k, NULL) != OK);
     house_close(&h);

@@ -50,7 +50,7 @@ TEST(custody, a_killed_keyd_locks_the_holder_when_the_lease_ends)
     pid_t one = fork_keyd(&h, &first);
     house_start_custody(&h);
     REQUIRE_OK(chan_attach(custody_chan(h.custody), first, &d));
-    REQUIRE_OK(custody_wait_ready(h.custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h.custody, 120000, &d));
     house_cluster(&h, CLUSTER, account);
     struct file_key *k;
     uint8_t file_id[16] = {7};
@@ -58,24 +58,26 @@ TEST(custody, a_killed_keyd_locks_the_holder_when_the_lease_ends)
 
     kill(one, SIGKILL);
     REQUIRE(waitpid(one, NULL, 0) == one);
-    int64_t killed = time_boot_us();
+    int64_t killed = time_boot_us(), last_good = 0;
     CLEANUP_BUF struct buf sealed = {0};
     REQUIRE_OK(block_seal(k, BTYPE_WAL, 1, BYTES("row"), &sealed, &d)); /* the lease goes on */
-    while (custody_lease_check(h.custody, account, NULL) == OK)
+    for (int64_t asked = killed; custody_lease_check(h.custody, account, NULL) == OK;) {
+        last_good = asked;
         time_sleep_us(50000);
-    int64_t lasted = time_boot_us() - killed;
-    /* The lease was given before the kill and lasts 10 s; the second is for a busy machine. */
-    REQUIRE(lasted <= 11 * US_PER_S);
-    time_sleep_us(600000);
+        asked = time_boot_us();
+    }
+    /* The lease was given before the kill and lasts 10 s: after that nobody who asked was told yes,
+     * however busy the machine. */
+    REQUIRE(last_good - killed <= 10 * US_PER_S);
+    REQUIRE(house_reaches(&h, account, KEY_SUSPENDED));
     REQUIRE_ERR(ERR_UNAVAILABLE, block_seal(k, BTYPE_WAL, 2, BYTES("row"), &sealed, &d));
-    EXPECT_EQ(custody_account_state(h.custody, account), KEY_SUSPENDED);
     REQUIRE(h.n_changes != 0 && h.changes[h.n_changes - 1].now == KEY_SUSPENDED);
     struct file_ident f = *file_key_ident(k);
     custody_file_release(h.custody, k);
     REQUIRE_ERR(ERR_UNAVAILABLE, custody_file_open(h.custody, account, &f, 1, &k, &d));
 
     REQUIRE_OK(chan_attach(custody_chan(h.custody), second, &d));
-    REQUIRE_OK(custody_wait_ready(h.custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(h.custody, 120000, &d));
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
     REQUIRE_OK(custody_file_open(h.custody, account, &f, 1, &k, &d));
     custody_file_release(h.custody, k);

@@ -146,7 +146,7 @@ TEST(rotation, a_catalogue_that_cannot_be_written_leaves_the_old_version_in_forc
     house_cluster(&h, CLUSTER, account);
     struct house_file o = house_write(&h, account);
     tv_add(&h.vault, CUSTOMER_URI, "kek", "v2", false);
-    time_sleep_us(200000);
+    REQUIRE(house_settles(&h));
     h.disk_full = true;
     const struct custody_kek kek = house_kek("v2");
     REQUIRE_ERR(ERR_IO, custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));

@@ -103,7 +103,7 @@ static void start(struct grave *g)
     if (g->h.custody == NULL) start_custody(g);
     start_keyd(g);
     house_connect(&g->h);
-    REQUIRE_OK(custody_wait_ready(g->h.custody, 10000, &d));
+    REQUIRE_OK(custody_wait_ready(g->h.custody, 120000, &d));
 }
 
 static void expect_opens(struct house *h, const struct house_file *f)

@@ -163,9 +163,12 @@ TEST(faults, delay_half_reset_and_a_wrong_key_are_what_they_say)
     keyvault_close(kv);
 }
 
+static _Atomic bool is_taken_back;
+
 static void *take_back_soon(void *arg)
 {
     time_sleep_us(200000);
+    is_taken_back = true;
     kv_faults_quit(((struct keyvault *)arg)->faults);
     return NULL;
 }
@@ -177,10 +180,8 @@ TEST(faults, what_hangs_is_let_go_when_the_service_stops)
     free(order(kv, "{\"kind\":\"hang\",\"vault\":\"kv1\"}"));
     pthread_t t;
     REQUIRE_OK(thread_start(&t, take_back_soon, kv, &d));
-    int64_t start = time_mono_us();
     EXPECT_EQ(ask(kv, "GET", KV("kv1", "/keys/k"), T, NULL)->fault, HTTP_FAULT_RESET);
-    int64_t took = time_mono_us() - start;
-    REQUIRE(took >= 150000 && took < 5000000);
+    REQUIRE(is_taken_back);
     pthread_join(t, NULL);
     keyvault_close(kv);
 }

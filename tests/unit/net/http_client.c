@@ -9,6 +9,16 @@
 
 #include <stdlib.h>
 
+/* An answer that comes when the test lets it. */
+static _Atomic bool slow_let_go, slow_answered;
+
+static void answer_slowly(void)
+{
+    for (int i = 0; i < 12000 && !slow_let_go; i++)
+        usleep(10000);
+    slow_answered = true;
+}
+
 static void serve_paths(void *ctx, const struct http_request *q, struct http_response *r)
 {
     unsigned *calls = ctx;
@@ -18,7 +28,7 @@ static void serve_paths(void *ctx, const struct http_request *q, struct http_res
         r->status = 302;
         http_set(r, "Location", "/elsewhere");
     } else if (str_eq(q->path, "/slow")) {
-        usleep(1500000);
+        answer_slowly();
     } else if (str_eq(q->path, "/long")) {
         memset(buf_extend(&r->body, 100000), 'a', 100000);
     } else if (str_eq(q->path, "/denied")) {
@@ -162,9 +172,9 @@ TEST(http_client, a_slow_server_is_given_up_in_time)
     struct http_call call = {.method = "GET",
                              .timeout_ms = 300,
                              .url = url("https", "localhost", http_server_port(s), "/slow")};
-    int64_t start = time_mono_us();
     REQUIRE_ERR(ERR_UNAVAILABLE, http_do(c, &call, &a, &d));
-    REQUIRE(time_mono_us() - start < 1400000);
+    REQUIRE(!slow_answered);
+    slow_let_go = true;
     REQUIRE(strstr(d.text, "timed out") != NULL || strstr(d.text, "imeout") != NULL);
     http_server_stop(s);
 }
@@ -259,7 +269,7 @@ static enum err call_script(const char *text, struct http_answer *a, struct diag
     REQUIRE(thread_start(&t, script_run, &p, NULL) == OK);
     CLEANUP(http_client_free) struct http_client *c = client(NULL);
     struct http_call call = {.method = "GET",
-                             .timeout_ms = 5000,
+                             .timeout_ms = 120000,
                              .url = url("http", "127.0.0.1", ntohs(sa.sin_port), "/")};
     enum err e = http_do(c, &call, a, d);
     http_client_free(TAKE(c)); /* ends the connection that the script waits for */

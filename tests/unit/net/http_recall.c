@@ -56,7 +56,7 @@ static size_t rest(int fd)
 
 static void wait_done(struct fixture *f)
 {
-    for (int i = 0; i < 1000 && atomic_load(&f->n_done) == 0; i++)
+    for (int i = 0; i < 12000 && atomic_load(&f->n_done) == 0; i++)
         time_sleep_us(10000);
     REQUIRE(atomic_load(&f->n_done) == 1);
 }

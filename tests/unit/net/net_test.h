@@ -107,3 +107,14 @@ __attribute__((unused)) static int status_of(unsigned port, const void *request,
     close(fd);
     return status;
 }
+
+/* Asked again until it is so: the server is told of the connections before this one in its own time. */
+__attribute__((unused)) static bool status_becomes(int status, unsigned port, const void *request,
+                                                   size_t n)
+{
+    for (int i = 0; i < 12000; i++) {
+        if (status_of(port, request, n) == status) return true;
+        usleep(10000);
+    }
+    return false;
+}

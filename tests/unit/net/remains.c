@@ -113,7 +113,6 @@ static void client_go(struct client *c, struct http_server *s, bool tls)
     char byte = 0;
     REQUIRE(write(c->tell, &where, sizeof where) == sizeof where);
     REQUIRE(read(c->hear, &byte, 1) == 1); /* else it died: its exit status says where */
-    usleep(100000);
 }
 
 static void client_vanish(struct client *c)
@@ -122,7 +121,6 @@ static void client_vanish(struct client *c)
     waitpid(c->pid, NULL, 0);
     close(c->tell);
     close(c->hear);
-    usleep(200000);
 }
 
 /* --- the server ------------------------------------------------------------------------------- */
@@ -139,6 +137,19 @@ static void use_secret(void *ctx, const struct http_request *q, struct http_resp
     n_seen = memory_count(MASKED);
 }
 
+/* The server does its part in its own time: how many copies there are in the end. */
+static bool comes_to(size_t min, size_t max)
+{
+    size_t n = 0;
+    for (int i = 0; i < 600; i++) {
+        n = memory_count(MASKED);
+        if (n >= min && n <= max) return true;
+        usleep(100000);
+    }
+    fprintf(stderr, "%zu copies\n", n);
+    return false;
+}
+
 static void check_idle(bool tls)
 {
     if (!MEMORY_SEARCHED) return;
@@ -147,9 +158,9 @@ static void check_idle(bool tls)
     struct http_server *s = serve((struct http_server_config){.handler = use_secret}, tls);
     client_go(&c, s, tls);
     REQUIRE(n_seen >= 3 * COPIES); /* the search can see: body, arena, answer */
-    EXPECT_EQ(memory_count(MASKED), 0);
+    REQUIRE(comes_to(0, 0));
     client_vanish(&c);
-    EXPECT_EQ(memory_count(MASKED), 0);
+    REQUIRE(comes_to(0, 0));
     http_server_stop(s);
     EXPECT_EQ(memory_count(MASKED), 0);
 }
@@ -171,9 +182,9 @@ static void check_vanishing(bool tls)
     n_seen = 0;
     struct http_server *s = serve((struct http_server_config){.handler = use_secret}, tls);
     client_go(&c, s, tls);
-    REQUIRE(memory_count(MASKED) >= COPIES / 4); /* what has come so far waits for the rest */
+    REQUIRE(comes_to(COPIES / 4, SIZE_MAX)); /* what has come so far waits for the rest */
     client_vanish(&c);
-    EXPECT_EQ(memory_count(MASKED), 0);
+    REQUIRE(comes_to(0, 0));
     EXPECT_EQ(n_seen, 0);
     http_server_stop(s);
 }

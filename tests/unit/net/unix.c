@@ -35,7 +35,7 @@ static const char *get(struct http_client *c, const char *url)
     static char text[300];
     struct diag d = DIAG_INIT;
     CLEANUP_ANSWER struct http_answer a = {0};
-    struct http_call call = {.method = "GET", .url = url, .bearer = "t", .timeout_ms = 5000};
+    struct http_call call = {.method = "GET", .url = url, .bearer = "t", .timeout_ms = 120000};
     if (http_do(c, &call, &a, &d) == OK) {
         snprintf(text, sizeof text, "%d %s", a.status, buf_cstr(&a.body));
     } else {

@@ -593,7 +593,7 @@ static const char *remains(struct run *r, const struct side *x)
 static void check_side(struct run *r, struct side *x)
 {
     const char *left = "";
-    int64_t until = time_mono_us() + 20 * US_PER_S; /* a second, on a machine that is not busy */
+    int64_t until = time_mono_us() + 120 * US_PER_S; /* a second, on a machine that is not busy */
     while ((left = remains(r, x)) != NULL && time_mono_us() < until)
         time_sleep_us(500);
     HOLDS(9, left == NULL, "%s is left, state %s", left, key_state_name(state_of(r, x)));
@@ -736,7 +736,7 @@ static void read_all(struct run *r, const struct side *x, uint8_t *counts)
     struct diag d = DIAG_INIT;
     enum err e = ERR_UNAVAILABLE;
     uint64_t rows;
-    int64_t until = time_mono_us() + 60 * US_PER_S;
+    int64_t until = time_mono_us() + 120 * US_PER_S;
     while (e == ERR_UNAVAILABLE && time_mono_us() < until) {
         time_sleep_us(500);
         if (state_of(r, x) != KEY_ACTIVE) continue;

@@ -350,7 +350,7 @@ static void world_start_logs(struct world *w)
     struct diag d = DIAG_INIT;
     world_start_holder(w);
     world_connect(w);
-    REQUIRE_OK(custody_wait_ready(w->custody, 60000, &d));
+    REQUIRE_OK(custody_wait_ready(w->custody, 120000, &d));
     world_start_store(w);
 }
 
@@ -374,7 +374,7 @@ static void world_restart_keyd(struct world *w)
     keyd_free(TAKE(w->keyd));
     world_start_keyd(w);
     world_connect(w);
-    REQUIRE_OK(custody_wait_ready(w->custody, 60000, &d));
+    REQUIRE_OK(custody_wait_ready(w->custody, 120000, &d));
 }
 
 static void world_open(struct world *w, const char *dir)

@@ -99,7 +99,7 @@ static bool slot_is_empty(struct spool_bench *s)
 static void wait_for_end(struct spool_bench *s, unsigned ends)
 {
     struct store_spool_info info;
-    for (int i = 0; i < 5000 && (s->ends < ends || n_spool_files(s) != 0); i++)
+    for (int i = 0; i < 120000 && (s->ends < ends || n_spool_files(s) != 0); i++)
         time_sleep_us(1000);
     EXPECT_EQ(s->ends, ends);
     EXPECT_EQ(n_spool_files(s), 0);

@@ -9,6 +9,7 @@
 
 #include "crypto/secret.h"
 #include "base/rand.h"
+#include "base/time.h"
 #include "storage/keys.h"
 
 #include <pthread.h>
@@ -29,6 +30,9 @@ struct test_keys {
     size_t n_out, n_created;
     bool is_double;     /* files, not catalogue entries, are sealed twice */
     uint8_t generation; /* of the account keys that seal new files */
+    _Atomic bool
+        holds; /* who asks for keys of files waits until it is false, two minutes at most */
+    _Atomic unsigned n_held, n_held_to_the_end;
 };
 
 static inline enum err test_keys_state(struct test_keys *t, const uint8_t account[16])
@@ -106,10 +110,21 @@ static inline void test_keys_release(void *self, struct file_key *k)
     file_key_free(k);
 }
 
+static inline void test_keys_hold(struct test_keys *t)
+{
+    if (!t->holds) return;
+    t->n_held++;
+    for (int i = 0; t->holds && i < 12000; i++)
+        time_sleep_us(10000);
+    t->n_held_to_the_end += t->holds;
+    t->n_held--;
+}
+
 static inline enum err test_keys_open(void *self, const uint8_t account[16],
                                       const struct file_ident *files, size_t n,
                                       struct file_key **out, struct diag *d)
 {
+    test_keys_hold(self);
     for (size_t i = 0; i < n; i++) {
         struct file_ident f = files[i];
         enum err e = memcmp(f.account, account, 16) == 0
