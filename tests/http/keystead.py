@@ -8,6 +8,7 @@ import gzip
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,15 +24,21 @@ ARM = "https://management.azure.com"
 VAULT = "https://vault.azure.net"
 QUERY = "https://api.loganalytics.io"
 INGEST = "https://monitor.azure.com"
+PATIENCE = 5  # times as long as a quiet machine may need, before a test says that something does not happen
 
 
 def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Below those that the kernel gives to outgoing connections: while a server restarts, another test's call must not take its port."""
+    ports = []
+    while len(ports) < n:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 
@@ -74,7 +81,7 @@ class Server:
              f"127.0.0.1:{self.vault_port}", *self.options],
             stdout=subprocess.PIPE, stderr=self.log, start_new_session=True)
         os.set_blocking(self.process.stdout.fileno(), False)
-        until, line = time.time() + timeout, b""
+        until, line = time.time() + timeout * PATIENCE, b""
         while not line.endswith(b"\n"):
             if self.process.poll() is not None or time.time() > until:
                 raise RuntimeError(f"the server did not start: {self.log_tail()}")
@@ -102,14 +109,14 @@ class Server:
             return 0
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
-        code = self.process.wait(timeout)
+        code = self.process.wait(timeout * PATIENCE)
         self.process.stdout.close()
         self.process = None
         return code
 
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(10 * PATIENCE)
         self.process.stdout.close()
         self.process = None
 
@@ -161,7 +168,7 @@ class Server:
     # --- calls --------------------------------------------------------------------------------------------
     def raw(self, method, url, body=None, headers=None, timeout=60):
         u = urllib.parse.urlsplit(url)
-        c = Connection(u.hostname, u.port or 443, timeout=timeout, context=self.context)
+        c = Connection(u.hostname, u.port or 443, timeout=timeout * PATIENCE, context=self.context)
         try:
             c.request(method, u.path + ("?" + u.query if u.query else ""), body, headers or {})
             r = c.getresponse()
@@ -212,7 +219,7 @@ class Server:
         url = answer.headers.get("azure-asyncoperation")
         if url is None:
             return {"status": "Succeeded"}
-        until = time.time() + timeout
+        until = time.time() + timeout * PATIENCE
         while True:
             a = self.call("GET", url)
             if a.status == 503 and time.time() < until:  # the server is starting
@@ -321,10 +328,10 @@ class Server:
         return a.json["tables"][0]["rows"]
 
     def wait(self, condition, timeout=60, what="the condition"):
-        until = time.time() + timeout
+        until = time.time() + timeout * PATIENCE
         while True:
             value = condition()
             if value:
                 return value
-            assert time.time() < until, f"{what} did not come true within {timeout} s"
+            assert time.time() < until, f"{what} did not come true within {timeout * PATIENCE} s"
             time.sleep(0.1)

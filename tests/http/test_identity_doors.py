@@ -228,7 +228,8 @@ class Doors(unittest.TestCase):
                     try:
                         a = self.attempt(resource, token, "forged")
                     except (http.client.RemoteDisconnected, ConnectionError):
-                        continue  # a header line that is longer than any: the connection is not worth an answer
+                        self.assertEqual(name, "a huge token")  # hung up on before it is read: its answer may be lost on the way
+                        continue
                     # The query API answers 403 to a token that is there but no good, as documented.
                     self.assertIn(a.status, {401, 403, 431} if resource == QUERY else {401, 431}, a)
                     if a.status == 401:
@@ -239,7 +240,11 @@ class Doors(unittest.TestCase):
         url = self.s.credentials["endpoint"] + "/admin/identities"
         for name, token in self.forgeries(ARM):
             with self.subTest(forgery=name):
-                a = self.s.raw("POST", url, '{"name":"forged"}', {"Authorization": "Bearer " + token})
+                try:
+                    a = self.s.raw("POST", url, '{"name":"forged"}', {"Authorization": "Bearer " + token})
+                except (http.client.RemoteDisconnected, ConnectionError):
+                    self.assertEqual(name, "a huge token")  # hung up on before it is read: its answer may be lost on the way
+                    continue
                 self.assertIn(a.status, {401, 431}, a)
         self.assertEqual(self.s.call("GET", "/admin/identities/forged").status, 404)
 
