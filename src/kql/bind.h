@@ -83,27 +83,37 @@ struct scope {
     const char *where;             /* the operator, for messages */
 };
 
-/* --- bind.c ----------------------------------------------------------------------------------- */
+/* --- bind.c: operators and pipes -------------------------------------------------------------- */
 
 enum err bind_full(struct binder *b);                 /* the arena's limit */
 enum err bind_deeper(struct binder *b, uint32_t pos); /* pair with b->depth-- on success */
-enum err bind_push(struct binder *b, struct binding **names, struct binding item);
-struct binding *find_binding(struct binding *names, const char *name);
-enum err bind_table(struct binder *b, struct binding *names, const struct ast *n, struct op **out);
+enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
+                struct op **out);
 enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pipe, struct op *in,
                   struct op **out);
+
+/* --- bind_let.c: names ------------------------------------------------------------------------ */
+
+enum err bind_push(struct binder *b, struct binding **names, struct binding item);
+struct binding *find_binding(struct binding *names, const char *name);
 /* base: the row of the expression that calls the body's function, NULL for a query. */
 enum err bind_body(struct binder *b, struct binding *names, const struct schema *base,
                    const struct ast_body *body, struct binding **out);
+/* The body's lets alone: enough to tell tables from values. */
+enum err bind_lets(struct binder *b, struct binding *names, const struct ast_body *body,
+                   struct binding **out);
+enum err resolve_let(struct binder *b, struct binding *l);
+
+/* --- bind_function.c, bind_table.c ------------------------------------------------------------ */
+
+bool function_is_tabular(struct binder *b, const struct binding *f);
 enum err bind_function_table(struct scope *s, struct binding *f, const struct ast *call,
                              struct op *piped, struct op **out);
 enum err bind_function_scalar(struct scope *s, struct binding *f, const struct ast *call,
                               struct expr **out);
 bool is_tabular(struct binder *b, struct binding *names, const struct ast *n);
+enum err bind_table(struct binder *b, struct binding *names, const struct ast *n, struct op **out);
 enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out);
-enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
-                struct op **out);
-enum err resolve_let(struct binder *b, struct binding *l);
 
 /* bind_parameter.c: the value of a query parameter, the client's or its default. */
 enum err bind_parameter(struct scope *s, const struct ast *n, struct expr **out);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kql/bind_function.c - functions of the query: their arguments, and what their bodies give */
+#include "kql/bind.h"
+
+/* Only kinds matter here: the arguments are not bound yet. */
+bool function_is_tabular(struct binder *b, const struct binding *f)
+{
+    struct binding *names = f->up;
+    const struct ast *fn = f->ast;
+    if (fn->body->result == NULL) return false;
+    for (uint32_t i = 0; i < fn->args.n; i++) {
+        const struct ast *p = fn->args.at[i];
+        struct binding item = {.name = p->name,
+                               .kind = p->right != NULL ? BIND_TABLE : BIND_SCALAR};
+        if (bind_push(b, &names, item) != OK) return false;
+    }
+    if (bind_lets(b, names, fn->body, &names) != OK) return false;
+    return is_tabular(b, names, fn->body->result);
+}
+
+/* The argument for a parameter, by name or by place, NULL when the default is to be taken. */
+static const struct ast *argument_for(const struct ast *call, const struct ast *param,
+                                      uint32_t place)
+{
+    for (uint32_t i = 0; i < call->args.n; i++) {
+        const struct ast *arg = call->args.at[i];
+        if (arg->kind == AST_NAMED && strcmp(arg->names.at[0]->name, param->name) == 0)
+            return arg->left;
+    }
+    bool by_place = place < call->args.n && call->args.at[place]->kind != AST_NAMED;
+    return by_place ? call->args.at[place] : NULL;
+}
+
+static enum err check_table_argument(struct scope *s, const struct ast *call,
+                                     const struct ast *param, const struct op *op)
+{
+    for (uint32_t i = 0; i < param->right->args.n; i++) {
+        const struct ast *column = param->right->args.at[i];
+        int at = schema_find(&op->schema, column->name);
+        if (at < 0 || op->schema.cols[at].type != column->type) {
+            return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
+                            "the table for '%s' of %s() needs a column %s:%s", param->name,
+                            call->name, column->name, type_name(column->type));
+        }
+    }
+    return OK;
+}
+
+static enum err bind_argument(struct scope *s, const struct ast *call, const struct ast *param,
+                              const struct ast *arg, struct binding **names)
+{
+    struct binder *b = s->b;
+    struct binding item = {.name = param->name, .kind = BIND_SCALAR};
+    if (arg == NULL && param->left == NULL) {
+        return FAIL_TAG(diag_at(b->d, call->pos), ERR_INVALID, "SEM0219",
+                        "%s() needs an argument for '%s'", call->name, param->name);
+    }
+    if (param->right != NULL) {
+        item.kind = BIND_TABLE;
+        TRY(bind_table(b, s->names, arg != NULL ? arg : param->left, &item.op));
+        TRY(check_table_argument(s, call, param, item.op));
+        return bind_push(b, names, item);
+    }
+    struct scope plain = {.b = b, .where = s->where};
+    if (s->aggs != NULL) plain = *s; /* an aggregate may be an argument */
+    TRY(arg != NULL ? bind_expr(s, arg, &item.expr) : bind_expr(&plain, param->left, &item.expr));
+    TRY(expr_cast(s, call->pos, item.expr, param->type, true, &item.expr));
+    bool free = item.expr->kind == EXPR_CONST || item.expr->kind == EXPR_SCALAR_QUERY;
+    item.base = free ? NULL : s->base;
+    return bind_push(b, names, item);
+}
+
+static enum err bind_arguments(struct scope *s, struct binding *f, const struct ast *call,
+                               struct op *piped, struct binding **out)
+{
+    const struct ast *fn = f->ast;
+    struct binding *names = f->up;
+    uint32_t first = piped != NULL ? 1 : 0;
+    if (call->args.n + first > fn->args.n) {
+        return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
+                        "%s() takes %u arguments, not %u", call->name, fn->args.n,
+                        call->args.n + first);
+    }
+    for (uint32_t i = 0; i < fn->args.n; i++) {
+        const struct ast *param = fn->args.at[i];
+        if (i == 0 && piped != NULL) {
+            if (param->right == NULL) {
+                return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
+                                "the first parameter of %s() is no table", call->name);
+            }
+            TRY(check_table_argument(s, call, param, piped));
+            struct binding item = {.name = param->name, .kind = BIND_TABLE, .op = piped};
+            TRY(bind_push(s->b, &names, item));
+            continue;
+        }
+        TRY(bind_argument(s, call, param, argument_for(call, param, i - first), &names));
+    }
+    return bind_body(s->b, names, s->base, fn->body, out);
+}
+
+static enum err no_result(struct binder *b, const struct ast *call)
+{
+    return FAIL_TAG(diag_at(b->d, call->pos), ERR_INVALID, "SEM0001",
+                    "the function %s() has no result", call->name);
+}
+
+enum err bind_function_table(struct scope *s, struct binding *f, const struct ast *call,
+                             struct op *piped, struct op **out)
+{
+    struct binding *names;
+    TRY(bind_deeper(s->b, call->pos));
+    TRY(bind_arguments(s, f, call, piped, &names));
+    if (f->ast->body->result == NULL) return no_result(s->b, call);
+    TRY(bind_table(s->b, names, f->ast->body->result, out));
+    s->b->depth--;
+    return OK;
+}
+
+enum err bind_function_scalar(struct scope *s, struct binding *f, const struct ast *call,
+                              struct expr **out)
+{
+    struct binding *names;
+    TRY(bind_deeper(s->b, call->pos));
+    TRY(bind_arguments(s, f, call, NULL, &names));
+    if (f->ast->body->result == NULL) return no_result(s->b, call);
+    struct scope body = *s;
+    body.names = names;
+    body.row = NULL; /* a function does not see its caller's columns */
+    TRY(bind_expr(&body, f->ast->body->result, out));
+    s->b->depth--;
+    return OK;
+}
