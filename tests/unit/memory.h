@@ -36,7 +36,13 @@ __attribute__((unused)) static void memory_reveal(char *out, const char *masked)
         out[i] = (char)(masked[i] ^ MEMORY_MASK);
 }
 
-static size_t memory_count_in(const uint8_t *p, size_t n, const char *masked, size_t len)
+__attribute__((unused)) static void memory_mask(uint8_t *out, const uint8_t *secret, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        out[i] = secret[i] ^ MEMORY_MASK;
+}
+
+static size_t memory_count_in(const uint8_t *p, size_t n, const uint8_t *masked, size_t len)
 {
     size_t found = 0;
     for (size_t i = 0; i + len <= n; i++) {
@@ -44,7 +50,7 @@ static size_t memory_count_in(const uint8_t *p, size_t n, const char *masked, si
         if (at == NULL) break;
         i = (size_t)(at - p);
         size_t k = 0;
-        while (k < len && (at[k] ^ MEMORY_MASK) == (uint8_t)masked[k])
+        while (k < len && (at[k] ^ MEMORY_MASK) == masked[k])
             k++;
         found += k == len;
     }
@@ -52,10 +58,9 @@ static size_t memory_count_in(const uint8_t *p, size_t n, const char *masked, si
 }
 
 /* How often it stands in all memory that can be written, but for the buffer of the search. */
-__attribute__((unused)) static size_t memory_count(const char *masked)
+__attribute__((unused)) static size_t memory_count_bytes(const uint8_t *masked, size_t len)
 {
     static uint8_t part[1 << 20];
-    const size_t len = strlen(masked);
     FILE *maps = fopen("/proc/self/maps", "re");
     int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
     REQUIRE(maps != NULL && mem >= 0);
@@ -81,4 +86,9 @@ __attribute__((unused)) static size_t memory_count(const char *masked)
     fclose(maps);
     close(mem);
     return found;
+}
+
+__attribute__((unused)) static size_t memory_count(const char *masked)
+{
+    return memory_count_bytes((const uint8_t *)masked, strlen(masked));
 }
