@@ -32,8 +32,12 @@ typedef enum err catalog_visit(void *ctx, const struct catalog_row *row, struct 
 struct catalog_ops {
     /* One writer at a time: begin waits for the other. A transaction sees its own writes. */
     enum err (*begin)(struct catalog *c, struct catalog_txn **out, struct diag *d);
-    enum err (*commit)(struct catalog_txn *t, struct diag *d); /* ends t, whatever it answers */
-    void (*rollback)(struct catalog_txn *t);                   /* ends t; NULL is fine */
+    /* Ends t, whatever it answers. After a failure nothing has changed for this process, but until
+     * another commit has succeeded the next start may find the change done: what was refused is
+     * written, and only not known to be durable. Nobody may undo on the disk before that what the
+     * change relies on. */
+    enum err (*commit)(struct catalog_txn *t, struct diag *d);
+    void (*rollback)(struct catalog_txn *t); /* ends t; NULL is fine */
     enum err (*put)(struct catalog_txn *t, const char *kind, const char *id, const char *parent,
                     struct bytes value, struct diag *d);
     enum err (*remove)(struct catalog_txn *t, const char *kind, const char *id, struct diag *d);

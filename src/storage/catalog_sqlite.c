@@ -7,7 +7,9 @@
  *
  * (1) A transaction owns the writing connection and its lock from begin to commit or rollback.
  * (2) The reading connection's lock is recursive: a visit may read again.
- * (3) synchronous=FULL: a commit that answered OK is on the disk.
+ * (3) synchronous=FULL: a commit that answered OK is on the disk. One that did not may lie whole in
+ *     the journal, behind its end as the index has it: the next commit writes over it, the next start
+ *     would read it.
  */
 #include "storage/catalog.h"
 

@@ -227,7 +227,8 @@ static enum err accept_what_is(struct entry_root *r, struct entry_root_survey *v
     LOG(WARN, "entries.accepted", F_U64("generation", w->accept), F_STR("text", what));
     r->generation = w->accept - 1;
     r->all = v->is;
-    return entry_root_commit(r, NULL, 0, d);
+    uint64_t generation;
+    return entry_root_commit(r, NULL, 0, &generation, d);
 }
 
 enum err entry_root_open(struct entry_root *r, const struct entry_root_watch *watch, struct diag *d)
@@ -279,7 +280,7 @@ static enum err put_all(const struct catalog_ops *ops, struct catalog_txn *t,
 }
 
 enum err entry_root_commit(struct entry_root *r, const struct entry_change *changes, size_t n,
-                           struct diag *d)
+                           uint64_t *generation, struct diag *d)
 {
     const struct catalog_ops *ops = r->catalog->ops;
     CLEANUP_BUF struct buf sealed = {0};
@@ -298,6 +299,13 @@ enum err entry_root_commit(struct entry_root *r, const struct entry_change *chan
     TRY(ops->commit(t, d));
     r->generation++;
     r->all = next;
+    *generation = r->generation;
     if (r->watch->moved != NULL) r->watch->moved(r->watch->ctx, r->generation);
     return OK;
+}
+
+uint64_t entry_root_generation(struct entry_root *r)
+{
+    LOCK_SCOPE(&r->lock);
+    return r->generation;
 }

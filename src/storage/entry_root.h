@@ -65,6 +65,8 @@ struct entry_change {
     const char *parent; /* the entry's for ever: also of one that goes */
     struct bytes value; /* p NULL: the entry goes */
 };
-/* One durable transaction (1). The ids differ. An entry that goes and is not there is fine. */
+/* One durable transaction (1); on OK *generation is the root's. The ids differ. An entry that goes and
+ * is not there is fine. A failure is as catalog.h has it: void, once a later one has succeeded. */
 enum err entry_root_commit(struct entry_root *r, const struct entry_change *changes, size_t n,
-                           struct diag *d);
+                           uint64_t *generation, struct diag *d);
+uint64_t entry_root_generation(struct entry_root *r);

@@ -22,7 +22,7 @@ enum err store_put_entry(struct store *s, const char *kind, const char *id, cons
                          struct bytes value, struct diag *d)
 {
     const struct entry_change c = {kind, id, parent, value};
-    return entry_root_commit(&s->root, &c, 1, d);
+    return store_commit(s, &c, 1, d);
 }
 
 /* --- accounts and parts ----------------------------------------------------------------------- */
@@ -461,6 +461,7 @@ static void store_free(struct store *s)
         account_free(a);
     }
     free(s->tables);
+    doubts_free(s);
     dedupe_free(s->dedupe);
     if (s->root.catalog != NULL) entry_root_release(&s->root);
     manifest_close(s->manifest);
@@ -468,6 +469,7 @@ static void store_free(struct store *s)
     arena_release(&s->schemas);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->spool_lock);
+    pthread_mutex_destroy(&s->doubt_lock);
     pthread_rwlock_destroy(&s->moves);
     free(s->wal_dir);
     free(s->spool_dir);
@@ -486,6 +488,7 @@ enum err store_open(struct store **out, const struct store_config *c, struct dia
     arena_init(&s->schemas, 0);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->spool_lock, NULL);
+    pthread_mutex_init(&s->doubt_lock, NULL);
     if (s->c.spool.bytes_max == 0) s->c.spool.bytes_max = SPOOL_BYTES;
     if (s->c.spool.total_max == 0) s->c.spool.total_max = SPOOL_TOTAL;
     if (s->c.spool.hours_max == 0) s->c.spool.hours_max = SPOOL_HOURS;

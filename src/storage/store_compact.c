@@ -302,7 +302,7 @@ static enum err commit(struct merge *m, struct diag *d) /* (2) */
         id_hex(m->old[i]->entry.file_id, ids[i + 1]);
         changes[i + 1] = (struct entry_change){"segment", ids[i + 1], table_id, {0}};
     }
-    return entry_root_commit(&s->root, changes, m->n + 1, d);
+    return store_commit(s, changes, m->n + 1, d);
 }
 
 static void swap(struct merge *m) /* (3) */
@@ -320,15 +320,14 @@ static void swap(struct merge *m) /* (3) */
 
 static enum err merge_picked(struct merge *m, struct diag *d)
 {
-    struct blobs *b = m->part->account->store->blobs;
+    struct store *s = m->part->account->store;
     m->schema = m->part->table->schema;
     TRY(read_all(m, d));
     TRY(write_merged(m, d));
     enum err e = prepare(m, d);
     if (e == OK) e = commit(m, d);
     if (e != OK) {
-        /* Its name never reached the catalogue; what this cannot remove, the next start does. */
-        (void)!b->ops->remove(b, m->entry.file_id, NULL);
+        doubt_segment(s, m->entry.file_id); /* its entry may come to life yet */
         return e;
     }
     swap(m);

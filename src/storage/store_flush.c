@@ -136,7 +136,7 @@ static enum err commit(struct flush *f, struct diag *d)
         {"segment", segment_id, table_id, buf_view(&segment)},
         {"covered", covered, account_id, buf_view(&mark)},
     };
-    return entry_root_commit(&s->root, changes, 2, d);
+    return store_commit(s, changes, 2, d);
 }
 
 /* Room for one more segment, so that nothing can fail once the catalogue has it (3). */
@@ -176,13 +176,12 @@ static void flush_release(struct flush *f)
 static enum err flush_picked(struct flush *f, struct diag *d)
 {
     int64_t start = time_mono_us();
-    struct blobs *b = f->part->account->store->blobs;
+    struct store *s = f->part->account->store;
     TRY(write_segment(f, d));
     enum err e = prepare(f, d);
     if (e == OK) e = commit(f, d);
     if (e != OK) {
-        /* Its name never reached the catalogue; what this cannot remove, the next start does. */
-        (void)!b->ops->remove(b, f->entry.file_id, NULL);
+        doubt_segment(s, f->entry.file_id); /* its entry may come to life yet */
         return e;
     }
     adopt(f);

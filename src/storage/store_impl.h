@@ -157,7 +157,9 @@ struct store {
     struct table **tables;
     uint32_t n_tables, cap_tables;
     struct account *accounts;
-    struct arena schemas; /* they live as long as the store */
+    struct arena schemas;       /* they live as long as the store */
+    pthread_mutex_t doubt_lock; /* the list */
+    struct doubt *doubts;
 
     pthread_t flusher;
     struct timer *timer;
@@ -173,6 +175,15 @@ enum err store_part_get(struct table *t, struct account *a, struct part **out, s
 struct table *store_table_by_id(struct store *s, const struct guid *id); /* NULL */
 int table_time_column(const struct schema *s);                           /* -1: none */
 int64_t ticks_now(void);
+/* store_doubt.c. Every change of the entries goes through here: entry_root_commit(), and with it what
+ * earlier ones that failed have left on the disk. */
+enum err store_commit(struct store *s, const struct entry_change *changes, size_t n,
+                      struct diag *d);
+/* A commit with its entry has failed: the file goes when it is known that the entry never comes. */
+void doubt_segment(struct store *s, const uint8_t file_id[16]);
+void doubt_log(struct store *s, const uint8_t file_id[16], const char *path);
+void doubts_free(struct store *s);
+
 /* One change of the entries in a transaction of its own: storage/entry_root.h. value.p NULL removes. */
 enum err store_put_entry(struct store *s, const char *kind, const char *id, const char *parent,
                          struct bytes value, struct diag *d);

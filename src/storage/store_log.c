@@ -165,7 +165,7 @@ static enum err make(struct account *a, struct part *p, uint64_t epoch, struct d
     enum err err = put_log(s, &e, d);
     if (err == OK) return adopt(a, w, &e, epoch, d);
     CLEANUP_FREE char *path = wal_path(a->wal_dir, e.file_id);
-    if (path != NULL) unlink(path); /* (2) */
+    if (path != NULL) doubt_log(s, e.file_id, path); /* its entry may come to life yet */
     return err;
 }
 

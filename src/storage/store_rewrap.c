@@ -169,7 +169,7 @@ static enum err commit(struct move *m, struct diag *d) /* (1) */
         {"segment", new_id, table_id, buf_view(&value)},
         {"segment", old_id, table_id, (struct bytes){0}},
     };
-    return entry_root_commit(&s->root, changes, 2, d);
+    return store_commit(s, changes, 2, d);
 }
 
 static void swap(struct move *m) /* (2) */
@@ -185,14 +185,13 @@ static void swap(struct move *m) /* (2) */
 
 static enum err move_picked(struct move *m, struct diag *d)
 {
-    struct blobs *b = m->from->store->blobs;
+    struct store *s = m->from->store;
     TRY(open_ends(m, d));
     TRY(copy(m, d));
     enum err e = prepare(m, d);
     if (e == OK) e = commit(m, d);
     if (e != OK) {
-        /* Its name never reached the catalogue; what this cannot remove, the next start does. */
-        (void)!b->ops->remove(b, m->entry.file_id, NULL);
+        doubt_segment(s, m->entry.file_id); /* its entry may come to life yet */
         return e;
     }
     swap(m);

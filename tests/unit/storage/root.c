@@ -85,15 +85,20 @@ static void open_catalog(struct bench *b)
     REQUIRE_OK(catalog_open_sqlite(&b->catalog, path, &d));
 }
 
-/* The store does not open, and says which entries are wrong; then all is put right again. */
-static void expect_refused(struct bench *b, const char *kind, const char *of)
+/* The store does not open; does it say which entries are wrong? */
+static bool is_named(struct bench *b, const char *kind, const char *of)
 {
     struct diag d = DIAG_INIT;
     bench_close(b);
     REQUIRE_ERR(ERR_CORRUPT, bench_open(b, NULL, &d));
-    REQUIRE(strstr(d.text, kind) != NULL);
-    REQUIRE(of == NULL || strstr(d.text, of) != NULL);
+    bool named = strstr(d.text, kind) != NULL && (of == NULL || strstr(d.text, of) != NULL);
     open_catalog(b);
+    return named;
+}
+
+static void expect_refused(struct bench *b, const char *kind, const char *of)
+{
+    REQUIRE(is_named(b, kind, of));
 }
 
 static void expect_all_rows(struct bench *b)
@@ -154,11 +159,17 @@ TEST(root, an_entry_that_was_put_back_or_exchanged_is_found)
     expect_refused(&b, "covered", NULL);
     put_row(b.catalog, marks[1], buf_view(&marks[1]->value));
 
-    struct copy moved = *segment; /* a parent is in no seal, but in the root */
-    snprintf(moved.parent, sizeof moved.parent, "%032d", 7);
-    put_row(b.catalog, &moved, buf_view(&segment->value));
-    expect_refused(&b, "segment", segment->parent);
-    put_row(b.catalog, segment, buf_view(&segment->value));
+    /* A parent is in no seal, but in the root. One in 128 shares the cell of the true one: then the
+     * root says only that something is wrong. */
+    bool named = false;
+    for (int i = 0; i < 8 && !named; i++) {
+        struct copy moved = *segment;
+        snprintf(moved.parent, sizeof moved.parent, "%032d", i);
+        put_row(b.catalog, &moved, buf_view(&segment->value));
+        named = is_named(&b, "segment", segment->parent);
+        put_row(b.catalog, segment, buf_view(&segment->value));
+    }
+    REQUIRE(named);
     expect_all_rows(&b);
     copies_release(&all);
     copies_release(&old);
