@@ -39,6 +39,7 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
         op->schema = input->schema;
         op->weight += input->weight;
         op->levels += input->levels;
+        op->is_open = input->is_open;
     }
     TRY(check_size(b, op));
     *out = op;
@@ -48,6 +49,7 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
 enum err op_second_input(struct binder *b, struct op *op, const struct op *second)
 {
     op->weight += second->weight;
+    op->is_open |= second->is_open;
     if (second->levels >= op->levels) op->levels = second->levels + 1;
     return check_size(b, op);
 }
@@ -127,6 +129,13 @@ bool kql_has_function(const char *name)
     return binds_function(name) || fn_find(name) != NULL || agg_find(name) != NULL;
 }
 
+/* Operators whose columns are those that they name. */
+static bool names_all_columns(enum ast_op op)
+{
+    return op == OPER_PROJECT || op == OPER_KEEP || op == OPER_DISTINCT || op == OPER_COUNT ||
+           op == OPER_GETSCHEMA || op == OPER_MAKE_SERIES;
+}
+
 static enum err bind_one(struct op_cx *cx, struct op **out)
 {
     struct binder *b = cx->b;
@@ -147,7 +156,9 @@ static enum err bind_one(struct op_cx *cx, struct op **out)
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0001",
                         "'%s' wants a table, not a graph", n->name);
     }
-    return bind(cx, out);
+    TRY(bind(cx, out));
+    if (names_all_columns(n->op)) (*out)->is_open = false;
+    return OK;
 }
 
 enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pipe, struct op *in,

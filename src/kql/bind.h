@@ -79,6 +79,7 @@ struct scope {
     const struct schema *right;    /* join's other side, for $right */
     struct agg_scope *aggs;        /* aggregates may be called; columns may not be named */
     bool dotted;                   /* n.name may be a column of that name: graph-match */
+    bool is_open;                  /* any name may be a column: kql_options.run was not given */
     const struct scan_names *scan; /* step.column may be named */
     const char *where;             /* the operator, for messages */
 };
@@ -113,6 +114,9 @@ enum err bind_function_scalar(struct scope *s, struct binding *f, const struct a
                               struct expr **out);
 bool is_tabular(struct binder *b, struct binding *names, const struct ast *n);
 enum err bind_table(struct binder *b, struct binding *names, const struct ast *n, struct op **out);
+/* The name in table("T"), a constant. */
+enum err table_argument(struct binder *b, struct binding *names, const struct ast *n,
+                        struct ast *out);
 enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out);
 
 /* bind_parameter.c: the value of a query parameter, the client's or its default. */

@@ -31,6 +31,7 @@ struct summary {
     struct scope groups; /* over keys and aggregates */
     struct agg_scope aggs;
     struct name_set names;
+    bool dynamic_keys; /* pivot's rows may be grouped by any type */
     uint32_t n, cap;
     struct named_expr *cols; /* over the SUMMARIZE's columns */
 };

@@ -37,7 +37,9 @@ static enum err bind_name(struct scope *s, const struct ast *n, struct expr **ou
         return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0236",
                         "the column '%s' must stand in an aggregate or after 'by'", n->name);
     }
-    return no_column(s, n->name, n->pos);
+    if (!s->is_open || s->aggs != NULL) return no_column(s, n->name, n->pos);
+    struct value unknown = {.type = T_DYNAMIC, .is_null = true};
+    return expr_const(s->b, &unknown, out);
 }
 
 static enum err bind_path(struct scope *s, const struct ast *n, struct expr **out)

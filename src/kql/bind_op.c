@@ -14,6 +14,7 @@ struct scope scope_of(struct op_cx *cx)
                           .row = row,
                           .base = row,
                           .dotted = cx->dotted,
+                          .is_open = cx->in != NULL && cx->in->is_open,
                           .where = cx->ast->name};
 }
 

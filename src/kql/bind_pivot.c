@@ -59,6 +59,7 @@ static enum err summarize(struct pivot *v, bool with_agg, struct op **out)
         .op = OPER_SUMMARIZE,
         .name = "pivot",
         .pos = v->p->call->pos,
+        .is_open = true,
         .args = {.n = with_agg ? 1 : 0, .at = &agg},
         .by = {.n = with_agg ? v->n_keys + 1 : 1, .at = with_agg ? by : &by[v->n_keys]}};
     struct op_cx inner = *v->p->cx;
@@ -185,6 +186,7 @@ enum err plugin_pivot(struct plugin_cx *p, struct op **out)
     if (op->whole.consts == NULL || more == NULL) return bind_full(b);
     *more = (struct pivot_values){.n_keys = v.n_keys, .n = v.n, .names = v.names};
     op->whole.more = more;
+    op->is_open = p->schema == NULL && b->opt->run == NULL;
     *out = op;
     return no_rows(&v, &op->whole.consts[0]);
 }

@@ -377,7 +377,7 @@ enum err summary_by(struct summary *r, const struct ast_list *by)
         const char *given = item_name(item, 0);
         TRY(bind_expr(&r->rows, item_value(item), &r->aggs.keys[i]));
         cols[i].type = r->aggs.keys[i]->type;
-        if (cols[i].type == T_DYNAMIC) {
+        if (cols[i].type == T_DYNAMIC && !r->dynamic_keys) {
             return FAIL_TAG(diag_at(b->d, item->pos), ERR_INVALID, "SEM0061",
                             "a dynamic cannot be grouped by; convert it first, as with tostring()");
         }
@@ -437,6 +437,7 @@ enum err bind_summarize(struct op_cx *cx, struct op **out)
 {
     struct summary r;
     summary_init(&r, cx);
+    r.dynamic_keys = cx->ast->is_open;
     TRY(summary_by(&r, &cx->ast->by));
     for (uint32_t i = 0; i < cx->ast->args.n; i++)
         TRY(add_item(&r, cx->ast->args.at[i]));

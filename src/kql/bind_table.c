@@ -152,9 +152,8 @@ static enum err bind_table_name(struct binder *b, struct binding *names, const s
                     n->name);
 }
 
-/* table("T"), whose name must stand there as text. */
-static enum err bind_table_function(struct binder *b, struct binding *names, const struct ast *n,
-                                    struct op **out)
+enum err table_argument(struct binder *b, struct binding *names, const struct ast *n,
+                        struct ast *out)
 {
     struct expr *name;
     struct scope s = {.b = b, .names = names, .where = "table()"};
@@ -165,8 +164,15 @@ static enum err bind_table_function(struct binder *b, struct binding *names, con
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0064",
                         "table() takes the name as a string");
     }
-    struct ast as_name = {.kind = AST_NAME, .pos = n->pos, .name = arena_str(b->a, name->value.s)};
-    if (as_name.name == NULL) return bind_full(b);
+    *out = (struct ast){.kind = AST_NAME, .pos = n->pos, .name = arena_str(b->a, name->value.s)};
+    return out->name != NULL ? OK : bind_full(b);
+}
+
+static enum err bind_table_function(struct binder *b, struct binding *names, const struct ast *n,
+                                    struct op **out)
+{
+    struct ast as_name;
+    TRY(table_argument(b, names, n, &as_name));
     return bind_table_name(b, names, &as_name, out);
 }
 

@@ -81,11 +81,10 @@ static bool is_missing(struct legs *l, const struct ast *n)
 {
     while (n->kind == AST_PIPE && n->left != NULL)
         n = n->left;
-    bool called = n->kind == AST_CALL && strcmp(n->name, "table") == 0 && n->args.n > 0;
-    if (called && n->args.at[0]->kind == AST_CONST && n->args.at[0]->value.type == T_STRING) {
-        struct ast name = {.kind = AST_NAME, .pos = n->pos};
-        name.name = arena_str(l->cx->b->a, n->args.at[0]->value.s);
-        return name.name != NULL && !is_tabular(l->cx->b, *l->cx->names, &name);
+    if (n->kind == AST_CALL && strcmp(n->name, "table") == 0 && n->args.n > 0) {
+        struct ast name;
+        return table_argument(l->cx->b, *l->cx->names, n, &name) == OK &&
+               !is_tabular(l->cx->b, *l->cx->names, &name);
     }
     return n->kind == AST_NAME && !is_tabular(l->cx->b, *l->cx->names, n);
 }

@@ -259,5 +259,7 @@ enum err plugin_bag_unpack(struct plugin_cx *p, struct op **out)
     TRY(read_args(&u));
     if (p->schema != NULL) return named_columns(&u, out);
     TRY(look(&u));
-    return found_columns(&u, out);
+    TRY(found_columns(&u, out));
+    (*out)->is_open = p->cx->b->opt->run == NULL;
+    return OK;
 }

@@ -41,7 +41,8 @@ struct kql_options {
     int64_t timespan_from,
         timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
     /* Runs a part of the query while it is compiled: bag_unpack() and pivot() have columns that
-     * only the data knows. NULL: they are compiled as if there were no rows. */
+     * only the data knows. NULL: they are compiled as if there were no rows, and a name that
+     * is not there may be such a column: a null. */
     enum err (*run)(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
                     struct diag *d);
     void *run_ctx;

@@ -43,10 +43,13 @@ static enum err parse_reordered(struct parser *p, struct ast **out)
     return OK;
 }
 
+/* where x = true: the condition may have a name, as everywhere, and it means nothing. */
 static enum err parse_where(struct parser *p, struct ast *o)
 {
     TRY(parse_params(p, &o->params));
-    return parse_expr(p, &o->left);
+    TRY(parse_named(p, &o->left));
+    if (o->left->kind == AST_NAMED && o->left->names.n == 1) o->left = o->left->left;
+    return OK;
 }
 
 static enum err parse_named_list(struct parser *p, struct ast *o)

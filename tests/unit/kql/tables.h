@@ -41,6 +41,16 @@ static void read_schema(struct arena *a, const char *text, struct schema *out)
     *out = (struct schema){.n = n, .cols = cols};
 }
 
+/* Three tables of the list say string, which no workspace takes, and which splits the column of every
+ * `union *`. Only what was recorded over those three themselves shows it. */
+static void time_is_a_datetime(struct schema *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct column *c = (struct column *)(uintptr_t)&s->cols[i];
+        if (str_eq(c->name, "TimeGenerated")) c->type = T_DATETIME;
+    }
+}
+
 static json_t *shared(const char *name)
 {
     const char *path = test_shared(name);
@@ -59,6 +69,7 @@ static void load_tables(struct tables *t, const json_t *doc)
     json_object_foreach (tables, name, value) {
         struct schema *s = arena_new(&t->a, struct schema);
         read_schema(&t->a, json_string_value(value), s);
+        time_is_a_datetime(s);
         REQUIRE(map_put(&t->by_name, bytes_str(name), s, NULL, NULL) == OK);
         t->names[t->n++] = arena_str(&t->a, bytes_str(name));
     }
@@ -79,17 +90,18 @@ static const char *name_at(void *ctx, uint32_t i)
     return i < t->n ? t->names[i] : NULL;
 }
 
-/* A workbook fills datetime({Start}) in before it sends the query. */
+/* A workbook fills datetime({Start}) and time("{Range}") in before it sends the query. */
 static char *filled(const char *query)
 {
     char *q = str_dup(query);
     REQUIRE(q != NULL);
-    for (char *at = q; (at = strstr(at, "datetime(")) != NULL;) {
-        at += 9;
+    for (char *at = q; (at = strstr(at, "time(")) != NULL;) {
+        bool date = at - q >= 4 && strncmp(at - 4, "date", 4) == 0;
+        at += 5;
         char *end = strchr(at, ')');
         if (end == NULL || (*at != '{' && at[1] != '{') || end - at < 4) continue;
         memset(at, ' ', (size_t)(end - at));
-        memcpy(at, "2024", 4);
+        memcpy(at, date ? "2024" : "1d  ", 4);
     }
     return q;
 }
