@@ -47,6 +47,7 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
         .others = vaults_below,
         .other_status = vault_status,
         .vault_log_end = vault_audit_end,
+        .check_query = query_compiles,
         .event_ctx = a,
         .catalog = c->catalog,
         .custody = c->custody,

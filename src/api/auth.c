@@ -3,6 +3,9 @@
 #include "api/front.h"
 
 #include "base/log.h"
+#include "net/jwt.h"
+
+#include <time.h>
 
 /* --- audiences -------------------------------------------------------------------------------- */
 
@@ -59,18 +62,73 @@ static void challenge(struct front_call *c, const char *description)
         c->api->c.endpoint, c->api->c.tenant_id, description);
 }
 
+/* 8/17/2017 10:54:41 PM, as the original writes it. */
+static void american(int64_t us, char out[48])
+{
+    time_t s = (time_t)(us / US_PER_S);
+    struct tm t;
+    if (gmtime_r(&s, &t) == NULL) memset(&t, 0, sizeof t);
+    snprintf(out, 48, "%d/%d/%d %d:%02d:%02d %s", t.tm_mon + 1, t.tm_mday, t.tm_year + 1900,
+             t.tm_hour % 12 == 0 ? 12 : t.tm_hour % 12, t.tm_min, t.tm_sec,
+             t.tm_hour < 12 ? "AM" : "PM");
+}
+
+/* What is wrong with the token, in its own figures. NULL: the refusal's words say all. */
+static const char *exactly(struct front_call *c, const char *tag)
+{
+    CLEANUP_JSON json_t *claims = NULL;
+    const char *token = http_bearer(c->req);
+    if (token == NULL || jwt_peek(token, &claims, NULL) != OK) return NULL;
+    if (str_eq(tag, "Expired")) {
+        char end[48], now[48];
+        int64_t exp = json_get_int(claims, "exp", 0);
+        if (exp <= 0 || exp > INT64_MAX / US_PER_S) return NULL;
+        american(exp * US_PER_S, end);
+        american(time_now_us(), now);
+        return arena_fmt(c->req->a,
+                         "The access token expiry UTC time '%s' is earlier than current UTC time "
+                         "'%s'.",
+                         end, now);
+    }
+    const char *issuer = json_get_str(claims, "iss");
+    if (!str_eq(tag, "Issuer") || issuer == NULL) return NULL;
+    for (const char *p = issuer; *p != '\0'; p++) { /* it goes into a header too */
+        if (*p < ' ' || *p == '"' || *p == '\\' || (unsigned char)*p >= 0x7f) return NULL;
+    }
+    return arena_fmt(c->req->a,
+                     "The access token is from the wrong issuer '%.200s'. It must match the tenant "
+                     "'%s/%s' associated with this subscription. Please use the authority (URL) "
+                     "'%s/%s' to get the token.",
+                     issuer, c->api->c.endpoint, c->api->c.tenant_id, c->api->c.endpoint,
+                     c->api->c.tenant_id);
+}
+
+/* A key that nobody here knows belongs to another issuer's token: that is what its owner wants to hear. */
+static const char *kind_of(struct front_call *c, const char *tag)
+{
+    CLEANUP_JSON json_t *claims = NULL;
+    const char *token = http_bearer(c->req);
+    if (!str_eq(tag, "UnknownKey") || token == NULL || jwt_peek(token, &claims, NULL) != OK)
+        return tag;
+    const char *issuer = json_get_str(claims, "iss");
+    return issuer != NULL && strstr(issuer, c->api->c.tenant_id) == NULL ? "Issuer" : tag;
+}
+
 static void refuse(struct front_call *c, enum plane plane, const char *tag)
 {
+    tag = kind_of(c, tag);
     const struct refusal *r = refusal_of(tag);
+    const char *words = exactly(c, tag);
+    if (words == NULL) words = r->message;
     /* The query API answers 403 to a token that is there but no good; one that is only old is
      * renewed on 401. */
     if (plane == PLANE_QUERY && !str_eq(tag, "Expired")) {
-        front_error(c->res, 403, r->query_code, r->message,
+        front_error(c->res, 403, r->query_code, words,
                     str_eq(tag, "Signature") ? "SignatureVerificationFailed" : NULL, NULL);
         return;
     }
-    front_error(c->res, 401, r->arm_code, r->message, NULL, NULL);
-    challenge(c, r->message);
+    front_error(c->res, 401, r->arm_code, words, NULL, NULL);
+    challenge(c, words);
     http_set(c->res, "x-ms-failure-cause", "gateway");
 }
 
@@ -81,6 +139,7 @@ bool front_verify(struct front_call *c, enum plane plane)
         static const char text[] = "Authentication failed. The 'Authorization' header is missing.";
         front_error(c->res, 401, "AuthenticationFailed", text, NULL, NULL);
         challenge(c, text);
+        http_set(c->res, "x-ms-failure-cause", "gateway");
         return false;
     }
     const char *audiences[6];

@@ -96,6 +96,10 @@ endpoint arm_endpoint, metadata_endpoint;
 endpoint query_workspace, query_resource, query_arm;
 endpoint ingest_rows;
 
+/* Compiles a query against the workspace's tables; arm_config.check_query. */
+enum err query_compiles(void *api, const struct workspace *w, const char *text, struct arena *a,
+                     struct schema *result, struct diag *d);
+
 bool is_vault_path(const char *path);     /* ARM paths of Microsoft.KeyVault */
 bool is_activity_path(const char *path);  /* .../eventtypes/management/values */
 bool is_arm_query_path(const char *path); /* .../workspaces/{w}/query */

@@ -4,10 +4,9 @@
  * here evaluates them
  *
  * A document: id name location kind tags etag version (that it was made with), and sealed: its
- * properties, whose queries name tables. Where checkWorkspaceAlertsStorageConfigured is set, the
- * workspace must have a storage account linked for alerts.
+ * properties, whose queries name tables. What they must be: alert_rule_body.c.
  */
-#include "resource/plane.h"
+#include "resource/alert_rule.h"
 
 #define LEGACY_UNTIL "2020-05-01-preview" /* before it: source, schedule and action */
 
@@ -31,6 +30,8 @@ static enum err show(struct arm_call *c, const json_t *doc, json_t **out, struct
     } else {
         json_object_set_new(p, "createdWithApiVersion", json_string(doc_str(doc, "version")));
         json_object_set_new(p, "isLegacyLogAnalyticsRule", json_false());
+        json_object_set_new(p, "isWorkspaceAlertsStorageConfigured",
+                            json_boolean(alert_storage_is_linked(c, json_get(p, "scopes"))));
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "id", doc_str(doc, "id"), "name",
                           doc_str(doc, "name"), "type", "Microsoft.Insights/scheduledQueryRules",
@@ -68,90 +69,6 @@ enum err alert_rule_list(struct arm_call *c, struct diag *d)
     return arm_reply_list(c, TAKE(values), d);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
-
-static enum err bad(struct arm_call *c, struct diag *d, const char *what)
-{
-    return ARM_FAIL(c, d, 400, "BadRequest", "The scheduled query rule is invalid: %s.", what);
-}
-
-static bool one_of(const char *s, const char *const *list)
-{
-    for (; s != NULL && *list != NULL; list++) {
-        if (str_eq_nocase(s, *list)) return true;
-    }
-    return false;
-}
-
-static enum err check_condition(struct arm_call *c, const json_t *x, struct diag *d)
-{
-    static const char *const aggregations[] = {"Count",   "Average", "Minimum",
-                                               "Maximum", "Total",   NULL};
-    static const char *const operators[] = {"Equals",   "GreaterThan",     "GreaterThanOrEqual",
-                                            "LessThan", "LessThanOrEqual", NULL};
-    const char *query = json_get_str(x, "query");
-    if (query == NULL || query[0] == '\0') return bad(c, d, "a condition needs a query");
-    if (!one_of(json_get_str(x, "timeAggregation"), aggregations)) {
-        return bad(c, d, "timeAggregation is Count, Average, Minimum, Maximum or Total");
-    }
-    if (!one_of(json_get_str(x, "operator"), operators)) {
-        return bad(c, d,
-                   "operator is Equals, GreaterThan, GreaterThanOrEqual, LessThan or "
-                   "LessThanOrEqual");
-    }
-    return json_is_number(json_get(x, "threshold")) ? OK : bad(c, d, "threshold is a number");
-}
-
-/* Does a workspace of the scopes keep its alerts in a storage account? */
-static bool has_alert_storage(struct arm_call *c, const json_t *scopes)
-{
-    size_t i;
-    json_t *scope;
-    json_array_foreach ((json_t *)scopes, i, scope) {
-        CLEANUP_FREE char *key =
-            str_fmt("%s/linkedstorageaccounts/alerts", json_string_value(scope));
-        if (key == NULL) return false;
-        str_lower(key);
-        CLEANUP_JSON json_t *link = arm_doc(c->arm, key);
-        if (link == NULL) return false;
-    }
-    return true;
-}
-
-static enum err check_properties(struct arm_call *c, const json_t *p, struct diag *d)
-{
-    const json_t *severity = json_get(p, "severity"), *scopes = json_get(p, "scopes");
-    const json_t *all = json_at(p, "criteria", "allOf", NULL);
-    size_t i;
-    json_t *x;
-    if (severity != NULL && (!json_is_integer(severity) || json_integer_value(severity) < 0 ||
-                             json_integer_value(severity) > 4)) {
-        return bad(c, d, "severity is a whole number from 0 to 4");
-    }
-    if (json_array_size(scopes) == 0) return bad(c, d, "scopes name no resource");
-    json_array_foreach (scopes, i, x) {
-        if (!json_is_string(x)) return bad(c, d, "scopes are resource ids");
-    }
-    if (json_array_size(all) == 0) return bad(c, d, "criteria.allOf has no condition");
-    json_array_foreach (all, i, x)
-        TRY(check_condition(c, x, d));
-    if (!json_get_bool(p, "checkWorkspaceAlertsStorageConfigured", false) ||
-        has_alert_storage(c, scopes)) {
-        return OK;
-    }
-    return bad(c, d,
-               "checkWorkspaceAlertsStorageConfigured is set, and the workspace has no "
-               "storage account linked for alerts");
-}
-
-static enum err check_legacy(struct arm_call *c, const json_t *p, struct diag *d)
-{
-    if (json_at(p, "source", "dataSourceId", NULL) == NULL) {
-        return bad(c, d, "source.dataSourceId is missing");
-    }
-    return json_is_object(json_get(p, "action")) ? OK : bad(c, d, "action is missing");
-}
-
 /* --- changing --------------------------------------------------------------------------------- */
 
 static enum err store(struct arm_call *c, json_t *doc, const json_t *properties, struct diag *d)
@@ -180,8 +97,9 @@ enum err alert_rule_put(struct arm_call *c, struct diag *d)
     const json_t *given = json_get(c->body, "properties");
     const char *kind = json_get_str(c->body, "kind"), *location = NULL;
     bool legacy = !api_version_at_least(c->version, LEGACY_UNTIL);
-    if (!json_is_object(given)) return bad(c, d, "properties are missing");
-    TRY(legacy ? check_legacy(c, given, d) : check_properties(c, given, d));
+    if (!json_is_object(given)) return alert_bad(c, d, "properties are missing");
+    TRY(legacy ? alert_check_legacy(c, given, d)
+               : alert_check(c, given, kind != NULL && str_eq_nocase(kind, "LogToMetric"), d));
     DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     TRY(arm_check_etag(c, old, d));
@@ -199,20 +117,27 @@ enum err alert_rule_put(struct arm_call *c, struct diag *d)
     return reply(c, old == NULL ? 201 : 200, doc, d);
 }
 
-/* Tags, and properties one by one. */
+/* Tags, and properties one by one. What is checked asks for rights: not under the lock. */
 enum err alert_rule_patch(struct arm_call *c, struct diag *d)
 {
     TRY(arm_need_body(c, d));
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_JSON json_t *old = NULL, *p = NULL;
-    TRY(arm_need_doc(c, &old, d));
-    TRY(arm_check_etag(c, old, d));
-    TRY(arm_unseal(c->arm, c->key, old, &p, d));
-    CLEANUP_JSON json_t *doc = json_deep_copy(old);
+    CLEANUP_JSON json_t *seen = NULL, *p = NULL;
+    TRY(arm_need_doc(c, &seen, d));
+    TRY(arm_unseal(c->arm, c->key, seen, &p, d));
+    CLEANUP_JSON json_t *doc = json_deep_copy(seen);
     CLEANUP_JSON json_t *changes = without_read_only(json_get(c->body, "properties"));
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     if (json_is_object(changes)) json_object_update(p, changes);
-    TRY(is_legacy(doc) ? check_legacy(c, p, d) : check_properties(c, p, d));
+    bool measures = str_eq_nocase(doc_str(doc, "kind"), "LogToMetric");
+    TRY(is_legacy(doc) ? alert_check_legacy(c, p, d) : alert_check(c, p, measures, d));
+    DOCS_WRITE(c->arm->docs);
+    CLEANUP_JSON json_t *old = arm_get_doc(c);
+    TRY(arm_check_etag(c, old, d));
+    if (old != seen) {
+        return ARM_FAIL(c, d, 409, "Conflict",
+                        "Another request has changed the rule at this moment. Read it and try "
+                        "again.");
+    }
     TRY(store(c, doc, p, d));
     return reply(c, 200, doc, d);
 }

@@ -256,6 +256,7 @@ static enum err call(struct arm_call *c, const char *path, struct diag *d)
     CLEANUP_JSON json_t *body = NULL;
     TRY(read_body(c, &body, d));
     c->body = body;
+    c->is_served = true;
     enum err e = op(c, d);
     c->body = NULL;
     return e;
@@ -339,6 +340,7 @@ void arm_handle(struct arm *a, const struct http_request *req, const struct call
     }
     int status = res->status >= 400 ? res->status : arm_status_of(e);
     tell(&c, &d, status);
+    if (!c.is_served) http_set(res, "x-ms-failure-cause", "gateway");
     if (status == 500) LOG(ERROR, "arm.failed", F_STR("path", req->path), F_ERR(&d));
     arm_reply_failure(res, status, e, &d, details);
 }

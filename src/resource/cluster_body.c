@@ -219,6 +219,20 @@ static enum err read_choice(struct arm_call *c, const char *name, const char *a,
     return OK;
 }
 
+/* A version that does not know a property ignores it. */
+static enum err read_kinds(struct arm_call *c, const json_t *old, struct cluster_wish *w,
+                           struct diag *d)
+{
+    const struct cluster_dialect *how = cluster_dialect(c->version);
+    if (how->has_billing) {
+        TRY(read_choice(c, "billingType", "Cluster", "Workspaces", &w->billing, d));
+    }
+    if (!how->is_preview_body) return OK;
+    TRY(read_choice(c, "clusterType", "LogAnalytics", "ApplicationInsights", &w->type, d));
+    if (old == NULL || w->type == NULL || str_eq(w->type, doc_str(old, "type"))) return OK;
+    return bad(c, d, "clusterType can't be changed after the cluster was created.");
+}
+
 /* Create-only. On by default since the versions that know it, where the region has it. */
 static enum err read_double(struct arm_call *c, const json_t *old, const char *location, bool *out,
                             struct diag *d)
@@ -260,8 +274,7 @@ enum err cluster_read(struct arm_call *c, const json_t *old, bool is_put, struct
     TRY(arm_read_location(c, old, &w.location, d));
     TRY(read_sku(c, old, is_put, &w.capacity, d));
     TRY(read_identity(c, old, &w, d));
-    TRY(read_choice(c, "billingType", "Cluster", "Workspaces", &w.billing, d));
-    TRY(read_choice(c, "clusterType", "LogAnalytics", "ApplicationInsights", &w.type, d));
+    TRY(read_kinds(c, old, &w, d));
     TRY(read_double(c, old, w.location, &w.is_double, d));
     TRY(read_key(c, old, is_put, &w, d));
     TRY(arm_read_tags(c, &w.tags, d));
@@ -388,6 +401,7 @@ static json_t *properties_json(const json_t *doc, const struct cluster_dialect *
     }
     const char *state = doc_str(doc, "state");
     if (str_eq(state, "Creating")) state = how->state_creating;
+    if (str_eq(state, "Updating")) state = how->state_updating;
     json_object_set_new(p, "provisioningState", json_string(state));
     json_object_set_new(p, "clusterId", json_string(doc_str(doc, "clusterId")));
     if (how->is_preview_body) {

@@ -198,6 +198,7 @@ static enum err delete_work(struct arm *a, const json_t *op, struct diag *d)
     TRY(each(a, KIND_CLUSTER, prefix, cluster_bury, d));
     TRY(each(a, KIND_RULE, prefix, rule_bury, d));
     TRY(each(a, KIND_WORKSPACE, prefix, workspace_bury, d));
+    TRY(each(a, KIND_USER_IDENTITY, prefix, user_identity_bury, d));
     return remove_rest(a, prefix, d);
 }
 

@@ -10,3 +10,4 @@
  * what is gone already is fine. */
 enum err cluster_bury(struct arm *a, const json_t *doc, struct diag *d);
 enum err workspace_bury(struct arm *a, const json_t *doc, struct diag *d);
+enum err user_identity_bury(struct arm *a, const json_t *doc, struct diag *d);

@@ -337,6 +337,22 @@ static enum err link_work(struct arm *a, const json_t *op, struct diag *d)
     return arm_account_ensure(a, doc_str(link, "customerId"), doc_str(cluster, "id"), account, d);
 }
 
+/* A linked workspace shows LACluster. When it is unlinked it is paid by what it takes, whatever it
+ * had been before. */
+static void leave_tier(struct arm *a, const json_t *link, struct change *c)
+{
+    char key[ARM_ID_MAX];
+    snprintf(key, sizeof key, "%s", doc_str(link, "workspaceId"));
+    str_lower(key);
+    CLEANUP_JSON json_t *old = arm_doc(a, key);
+    if (old == NULL || str_eq(doc_str(old, "sku"), "PerGB2018")) return;
+    json_t *doc = json_deep_copy(old);
+    json_object_set_new(doc, "sku", json_string("PerGB2018"));
+    json_object_set_new(doc, "level", json_integer(0));
+    json_object_set_new(doc, "sized", json_integer(time_now_us()));
+    change_put(c, DOC_RESOURCE, key, KIND_WORKSPACE, doc);
+}
+
 static enum err link_settle(struct arm *a, const json_t *op, const struct diag *failure,
                             struct change *c, struct diag *d)
 {
@@ -360,6 +376,7 @@ static enum err link_settle(struct arm *a, const json_t *op, const struct diag *
     json_object_set_new(done, "state", json_string("Succeeded"));
     json_object_set_new(done, "operation", json_string(""));
     change_put(c, DOC_RESOURCE, key, KIND_LINK, done);
+    leave_tier(a, link, c);
     return OK;
 }
 

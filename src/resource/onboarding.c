@@ -14,7 +14,10 @@
  */
 #include "resource/cluster.h"
 
-#define NOT_ALLOWED "OperationNotAllowed"
+#include "base/log.h"
+
+#define NOT_ALLOWED  "OperationNotAllowed"
+#define CAPACITY_MIN 500 /* GB a day that the article asks for; not enforced */
 
 enum sentinel { SENTINEL_NONE, SENTINEL_PLAIN, SENTINEL_KEYED };
 
@@ -166,6 +169,10 @@ static enum err check_key(struct arm_call *c, const char *workspace_key, struct 
         return ARM_FAIL(c, d, 400, NOT_ALLOWED,
                         "Customer-managed key for Microsoft Sentinel needs a workspace that is "
                         "linked to a cluster with a key, before it is onboarded.");
+    }
+    if (doc_int(cluster, "capacity") < CAPACITY_MIN) { /* decision 37 */
+        LOG(WARN, "sentinel.small_cluster", F_STR("cluster", doc_str(cluster, "id")),
+            F_U64("capacity", (uint64_t)doc_int(cluster, "capacity")));
     }
     if (str_eq(doc_str(cluster, "identity"), "SystemAssigned")) return OK;
     return ARM_FAIL(c, d, 400, NOT_ALLOWED,

@@ -51,6 +51,7 @@ struct arm_call {
     const json_t *body;      /* NULL: none was sent */
     json_t *reply;           /* the call's own; written as the body */
     json_t *details;         /* of a failure: error.details; may be NULL */
+    bool is_served;          /* the type's own function has it: what fails before is the gateway's */
 };
 
 typedef enum err arm_op(struct arm_call *c, struct diag *d);
@@ -259,7 +260,7 @@ extern const struct arm_action lockbox_actions[];
 arm_op onboarding_list, onboarding_get, onboarding_put, onboarding_remove;
 arm_op endpoint_list, endpoint_get, endpoint_put, endpoint_patch, endpoint_remove;
 arm_op user_identity_list, user_identity_get, user_identity_put, user_identity_patch,
-    user_identity_remove;
+    user_identity_remove, system_identity_get;
 arm_op status_get, result_get;
 arm_op tenant_list, subscription_list, subscription_get, location_list, resource_list;
 arm_op group_list, group_get, group_put, group_patch, group_remove, group_head;

@@ -184,28 +184,35 @@ enum err rule_patch(struct arm_call *c, struct diag *d)
     return reply(c, 200, doc, d);
 }
 
-enum err rule_bury(struct arm *a, const json_t *doc, struct diag *d)
+/* Under DOCS_WRITE(). */
+static enum err forget(struct arm *a, const json_t *doc, struct diag *d)
 {
-    if (is_default(doc)) return OK;
     CLEANUP_FREE char *index = index_key(doc_str(doc, "immutable")),
                       *key = str_dup(doc_str(doc, "id"));
     if (index == NULL || key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     str_lower(key);
-    DOCS_WRITE(a->docs);
     CLEANUP_CHANGE struct change change = {0};
     change_remove(&change, DOC_RESOURCE, key);
     change_remove(&change, DOC_RESOURCE, index);
     return docs_commit(a->docs, &change, d);
 }
 
+enum err rule_bury(struct arm *a, const json_t *doc, struct diag *d)
+{
+    if (is_default(doc)) return OK;
+    DOCS_WRITE(a->docs);
+    return forget(a, doc, d);
+}
+
 enum err rule_remove(struct arm_call *c, struct diag *d)
 {
+    DOCS_WRITE(c->arm->docs);
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     c->res->status = old == NULL ? 204 : 200;
     if (old == NULL) return OK;
     TRY(refuse_default(c, old, d));
     TRY(arm_check_etag(c, old, d));
-    return rule_bury(c->arm, old, d);
+    return forget(c->arm, old, d);
 }
 
 /* --- where rows go ---------------------------------------------------------------------------- */

@@ -192,11 +192,25 @@ static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d
                     "The saved search has been changed meanwhile. Its etag is %s.", etag);
 }
 
+/* forceCmkForQuery: what is kept of queries is kept in the customer's storage only. */
+static enum err check_forced(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *workspace = arm_doc(c->arm, workspace_key(c));
+    if (!json_is_true(json_object_get(workspace, "forceCmk"))) return OK;
+    const char *key = arena_fmt(c->a, "%s/linkedstorageaccounts/query", workspace_key(c));
+    CLEANUP_JSON json_t *link = key != NULL ? arm_doc(c->arm, key) : NULL;
+    if (link != NULL) return OK;
+    return ARM_FAIL(c, d, 400, "OperationNotAllowed",
+                    "The workspace has forceCmkForQuery set: queries are saved in the customer's "
+                    "storage only. Link a storage account for Query first.");
+}
+
 enum err search_put(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *properties = NULL;
     TRY(read_properties(c, &properties, d));
     DOCS_WRITE(c->arm->docs);
+    TRY(check_forced(c, d));
     const char *key = NULL;
     TRY(key_of(c, &key, d));
     CLEANUP_JSON json_t *old = arm_doc(c->arm, key);

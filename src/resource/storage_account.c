@@ -2,21 +2,63 @@
 /*
  * resource/storage_account.c - Microsoft.Storage/storageAccounts, as far as workspaces link them
  *
- * A document: id name location tags kind sku created. There is no data plane behind it: an account
- * says where a workspace's saved queries belong.
+ * A document: id name location tags kind sku created, encryption as it was set. There is no data plane
+ * behind it: an account says where a workspace's saved queries belong.
  */
 #include "resource/plane.h"
 
 static const char *const kinds[] = {"StorageV2", "Storage", "BlobStorage", "BlockBlobStorage",
                                     "FileStorage"};
+/* The first two are under the account's key whatever is said, the others where it is asked for. */
+static const char *const service_names[] = {"blob", "file", "table", "queue"};
+#define N_SERVICES (sizeof service_names / sizeof service_names[0])
 
-static json_t *account_json(const json_t *doc)
+/* Which key says nothing where there is no data; it is shown as it was set, with what it is by itself. */
+static json_t *encryption_json(const json_t *doc)
+{
+    const json_t *set = json_object_get(doc, "encryption");
+    json_t *services = json_object();
+    for (size_t i = 0; i < N_SERVICES; i++) {
+        const char *type = json_string_value(json_at(set, "services", service_names[i], NULL));
+        json_object_set_new(services, service_names[i],
+                            json_pack("{s:b, s:s}", "enabled", 1, "keyType",
+                                      type != NULL         ? type
+                                      : i < N_SERVICES / 2 ? "Account"
+                                                           : "Service"));
+    }
+    const char *source = doc_str(set, "keySource");
+    json_t *j =
+        json_pack("{s:s, s:b, s:o}", "keySource", source[0] != '\0' ? source : "Microsoft.Storage",
+                  "requireInfrastructureEncryption",
+                  json_is_true(json_object_get(set, "requireInfrastructureEncryption")), "services",
+                  services);
+    json_t *key = json_object_get(set, "keyvaultproperties");
+    if (key != NULL) json_object_set(j, "keyvaultproperties", key);
+    return j;
+}
+
+static json_t *endpoints_json(const struct arm *a, const json_t *doc)
+{
+    json_t *j = json_object();
+    const char *host = strstr(a->c.endpoint, "://");
+    for (size_t i = 0; i < N_SERVICES; i++) {
+        json_object_set_new(j, service_names[i],
+                            json_sprintf("https://%s.%s.core.%s/", doc_str(doc, "name"),
+                                         service_names[i],
+                                         host != NULL ? host + 3 : a->c.endpoint));
+    }
+    return j;
+}
+
+static json_t *account_json(struct arm_call *c, const json_t *doc)
 {
     const char *sku = doc_str(doc, "sku");
-    json_t *p = json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "provisioningState", "Succeeded",
-                          "primaryLocation", doc_str(doc, "location"), "statusOfPrimary",
-                          "available", "accessTier", "Hot", "supportsHttpsTrafficOnly", 1,
-                          "creationTime", arm_date(ARM_DATES_ISO, doc_int(doc, "created")));
+    json_t *p =
+        json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "provisioningState", "Succeeded",
+                  "primaryLocation", doc_str(doc, "location"), "statusOfPrimary", "available",
+                  "accessTier", "Hot", "supportsHttpsTrafficOnly", 1, "creationTime",
+                  arm_date(ARM_DATES_ISO, doc_int(doc, "created")), "encryption",
+                  encryption_json(doc), "primaryEndpoints", endpoints_json(c->arm, doc));
     return json_pack("{s:{s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "sku", "name", sku,
                      "tier", str_starts(sku, "Premium") ? "Premium" : "Standard", "kind",
                      doc_str(doc, "kind"), "id", doc_str(doc, "id"), "name", doc_str(doc, "name"),
@@ -28,17 +70,12 @@ enum err storage_get(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = NULL;
     TRY(arm_need_doc(c, &doc, d));
-    return arm_reply(c, 200, account_json(doc), d);
+    return arm_reply(c, 200, account_json(c, doc), d);
 }
 
 enum err storage_list(struct arm_call *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_STORAGE);
-    json_t *values = json_array(), *doc;
-    size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, account_json(doc));
-    return arm_reply_list(c, values, d);
+    return arm_reply_docs(c, KIND_STORAGE, account_json, d);
 }
 
 static bool name_valid(const char *s)
@@ -62,6 +99,63 @@ static enum err read_kind(struct arm_call *c, json_t *doc, struct diag *d)
     return sku != NULL ? json_put(doc, "sku", json_string(sku), d) : OK;
 }
 
+static enum err bad_encryption(struct arm_call *c, const char *what, struct diag *d)
+{
+    return ARM_FAIL(c, d, 400, "InvalidRequestPropertyValue",
+                    "The value for property '%s' is invalid.", what);
+}
+
+static enum err read_services(struct arm_call *c, const json_t *given, const json_t *old,
+                              json_t *out, struct diag *d)
+{
+    json_t *services = json_object();
+    TRY(json_put(out, "services", services, d));
+    for (size_t i = 0; i < N_SERVICES; i++) {
+        const char *was =
+            json_string_value(json_at(old, "encryption", "services", service_names[i], NULL));
+        const char *type =
+            json_string_value(json_at(given, "services", service_names[i], "keyType", NULL));
+        bool account = type != NULL && str_eq_nocase(type, "Account");
+        if (type != NULL && !account && !str_eq_nocase(type, "Service")) {
+            return bad_encryption(c, "encryption.services.keyType", d);
+        }
+        /* Tables and queues take the account's key from the first day or never. */
+        bool late = old != NULL && i >= N_SERVICES / 2 && account && !str_eq(was, "Account");
+        if (late) return bad_encryption(c, "encryption.services.keyType", d);
+        const char *kept = type == NULL ? was : account ? "Account" : "Service";
+        if (kept != NULL) TRY(json_put(services, service_names[i], json_string(kept), d));
+    }
+    return OK;
+}
+
+static enum err read_encryption(struct arm_call *c, const json_t *old, json_t *doc, struct diag *d)
+{
+    static const char *const fields[] = {"keyname", "keyversion", "keyvaulturi"};
+    const json_t *given = json_at(c->body, "properties", "encryption", NULL);
+    if (given == NULL || json_is_null(given)) return OK;
+    json_t *set = json_object();
+    TRY(json_put(doc, "encryption", set, d));
+    const char *source = json_get_str(given, "keySource");
+    bool own = source != NULL && str_eq_nocase(source, "Microsoft.Keyvault");
+    if (source != NULL && !own && !str_eq_nocase(source, "Microsoft.Storage")) {
+        return bad_encryption(c, "encryption.keySource", d);
+    }
+    TRY(json_put(set, "keySource", json_string(own ? "Microsoft.Keyvault" : "Microsoft.Storage"),
+                 d));
+    TRY(json_put(set, "requireInfrastructureEncryption",
+                 json_boolean(json_get_bool(given, "requireInfrastructureEncryption", false)), d));
+    TRY(read_services(c, given, old, set, d));
+    if (!own) return OK;
+    json_t *key = json_object();
+    TRY(json_put(set, "keyvaultproperties", key, d));
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const char *v = json_string_value(json_at(given, "keyvaultproperties", fields[i], NULL));
+        if (v != NULL && strlen(v) > 256) return bad_encryption(c, fields[i], d);
+        if (v != NULL) TRY(json_put(key, fields[i], json_string(v), d));
+    }
+    return OK;
+}
+
 static enum err write_account(struct arm_call *c, bool is_put, struct diag *d)
 {
     TRY(arm_need_body(c, d));
@@ -83,13 +177,14 @@ static enum err write_account(struct arm_call *c, bool is_put, struct diag *d)
                                 arm_id_name(c->id), "location", location, "kind", "StorageV2",
                                 "sku", "Standard_LRS", "created", (json_int_t)time_now_us());
     TRY(read_kind(c, doc, d));
+    TRY(read_encryption(c, old, doc, d));
     json_t *tags = NULL;
     TRY(arm_read_tags(c, &tags, d));
     if (tags != NULL) json_object_set_new(doc, "tags", tags);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_STORAGE, json_incref(doc));
     TRY(docs_commit(c->arm->docs, &change, d));
-    return arm_reply(c, 200, account_json(doc), d);
+    return arm_reply(c, 200, account_json(c, doc), d);
 }
 
 enum err storage_put(struct arm_call *c, struct diag *d)

@@ -392,9 +392,30 @@ static enum err grow(struct arm_call *c, struct target *t, struct diag *d)
     return more.n == 0 ? OK : store_table_add_columns(c->arm->store, t->table, &more, d);
 }
 
+/* Tables that Azure fills by itself. */
+static enum err refuse_jobs(struct arm_call *c, struct diag *d)
+{
+    static const struct {
+        const char *property, *suffix, *what;
+    } jobs[] = {{"searchResults", "_SRCH", "Search jobs are"},
+                {"restoredLogs", "_RST", "Restored logs are"}};
+    for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+        const json_t *v = json_at(c->body, "properties", jobs[i].property, NULL);
+        if ((v == NULL || json_is_null(v)) && !str_ends(arm_id_name(c->id), jobs[i].suffix))
+            continue;
+        return ARM_FAIL(
+            c, d, 400, "NotSupported",
+            "%s not supported (properties.%s): all rows of a table can be queried as long "
+            "as they are kept.",
+            jobs[i].what, jobs[i].property);
+    }
+    return OK;
+}
+
 static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
 {
     TRY(arm_need_body(c, d));
+    TRY(refuse_jobs(c, d));
     struct target t = {0};
     TRY(find_target(c, &t, d));
     if (t.table == NULL && !may_create) return arm_not_found(c, d);
@@ -460,8 +481,18 @@ static enum err cancel_search(struct arm_call *c, struct diag *d)
     return bad(c, d, "The table holds no results of a search job", arm_id_name(c->id));
 }
 
+static enum err delete_data(struct arm_call *c, struct diag *d)
+{
+    TRY(find_own(c, d));
+    return ARM_FAIL(
+        c, d, 400, "NotSupported",
+        "Single rows of a table can't be deleted (deleteData): rows go by retention, or "
+        "all at once with the table.");
+}
+
 const struct arm_action table_actions[] = {
     {"migrate", migrate},
     {"cancelSearch", cancel_search},
+    {"deleteData", delete_data},
     {NULL, NULL},
 };

@@ -9,9 +9,7 @@
  * The principal is made before the document and deleted before it: one that nobody can name any
  * more must not keep its rights, and a call that was cut short can be repeated.
  */
-#include "resource/plane.h"
-
-#include "base/log.h"
+#include "resource/group.h"
 
 static json_t *show(const json_t *doc)
 {
@@ -101,20 +99,47 @@ enum err user_identity_patch(struct arm_call *c, struct diag *d)
     return arm_reply(c, 200, show(doc), d);
 }
 
+enum err user_identity_bury(struct arm *a, const json_t *doc, struct diag *d)
+{
+    CLEANUP_FREE char *key = str_dup(doc_str(doc, "id"));
+    if (key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    str_lower(key);
+    TRY(identity_managed_delete(a->c.identity, doc_str(doc, "id"), d));
+    DOCS_WRITE(a->docs);
+    CLEANUP_CHANGE struct change change = {0};
+    change_remove(&change, DOC_RESOURCE, key);
+    return docs_commit(a->docs, &change, d);
+}
+
 enum err user_identity_remove(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *old = arm_get_doc(c);
-    if (old == NULL) {
-        c->res->status = 204;
-        return OK;
+    c->res->status = old == NULL ? 204 : 200;
+    return old == NULL ? OK : user_identity_bury(c->arm, old, d);
+}
+
+/* --- the identity of any resource, by the resource --------------------------------------------- */
+
+/* .../providers/Microsoft.ManagedIdentity/identities/default of a resource that has one of its own */
+enum err system_identity_get(struct arm_call *c, struct diag *d)
+{
+    char *key = arena_str(c->a, bytes_str(c->id->scope));
+    if (key == NULL) return arena_full(c->a, d);
+    str_lower(key);
+    CLEANUP_JSON json_t *owner = arm_doc(c->arm, key);
+    if (!str_eq_nocase(arm_id_name(c->id), "default") ||
+        !str_eq(doc_str(owner, "identity"), "SystemAssigned")) {
+        return arm_not_found(c, d);
     }
-    TRY(identity_managed_delete(c->arm->c.identity, c->id_text, d));
-    DOCS_WRITE(c->arm->docs);
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, c->key);
-    TRY(docs_commit(c->arm->docs, &change, d));
-    c->res->status = 200;
-    return OK;
+    struct managed_identity mi = {0};
+    TRY(identity_managed_ensure(c->arm->c.identity, doc_str(owner, "id"), &mi, d));
+    return arm_reply(c, 200,
+                     json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "id", c->id_text,
+                               "name", "default", "type", "Microsoft.ManagedIdentity/identities",
+                               "location", doc_str(owner, "location"), "tags", json_object(),
+                               "properties", "tenantId", mi.tenant_id, "principalId",
+                               mi.principal_id, "clientId", mi.client_id),
+                     d);
 }
 
 /* --- for resources that use one

@@ -230,6 +230,17 @@ static enum err refuse_replication(struct arm_call *c, struct diag *d)
     return bad(c, d, "replication.enabled: replication to another region is not supported.");
 }
 
+/* A workspace keeps the rule that it was born with; clients send back what they were shown. */
+static enum err check_rule(struct arm_call *c, const json_t *doc, struct diag *d)
+{
+    const char *rule = json_string_value(
+        json_at(c->body, "properties", "defaultDataCollectionRuleResourceId", NULL));
+    if (rule == NULL || rule[0] == '\0' || str_eq_nocase(rule, doc_str(doc, "rule"))) return OK;
+    return bad(c, d,
+               "defaultDataCollectionRuleResourceId can't be changed: rules that transform what "
+               "agents send to a workspace are not supported.");
+}
+
 /* The writable part of the body into doc: PUT and PATCH alike leave what is not mentioned. */
 enum err workspace_read(struct arm_call *c, json_t *doc, struct diag *d)
 {
@@ -242,6 +253,7 @@ enum err workspace_read(struct arm_call *c, json_t *doc, struct diag *d)
     if (json_is_boolean(force)) json_object_set(doc, "forceCmk", (json_t *)force);
     TRY(read_quota(c, doc, d));
     TRY(refuse_replication(c, d));
+    TRY(check_rule(c, doc, d));
     json_t *tags = NULL;
     TRY(arm_read_tags(c, &tags, d));
     if (tags != NULL) json_object_set_new(doc, "tags", tags);

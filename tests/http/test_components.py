@@ -13,6 +13,7 @@ class Components(unittest.TestCase):
         s = cls.s
         s.done(s.arm("PUT", s.group(), "2021-04-01", {"location": "westeurope"}))
         s.make_workspace(cluster=None)
+        s.make_table("Zeppelins_CL", {"Word": "string"})
 
     def path(self, name, kind="components"):
         return self.s.group(f"/providers/Microsoft.Insights/{kind}/{name}")
@@ -90,7 +91,7 @@ class Components(unittest.TestCase):
         self.assertEqual(s.arm("GET", path, v).json, patched)
         for name in s.files():
             with open(name, "rb") as f:
-                self.assertNotIn(b"Zeppelins", f.read(), name)
+                self.assertNotIn(b"Zeppelins_CL", f.read(), name)
         for body in (self.rule(severity=5), self.rule(scopes=[]), self.rule(criteria={}),
                      self.rule(criteria={"allOf": [{"query": "T"}]})):
             self.refused(s.arm("PUT", path, v, body), "BadRequest")
@@ -109,7 +110,7 @@ class Components(unittest.TestCase):
 
     def test_the_older_shape_of_a_rule_is_kept_as_it_is(self):
         s, path, v = self.s, self.path("legacy", "scheduledQueryRules"), "2018-04-16"
-        p = {"source": {"query": "T | count", "dataSourceId": s.workspace_path(), "queryType": "ResultCount"},
+        p = {"source": {"query": "Zeppelins_CL | count", "dataSourceId": s.workspace_path(), "queryType": "ResultCount"},
              "schedule": {"frequencyInMinutes": 5, "timeWindowInMinutes": 5}, "enabled": "true",
              "action": {"odata.type": "Microsoft.WindowsAzure.Management.Monitoring.Alerts.Models.Microsoft.AppInsights.Nexus."
                         "DataContracts.Resources.ScheduledQueryRules.AlertingAction", "severity": "4",

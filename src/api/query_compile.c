@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/query_compiles.c - a query that is only compiled: of an alert rule, when it is written */
+#include "api/front.h"
+#include "api/source.h"
+#include "resource/settings.h"
+
+enum err query_compiles(void *ctx, const struct workspace *w, const char *text, struct arena *a,
+                        struct schema *result, struct diag *d)
+{
+    struct api *api = ctx;
+    struct source_tables tables = {.store = atomic_load(&api->store),
+                                   .workspace = w->id,
+                                   .names = {w->name, w->customer_id, w->arm_id},
+                                   .sees_activity = settings_of(api->arm).activity_in_workspaces,
+                                   .a = a};
+    if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
+    const struct kql_catalog catalog = source_catalog(&tables);
+    const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};
+    struct plan plan = {0};
+    TRY(kql_compile(a, bytes_str(text), &catalog, &opt, &plan, d));
+    *result = plan.root->schema;
+    return OK;
+}
