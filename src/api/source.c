@@ -6,6 +6,7 @@
 
 #include "api/activity.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct source_table { /* in the query's arena */
@@ -52,8 +53,14 @@ static bool is_here(void *ctx, const char *function, const char *name)
 struct kql_catalog source_catalog(struct source_tables *t)
 {
     return (struct kql_catalog){
-        .ctx = t, .table = find_table, .table_name = name_at, .is_here = is_here};
+        .ctx = t,
+                                .table = find_table,
+                                .table_name = name_at,
+                                .is_here = is_here,
+                                .has_received = true};
 }
+
+static_assert(STORE_RECEIVED == TABLE_RECEIVED);
 
 /* --- scans ------------------------------------------------------------------------------------ */
 

@@ -4,7 +4,8 @@
  *
  * storage/ implements it (through api/), tests do with arrays. The void *table that the catalogue
  * gave to the binder is opened here. Units are row groups of at most UNIT_ROWS_MAX rows; any thread
- * may read any unit at any time until close.
+ * may read any unit at any time until close. Beside the columns of its schema a table may have
+ * TABLE_RECEIVED (kql/plan.h): when the row came.
  */
 #pragma once
 

@@ -156,7 +156,7 @@ static enum err bind_one(struct op_cx *cx, struct op **out)
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0001",
                         "'%s' wants a table, not a graph", n->name);
     }
-    TRY(bind(cx, out));
+    TRY(bind_asking(cx, bind, out));
     if (names_all_columns(n->op)) (*out)->is_open = false;
     return OK;
 }

@@ -39,6 +39,7 @@ struct binder {
     const struct ast *pipe;   /* under way */
     struct graph *graphs;     /* bind_graph.c */
     const struct ast *bin_auto_size, *bin_auto_at; /* of `set`, NULL */
+    bool asks_received; /* the operator under way, for what its rows do not have: bind_received.c */
 };
 
 /* The names that one query or function body declares: as many as tens of thousands of lets, so they
@@ -181,6 +182,11 @@ enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out);
 enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **out);
 enum err bind_bin_auto(struct scope *s, const struct ast *n, struct expr **out);
 
+/* --- bind_received.c -------------------------------------------------------------------------- */
+
+enum err bind_ingestion_time(struct scope *s, const struct ast *n, struct expr **out);
+bool is_hidden(const char *column); /* not to be seen by `*` */
+
 /* --- bind_several.c --------------------------------------------------------------------------- */
 
 #define SEVERAL_MAX 16
@@ -209,6 +215,8 @@ struct op_cx {   /* one operator to bind */
 };
 typedef enum err bind_op_fn(struct op_cx *cx, struct op **out);
 struct scope scope_of(struct op_cx *cx);
+/* bind_received.c: binds the operator, over rows that say when they came if it asks for that. */
+enum err bind_asking(struct op_cx *cx, bind_op_fn *bind, struct op **out);
 
 bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_rename, bind_reorder,
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,

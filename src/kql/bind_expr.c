@@ -158,6 +158,7 @@ static enum err bind_star(struct scope *s, const struct ast *n, struct expr **ou
     if (terms == NULL) return bind_full(s->b);
     uint32_t n_terms = 0;
     for (uint32_t i = 0; i < s->row->n; i++) {
+        if (is_hidden(s->row->cols[i].name)) continue;
         if (!star_takes(n->name, s->row->cols[i].type, operand->type)) continue;
         if (strcmp(s->row->cols[i].name, "$table") == 0) continue; /* search's own */
         TRY(expr_col(s->b, s->row, i, &column));
@@ -302,6 +303,7 @@ static const struct {
     {"pack_all", bind_pack_all},
     {"bag_pack_columns", bind_pack_columns},
     {"bin_auto", bind_bin_auto},
+    {"ingestion_time", bind_ingestion_time},
 };
 
 bool binds_function(const char *name)

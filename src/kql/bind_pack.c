@@ -63,11 +63,13 @@ enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out)
     struct expr **columns = arena_array(s->b->a, struct expr *, count + 1);
     const char **names = arena_array(s->b->a, const char *, count + 1);
     if (columns == NULL || names == NULL) return bind_full(s->b);
+    uint32_t shown = 0;
     for (uint32_t i = 0; i < count; i++) {
-        TRY(expr_col(s->b, s->row, i, &columns[i]));
-        names[i] = s->row->cols[i].name;
+        if (is_hidden(s->row->cols[i].name)) continue;
+        TRY(expr_col(s->b, s->row, i, &columns[shown]));
+        names[shown++] = s->row->cols[i].name;
     }
-    return (filled ? pack_filled : pack_columns)(s, n->pos, columns, names, count, out);
+    return (filled ? pack_filled : pack_columns)(s, n->pos, columns, names, shown, out);
 }
 
 enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **out)

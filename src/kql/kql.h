@@ -22,6 +22,7 @@ struct kql_catalog {
     const char *(*table_name)(void *ctx, uint32_t i);
     /* Is workspace("name") (or database, app ...) the place whose tables these are? NULL: never. */
     bool (*is_here)(void *ctx, const char *function, const char *name);
+    bool has_received; /* its tables know when each row came: TABLE_RECEIVED of plan.h */
 };
 
 /* Gets rows, batch by batch. */

@@ -64,6 +64,8 @@ enum op_kind {
     OP_WHOLE,   /* what needs all rows at once: scan, top-nested, most plugins */
 };
 
+#define TABLE_RECEIVED UINT32_MAX /* when the row came: a datetime that every source has */
+
 enum join_kind {
     JOIN_INNERUNIQUE, /* the default: one row of the left per key */
     JOIN_INNER,
@@ -170,7 +172,8 @@ struct op {
         struct { /* TABLE */
             const char *name;
             void *table;       /* what the catalogue gave for the name */
-            uint32_t *columns; /* schema.cols[i] is column columns[i] of the source */
+            uint32_t *columns; /* schema.cols[i] is column columns[i] of the source, or
+                                  TABLE_RECEIVED */
         } table;
         struct {
             uint32_t n_rows;

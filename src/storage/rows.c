@@ -2,6 +2,7 @@
 /* storage/rows.c - batches to bytes and back */
 #include "storage/rows.h"
 
+#include "base/time.h"
 #include "column/codec.h"
 
 #include <assert.h>
@@ -79,6 +80,21 @@ enum err rows_absent(enum type t, uint32_t n, struct arena *a, struct vec *out, 
     *nulls = 1;
     *out = (struct vec){
         .type = t, .shape = VEC_CONST, .n = n, .data = zero, .nulls = t == T_STRING ? NULL : nulls};
+    return OK;
+}
+
+enum err rows_received(const struct batch *rows, int64_t time_us, struct arena *a,
+                       struct batch *out, struct diag *d)
+{
+    struct batch b = {.n_rows = rows->n_rows, .n_cols = rows->n_cols + 1};
+    int64_t *ticks = arena_new(a, int64_t);
+    b.cols = arena_array(a, struct vec, b.n_cols);
+    if (b.cols == NULL || ticks == NULL) return arena_full(a, d);
+    *ticks = TICKS_UNIX + time_us * 10;
+    b.cols[0] =
+        (struct vec){.type = T_DATETIME, .shape = VEC_CONST, .n = b.n_rows, .data = ticks};
+    memcpy(b.cols + 1, rows->cols, rows->n_cols * sizeof *rows->cols);
+    *out = b;
     return OK;
 }
 

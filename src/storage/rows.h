@@ -43,5 +43,10 @@ enum err rows_encode(const struct schema *s, const struct batch *b, struct buf *
 enum err rows_decode(struct bytes in, const struct schema *s, struct arena *a, struct batch *out,
                      struct diag *d);
 
+/* The same rows behind a column that says when they came: microseconds since 1970, one value for
+ * all. */
+enum err rows_received(const struct batch *rows, int64_t time_us, struct arena *a,
+                       struct batch *out, struct diag *d);
+
 /* A column of n rows without values: null, or "" for strings. */
 enum err rows_absent(enum type t, uint32_t n, struct arena *a, struct vec *out, struct diag *d);

@@ -122,18 +122,20 @@ static void part_free(struct part *p)
 
 /* A copy that lives as long as the store: first, then the columns of more. */
 static enum err keep_schema(struct store *s, const struct schema *first, const struct schema *more,
-                            const struct schema **out, struct diag *d)
+                            const struct table_schema **out, struct diag *d)
 {
-    struct schema *kept = arena_new(&s->schemas, struct schema);
-    struct column *cols = arena_array(&s->schemas, struct column, first->n + more->n);
-    if (kept == NULL || cols == NULL) return arena_full(&s->schemas, d);
-    for (uint32_t i = 0; i < first->n + more->n; i++) {
+    uint32_t n = first->n + more->n;
+    struct table_schema *kept = arena_new(&s->schemas, struct table_schema);
+    struct column *stored = arena_array(&s->schemas, struct column, n + 1), *cols = stored + 1;
+    if (kept == NULL || stored == NULL) return arena_full(&s->schemas, d);
+    stored[0] = (struct column){RECEIVED_COLUMN, T_DATETIME};
+    for (uint32_t i = 0; i < n; i++) {
         const struct column *from = i < first->n ? &first->cols[i] : &more->cols[i - first->n];
         cols[i].type = from->type;
         cols[i].name = arena_str(&s->schemas, bytes_str(from->name));
         if (cols[i].name == NULL) return arena_full(&s->schemas, d);
     }
-    *kept = (struct schema){first->n + more->n, cols};
+    *kept = (struct table_schema){{n, cols}, {n + 1, stored}};
     *out = kept;
     return OK;
 }
@@ -172,7 +174,7 @@ static enum err table_new(struct store *s, const struct table_entry *e, struct t
 {
     CLEANUP(table_free) struct table *t = calloc(1, sizeof *t);
     if (t == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    const struct schema *schema = NULL;
+    const struct table_schema *schema = NULL;
     pthread_mutex_init(&t->alter_lock, NULL);
     t->store = s;
     t->workspace = e->workspace;
@@ -216,7 +218,8 @@ static struct table *table_named(struct store *s, const struct guid *workspace, 
 enum err store_table_create(struct store *s, const struct guid *workspace, const char *name,
                             const struct schema *schema, struct table **out, struct diag *d)
 {
-    TRY(check_columns(&(struct schema){0}, schema, d));
+    struct column received = {RECEIVED_COLUMN, T_DATETIME};
+    TRY(check_columns(&(struct schema){1, &received}, schema, d));
     if (name[0] == 0) return FAIL(d, ERR_INVALID, "a table needs a name");
     LOCK_SCOPE(&s->lock);
     if (table_named(s, workspace, name) != NULL) {
@@ -253,21 +256,21 @@ static struct table_entry entry_of(const struct table *t)
                                 .id = t->id,
                                 .retention_days = t->retention_days,
                                 .name = t->name,
-                                .schema = *t->schema};
+                                .schema = t->schema->named};
 }
 
 enum err store_table_add_columns(struct store *s, struct table *t, const struct schema *more,
                                  struct diag *d)
 {
     LOCK_SCOPE(&t->alter_lock);
-    TRY(check_columns(t->schema, more, d));
-    const struct schema *wider = NULL;
+    TRY(check_columns(&t->schema->stored, more, d));
+    const struct table_schema *wider = NULL;
     pthread_mutex_lock(&s->lock);
-    enum err e = keep_schema(s, t->schema, more, &wider, d);
+    enum err e = keep_schema(s, &t->schema->named, more, &wider, d);
     pthread_mutex_unlock(&s->lock);
     if (e != OK) return e;
     struct table_entry entry = entry_of(t);
-    entry.schema = *wider;
+    entry.schema = wider->named;
     TRY(put_table(s, &entry, d));
     t->schema = wider;
     return OK;
@@ -310,7 +313,7 @@ uint32_t store_table_retention(const struct table *t)
 
 const struct schema *store_table_schema(struct table *t)
 {
-    return t->schema;
+    return &t->schema->named;
 }
 
 const char *store_table_name(const struct table *t)

@@ -149,6 +149,7 @@ enum err store_flush(struct store *s, const uint8_t account[16],
 enum err store_compact(struct store *s, const uint8_t account[16], struct diag *d);
 
 /* A scan: hints as in exec/source.h (storage may not see exec; api/ adapts one to the other). */
+#define STORE_RECEIVED UINT32_MAX /* as a column: when the row came, a datetime */
 struct store_hint {
     uint32_t column; /* of the table */
     enum { STORE_EQ, STORE_LT, STORE_LE, STORE_GT, STORE_GE, STORE_HAS_TERM } op;

@@ -180,7 +180,7 @@ static enum err replay_rows(struct replay *r, struct log_file *f, const struct r
     if (t == NULL) return FAIL(d, ERR_CORRUPT, "log record %" PRIu64 " is of no table", x->number);
     CLEANUP_ARENA struct arena arena;
     arena_init(&arena, (size_t)1 << 30);
-    const struct schema *schema = t->schema;
+    const struct schema *schema = store_table_schema(t);
     struct batch rows;
     struct part *p = NULL;
     CLEANUP(piece_unref) struct piece *piece = NULL;
@@ -189,7 +189,7 @@ static enum err replay_rows(struct replay *r, struct log_file *f, const struct r
     bool covered = x->number <= p->covered; /* they are in a segment: flush_lock is held */
     if (!covered) {
         TRY(rows_decode(x->rows, schema, &arena, &rows, d));
-        TRY(piece_new(&piece, &rows, table_time_column(schema), ticks_now(), d));
+        TRY(received_piece(&piece, schema, &rows, x->head.time_us, d));
     }
     LOCK_SCOPE(&r->a->lock);
     TRY(note_id(r, f, &x->head, d));

@@ -87,6 +87,17 @@ static enum err encode_halves(struct outgoing *o, const struct batch *rows, stru
     return encode(o, &part, d);
 }
 
+enum err received_piece(struct piece **out, const struct schema *named, const struct batch *rows,
+                        int64_t time_us, struct diag *d)
+{
+    CLEANUP_ARENA struct arena arena;
+    arena_init(&arena, 0);
+    struct batch stored;
+    int time_col = table_time_column(named);
+    TRY(rows_received(rows, time_us, &arena, &stored, d));
+    return piece_new(out, &stored, time_col >= 0 ? time_col + 1 : -1, ticks_now(), d);
+}
+
 static enum err encode(struct outgoing *o, const struct batch *rows, struct diag *d)
 {
     if (rows->n_rows > UNIT_ROWS) return encode_halves(o, rows, d);
@@ -98,7 +109,7 @@ static enum err encode(struct outgoing *o, const struct batch *rows, struct diag
     if (record.bad || record.len > WAL_RECORD_MAX) return encode_halves(o, rows, d);
     if (e != OK) return FAIL(d, e, "%s", why.text);
     CLEANUP(piece_unref) struct piece *piece = NULL;
-    TRY(piece_new(&piece, rows, table_time_column(o->schema), ticks_now(), d));
+    TRY(received_piece(&piece, o->schema, rows, o->head.time_us, d));
     o->rows += rows->n_rows;
     return outgoing_add(o, &record, &piece, d);
 }
@@ -106,7 +117,7 @@ static enum err encode(struct outgoing *o, const struct batch *rows, struct diag
 enum err outgoing_init(struct outgoing *o, struct table *t, struct account *a,
                        const struct batch *rows, struct schema *its, struct diag *d)
 {
-    const struct schema *all = t->schema;
+    const struct schema *all = store_table_schema(t);
     /* A batch that was made before a column was added is welcome: columns are only added at the
      * end. */
     if (rows->n_cols == 0 || rows->n_cols > all->n) {

@@ -321,7 +321,7 @@ static void swap(struct merge *m) /* (3) */
 static enum err merge_picked(struct merge *m, struct diag *d)
 {
     struct store *s = m->part->account->store;
-    m->schema = m->part->table->schema;
+    m->schema = &m->part->table->schema->stored;
     TRY(read_all(m, d));
     TRY(write_merged(m, d));
     enum err e = prepare(m, d);

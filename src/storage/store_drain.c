@@ -225,7 +225,7 @@ static enum err put_back(void *ctx, const struct rows_record *r, struct diag *d)
     CLEANUP_ARENA struct arena arena;
     arena_init(&arena, (size_t)1 << 30);
     struct batch rows;
-    TRY(rows_decode(r->rows, t->schema, &arena, &rows, d));
+    TRY(rows_decode(r->rows, store_table_schema(t), &arena, &rows, d));
     TRY(count(x, &t->id, rows.n_rows, d));
     pthread_mutex_lock(&a->lock);
     bool done = r->number <= a->drained || came_before(a, r);

@@ -103,7 +103,7 @@ static enum err write_segment(struct flush *f, struct diag *d)
 {
     struct account *a = f->part->account;
     struct store *s = a->store;
-    const struct schema *schema = f->part->table->schema;
+    const struct schema *schema = &f->part->table->schema->stored;
     struct gate gate = {gate_enter, gate_leave, f};
     struct segment_source source = {schema, f->pieces, f->n_pieces, table_time_column(schema)};
     struct segment_entry *e = &f->entry;

@@ -64,11 +64,18 @@ struct part { /* of a table, in an account */
     uint64_t covered; /* rows up to this log number are in segments */
 };
 
+/* The columns of a table as its owner knows them, and as memtables and segments have them: behind
+ * one that says when the row came. */
+struct table_schema {
+    struct schema named, stored;
+};
+#define RECEIVED_COLUMN "$IngestionTime" /* stored.cols[0], a datetime */
+
 struct table {
     struct store *store;
     struct guid workspace, id;
     char *name; /* in store.schemas; a table that is dropped gets another */
-    const struct schema *_Atomic schema;
+    const struct table_schema *_Atomic schema;
     _Atomic uint32_t retention_days;
     struct part *parts; /* store.lock */
     pthread_mutex_t alter_lock;
@@ -221,6 +228,9 @@ enum err outgoing_init(struct outgoing *o, struct table *t, struct account *a,
                        const struct batch *rows, struct schema *its, struct diag *d);
 enum err outgoing_add_batch(struct outgoing *o, const struct batch *rows, struct diag *d);
 void outgoing_release(struct outgoing *o);
+/* A piece for the memtable of rows of these columns. */
+enum err received_piece(struct piece **out, const struct schema *named, const struct batch *rows,
+                        int64_t time_us, struct diag *d);
 /* All of it into the log and the memtable. ERR_UNAVAILABLE: the account is not open in this epoch.
  */
 enum err outgoing_append(struct outgoing *o, uint64_t epoch, bool has_id, struct diag *d);

@@ -13,6 +13,7 @@
 #include "storage/filter.h"
 #include "storage/rows.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct unit {
@@ -39,6 +40,13 @@ struct store_scan {
     uint32_t n_units, cap_units;
 };
 
+/* Wraps: what came first. */
+static_assert(STORE_RECEIVED == UINT32_MAX);
+static uint32_t stored_column(uint32_t column)
+{
+    return column + 1;
+}
+
 /* --- what the hints say about time
  * ---------------------------------------------------------------- */
 
@@ -48,7 +56,7 @@ static void narrow(struct store_scan *sc)
     sc->time_max = INT64_MAX;
     for (uint32_t i = 0; i < sc->n_hints; i++) {
         const struct store_hint *h = &sc->hints[i];
-        if ((int)h->column != sc->time_col || h->value.is_null || h->value.type != T_DATETIME)
+        if ((int)stored_column(h->column) != sc->time_col || h->value.is_null || h->value.type != T_DATETIME)
             continue;
         int64_t t = h->value.i;
         bool below = h->op == STORE_LT || h->op == STORE_LE || h->op == STORE_EQ;
@@ -325,7 +333,7 @@ static enum err group_allowed(struct store_scan *sc, struct scan_part *sp, struc
     *allowed = true;
     for (uint32_t i = 0; *allowed && i < sc->n_hints; i++) {
         const struct store_hint *h = &sc->hints[i];
-        const struct column *c = &sc->schema->cols[h->column];
+        const struct column *c = &sc->schema->cols[stored_column(h->column)];
         TRY(account_enter(a, sp->epoch, d));
         int column = segment_column(r, c->name, c->type);
         *allowed = segment_group_may_match(r, group, column, (int)h->op, &h->value);
@@ -379,10 +387,10 @@ static enum err check_request(const struct store_scan *sc, struct diag *d)
 {
     for (uint32_t i = 0; i < sc->n_columns; i++) {
         if (sc->columns[i] >= sc->schema->n)
-            return FAIL(d, ERR_INVALID, "no column %u", sc->columns[i]);
+            return FAIL(d, ERR_INVALID, "no column %u", sc->columns[i] - 1);
     }
     for (uint32_t i = 0; i < sc->n_hints; i++) {
-        if (sc->hints[i].column >= sc->schema->n) {
+        if (stored_column(sc->hints[i].column) >= sc->schema->n) {
             return FAIL(d, ERR_INVALID, "no column %u", sc->hints[i].column);
         }
     }
@@ -405,10 +413,11 @@ enum err store_scan_open_without(struct store *s, struct table *t, const uint32_
     if (sc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     sc->s = s;
     sc->table = t;
-    sc->schema = t->schema;
+    sc->schema = &t->schema->stored;
     sc->columns = calloc(n_columns + 1, sizeof *sc->columns);
     if (sc->columns == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    if (n_columns != 0) memcpy(sc->columns, columns, n_columns * sizeof *columns);
+    for (uint32_t i = 0; i < n_columns; i++)
+        sc->columns[i] = stored_column(columns[i]);
     sc->n_columns = n_columns;
     sc->hints = hints;
     sc->n_hints = n_hints;
