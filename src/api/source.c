@@ -52,8 +52,7 @@ static bool is_here(void *ctx, const char *function, const char *name)
 
 struct kql_catalog source_catalog(struct source_tables *t)
 {
-    return (struct kql_catalog){
-        .ctx = t,
+    return (struct kql_catalog){.ctx = t,
                                 .table = find_table,
                                 .table_name = name_at,
                                 .is_here = is_here,

@@ -157,7 +157,7 @@ static const char *call_name(struct binder *b, const struct ast *n)
                     n->args.at[0]->value.type == T_STRING;
         return text ? arena_str(b->a, n->args.at[0]->value.s) : "";
     }
-    if (n->args.n == 0) return "";
+    if (n->args.n == 0) return strcmp(n->name, "ingestion_time") == 0 ? "$IngestionTime" : "";
     const char *first = auto_name(b, n->args.at[0]);
     bool by_first =
         bsearch(n->name, named_by_first, sizeof named_by_first / sizeof named_by_first[0],

@@ -91,8 +91,7 @@ enum err rows_received(const struct batch *rows, int64_t time_us, struct arena *
     b.cols = arena_array(a, struct vec, b.n_cols);
     if (b.cols == NULL || ticks == NULL) return arena_full(a, d);
     *ticks = TICKS_UNIX + time_us * 10;
-    b.cols[0] =
-        (struct vec){.type = T_DATETIME, .shape = VEC_CONST, .n = b.n_rows, .data = ticks};
+    b.cols[0] = (struct vec){.type = T_DATETIME, .shape = VEC_CONST, .n = b.n_rows, .data = ticks};
     memcpy(b.cols + 1, rows->cols, rows->n_cols * sizeof *rows->cols);
     *out = b;
     return OK;

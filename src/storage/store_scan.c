@@ -56,7 +56,8 @@ static void narrow(struct store_scan *sc)
     sc->time_max = INT64_MAX;
     for (uint32_t i = 0; i < sc->n_hints; i++) {
         const struct store_hint *h = &sc->hints[i];
-        if ((int)stored_column(h->column) != sc->time_col || h->value.is_null || h->value.type != T_DATETIME)
+        if ((int)stored_column(h->column) != sc->time_col || h->value.is_null ||
+            h->value.type != T_DATETIME)
             continue;
         int64_t t = h->value.i;
         bool below = h->op == STORE_LT || h->op == STORE_LE || h->op == STORE_EQ;

@@ -37,6 +37,19 @@ class MainJob(unittest.TestCase):
         self.assertEqual(a.status, 204, a)
         self.assertEqual(self.count(), before + 100)
 
+    def test_2b_ingestion_time_is_when_a_row_was_sent_and_hidden_from_everything_else(self):
+        def now():
+            return self.s.rows("print tolong(now())", self.w)[0][0]
+        before = now()
+        self.s.send("Canary_CL", [{"Word": "timed", "Number": 1}, {"Word": "timed", "Number": 2}], self.w)
+        after = now()
+        times = self.s.rows("Canary_CL | where Word == 'timed' | extend t = ingestion_time() | project tolong(t)", self.w)
+        self.assertEqual(len(times), 2)
+        self.assertEqual(times[0], times[1])
+        self.assertTrue(before <= times[0][0] <= after, (before, times, after))
+        self.assertEqual(self.s.rows("Canary_CL | where ingestion_time() > now(1d) | count", self.w), [[0]])
+        self.assertEqual(self.s.rows("Canary_CL | getschema | where ColumnName contains 'inge' | count", self.w), [[0]])
+
     def test_3_no_word_of_a_row_and_no_column_name_is_on_the_disk(self):
         for path in self.s.files():
             with open(path, "rb") as f:

@@ -161,8 +161,7 @@ TEST(storage, no_column_of_a_table_has_the_hidden_ones_name)
     const struct schema more = {1, &col};
     struct table *t;
     EXPECT_EQ(store_table_add_columns(s->b.store, s->b.table, &more, &d), ERR_CONFLICT);
-    EXPECT_EQ(store_table_create(s->b.store, &workspace, "Hidden_CL", &more, &t, &d),
-              ERR_CONFLICT);
+    EXPECT_EQ(store_table_create(s->b.store, &workspace, "Hidden_CL", &more, &t, &d), ERR_CONFLICT);
     EXPECT_EQ(store_table_schema(s->b.table)->n, TEST_COLS);
     EXPECT_STR(store_table_schema(s->b.table)->cols[0].name, "TimeGenerated");
     bench_release(&s->b);
