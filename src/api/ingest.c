@@ -4,7 +4,8 @@
  *
  * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
  *     dropped, durably, before the answer. Anything else means that nothing was taken.
- * (2) Rows are dropped only while the key is revoked, or (4). While it is suspended they go to the
+ * (2) Rows are dropped only while the key is revoked (unless the setting whileRevokedRejects says that
+ *     they are refused), or (4). While it is suspended they go to the
  *     spool. While it is not known what the customer wants, they wait; what waits in vain is asked
  *     to come again.
  * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
@@ -20,6 +21,7 @@
 #include "resource/apiversion.h"
 #include "resource/quota.h"
 #include "resource/rule.h"
+#include "resource/settings.h"
 
 #include <stdlib.h>
 
@@ -306,6 +308,12 @@ static void drop(struct ingest_call *q, const char *reason, uint64_t rows)
     struct store *store = atomic_load(&c->api->store);
     if (q->has_id && store != NULL && store_batch_known(store, q->id)) {
         c->res->status = 204; /* (3): stored before the key was withdrawn */
+        return;
+    }
+    bool rejects = settings_of(c->api->arm).while_revoked_rejects;
+    if (rejects &&
+        str_eq(reason, DROPPED_REVOKED)) { /* the operator would rather have them later */
+        come_again(q, rows);
         return;
     }
     struct diag d = DIAG_INIT;

@@ -54,6 +54,15 @@ const struct role builtin_roles[] = {
         .actions = LIST("*/read", "Microsoft.Authorization/*", "Microsoft.Support/*"),
     },
     {
+        .id = "4dae6930-7baf-46f5-909e-0383bc931c46",
+        .name = "Azure Customer Lockbox Approver for Subscription",
+        .description = "Decides on requests of operators who want to see a customer's data.",
+        .actions = LIST("Microsoft.CustomerLockbox/requests/read",
+                        "Microsoft.CustomerLockbox/requests/updateApproval/action"),
+        /* A data action: whoever manages everything (Contributor) does not decide. */
+        .data_actions = LIST("Microsoft.Keystead/lockbox/requests/approve/action"),
+    },
+    {
         .id = "e147488a-f6f5-4113-8e2d-b22465e65bf6",
         .name = "Key Vault Crypto Service Encryption User",
         .description =

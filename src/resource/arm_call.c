@@ -150,7 +150,8 @@ static arm_op *find_op(struct arm_call *c, const char **right)
         const char *name = c->id->n != 0 ? c->id->types[c->id->n - 1] : "";
         if (owner == NULL || !arm_id_is_collection(c->id)) {
             c->type = arm_type_find(c->id->type);
-            return NULL;
+            *right = "action";
+            return c->type != NULL && arm_id_is_collection(c->id) ? c->type->post : NULL;
         }
         c->type = arm_type_find(owner->type);
         if (c->type == NULL) return NULL;
@@ -182,6 +183,7 @@ void arm_routes(http_route_visit *visit, void *ctx)
             memcpy(&op, (const char *)t + verbs[k].op, sizeof op);
             if (op != NULL) visit(ctx, plane, verbs[k].method, t->type);
         }
+        if (t->post != NULL) visit(ctx, plane, "POST", t->type);
         for (const struct arm_action *x = t->actions; x != NULL && x->name != NULL; x++) {
             CLEANUP_FREE char *path = str_fmt("%s/*/%s", t->type, x->name);
             if (path != NULL) visit(ctx, plane, "POST", path);

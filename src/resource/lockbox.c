@@ -5,11 +5,13 @@
  * A document: id name by (object id) justification resources [workspace ids] hours status created
  * decided. A request waits four days for an owner of the subscription who is not the one who asks;
  * approved, it opens the workspaces for its hours, and for nobody else. What the clock has ended is
- * over at once, whether or not lockbox_tidy() has written it yet.
+ * over at once, whether or not lockbox_tidy() has written it yet. While the customer has switched the
+ * lockbox off (disableLockbox) requests need no approval; they are made and told all the same.
  */
 #include "resource/lockbox.h"
 
 #include "resource/plane.h"
+#include "resource/settings.h"
 
 #define PENDING_US        (4 * 86400 * US_PER_S)
 #define HOURS_DEFAULT     8
@@ -17,7 +19,9 @@
 #define RESOURCES_MAX     20
 #define WAITING_MAX       20 /* of one operator */
 #define JUSTIFICATION_MAX 1024
+#define CASE_MAX          256
 #define OWNERS_ACTION     "Microsoft.Authorization/roleAssignments/write"
+#define APPROVERS_ACTION  "Microsoft.Keystead/lockbox/requests/approve/action" /* on data */
 #define TYPE              "Microsoft.CustomerLockbox/requests"
 
 static int64_t ends_us(const json_t *doc)
@@ -42,13 +46,15 @@ static json_t *show(const struct arm *a, const json_t *doc)
     json_array_foreach (json_object_get(doc, "resources"), i, id)
         buf_fmt(&ids, "%s%s", i != 0 ? "," : "", json_string_value(id));
     snprintf(hours, sizeof hours, "%lld", (long long)doc_int(doc, "hours"));
-    json_t *p = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "requestId", doc_str(doc, "name"),
-        "justification", doc_str(doc, "justification"), "status", status_at(doc, time_now_us()),
-        "createdDateTime", arm_date(ARM_DATES_ISO, doc_int(doc, "created")), "expirationDateTime",
-        arm_date(ARM_DATES_ISO, ends_us(doc)), "duration", hours, "resourceIds", buf_cstr(&ids),
-        "resourceType", "Microsoft.OperationalInsights/workspaces", "workItemSource", "Keystead",
-        "subscriptionId", a->c.subscription_id);
+    json_t *p =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "requestId",
+                  doc_str(doc, "name"), "justification", doc_str(doc, "justification"), "status",
+                  status_at(doc, time_now_us()), "createdDateTime",
+                  arm_date(ARM_DATES_ISO, doc_int(doc, "created")), "expirationDateTime",
+                  arm_date(ARM_DATES_ISO, ends_us(doc)), "duration", hours, "resourceIds",
+                  buf_cstr(&ids), "resourceType", "Microsoft.OperationalInsights/workspaces",
+                  "supportRequest", doc_str(doc, "ticket"), "supportCaseUrl", doc_str(doc, "url"),
+                  "workItemSource", "Keystead", "subscriptionId", a->c.subscription_id);
     return json_pack("{s:s, s:s, s:s, s:o}", "id", doc_str(doc, "id"), "name", doc_str(doc, "name"),
                      "type", TYPE, "properties", p);
 }
@@ -118,6 +124,21 @@ static enum err store(struct arm *a, json_t *doc, struct diag *d)
     return docs_commit(a->docs, &change, d);
 }
 
+/* What the operator works on. */
+static enum err read_case(const json_t *body, json_t *doc, struct diag *d)
+{
+    static const char *const names[][2] = {{"supportRequest", "ticket"}, {"supportCaseUrl", "url"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const json_t *v = json_get(body, names[i][0]);
+        if (v == NULL || json_is_null(v)) continue;
+        if (!json_is_string(v) || json_string_length(v) > CASE_MAX) {
+            return FAIL(d, ERR_INVALID, "%s is a text of at most %d bytes", names[i][0], CASE_MAX);
+        }
+        TRY(json_put(doc, names[i][1], json_deep_copy(v), d));
+    }
+    return OK;
+}
+
 enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t **out,
                      struct diag *d)
 {
@@ -133,6 +154,11 @@ enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t *
     TRY(read_resources(a, body, resources, d));
     CLEANUP_JSON json_t *doc = new_doc(a, by, why, hours, resources);
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    TRY(read_case(body, doc, d));
+    if (!settings_of(a).lockbox_enabled) {
+        TRY(json_put(doc, "status", json_string("Approved"), d));
+        TRY(json_put(doc, "decided", json_integer(time_now_us()), d));
+    }
     {
         DOCS_WRITE(a->docs);
         if (waiting(a, by) >= WAITING_MAX) {
@@ -224,7 +250,10 @@ static enum err check_approver(struct arm_call *c, const json_t *doc, struct dia
 {
     const char *scope = arena_fmt(c->a, "/subscriptions/%s", c->arm->c.subscription_id);
     if (scope == NULL) return arena_full(c->a, d);
-    TRY(arm_authorize(c, OWNERS_ACTION, scope, d));
+    struct diag unused = DIAG_INIT;
+    bool has_role = identity_authorize(c->arm->c.identity, c->caller->object_id, APPROVERS_ACTION,
+                                       true, scope, &unused) == OK;
+    if (!has_role) TRY(arm_authorize(c, OWNERS_ACTION, scope, d));
     if (!str_eq(doc_str(doc, "by"), c->caller->object_id)) return OK;
     return ARM_FAIL(c, d, 403, "AuthorizationFailed",
                     "A request is not decided by the one who made it.");
@@ -254,6 +283,40 @@ static enum err decide(struct arm_call *c, struct diag *d)
     TRY(json_put(doc, "decided", json_integer(now), d));
     TRY(store(c->arm, doc, d));
     return arm_reply(c, 200, show(c->arm, doc), d);
+}
+
+/* --- whether there is one --------------------------------------------------------------------- */
+
+/* GET /providers/Microsoft.CustomerLockbox/tenantOptedIn/{tenant} */
+enum err lockbox_opted_in(struct arm_call *c, struct diag *d)
+{
+    if (!str_eq_nocase(arm_id_name(c->id), c->arm->c.tenant_id)) return arm_not_found(c, d);
+    return arm_reply(c, 200, json_pack("{s:b}", "isOptedIn", settings_of(c->arm).lockbox_enabled),
+                     d);
+}
+
+/* The tenant's administrator is the owner of its subscription here. */
+static enum err opt(struct arm_call *c, bool in, struct diag *d)
+{
+    const char *scope = arena_fmt(c->a, "/subscriptions/%s", c->arm->c.subscription_id);
+    if (scope == NULL) return arena_full(c->a, d);
+    c->action = in ? "Microsoft.CustomerLockbox/enableLockbox/action"
+                   : "Microsoft.CustomerLockbox/disableLockbox/action";
+    TRY(arm_authorize(c, OWNERS_ACTION, scope, d));
+    CLEANUP_JSON json_t *changes = json_pack("{s:b}", "lockboxEnabled", in);
+    TRY(settings_change(c->arm, changes, d));
+    c->res->status = 200;
+    return OK;
+}
+
+enum err lockbox_enable(struct arm_call *c, struct diag *d)
+{
+    return opt(c, true, d);
+}
+
+enum err lockbox_disable(struct arm_call *c, struct diag *d)
+{
+    return opt(c, false, d);
 }
 
 const struct arm_action lockbox_actions[] = {{"updateApproval", decide}, {NULL, NULL}};

@@ -68,6 +68,7 @@ struct arm_type {
     const char *versions; /* header api-supported-versions; the provider's list, plain ones first */
     arm_op *list, *get, *put, *patch, *remove;
     arm_op *head;
+    arm_op *post; /* of what is no resource: POST /providers/{namespace}/{type} */
     const struct arm_action *actions; /* ends with a NULL name */
     const char *kind;   /* parent of its documents in the catalogue: the type, lower case */
     bool is_open;       /* needs a token but no role: tenants, subscriptions */
@@ -255,7 +256,7 @@ extern const struct arm_action table_actions[];
 arm_op rule_list, rule_get, rule_put, rule_patch, rule_remove;
 arm_op component_list, component_get, component_put, component_patch, component_remove;
 arm_op alert_rule_list, alert_rule_get, alert_rule_put, alert_rule_patch, alert_rule_remove;
-arm_op lockbox_list, lockbox_get;
+arm_op lockbox_list, lockbox_get, lockbox_opted_in, lockbox_enable, lockbox_disable;
 extern const struct arm_action lockbox_actions[];
 arm_op onboarding_list, onboarding_get, onboarding_put, onboarding_remove;
 arm_op endpoint_list, endpoint_get, endpoint_put, endpoint_patch, endpoint_remove;

@@ -41,6 +41,8 @@ static const struct setting {
     NUMBER("accountKeyMaxAgeDays", account_key_max_age_days, 0, 36500),
     SWITCH("legacyDeleteFails", legacy_delete_fails, 0),
     SWITCH("legacyPutRecovers", legacy_put_recovers, 0),
+    SWITCH("whileRevokedRejects", while_revoked_rejects, 0),
+    SWITCH("lockboxEnabled", lockbox_enabled, 1),
     SWITCH("activityInWorkspaces", activity_in_workspaces, 1),
     SWITCH("subscriptionAllowed", subscription_allowed, 1),
 };

@@ -36,8 +36,10 @@ struct settings {
     int64_t soft_delete_days;   /* of clusters and workspaces */
     int64_t duration_s[LASTS_KINDS];
     int64_t account_key_max_age_days; /* then new files get a new AEK; 0: only on request */
-    bool legacy_delete_fails;    /* 2019-08-01-preview: a cluster with workspaces is not deleted */
-    bool legacy_put_recovers;    /* 2019-08-01-preview: the PUT of a reserved name brings it back */
+    bool legacy_delete_fails;   /* 2019-08-01-preview: a cluster with workspaces is not deleted */
+    bool legacy_put_recovers;   /* 2019-08-01-preview: the PUT of a reserved name brings it back */
+    bool while_revoked_rejects; /* rows are refused with 503 instead of dropped (decision 41) */
+    bool lockbox_enabled;       /* an operator's access to rows waits for the customer's approval */
     bool activity_in_workspaces; /* every workspace sees the table AzureActivity */
     bool subscription_allowed; /* false: clusters are refused, as before a subscription is let in */
 };

@@ -97,6 +97,50 @@ class Lockbox(unittest.TestCase):
         self.assertEqual(self.decide(request, "Approve").status, 409)
         self.s.wait(lambda: self.log("Microsoft.CustomerLockbox/requests/expire/action"), what="the row of the expiry")
 
+    def test_an_approver_by_role_decides_and_a_contributor_does_not(self):
+        s = self.s
+        people = {}
+        for name, role in (("approver", "4dae6930-7baf-46f5-909e-0383bc931c46"), ("manager", "b24988ac-6180-42a0-ab88-20f7382dd24c")):
+            made = s.call("POST", "/admin/identities", {"name": name}).json
+            a = s.arm("PUT", s.sub(f"/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"), "2022-04-01", {"properties": {
+                "roleDefinitionId": s.sub("/providers/Microsoft.Authorization/roleDefinitions/" + role), "principalId": made["objectId"],
+                "principalType": "ServicePrincipal"}})
+            self.assertEqual(a.status, 201, a)
+            people[name] = made
+        request, path = self.ask(supportRequest="SR 12").json, None
+        self.assertEqual(request["properties"]["supportRequest"], "SR 12")
+        path = request["id"] + "/updateApproval?api-version=" + V
+        operator = type(self).operator
+        try:
+            for name, status in (("manager", 403), ("approver", 200)):
+                type(self).operator = people[name]
+                a = self.as_operator("POST", path, {"status": "Approve", "reason": "so"})
+                self.assertEqual(a.status, status, a)
+        finally:
+            type(self).operator = operator
+        self.assertEqual(self.state(request), "Approved")
+        s.turn(seconds=9 * 3600)
+
+    def test_a_tenant_that_opted_out_is_asked_for_nothing_and_told_all(self):
+        s, base = self.s, "/providers/Microsoft.CustomerLockbox/"
+        here = base + "tenantOptedIn/" + s.credentials["tenantId"]
+        self.assertEqual(s.call("GET", here).json, {"isOptedIn": True})
+        self.assertEqual(s.call("GET", base + "tenantOptedIn/00000000-0000-0000-0000-000000000000").status, 404)
+        self.assertEqual(self.as_operator("POST", base + "disableLockbox").status, 403)
+        self.assertEqual(self.reads().status, 403)
+        a = s.call("POST", base + "disableLockbox?api-version=" + V)
+        self.assertEqual(a.status, 200, a)
+        try:
+            self.assertEqual(s.call("GET", here).json, {"isOptedIn": False})
+            self.assertEqual(self.ask().json["properties"]["status"], "Approved")
+            self.assertEqual(self.reads().json["tables"][0]["rows"], [["hello"]])
+        finally:
+            self.assertEqual(s.call("POST", base + "enableLockbox").status, 200)
+        self.assertEqual(self.ask().json["properties"]["status"], "Pending")
+        self.assertEqual(len(self.log("Microsoft.CustomerLockbox/disableLockbox/action")), 2)
+        s.turn(seconds=9 * 3600)
+        self.assertEqual(self.reads().status, 403)
+
     def test_bad_requests_are_refused(self):
         for change in ({"resourceIds": []}, {"resourceIds": ["/x"]}, {"justification": ""}, {"hours": 25}, {"hours": 0}):
             self.assertEqual(self.ask(**change).status, 400, change)
