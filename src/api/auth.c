@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/jwt.h"
+#include "resource/settings.h"
 
 #include <time.h>
 
@@ -206,6 +207,26 @@ bool front_allow(struct front_call *c, enum plane plane, const char *action, boo
         forbid(c, plane, action, scope);
     } else {
         front_unavailable(c->res, "Rights can't be checked at the moment.", 1);
+    }
+    return false;
+}
+
+/* --- networks --------------------------------------------------------------------------------- */
+
+bool front_network(struct front_call *c, enum plane plane, bool closed)
+{
+    static const char text[] =
+        "Public network access is disabled for this resource, and the request "
+        "does not come from a private network.";
+    if (!closed || settings_is_private(c->api->arm, c->req->peer)) return true;
+    LOG(INFO, "network.refused", F_STR("path", c->req->path), F_STR("peer", c->req->peer));
+    if (plane == PLANE_INGEST) {
+        front_error(c->res, 403, "PublicNetworkAccessDisabled", text, NULL, NULL);
+    } else {
+        front_error(c->res, 403, "InsufficientAccessError",
+                    "The provided credentials have insufficient access to perform the requested "
+                    "operation",
+                    "PublicNetworkAccessDisabled", text);
     }
     return false;
 }

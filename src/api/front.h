@@ -64,6 +64,9 @@ enum err front_who(struct front_call *c, enum plane plane, struct caller *out);
 bool front_allow(struct front_call *c, enum plane plane, const char *action, bool is_data,
                  const char *scope);
 
+/* closed: the resource takes callers from private networks only. Is this one? If not, 403. */
+bool front_network(struct front_call *c, enum plane plane, bool closed);
+
 /* Has an owner opened the workspace to the caller for a while? Then it is told in the activity log. */
 bool front_lockbox(struct front_call *c, const char *workspace_id, const char *action);
 

@@ -193,10 +193,10 @@ static bool find_target(struct ingest_call *q)
     const char *rule = NULL, *stream = NULL;
     struct guid id;
     if (!read_path(q->front, &rule, &stream)) return false;
-    if (rule_workspace(rule, &id) && arm_workspace(q->front->api->arm, &id, &q->workspace)) {
-        return find_default(q, stream);
-    }
-    return find_routed(q, rule, stream);
+    bool is_own =
+        rule_workspace(rule, &id) && arm_workspace(q->front->api->arm, &id, &q->workspace);
+    return (is_own ? find_default(q, stream) : find_routed(q, rule, stream)) &&
+           front_network(q->front, PLANE_INGEST, q->workspace.private_ingestion);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */

@@ -9,50 +9,11 @@
 #include "keyvault/service.h"
 
 #include "base/str.h"
-
-#include <arpa/inet.h>
+#include "net/address.h"
 
 #define RULES_MAX 1000
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadRequest", __VA_ARGS__)
-
-/* --- addresses --- */
-
-struct range {
-    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
-    unsigned bits;
-};
-
-static bool parse_range(const char *text, struct range *out)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char address[INET6_ADDRSTRLEN + 1] = "";
-    size_t n = strcspn(text, "/");
-    uint64_t bits = 0;
-    if (n >= sizeof address) return false;
-    memcpy(address, text, n);
-    struct range r = {0};
-    unsigned width = 0;
-    if (inet_pton(AF_INET6, address, r.address) == 1) {
-        width = 128;
-    } else if (inet_pton(AF_INET, address, r.address + 12) == 1) {
-        memcpy(r.address, mapped, sizeof mapped);
-        width = 32;
-    }
-    if (width == 0) return false;
-    bits = width;
-    if (text[n] == '/' && str_u64(text + n + 1, width, &bits, NULL) != OK) return false;
-    r.bits = (unsigned)bits + 128 - width;
-    *out = r;
-    return true;
-}
-
-static bool covers(const struct range *r, const uint8_t address[16])
-{
-    unsigned whole = r->bits / 8, rest = r->bits % 8;
-    if (memcmp(r->address, address, whole) != 0) return false;
-    return rest == 0 || ((r->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
 
 /* --- what a vault says --- */
 
@@ -73,14 +34,14 @@ static enum err read_rules(const json_t *acls, json_t **out, struct diag *d)
 {
     const json_t *rules = json_get(acls, "ipRules");
     CLEANUP_JSON json_t *list = json_array();
-    struct range r;
+    struct address_range r;
     size_t i;
     json_t *rule;
     if (json_array_size(rules) > RULES_MAX)
         return BAD(d, "At most %d 'ipRules' are allowed.", RULES_MAX);
     json_array_foreach ((json_t *)rules, i, rule) {
         const char *value = json_get_str(rule, "value");
-        if (value == NULL || !parse_range(value, &r)) {
+        if (value == NULL || !address_range_parse(value, &r)) {
             return BAD(
                 d,
                 "An invalid value was provided for 'ipRules': '%.60s' is neither an address nor a "
@@ -151,13 +112,14 @@ static bool is_trusted_service(const struct call *c)
 
 static bool is_in_rules(const json_t *acls, const char *peer)
 {
-    struct range caller, r;
+    struct address_range caller, r;
     size_t i;
     json_t *rule;
-    if (!parse_range(peer, &caller)) return false;
+    if (!address_range_parse(peer, &caller)) return false;
     json_array_foreach (json_get(acls, "ipRules"), i, rule) {
         const char *value = json_get_str(rule, "value");
-        if (value != NULL && parse_range(value, &r) && covers(&r, caller.address)) return true;
+        if (value != NULL && address_range_parse(value, &r) && address_range_covers(&r, &caller))
+            return true;
     }
     return false;
 }

@@ -261,6 +261,8 @@ static enum err describe(struct arm *a, const char *workspace_key, struct worksp
     w->retention_days = (uint32_t)json_get_int(doc, "retention", 30);
     const json_t *quota = json_object_get(doc, "quota");
     w->quota_gb = json_is_number(quota) ? json_number_value(quota) : -1;
+    w->private_ingestion = !str_eq(doc_str(doc, "ingestion"), "Enabled");
+    w->private_query = !str_eq(doc_str(doc, "query"), "Enabled");
     TRY(guid_parse(w->customer_id, &w->id, d));
     choose_account(a, w, workspace_key);
     return OK;

@@ -86,6 +86,8 @@ struct workspace {
     bool is_customer_key;        /* account belongs to the cluster */
     uint32_t retention_days;
     double quota_gb; /* daily cap; -1 = none */
+    /* publicNetworkAccessFor...: not Enabled. Then only callers of private networks are served. */
+    bool private_ingestion, private_query;
 };
 
 bool arm_workspace(struct arm *a, const struct guid *id, struct workspace *out);

@@ -5,8 +5,6 @@
 #include "resource/plane.h"
 
 #define SETTINGS_ID "settings" /* of its document: no ARM id begins without a slash */
-#define REGIONS     "regionsWithoutDoubleEncryption"
-#define REGIONS_MAX 100
 
 enum setting_kind { SETTING_NUMBER, SETTING_SWITCH };
 
@@ -67,14 +65,14 @@ static int64_t value_of(const json_t *doc, const struct setting *s)
 }
 
 /* A plane without documents (a test's) has the defaults. */
-static json_t *document(struct arm *a)
+json_t *settings_document(struct arm *a)
 {
     return a->docs != NULL ? arm_doc(a, SETTINGS_ID) : NULL;
 }
 
 struct settings settings_of(struct arm *a)
 {
-    CLEANUP_JSON json_t *doc = document(a);
+    CLEANUP_JSON json_t *doc = settings_document(a);
     struct settings out = {0};
     for (size_t i = 0; i < N_SETTINGS; i++) {
         int64_t v = value_of(doc, &table[i]);
@@ -89,59 +87,24 @@ struct settings settings_of(struct arm *a)
     return out;
 }
 
-bool settings_double_encryption(struct arm *a, const char *location)
-{
-    CLEANUP_JSON json_t *doc = document(a);
-    size_t i;
-    json_t *region;
-    json_array_foreach (json_object_get(doc, REGIONS), i, region) {
-        if (str_eq(json_string_value(region), location)) return false;
-    }
-    return true;
-}
-
 json_t *settings_json(struct arm *a)
 {
-    CLEANUP_JSON json_t *doc = document(a);
+    CLEANUP_JSON json_t *doc = settings_document(a);
     json_t *out = json_object();
     for (size_t i = 0; i < N_SETTINGS; i++) {
         int64_t v = value_of(doc, &table[i]);
         json_object_set_new(out, table[i].name,
                             table[i].kind == SETTING_NUMBER ? json_integer(v) : json_boolean(v));
     }
-    json_t *regions = json_object_get(doc, REGIONS);
-    json_object_set_new(out, REGIONS, regions != NULL ? json_incref(regions) : json_array());
+    settings_lists_json(doc, out);
     return out;
 }
 
 /* --- changing --------------------------------------------------------------------------------- */
 
-static enum err change_regions(json_t *doc, const json_t *v, struct diag *d)
-{
-    if (!json_is_array(v) || json_array_size(v) > REGIONS_MAX) {
-        return FAIL(d, ERR_INVALID, "%s is a list of at most %d regions", REGIONS, REGIONS_MAX);
-    }
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a, 0);
-    json_t *list = json_array();
-    json_object_set_new(doc, REGIONS, list);
-    size_t i;
-    const json_t *region;
-    json_array_foreach (v, i, region) {
-        const char *name = json_string_value(region);
-        if (name == NULL) return FAIL(d, ERR_INVALID, "%s holds what is no text", REGIONS);
-        json_array_append_new(list, json_string(location_canonical(&a, name)));
-    }
-    return OK;
-}
-
 static enum err change_one(json_t *doc, const char *name, json_t *v, struct diag *d)
 {
-    if (str_eq_nocase(name, REGIONS)) {
-        if (!json_is_null(v)) return change_regions(doc, v, d);
-        json_object_del(doc, REGIONS);
-        return OK;
-    }
+    if (settings_is_list(name)) return settings_change_list(doc, name, v, d);
     const struct setting *s = find(name);
     if (s == NULL) return FAIL(d, ERR_INVALID, "there is no setting '%.60s'", name);
     if (json_is_null(v)) {

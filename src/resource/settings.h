@@ -48,8 +48,17 @@ struct settings {
 struct settings settings_of(struct arm *a);
 /* Is double encryption to be had there? location: canonical. */
 bool settings_double_encryption(struct arm *a, const char *location);
+/* Does the address lie in a network that the operator calls private? "unix" does. */
+bool settings_is_private(struct arm *a, const char *peer);
 /* All of them: {"clustersActiveMax": 5, ...}. A new reference. */
 json_t *settings_json(struct arm *a);
 /* Changes those that the object names; null sets one back to its default. ERR_INVALID with a
  * sentence: nothing was changed. */
 enum err settings_change(struct arm *a, const json_t *changes, struct diag *d);
+
+/* --- lists (settings_list.c), for settings.c ---------------------------------------------------- */
+
+json_t *settings_document(struct arm *a); /* what was changed: a new reference, NULL */
+bool settings_is_list(const char *name);
+void settings_lists_json(const json_t *doc, json_t *out);
+enum err settings_change_list(json_t *doc, const char *name, const json_t *v, struct diag *d);

@@ -126,6 +126,30 @@ class Arm(unittest.TestCase):
         s.done(s.arm("PUT", w + "/linkedStorageAccounts/Query", INSIGHTS, {"properties": {"storageAccountIds": [account]}}))
         self.assertEqual(s.arm("PUT", w + "/savedSearches/one", INSIGHTS, search).status, 200)
 
+    def test_a_closed_workspace_serves_private_networks_only(self):
+        s = self.s
+        s.make_workspace("closed", None)
+        s.make_table("Closed_CL", {"N": "long"}, "closed")
+        w = s.workspace_id("closed")
+
+        def seen():
+            return (s.send("Closed_CL", [{"N": 1}], w).status, s.query("Closed_CL", w).status)
+        self.assertEqual(seen(), (204, 200))
+        for ingestion, query, statuses in (("Disabled", "Enabled", (403, 200)), ("Enabled", "SecuredByPerimeter", (204, 403)),
+                                           ("Disabled", "Disabled", (403, 403))):
+            s.done(s.arm("PATCH", s.workspace_path("closed"), "2022-10-01", {"properties": {
+                "publicNetworkAccessForIngestion": ingestion, "publicNetworkAccessForQuery": query}}))
+            self.assertEqual(seen(), statuses)
+        self.assertEqual(s.query("Closed_CL", w).json["error"]["innererror"]["code"], "PublicNetworkAccessDisabled")
+        try:
+            self.assertEqual(s.call("PATCH", "/admin/resource-settings", {"privateNetworks": ["here"]}).status, 400)
+            s.settings(privateNetworks=["10.0.0.0/8"])
+            self.assertEqual(seen(), (403, 403))
+            s.settings(privateNetworks=["10.0.0.0/8", "127.0.0.0/30"])
+            self.assertEqual(seen(), (204, 200))
+        finally:
+            s.settings(privateNetworks=None)
+
     def test_search_jobs_restores_and_single_deletions_are_refused_by_name(self):
         s = self.s
         s.make_table("Jobs_CL", {"Word": "string"})

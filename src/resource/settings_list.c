@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* resource/settings_list.c - the settings that are lists of texts */
+#include "net/address.h"
+#include "resource/plane.h"
+
+#define ITEMS_MAX 100
+
+/* The text as it is kept, in the arena; NULL: it is none of its kind. */
+typedef const char *read_item(struct arena *a, const char *text);
+
+static const char *read_region(struct arena *a, const char *text)
+{
+    return location_canonical(a, text);
+}
+
+static const char *read_network(struct arena *a, const char *text)
+{
+    struct address_range r;
+    return address_range_parse(text, &r) ? arena_str(a, bytes_str(text)) : NULL;
+}
+
+static const struct list {
+    const char *name, *what;
+    read_item *read;
+} lists[] = {
+    {"regionsWithoutDoubleEncryption", "regions", read_region},
+    {"privateNetworks", "addresses or ranges as 10.0.0.0/8", read_network},
+};
+
+static const struct list *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (str_eq_nocase(lists[i].name, name)) return &lists[i];
+    }
+    return NULL;
+}
+
+bool settings_is_list(const char *name)
+{
+    return find(name) != NULL;
+}
+
+void settings_lists_json(const json_t *doc, json_t *out)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        json_t *v = json_object_get(doc, lists[i].name);
+        json_object_set_new(out, lists[i].name, v != NULL ? json_incref(v) : json_array());
+    }
+}
+
+enum err settings_change_list(json_t *doc, const char *name, const json_t *v, struct diag *d)
+{
+    const struct list *l = find(name);
+    if (json_is_null(v)) {
+        json_object_del(doc, l->name);
+        return OK;
+    }
+    if (!json_is_array(v) || json_array_size(v) > ITEMS_MAX) {
+        return FAIL(d, ERR_INVALID, "%s is a list of at most %d %s", l->name, ITEMS_MAX, l->what);
+    }
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    json_t *items = json_array();
+    TRY(json_put(doc, l->name, items, d));
+    size_t i;
+    const json_t *item;
+    json_array_foreach (v, i, item) {
+        const char *text = json_string_value(item);
+        const char *kept = text != NULL ? l->read(&a, text) : NULL;
+        if (kept == NULL)
+            return FAIL(d, ERR_INVALID, "%s holds what is none: %s", l->name, l->what);
+        json_array_append_new(items, json_string(kept));
+    }
+    return OK;
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+bool settings_double_encryption(struct arm *a, const char *location)
+{
+    CLEANUP_JSON json_t *doc = settings_document(a);
+    size_t i;
+    json_t *region;
+    json_array_foreach (json_object_get(doc, "regionsWithoutDoubleEncryption"), i, region) {
+        if (str_eq(json_string_value(region), location)) return false;
+    }
+    return true;
+}
+
+bool settings_is_private(struct arm *a, const char *peer)
+{
+    struct address_range caller, r;
+    if (str_eq(peer, "unix")) return true;
+    if (!address_range_parse(peer, &caller)) return false;
+    CLEANUP_JSON json_t *doc = settings_document(a);
+    size_t i;
+    json_t *network;
+    json_array_foreach (json_object_get(doc, "privateNetworks"), i, network) {
+        const char *text = json_string_value(network);
+        if (text != NULL && address_range_parse(text, &r) && address_range_covers(&r, &caller))
+            return true;
+    }
+    return false;
+}
