@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/query.c - the Log Analytics query API: GET and POST of one query on one workspace */
 #include "api/encode.h"
-#include "api/key_audit.h"
 #include "api/query.h"
 
 #include <strings.h>
@@ -179,22 +178,15 @@ static bool read_request(struct query_call *q, const json_t *body)
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-/* The first table is the PrimaryResult; of several others, those that have a name of their own keep
- * it. */
 static enum err begin_table(struct query_call *q, uint32_t result, struct diag *d)
 {
     struct buf *out = &q->front->res->body;
-    const struct plan_result *more = result > 0 ? &q->plan.more[result - 1] : NULL;
-    CLEANUP_JSON json_t *name = json_string("PrimaryResult");
-    if (more != NULL) {
-        json_decref(name);
-        name =
-            more->name != NULL ? json_string(more->name) : json_sprintf("PrimaryResult_%u", result);
-    }
+    const char *name = query_table_name(q, result);
+    if (name == NULL) return arena_full(q->a, d);
     buf_str(out, result == 0 ? "{\"tables\":[{\"name\":" : "]},{\"name\":");
-    TRY(json_write(name, out, d));
+    encode_string(out, bytes_str(name));
     buf_str(out, ",\"columns\":");
-    encode_columns(out, more != NULL ? &more->root->schema : &q->plan.root->schema);
+    encode_columns(out, query_table_schema(q, result));
     buf_str(out, ",\"rows\":[");
     return OK;
 }
@@ -336,19 +328,14 @@ static const char *between(struct arena *a, const char *path, const char *prefix
     return arena_str(a, bytes_of(path + skip, n - skip - end));
 }
 
-#define OWNERS_ACTION "Microsoft.Authorization/roleAssignments/write" /* only an owner may */
-
 void query_workspace(struct front_call *c)
 {
     if (!front_verify(c, PLANE_QUERY)) return;
     const char *id = between(c->req->a, c->req->path, "/v1/workspaces/", "/query");
-    struct guid g;
     struct workspace w;
     if (id == NULL) {
         no_path(c);
-    } else if (key_audit_workspace(c->api, id, &w)) {
-        if (front_allow(c, PLANE_QUERY, OWNERS_ACTION, false, w.arm_id)) query(c, &w, PLANE_QUERY);
-    } else if (guid_parse(id, &g, NULL) != OK || !arm_workspace(c->api->arm, &g, &w)) {
+    } else if (!query_workspace_of(c->api, id, &w)) {
         no_workspace(c);
     } else {
         query(c, &w, PLANE_QUERY);

@@ -53,7 +53,10 @@ struct query_call {
     struct front_call *front;
     struct workspace workspace;
     const struct query_writer *writer;
-    const char *text, *timespan; /* timespan may be NULL */
+    const char *text, *timespan; /* timespan may be NULL: then from and to count */
+    int64_t from, to;            /* ticks that filter TimeGenerated; 0, 0 = none */
+    int64_t now_ticks;           /* 0 = the clock's */
+    int64_t take_max;            /* rows of each result; 0 = all */
     const struct kql_parameter *parameters;
     uint32_t n_parameters;
     bool by_database; /* the query may call its workspace by database("...") */
@@ -71,13 +74,20 @@ struct query_call {
     uint64_t rows, table_rows; /* of the result so far; of the table under way */
 
     struct query_run *run;
-    int64_t now_ticks, deadline_us;
+    int64_t deadline_us;
 };
 
-/* May the caller query the workspace? If not, the answer is written, in the plane's words. */
+/* May the caller query the workspace? If not, the answer is written, in the plane's words. The
+ * platform's own workspace is the owners'. */
 bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane);
 /* Runs the query and answers it, also where it fails. */
 void query_execute(struct query_call *q);
+/* What the table with this number is called: the first PrimaryResult; of several others, those that
+ * have a name of their own keep it. In q->a. */
+const char *query_table_name(const struct query_call *q, uint32_t result);
+const struct schema *query_table_schema(const struct query_call *q, uint32_t result);
+/* The workspace of that customer id, or the platform's by its name. */
+bool query_workspace_of(struct api *a, const char *id, struct workspace *out);
 /* (3) The ARM ids of the clusters whose rows the query had to leave out: an array, a new reference.
  */
 json_t *query_left_out(const struct query_call *q);

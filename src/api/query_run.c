@@ -121,6 +121,9 @@ static enum err compile(struct query_call *q, struct source_tables *tables, int6
                         struct diag *d)
 {
     struct kql_options opt = {.now_ticks = now,
+                              .timespan_from = q->from,
+                              .timespan_to = q->to,
+                              .take_max = q->take_max,
                               .parameters = q->parameters,
                               .n_parameters = q->n_parameters,
                               .run = run_part,
@@ -184,9 +187,9 @@ static enum err run(struct query_call *q, struct diag *d)
         .gone = q->gone,
         .n_gone = (uint32_t)json_array_size(q->gone_names)};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
-    int64_t now = q->now_ticks = ticks_now();
+    if (q->now_ticks == 0) q->now_ticks = ticks_now();
     q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
-    TRY(compile(q, &tables, now, d));
+    TRY(compile(q, &tables, q->now_ticks, d));
     q->n_tables = tables.n_touched;
     const struct exec_request request = {
         .plan = &q->plan,
@@ -194,7 +197,7 @@ static enum err run(struct query_call *q, struct diag *d)
         .limits = {.rows_max = q->rows_max,
                    .bytes_max = q->bytes_max,
                    .deadline_us = q->deadline_us},
-        .now_ticks = now,
+        .now_ticks = q->now_ticks,
         .pool = api->c.query_pool,
         .cancel = &q->run->cancel,
         .begin = begin_table,
@@ -285,8 +288,32 @@ json_t *query_left_out(const struct query_call *q)
     return out;
 }
 
+const char *query_table_name(const struct query_call *q, uint32_t result)
+{
+    if (result == 0) return "PrimaryResult";
+    const char *name = q->plan.more[result - 1].name;
+    return name != NULL ? name : arena_fmt(q->a, "PrimaryResult_%u", result);
+}
+
+const struct schema *query_table_schema(const struct query_call *q, uint32_t result)
+{
+    return result == 0 ? &q->plan.root->schema : &q->plan.more[result - 1].root->schema;
+}
+
+/* --- which workspace, and who ------------------------------------------------------------------ */
+
+#define OWNERS_ACTION "Microsoft.Authorization/roleAssignments/write" /* only an owner may */
+
+bool query_workspace_of(struct api *a, const char *id, struct workspace *out)
+{
+    struct guid g;
+    return key_audit_workspace(a, id, out) ||
+           (guid_parse(id, &g, NULL) == OK && arm_workspace(a->arm, &g, out));
+}
+
 bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane)
 {
+    if (key_audit_is(w) && !front_allow(c, plane, OWNERS_ACTION, false, w->arm_id)) return false;
     return front_lockbox(c, w->arm_id, QUERY_ACTION) ||
            front_allow(c, plane, QUERY_ACTION, false, w->arm_id);
 }

@@ -340,6 +340,23 @@ bool arm_workspace_by_id(struct arm *a, const char *arm_id, struct workspace *ou
     return copy_out(a, &a->by_id, bytes_str(key), out);
 }
 
+enum err arm_workspaces(struct arm *a, const char *name, struct workspace **out, uint32_t *out_n,
+                        struct diag *d)
+{
+    pthread_rwlock_rdlock(&a->index_lock);
+    uint32_t n = 0;
+    struct workspace *all = calloc((size_t)a->workspaces.n_live + 1, sizeof *all);
+    MAP_EACH (&a->workspaces, e) {
+        const struct workspace *w = e->value;
+        if (all != NULL && (name == NULL || str_eq_nocase(w->name, name))) all[n++] = *w;
+    }
+    pthread_rwlock_unlock(&a->index_lock);
+    if (all == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    *out = all;
+    *out_n = n;
+    return OK;
+}
+
 bool resource_current_account(struct arm *a, const struct guid *workspace, uint8_t account[16])
 {
     pthread_rwlock_rdlock(&a->index_lock);

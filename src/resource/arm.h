@@ -93,6 +93,9 @@ struct workspace {
 bool arm_workspace(struct arm *a, const struct guid *id, struct workspace *out);
 /* By ARM id, without case. */
 bool arm_workspace_by_id(struct arm *a, const char *arm_id, struct workspace *out);
+/* Those of that name, without case; all for NULL. *out is the caller's, to free(). */
+enum err arm_workspaces(struct arm *a, const char *name, struct workspace **out, uint32_t *out_n,
+                        struct diag *d);
 /* The account that rows of the workspace go to now; false: no such workspace, or not yet
  * provisioned. */
 bool resource_current_account(struct arm *a, const struct guid *workspace, uint8_t account[16]);
