@@ -1,6 +1,6 @@
 #!/bin/sh
 # tools/deps.sh build|test|clients - installs the Debian packages that are missing; silent when none is.
-# clients: what tests/clients drives, half a gigabyte; `make test` does without.
+# clients: what tests/clients drives, half a gigabyte; `make test` runs what is there and says what is not.
 set -eu
 build="gcc g++ make cmake pkg-config libmicrohttpd-dev libgnutls28-dev libcurl4-openssl-dev libjansson-dev libsimdjson-dev
  libzstd-dev zlib1g-dev libsqlite3-dev libsodium-dev libre2-dev libintelrdfpmath-dev libxxhash-dev libseccomp-dev libcmocka-dev

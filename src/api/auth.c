@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/auth.c - tokens and rights, and how each plane says no */
 #include "api/front.h"
+#include "api/kusto.h"
 
 #include "base/log.h"
 #include "net/jwt.h"
@@ -23,6 +24,11 @@ static void audiences_of(const struct api *a, enum plane plane, const char *out[
         out[n++] = "https://api.loganalytics.io";
         out[n++] = "https://api.loganalytics.azure.com";
         out[n++] = a->c.endpoint;
+        break;
+    case PLANE_KUSTO: /* the first is what /v1/rest/auth/metadata names */
+        out[n++] = a->c.endpoint;
+        out[n++] = "https://kusto.kusto.windows.net";
+        out[n++] = "https://api.loganalytics.io";
         break;
     case PLANE_INGEST: out[n++] = "https://monitor.azure.com"; break;
     }
@@ -177,6 +183,7 @@ static void forbid(struct front_call *c, enum plane plane, const char *action, c
                     "operation",
                     NULL, NULL);
         return;
+    case PLANE_KUSTO: kusto_forbidden(c, scope); return;
     case PLANE_INGEST:
         text = str_fmt(
             "The authentication token provided does not have access to ingest data for the "

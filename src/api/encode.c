@@ -97,7 +97,7 @@ static const struct u128 *u128_at(const struct vec *v, uint32_t row)
     return &((const struct u128 *)vec_data(v))[vec_at(v, row)];
 }
 
-void encode_value(struct buf *out, const struct vec *v, uint32_t row)
+static void encode(struct buf *out, const struct vec *v, uint32_t row, bool native_dynamic)
 {
     if (v->type != T_STRING && vec_null(v, row)) {
         buf_str(out, "null");
@@ -121,6 +121,8 @@ void encode_value(struct buf *out, const struct vec *v, uint32_t row)
         struct bytes dyn = vec_str(v, row);
         if (dyn_kind(dyn) == DYN_NULL) {
             buf_str(out, "null");
+        } else if (native_dynamic) {
+            dyn_to_json(dyn, out);
         } else {
             encode_dynamic(out, dyn);
         }
@@ -129,6 +131,11 @@ void encode_value(struct buf *out, const struct vec *v, uint32_t row)
     case T_NONE:
     case N_TYPES: buf_str(out, "null"); break;
     }
+}
+
+void encode_value(struct buf *out, const struct vec *v, uint32_t row)
+{
+    encode(out, v, row, false);
 }
 
 void encode_columns(struct buf *out, const struct schema *s)
@@ -145,13 +152,13 @@ void encode_columns(struct buf *out, const struct schema *s)
     buf_u8(out, ']');
 }
 
-void encode_rows(struct buf *out, const struct batch *b, uint64_t rows_before)
+void encode_rows(struct buf *out, const struct batch *b, uint64_t rows_before, bool native_dynamic)
 {
     for (uint32_t row = 0; row < b->n_rows; row++) {
         buf_str(out, row != 0 || rows_before != 0 ? ",[" : "[");
         for (uint32_t i = 0; i < b->n_cols; i++) {
             if (i != 0) buf_u8(out, ',');
-            encode_value(out, &b->cols[i], row);
+            encode(out, &b->cols[i], row, native_dynamic);
         }
         buf_u8(out, ']');
     }

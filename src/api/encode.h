@@ -10,7 +10,7 @@
  *      datetime        "2026-03-01T00:00:00.0000000Z"
  *      timespan        "1.02:03:04.5000000"
  *      guid            lower case, with dashes
- *      dynamic         a string that holds JSON
+ *      dynamic         a string that holds JSON; to Kusto's clients of v2 the JSON itself
  *      null            null
  */
 #pragma once
@@ -23,4 +23,4 @@ void encode_value(struct buf *out, const struct vec *v, uint32_t row);
 /* [{"name":..,"type":..},..] */
 void encode_columns(struct buf *out, const struct schema *s);
 /* The rows of a batch, each an array, with a comma before each but the first of all. */
-void encode_rows(struct buf *out, const struct batch *b, uint64_t rows_before);
+void encode_rows(struct buf *out, const struct batch *b, uint64_t rows_before, bool native_dynamic);

@@ -53,7 +53,7 @@ struct front_call {
 /* --- who calls
  * ------------------------------------------------------------------------------------ */
 
-enum plane { PLANE_ARM, PLANE_QUERY, PLANE_INGEST };
+enum plane { PLANE_ARM, PLANE_QUERY, PLANE_KUSTO, PLANE_INGEST };
 
 /* The bearer token is good for the plane's audiences. If not, the answer is written and it returns
  * false. */
@@ -97,6 +97,7 @@ bool forward_vault_list(struct front_call *c); /* false: the call is something e
 endpoint activity_list;
 endpoint arm_endpoint, metadata_endpoint;
 endpoint query_workspace, query_resource, query_arm;
+endpoint kusto_metadata, kusto_query_v1, kusto_query_v2, kusto_mgmt;
 endpoint ingest_rows;
 
 /* Compiles a query against the workspace's tables; arm_config.check_query. */

@@ -12,11 +12,11 @@ void kusto_metadata(struct front_call *c)
 {
     const struct api_config *a = &c->api->c;
     CLEANUP_JSON json_t *authority = json_sprintf("%s/%s", a->endpoint, a->tenant_id);
-    CLEANUP_JSON json_t *j = json_pack(
-        "{s:{s:s, s:b, s:s, s:s, s:s, s:O}}", "AzureAD", "LoginEndpoint", a->endpoint,
-        "LoginMfaRequired", 0, "KustoClientAppId", CLIENT_APP, "KustoClientRedirectUri",
-        "https://microsoft/kustoclient", "KustoServiceResourceId", a->endpoint,
-        "FirstPartyAuthorityUrl", authority);
+    CLEANUP_JSON json_t *j =
+        json_pack("{s:{s:s, s:b, s:s, s:s, s:s, s:O}}", "AzureAD", "LoginEndpoint", a->endpoint,
+                  "LoginMfaRequired", 0, "KustoClientAppId", CLIENT_APP, "KustoClientRedirectUri",
+                  "https://microsoft/kustoclient", "KustoServiceResourceId", a->endpoint,
+                  "FirstPartyAuthorityUrl", authority);
     front_json(c->res, 200, j);
 }
 

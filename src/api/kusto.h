@@ -22,10 +22,10 @@
 struct kusto_request {
     struct front_call *front;
     bool v2;
-    json_t *body;                                                  /* owns the strings below */
-    const char *db, *csl;                                          /* db may be NULL */
-    json_t *properties, *options, *given;                          /* given: the parameters */
-    char activity[GUID_TEXT_MAX], client[160];                     /* ids */
+    json_t *body;                              /* owns the strings below */
+    const char *db, *csl;                      /* db may be NULL */
+    json_t *properties, *options, *given;      /* given: the parameters */
+    char activity[GUID_TEXT_MAX], client[160]; /* ids */
 };
 
 /* --- kusto_request.c -------------------------------------------------------------------------- */
@@ -42,11 +42,11 @@ bool kusto_flag(const struct kusto_request *r, const char *option);
 
 struct kusto_problem {
     int status;
-    const char *code, *type, *text;     /* type: the exception of the original's */
-    const char *inner, *inner_text;     /* may be NULL */
-    uint32_t line, column;              /* 0 = no place */
-    bool transient;                     /* may work later */
-    char buffer[DIAG_TEXT_MAX + 160];   /* for text */
+    const char *code, *type, *text;   /* type: the exception of the original's */
+    const char *inner, *inner_text;   /* may be NULL */
+    uint32_t line, column;            /* 0 = no place */
+    bool transient;                   /* may work later */
+    char buffer[DIAG_TEXT_MAX + 160]; /* for text */
 };
 
 json_t *kusto_problem_json(struct front_call *c, const struct kusto_problem *p); /* {"error":{}} */

@@ -137,7 +137,8 @@ void kusto_problem_of(const struct query_call *q, enum query_fault fault, const 
         out->status = 503;
         out->code = "ServiceUnavailable";
         out->transient = true;
-        out->text = "The data can't be read at the moment: the key that encrypts it is not at hand.";
+        out->text =
+            "The data can't be read at the moment: the key that encrypts it is not at hand.";
         break;
     case QUERY_BAD:
         if (str_eq(d->tag, "E_RUNAWAY_QUERY")) {

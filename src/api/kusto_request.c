@@ -161,8 +161,9 @@ static bool read_scope(const struct kusto_request *r, struct query_call *q)
 /* Options that would change the result and are not understood are refused; all others are hints. */
 static bool refuse_unknown(const struct kusto_request *r)
 {
-    static const char *const names[] = {"query_bin_auto_size", "query_bin_auto_at", "query_cursor_after_default",
-                                        "query_cursor_before_or_at_default", "query_cursor_current"};
+    static const char *const names[] = {
+        "query_bin_auto_size", "query_bin_auto_at", "query_cursor_after_default",
+        "query_cursor_before_or_at_default", "query_cursor_current"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *v = json_get(r->options, names[i]);
         if (v != NULL && !json_is_null(v)) return !refuse(r, names[i], "is not supported");
@@ -181,8 +182,7 @@ static const char *parameter_text(const struct front_call *c, const json_t *v)
 {
     switch (json_typeof(v)) {
     case JSON_STRING: return json_string_value(v);
-    case JSON_INTEGER:
-        return arena_fmt(c->req->a, "%lld", (long long)json_integer_value(v));
+    case JSON_INTEGER: return arena_fmt(c->req->a, "%lld", (long long)json_integer_value(v));
     case JSON_REAL: return arena_fmt(c->req->a, "%.17g", json_real_value(v));
     case JSON_TRUE: return "true";
     case JSON_FALSE: return "false";

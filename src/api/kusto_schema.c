@@ -9,10 +9,10 @@
 
 #include <stdlib.h>
 
-#define SCHEMA(name, ...)                                             \
-    static const struct column name##_columns[] = {__VA_ARGS__};      \
-    static const struct schema name = {                               \
-        .n = sizeof name##_columns / sizeof name##_columns[0], .cols = name##_columns}
+#define SCHEMA(name, ...)                                                                     \
+    static const struct column name##_columns[] = {__VA_ARGS__};                              \
+    static const struct schema name = {.n = sizeof name##_columns / sizeof name##_columns[0], \
+                                       .cols = name##_columns}
 
 /* --- databases -------------------------------------------------------------------------------- */
 
@@ -101,9 +101,9 @@ bool show_databases(struct kusto_request *r, const char *const *names, uint32_t 
     for (uint32_t i = 0; i < x.n; i++) {
         const struct workspace *w = &x.list[i];
         bool current = str_eq_nocase(r->db, w->name) || str_eq_nocase(r->db, w->customer_id);
-        json_array_append_new(out->rows, json_pack("[s, s, s, b, s, s, n, s]", label(&x, i), "",
-                                                   "v1.0", current, "ReadWrite", w->name,
-                                                   w->customer_id));
+        json_array_append_new(out->rows,
+                              json_pack("[s, s, s, b, s, s, n, s]", label(&x, i), "", "v1.0",
+                                        current, "ReadWrite", w->name, w->customer_id));
     }
     return true;
 }
@@ -198,9 +198,9 @@ static json_t *table_json(const char *name, const struct schema *s)
 {
     json_t *columns = json_array();
     for (uint32_t i = 0; i < s->n; i++) {
-        json_array_append_new(
-            columns, json_pack("{s:s, s:s, s:s}", "Name", s->cols[i].name, "Type",
-                               full_type(s->cols[i].type), "CslType", type_name(s->cols[i].type)));
+        json_array_append_new(columns, json_pack("{s:s, s:s, s:s}", "Name", s->cols[i].name, "Type",
+                                                 full_type(s->cols[i].type), "CslType",
+                                                 type_name(s->cols[i].type)));
     }
     return json_pack("{s:s, s:s, s:s, s:o}", "Name", name, "DocString", "", "Folder", "",
                      "OrderedColumns", columns);
@@ -247,7 +247,8 @@ bool show_table_schema(struct kusto_request *r, const char *db, const char *tabl
     tables_of(r, &w, &t);
     if (!find_schema(r->front, &t, table, &s)) return false;
     json_t *text = as_json ? dumped(table_json(table, s)) : csl_of(s);
-    *out = (struct shown){&table_schema, json_pack("[[s, o, s, s, s]]", table, text, w.name, "", "")};
+    *out =
+        (struct shown){&table_schema, json_pack("[[s, o, s, s, s]]", table, text, w.name, "", "")};
     return true;
 }
 
@@ -341,9 +342,8 @@ bool show_version(struct kusto_request *r, const char *const *names, uint32_t n,
 bool show_cluster(struct kusto_request *r, const char *const *names, uint32_t n, struct shown *out)
 {
     (void)names, (void)n;
-    *out = (struct shown){&cluster_schema,
-                          json_pack("[[s, s, s]]", "Keystead000000", r->front->api->c.endpoint,
-                                    "Keystead000000")};
+    *out = (struct shown){&cluster_schema, json_pack("[[s, s, s]]", "Keystead000000",
+                                                     r->front->api->c.endpoint, "Keystead000000")};
     return true;
 }
 

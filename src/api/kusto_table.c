@@ -7,9 +7,9 @@
 const char *kusto_net_type(enum type t)
 {
     static const char *const names[N_TYPES] = {
-        [T_BOOL] = "SByte",        [T_INT] = "Int32",         [T_LONG] = "Int64",
+        [T_BOOL] = "SByte",        [T_INT] = "Int32",          [T_LONG] = "Int64",
         [T_REAL] = "Double",       [T_DECIMAL] = "SqlDecimal", [T_STRING] = "String",
-        [T_DATETIME] = "DateTime", [T_TIMESPAN] = "TimeSpan", [T_GUID] = "Guid",
+        [T_DATETIME] = "DateTime", [T_TIMESPAN] = "TimeSpan",  [T_GUID] = "Guid",
         [T_DYNAMIC] = "Object",
     };
     return names[t] != NULL ? names[t] : "Object";

@@ -53,8 +53,8 @@ static void properties_table(struct kusto_query *k, uint32_t id)
     static const struct schema schemas[] = {{.n = 1, .cols = v1}, {.n = 3, .cols = v2}};
     bool is_v2 = k->request->v2;
     char *text = visualization(&k->call.plan.render);
-    json_t *rows = is_v2 ? json_pack("[[i, s, s?]]", 1, "Visualization", text)
-                         : json_pack("[[s?]]", text);
+    json_t *rows =
+        is_v2 ? json_pack("[[i, s, s?]]", 1, "Visualization", text) : json_pack("[[s?]]", text);
     kusto_table(&k->call.front->res->body, is_v2, id, "QueryProperties", "@ExtendedProperties",
                 &schemas[is_v2], rows);
     free(text);
@@ -107,13 +107,12 @@ static json_t *status_row(const struct kusto_request *r, struct outcome o)
     CLEANUP_JSON json_t *payload = o.payload;
     char *text = json_dumps(payload, JSON_COMPACT);
     const char *plain = json_get_str(payload, "Text");
-    json_t *row =
-        r->v2 ? json_pack("[s, s, s, s, s, i, s, i, s, i, s, s?]", now, r->client, r->activity,
-                          r->activity, r->activity, o.level, o.level_name, o.code, o.code_name,
-                          o.event, o.event_name, text)
-              : json_pack("[s, i, s, i, s?, i, s, s, s, s]", now, o.level, o.level_name, o.code,
-                          plain != NULL ? plain : text, 1, r->activity, r->activity, r->activity,
-                          r->client);
+    json_t *row = r->v2 ? json_pack("[s, s, s, s, s, i, s, i, s, i, s, s?]", now, r->client,
+                                    r->activity, r->activity, r->activity, o.level, o.level_name,
+                                    o.code, o.code_name, o.event, o.event_name, text)
+                        : json_pack("[s, i, s, i, s?, i, s, s, s, s]", now, o.level, o.level_name,
+                                    o.code, plain != NULL ? plain : text, 1, r->activity,
+                                    r->activity, r->activity, r->client);
     free(text);
     return row;
 }
@@ -141,9 +140,9 @@ static void add_left_out(const struct kusto_query *k, json_t *rows)
                                     "can't be read and are left out.",
                                     json_string_value(cluster));
         json_array_append_new(
-            rows, status_row(k->request, (struct outcome){
-                                             3, 0, 4, "Warning", "ClusterDeleted", "QueryInfo",
-                                             json_pack("{s:i, s:o}", "Count", 1, "Text", text)}));
+            rows, status_row(k->request,
+                             (struct outcome){3, 0, 4, "Warning", "ClusterDeleted", "QueryInfo",
+                                              json_pack("{s:i, s:o}", "Count", 1, "Text", text)}));
     }
 }
 
@@ -153,8 +152,8 @@ static void add_failure(const struct kusto_query *k, json_t *rows, const struct 
     bool runaway = str_eq(tag, "E_RUNAWAY_QUERY");
     json_array_append_new(
         rows, status_row(k->request,
-                         (struct outcome){2, runaway ? (int)0x80DA0001 : (int)0x80DA0003, 1, "Error",
-                                          tag, "QueryLimitsExceeded",
+                         (struct outcome){2, runaway ? (int)0x80DA0001 : (int)0x80DA0003, 1,
+                                          "Error", tag, "QueryLimitsExceeded",
                                           json_pack("{s:i, s:s}", "Count", 1, "Text", p->text)}));
 }
 
@@ -163,10 +162,11 @@ static void status_table(struct kusto_query *k, uint32_t id, const struct kusto_
                          const char *tag)
 {
     static const struct column v1[] = {
-        {"Timestamp", T_DATETIME}, {"Severity", T_INT},         {"SeverityName", T_STRING},
-        {"StatusCode", T_INT},     {"StatusDescription", T_STRING}, {"Count", T_INT},
-        {"RequestId", T_GUID},     {"ActivityId", T_GUID},      {"SubActivityId", T_GUID},
-        {"ClientActivityId", T_STRING},
+        {"Timestamp", T_DATETIME},       {"Severity", T_INT},
+        {"SeverityName", T_STRING},      {"StatusCode", T_INT},
+        {"StatusDescription", T_STRING}, {"Count", T_INT},
+        {"RequestId", T_GUID},           {"ActivityId", T_GUID},
+        {"SubActivityId", T_GUID},       {"ClientActivityId", T_STRING},
     };
     static const struct column v2[] = {
         {"Timestamp", T_DATETIME}, {"ClientRequestId", T_STRING}, {"ActivityId", T_GUID},
@@ -180,16 +180,16 @@ static void status_table(struct kusto_query *k, uint32_t id, const struct kusto_
         add_failure(k, rows, p, tag);
     } else {
         json_array_append_new(
-            rows, status_row(k->request,
-                             (struct outcome){4, 0, 4, "Info", "S_OK (0)", "QueryInfo",
-                                              json_pack("{s:i, s:s}", "Count", 1, "Text",
-                                                        "Query completed successfully")}));
+            rows,
+            status_row(k->request, (struct outcome){4, 0, 4, "Info", "S_OK (0)", "QueryInfo",
+                                                    json_pack("{s:i, s:s}", "Count", 1, "Text",
+                                                              "Query completed successfully")}));
     }
     add_left_out(k, rows);
-    json_array_append_new(rows, status_row(k->request, (struct outcome){
-                                                           6, 0, 0, "Stats", "S_OK (0)",
-                                                           "QueryResourceConsumption",
-                                                           usage(&k->call)}));
+    json_array_append_new(
+        rows,
+        status_row(k->request, (struct outcome){6, 0, 0, "Stats", "S_OK (0)",
+                                                "QueryResourceConsumption", usage(&k->call)}));
     bool is_v2 = k->request->v2;
     kusto_table(&k->call.front->res->body, is_v2, id, "QueryCompletionInformation",
                 "QueryCompletionInformation", &schemas[is_v2], rows);

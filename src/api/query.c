@@ -194,7 +194,7 @@ static enum err begin_table(struct query_call *q, uint32_t result, struct diag *
 static enum err write_rows(struct query_call *q, const struct batch *b, struct diag *d)
 {
     (void)d; /* the runner looks at the buffer */
-    encode_rows(&q->front->res->body, b, q->table_rows);
+    encode_rows(&q->front->res->body, b, q->table_rows, false);
     return OK;
 }
 

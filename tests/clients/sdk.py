@@ -157,6 +157,6 @@ ok("keyvault-keys takes the key away and gives it back: queries are refused, the
 arm.linked_services.begin_delete(GROUP, "workspace1", "cluster").result()
 arm.workspaces.begin_delete(GROUP, "workspace1", force=True).result()
 arm.clusters.begin_delete(GROUP, "cluster1").result()
-assert "cluster1" not in [x.name for x in arm.clusters.list()]
+assert "cluster1" not in [x.name for x in arm.clusters.list_by_resource_group(GROUP)]
 ok("mgmt-loganalytics unlinks and deletes")
 print("done")
