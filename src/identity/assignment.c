@@ -211,6 +211,17 @@ static bool is_for(const struct assignment *a, const struct speaker *s)
     return false;
 }
 
+/* Who speaks under this id now; false: one that is disabled. Under the lock. */
+static bool find_speaker(struct identity *id, const char *object_id, struct speaker *out)
+{
+    struct speaker s = {.object_id = object_id};
+    s.principal = map_get(&id->by_object, bytes_str(object_id));
+    if (s.principal != NULL && s.principal->is_disabled) return false;
+    if (s.principal == NULL) s.visitor = map_get(&id->visitors, bytes_str(object_id));
+    *out = s;
+    return true;
+}
+
 static bool is_allowed(struct identity *id, const char *object_id, const char *action, bool is_data,
                        const char *scope)
 {
@@ -218,10 +229,8 @@ static bool is_allowed(struct identity *id, const char *object_id, const char *a
     if ((size_t)snprintf(folded, sizeof folded, "%s", object_id) >= sizeof folded) return false;
     str_lower(folded);
     LOCK_SCOPE(&id->lock);
-    struct speaker who = {.object_id = folded};
-    who.principal = map_get(&id->by_object, bytes_str(folded));
-    if (who.principal != NULL && who.principal->is_disabled) return false;
-    if (who.principal == NULL) who.visitor = map_get(&id->visitors, bytes_str(folded));
+    struct speaker who;
+    if (!find_speaker(id, folded, &who)) return false;
     MAP_EACH (&id->assignments, e) {
         const struct assignment *a = e->value;
         if (!scope_covers(a->scope, scope) || !is_for(a, &who)) continue;
@@ -241,4 +250,23 @@ enum err rbac_authorize(struct identity *id, const char *object_id, const char *
     }
     return FAIL_TAG(d, ERR_DENIED, "AuthorizationFailed", "%s may not %s at %.200s", object_id,
                     action, scope);
+}
+
+enum err rbac_groups(struct identity *id, const char *object_id, struct buf *out, struct diag *d)
+{
+    char folded[GUID_TEXT_MAX] = "";
+    struct speaker who = {0};
+    bool fits = (size_t)snprintf(folded, sizeof folded, "%s", object_id) < sizeof folded;
+    str_lower(folded);
+    LOCK_SCOPE(&id->lock);
+    if (!fits || !find_speaker(id, folded, &who) ||
+        (who.principal == NULL && who.visitor == NULL)) {
+        return FAIL_TAG(d, ERR_DENIED, "NoStanding", "%.40s is disabled or not known", object_id);
+    }
+    unsigned n = who.principal != NULL ? who.principal->n_groups : who.visitor->n_groups;
+    buf_u32(out, n);
+    for (unsigned i = 0; i < n; i++)
+        buf_blob(out, bytes_str(who.principal != NULL ? who.principal->groups[i]
+                                                      : who.visitor->groups[i]));
+    return OK;
 }

@@ -151,6 +151,8 @@ static enum err read_caller(const json_t *claims, struct caller *out, struct dia
                 issuer != NULL &&
                 (size_t)snprintf(who.issuer, sizeof who.issuer, "%s", issuer) < sizeof who.issuer;
     if (!good) return FAIL_TAG(d, ERR_DENIED, "Malformed", "the token does not say whose it is");
+    const char *upn = json_string_value(json_object_get(claims, "upn"));
+    if (upn != NULL && strlen(upn) < sizeof who.upn) snprintf(who.upn, sizeof who.upn, "%s", upn);
     *out = who;
     return OK;
 }
@@ -237,6 +239,26 @@ enum err identity_authorize(struct identity_client *c, const char *object_id, co
     buf_u8(&in, is_data);
     wire_put_text(&in, scope);
     return call(c, ID_AUTHORIZE, &in, NULL, d);
+}
+
+enum err identity_groups(struct identity_client *c, const char *object_id,
+                         char (**out)[GUID_TEXT_MAX], size_t *out_n, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0}, answer = {0};
+    wire_put_text(&in, object_id);
+    TRY(call(c, ID_GROUPS, &in, &answer, d));
+    struct rd r = rd_from(buf_view(&answer));
+    uint32_t n = rd_u32(&r);
+    bool good = n <= rd_left(&r);
+    CLEANUP_FREE char(*groups)[GUID_TEXT_MAX] = good ? calloc((size_t)n + 1, sizeof *groups) : NULL;
+    for (uint32_t i = 0; groups != NULL && good && i < n; i++)
+        good = read_guid(&r, groups[i]);
+    if (!good || !rd_done(&r))
+        return FAIL(d, ERR_INTERNAL, "identity: an answer that cannot be read");
+    if (groups == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    *out = TAKE(groups);
+    *out_n = n;
+    return OK;
 }
 
 enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,

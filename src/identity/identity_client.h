@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/chan.h"
+#include "base/str.h"
 #include "net/http_server.h"
 #include "net/jwt.h"
 
@@ -20,6 +21,7 @@ void identity_client_free(struct identity_client *c);
 struct caller { /* who a verified token speaks for */
     char object_id[37], tenant_id[37], app_id[37];
     char issuer[256];
+    char upn[256]; /* of a person; "" */
 };
 
 /* Verifies signature, issuer, audience (any of the list), expiry. Fetches the key set when it has
@@ -37,6 +39,12 @@ enum err identity_authorize(struct identity_client *c, const char *object_id, co
 struct managed_identity {
     char principal_id[37], client_id[37], tenant_id[37];
 };
+/* The groups that the principal is in, object ids: its own row's, or those that a foreign token
+ * named. *out is an array, to be freed. ERR_DENIED tag "NoStanding": it is disabled, deleted or
+ * unknown, whatever tokens it still has. */
+enum err identity_groups(struct identity_client *c, const char *object_id,
+                         char (**out)[GUID_TEXT_MAX], size_t *out_n, struct diag *d);
+
 /* The system-assigned identity of a resource: made on first call, the same afterwards. */
 enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,
                                  struct managed_identity *out, struct diag *d);

@@ -138,6 +138,13 @@ static enum err serve_foreign(struct service_call *c, struct diag *d)
     return OK;
 }
 
+static enum err serve_groups(struct service_call *c, struct diag *d)
+{
+    const char *object_id = wire_text(&c->in, c->a);
+    if (!rd_done(&c->in)) return bad_message(d);
+    return rbac_groups(c->id, object_id, c->out, d);
+}
+
 static enum err serve_ending(struct service_call *c, struct diag *d)
 {
     if (!rd_done(&c->in)) return bad_message(d);
@@ -156,6 +163,7 @@ static const struct {
     [ID_TOKEN] = {KEYD, serve_token},
     [ID_FORWARD] = {LOGS, serve_forward},
     [ID_FOREIGN] = {LOGS | VAULT, serve_foreign},
+    [ID_GROUPS] = {VAULT, serve_groups},
     [ID_ENDING] = {LOGS, serve_ending},
 };
 

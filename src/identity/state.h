@@ -180,6 +180,10 @@ enum err assignments_forget(struct identity *id, const char *principal_id, struc
 enum err rbac_authorize(struct identity *id, const char *object_id, const char *action,
                         bool is_data, const char *scope, struct diag *d);
 
+/* The groups it is in, as ID_GROUPS answers them. ERR_DENIED tag "NoStanding": the principal is
+ * disabled, or there is none. */
+enum err rbac_groups(struct identity *id, const char *object_id, struct buf *out, struct diag *d);
+
 /* --- scope.c ---------------------------------------------------------------------------------- */
 
 /* "/" or "/subscriptions/..." with the casing of ARM's own words. ERR_INVALID, ERR_LIMIT. */

@@ -18,6 +18,7 @@ enum identity_method {
     ID_TOKEN,          /* principal id, resource -> token, u64 expiry in us */
     ID_FORWARD,        /* request -> response */
     ID_FOREIGN,        /* token, u32 count, audiences -> object id, tenant id */
+    ID_GROUPS,         /* object id -> u32 count, object ids of its groups */
     ID_ENDING,         /* -> JSON [{name, objectId, kind, id, expiresUs}] */
     ID_METHODS_END
 };

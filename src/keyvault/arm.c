@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyvault/arm.c - the control plane: ARM paths of Microsoft.KeyVault, passed on by the front door
  */
-#include "keyvault/service.h"
+#include "keyvault/arm.h"
 
 #include "base/log.h"
 #include "base/str.h"
-
-#include <stdlib.h>
 
 #define SEGMENTS_MAX 12
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadRequest", __VA_ARGS__)
 
-/* What a route's "*" stood for, in order. */
-struct arm_args {
-    const char *v[4]; /* subscription first */
-    bool pool;        /* of managed HSMs, not of vaults */
-};
-typedef enum err arm_endpoint(struct call *c, const struct arm_args *a, struct diag *d);
-
-static arm_endpoint list_in_group, list_in_subscription, put_vault, patch_vault, get_vault,
-    delete_vault, change_policies, list_deleted, get_deleted, purge_deleted, check_name;
+static arm_endpoint put_vault, patch_vault, get_vault, delete_vault, change_policies;
 
 #define PROVIDER "subscriptions/*/providers/Microsoft.KeyVault/"
 #define IN_GROUP "subscriptions/*/resourceGroups/*/providers/Microsoft.KeyVault/"
@@ -31,29 +21,31 @@ static const struct arm_route {
     arm_endpoint *run;
     bool pool;
 } routes[] = {
-    {"GET", IN_GROUP "vaults", "VaultList", list_in_group, false},
-    {"GET", PROVIDER "vaults", "VaultList", list_in_subscription, false},
+    {"GET", IN_GROUP "vaults", "VaultList", vaults_in_group, false},
+    {"GET", PROVIDER "vaults", "VaultList", vaults_in_subscription, false},
     {"PUT", IN_GROUP "vaults/*", "VaultPut", put_vault, false},
     {"PATCH", IN_GROUP "vaults/*", "VaultPatch", patch_vault, false},
     {"GET", IN_GROUP "vaults/*", "VaultGet", get_vault, false},
     {"DELETE", IN_GROUP "vaults/*", "VaultDelete", delete_vault, false},
     {"PUT", IN_GROUP "vaults/*/accessPolicies/*", "VaultAccessPolicyPut", change_policies, false},
-    {"GET", PROVIDER "deletedVaults", "VaultListDeleted", list_deleted, false},
-    {"GET", PROVIDER "locations/*/deletedVaults/*", "VaultGetDeleted", get_deleted, false},
-    {"POST", PROVIDER "locations/*/deletedVaults/*/purge", "VaultPurge", purge_deleted, false},
-    {"POST", PROVIDER "checkNameAvailability", "VaultCheckNameAvailability", check_name, false},
-    {"GET", IN_GROUP "managedHSMs", "ManagedHsmList", list_in_group, true},
-    {"GET", PROVIDER "managedHSMs", "ManagedHsmList", list_in_subscription, true},
+    {"GET", PROVIDER "deletedVaults", "VaultListDeleted", vaults_deleted, false},
+    {"GET", PROVIDER "locations/*/deletedVaults/*", "VaultGetDeleted", vaults_get_deleted, false},
+    {"POST", PROVIDER "locations/*/deletedVaults/*/purge", "VaultPurge", vaults_purge, false},
+    {"POST", PROVIDER "checkNameAvailability", "VaultCheckNameAvailability", vaults_check_name,
+     false},
+    {"GET", IN_GROUP "managedHSMs", "ManagedHsmList", vaults_in_group, true},
+    {"GET", PROVIDER "managedHSMs", "ManagedHsmList", vaults_in_subscription, true},
     {"PUT", IN_GROUP "managedHSMs/*", "ManagedHsmPut", put_vault, true},
     {"PATCH", IN_GROUP "managedHSMs/*", "ManagedHsmPatch", patch_vault, true},
     {"GET", IN_GROUP "managedHSMs/*", "ManagedHsmGet", get_vault, true},
     {"DELETE", IN_GROUP "managedHSMs/*", "ManagedHsmDelete", delete_vault, true},
-    {"GET", PROVIDER "deletedManagedHSMs", "ManagedHsmListDeleted", list_deleted, true},
-    {"GET", PROVIDER "locations/*/deletedManagedHSMs/*", "ManagedHsmGetDeleted", get_deleted, true},
-    {"POST", PROVIDER "locations/*/deletedManagedHSMs/*/purge", "ManagedHsmPurge", purge_deleted,
+    {"GET", PROVIDER "deletedManagedHSMs", "ManagedHsmListDeleted", vaults_deleted, true},
+    {"GET", PROVIDER "locations/*/deletedManagedHSMs/*", "ManagedHsmGetDeleted", vaults_get_deleted,
      true},
-    {"POST", PROVIDER "checkMhsmNameAvailability", "ManagedHsmCheckNameAvailability", check_name,
+    {"POST", PROVIDER "locations/*/deletedManagedHSMs/*/purge", "ManagedHsmPurge", vaults_purge,
      true},
+    {"POST", PROVIDER "checkMhsmNameAvailability", "ManagedHsmCheckNameAvailability",
+     vaults_check_name, true},
 };
 
 void kv_arm_routes(http_route_visit *visit, void *ctx)
@@ -90,7 +82,7 @@ enum err kv_arm_handle_vaults(struct call *c, struct diag *d)
         if (!str_eq(routes[i].method, c->req->method)) continue;
         a.pool = routes[i].pool;
         c->operation = routes[i].operation;
-        c->reads = routes[i].run == check_name;
+        c->reads = routes[i].run == vaults_check_name;
         c->vault_id = c->req->path;
         TRY(check_version(c->req, d));
         if (c->req->body.len != 0) {
@@ -130,32 +122,32 @@ enum err kv_arm_may(const struct call *c, const char *action, const char *scope,
         c->who.app_id, c->who.object_id, action, scope);
 }
 
-static enum err may_in_subscription(const struct call *c, const char *action,
+enum err vaults_may_in_subscription(const struct call *c, const char *action,
                                     const struct arm_args *a, struct diag *d)
 {
     return kv_arm_may(c, action, arena_fmt(c->req->a, "/subscriptions/%s", a->v[0]), d);
 }
 
-static const char *type_of(const struct arm_args *a)
+const char *vaults_type(const struct arm_args *a)
 {
     return a->pool ? "managedHSMs" : "vaults";
 }
 
 /* "Microsoft.KeyVault/vaults/read", or a pool's. */
-static const char *action(const struct call *c, const struct arm_args *a, const char *verb)
+const char *vaults_action(const struct call *c, const struct arm_args *a, const char *verb)
 {
-    return arena_fmt(c->req->a, "Microsoft.KeyVault/%s/%s", type_of(a), verb);
+    return arena_fmt(c->req->a, "Microsoft.KeyVault/%s/%s", vaults_type(a), verb);
 }
 
 static const char *vault_path(const struct call *c, const struct arm_args *a)
 {
     return arena_fmt(c->req->a,
                      "/subscriptions/%s/resourceGroups/%s/providers/Microsoft.KeyVault/%s/%s",
-                     a->v[0], a->v[1], type_of(a), a->v[2]);
+                     a->v[0], a->v[1], vaults_type(a), a->v[2]);
 }
 
 /* The name of the row in the store; a name too long for any is none's. */
-static const char *row_of(const struct call *c, const struct arm_args *a)
+const char *vaults_row(const struct call *c, const struct arm_args *a)
 {
     return a->pool ? arena_fmt(c->req->a, "%s.hsm", a->v[2]) : a->v[2];
 }
@@ -175,37 +167,31 @@ static enum err find_at(const struct call *c, const struct arm_args *a, json_t *
     const char *path = vault_path(c, a);
     if (path == NULL) return kv_out_of_memory(d);
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(kv_vault_find(c->kv, row_of(c, a), &vault, d));
+    TRY(kv_vault_find(c->kv, vaults_row(c, a), &vault, d));
     if (vault == NULL || kv_vault_is_deleted(vault) || !is_at(vault, path)) {
         return FAIL_TAG(
             d, ERR_NOT_FOUND, "ResourceNotFound",
             "The Resource 'Microsoft.KeyVault/%s/%s' under resource group '%s' was not found. "
             "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-            type_of(a), a->v[2], a->v[1]);
+            vaults_type(a), a->v[2], a->v[1]);
     }
     *out = TAKE(vault);
     return OK;
 }
 
-static void copy_member(json_t *to, const json_t *from, const char *name)
-{
-    json_t *v = json_get(from, name);
-    if (v != NULL) json_object_set(to, name, v);
-}
-
-static json_t *shown(const json_t *vault)
+json_t *vaults_shown(const json_t *vault)
 {
     static const char *const names[] = {"id",   "name",       "type", "location",
                                         "tags", "properties", "sku"};
     json_t *j = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        copy_member(j, vault, names[i]);
+        kv_copy_member(j, vault, names[i]);
     return j;
 }
 
 static void reply_vault(struct call *c, int status, const json_t *vault)
 {
-    CLEANUP_JSON json_t *j = shown(vault);
+    CLEANUP_JSON json_t *j = vaults_shown(vault);
     kv_reply_json(c->res, status, j);
 }
 
@@ -213,7 +199,7 @@ static void reply_vault(struct call *c, int status, const json_t *vault)
 
 static enum err get_vault(struct call *c, const struct arm_args *a, struct diag *d)
 {
-    TRY(kv_arm_may(c, action(c, a, "read"), vault_path(c, a), d));
+    TRY(kv_arm_may(c, vaults_action(c, a, "read"), vault_path(c, a), d));
     CLEANUP_JSON json_t *vault = NULL;
     TRY(find_at(c, a, &vault, d));
     reply_vault(c, 200, vault);
@@ -268,20 +254,20 @@ static enum err next_vault(struct call *c, const struct arm_args *a, bool patch,
     if (patch) {
         TRY(find_at(c, a, &old, d));
     } else {
-        TRY(kv_vault_find(c->kv, row_of(c, a), &old, d));
+        TRY(kv_vault_find(c->kv, vaults_row(c, a), &old, d));
     }
     if (kv_vault_is_deleted(old)) return recover_vault(c, a, old, out, d);
     if (old == NULL && wants_recovery(c)) return nothing_deleted(a, d);
     if (old != NULL && !is_at(old, vault_path(c, a))) return name_taken(a, d);
     TRY(kv_vault_apply(c->kv, &id, c->body, old, patch, out, d));
     if (old == NULL)
-        TRY(kv_vault_remove(c->kv, row_of(c, a), d)); /* what may be left of an earlier one */
+        TRY(kv_vault_remove(c->kv, vaults_row(c, a), d)); /* what may be left of an earlier one */
     return OK;
 }
 
 static enum err change_vault(struct call *c, const struct arm_args *a, bool patch, struct diag *d)
 {
-    TRY(kv_arm_may(c, action(c, a, "write"), vault_path(c, a), d));
+    TRY(kv_arm_may(c, vaults_action(c, a, "write"), vault_path(c, a), d));
     if (c->body == NULL) return BAD(d, "The request has no body.");
     if (a->pool && c->kv->config.token == NULL) {
         return BAD(d, "There is no HSM: this service was started without --hsm-module.");
@@ -311,7 +297,7 @@ static enum err patch_vault(struct call *c, const struct arm_args *a, struct dia
 
 static enum err delete_vault(struct call *c, const struct arm_args *a, struct diag *d)
 {
-    TRY(kv_arm_may(c, action(c, a, "delete"), vault_path(c, a), d));
+    TRY(kv_arm_may(c, vaults_action(c, a, "delete"), vault_path(c, a), d));
     CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
     TRY(kvstore_begin(c->kv->store, &t, d));
     CLEANUP_JSON json_t *vault = NULL;
@@ -351,155 +337,6 @@ static enum err change_policies(struct call *c, const struct arm_args *a, struct
                   arena_fmt(c->req->a, "%s/accessPolicies/", json_get_str(vault, "id")), "type",
                   "Microsoft.KeyVault/vaults/accessPolicies", "location",
                   json_get(vault, "location"), "properties", "accessPolicies", policies);
-    kv_reply_json(c->res, 200, j);
-    return OK;
-}
-
-/* --- lists --- */
-
-struct listing {
-    const char *prefix; /* of the id */
-    bool deleted, pools;
-    json_t *items;
-};
-
-static json_t *shown_deleted(const json_t *vault)
-{
-    const json_t *deleted = json_get(vault, "deleted");
-    char on[TIME_TEXT_MAX], purge[TIME_TEXT_MAX];
-    time_format_iso(json_get_int(deleted, "on", 0) * US_PER_S, on);
-    time_format_iso(json_get_int(deleted, "purge", 0) * US_PER_S, purge);
-    const char *id = json_get_str(vault, "id"), *name = json_get_str(vault, "name"),
-               *location = json_get_str(vault, "location");
-    int subscription = (int)(strcspn(id + 15, "/") + 15); /* behind "/subscriptions/" */
-    bool pool = kv_vault_is_pool(vault);
-    CLEANUP_FREE char *path =
-        str_fmt("%.*s/providers/Microsoft.KeyVault/locations/%s/%s/%s", subscription, id, location,
-                pool ? "deletedManagedHSMs" : "deletedVaults", name);
-    json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "id", path != NULL ? path : "", "name", name,
-        "type", pool ? "Microsoft.KeyVault/deletedManagedHSMs" : "Microsoft.KeyVault/deletedVaults",
-        "properties", pool ? "mhsmId" : "vaultId", id, "location", location, "deletionDate", on,
-        "scheduledPurgeDate", purge);
-    copy_member(json_get(j, "properties"), vault, "tags");
-    if (kv_vault_purge_protected(vault)) {
-        json_object_set_new(json_get(j, "properties"), "purgeProtectionEnabled", json_true());
-    }
-    return j;
-}
-
-static enum err list_one(void *ctx, const char *key, json_t *vault, struct diag *d)
-{
-    struct listing *l = ctx;
-    (void)key, (void)d;
-    const char *id = json_get_str(vault, "id");
-    if (kv_is_due(vault) || kv_vault_is_deleted(vault) != l->deleted ||
-        kv_vault_is_pool(vault) != l->pools || !str_starts_nocase(id, l->prefix))
-        return OK;
-    json_array_append_new(l->items, l->deleted ? shown_deleted(vault) : shown(vault));
-    return OK;
-}
-
-static enum err list(struct call *c, const struct arm_args *a, const char *prefix, bool deleted,
-                     struct diag *d)
-{
-    if (prefix == NULL) return kv_out_of_memory(d);
-    struct listing l = {prefix, deleted, a->pool, json_array()};
-    enum err e = kv_doc_each(c->kv, "vault", "", list_one, &l, d);
-    CLEANUP_JSON json_t *j = json_pack("{s:o}", "value", l.items);
-    TRY(e);
-    kv_reply_json(c->res, 200, j);
-    return OK;
-}
-
-static enum err list_in_group(struct call *c, const struct arm_args *a, struct diag *d)
-{
-    char *scope = arena_fmt(c->req->a, "/subscriptions/%s/resourceGroups/%s", a->v[0], a->v[1]);
-    TRY(kv_arm_may(c, action(c, a, "read"), scope, d));
-    return list(c, a, arena_fmt(c->req->a, "%s/", scope), false, d);
-}
-
-static enum err list_in_subscription(struct call *c, const struct arm_args *a, struct diag *d)
-{
-    TRY(may_in_subscription(c, action(c, a, "read"), a, d));
-    return list(c, a, arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]), false, d);
-}
-
-/* --- deleted vaults --- */
-
-static enum err list_deleted(struct call *c, const struct arm_args *a, struct diag *d)
-{
-    TRY(may_in_subscription(c,
-                            a->pool ? "Microsoft.KeyVault/deletedManagedHSMs/read"
-                                    : "Microsoft.KeyVault/deletedVaults/read",
-                            a, d));
-    return list(c, a, arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]), true, d);
-}
-
-static const char *deleted_action(const struct call *c, const struct arm_args *a, const char *verb)
-{
-    return arena_fmt(c->req->a, "Microsoft.KeyVault/locations/%s/%s",
-                     a->pool ? "deletedManagedHSMs" : "deletedVaults", verb);
-}
-
-static enum err find_deleted(const struct call *c, const struct arm_args *a, json_t **out,
-                             struct diag *d)
-{
-    const char *prefix = arena_fmt(c->req->a, "/subscriptions/%s/", a->v[0]);
-    if (prefix == NULL) return kv_out_of_memory(d);
-    CLEANUP_JSON json_t *vault = NULL;
-    TRY(kv_vault_find(c->kv, row_of(c, a), &vault, d));
-    if (!kv_vault_is_deleted(vault) || !str_starts_nocase(json_get_str(vault, "id"), prefix)) {
-        return FAIL_TAG(d, ERR_NOT_FOUND, "DeletedVaultNotFound",
-                        "The specified deleted vault '%s' does not exist.", a->v[2]);
-    }
-    *out = TAKE(vault);
-    return OK;
-}
-
-static enum err get_deleted(struct call *c, const struct arm_args *a, struct diag *d)
-{
-    TRY(may_in_subscription(c, deleted_action(c, a, "read"), a, d));
-    CLEANUP_JSON json_t *vault = NULL;
-    TRY(find_deleted(c, a, &vault, d));
-    CLEANUP_JSON json_t *j = shown_deleted(vault);
-    kv_reply_json(c->res, 200, j);
-    return OK;
-}
-
-static enum err purge_deleted(struct call *c, const struct arm_args *a, struct diag *d)
-{
-    TRY(may_in_subscription(c, deleted_action(c, a, "purge/action"), a, d));
-    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
-    TRY(kvstore_begin(c->kv->store, &t, d));
-    CLEANUP_JSON json_t *vault = NULL;
-    TRY(find_deleted(c, a, &vault, d));
-    if (kv_vault_purge_protected(vault)) {
-        return BAD(d,
-                   "Operation 'DeletedVaultPurge' is not allowed: vault '%s' has purge protection.",
-                   a->v[2]);
-    }
-    TRY(kv_vault_remove(c->kv, row_of(c, a), d));
-    TRY(kvstore_commit(&t, d));
-    LOG(INFO, "vault.purged", F_STR("vault", a->v[2]), F_STR("by", c->who.object_id));
-    c->res->status = 200;
-    return OK;
-}
-
-static enum err check_name(struct call *c, const struct arm_args *a, struct diag *d)
-{
-    TRY(may_in_subscription(c, "Microsoft.KeyVault/checkNameAvailability/read", a, d));
-    const char *name = json_get_str(c->body, "name");
-    if (name == NULL) return BAD(d, "The request has no name.");
-    CLEANUP_JSON json_t *vault = NULL;
-    TRY(kv_vault_find(c->kv, a->pool ? arena_fmt(c->req->a, "%s.hsm", name) : name, &vault, d));
-    CLEANUP_JSON json_t *j =
-        !kv_vault_name_valid(name)
-            ? json_pack("{s:b, s:s, s:s}", "nameAvailable", 0, "reason", "AccountNameInvalid",
-                        "message", "The vault name is not valid.")
-        : vault != NULL ? json_pack("{s:b, s:s, s:s}", "nameAvailable", 0, "reason",
-                                    "AlreadyExists", "message", "The vault name is already in use.")
-                        : json_pack("{s:b}", "nameAvailable", 1);
     kv_reply_json(c->res, 200, j);
     return OK;
 }

@@ -74,7 +74,9 @@ enum err kv_tags_apply(const json_t *body, json_t *doc, struct diag *d)
     json_object_foreach (tags, name, v) {
         if (!json_is_string(v)) return BAD(d, "Property tags has invalid value");
     }
-    return json_put(doc, "tags", json_deep_copy(tags), d);
+    if (json_object_size(tags) != 0) return json_put(doc, "tags", json_deep_copy(tags), d);
+    json_object_del(doc, "tags"); /* none are not shown */
+    return OK;
 }
 
 /* No key leaves: a policy that says when one may is refused, not stored. */

@@ -50,9 +50,14 @@ static json_t *upper(const char *s)
 static json_t *identity_json(const struct caller *who)
 {
     if (who->object_id[0] == 0) return json_object();
-    return json_pack("{s:{s:s, s:s}}", "claim",
-                     "http://schemas.microsoft.com/identity/claims/objectidentifier",
-                     who->object_id, "appid", who->app_id);
+    json_t *claim =
+        json_pack("{s:s, s:s}", "http://schemas.microsoft.com/identity/claims/objectidentifier",
+                  who->object_id, "appid", who->app_id);
+    if (claim != NULL && who->upn[0] != 0) {
+        json_object_set_new(claim, "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+                            json_string(who->upn));
+    }
+    return json_pack("{s:o}", "claim", claim);
 }
 
 struct event {
@@ -104,11 +109,20 @@ static bool changes(const struct call *c)
     return !c->reads && !str_eq(c->req->method, "GET") && c->res->status < 400;
 }
 
+static const char *response_header(const struct http_response *res, const char *name)
+{
+    for (uint32_t i = 0; i < res->n_headers; i++) {
+        if (str_eq_nocase(res->headers[i].name, name)) return res->headers[i].value;
+    }
+    return NULL;
+}
+
 enum err kv_audit_request(const struct call *c, const char *description, int64_t took_us,
                           struct diag *d)
 {
     const struct http_request *req = c->req;
     const char *correlation = http_header(req, "x-ms-client-request-id");
+    if (correlation == NULL) correlation = response_header(c->res, "x-ms-request-id");
     const struct event e = {.operation = c->operation != NULL ? c->operation : "Authentication",
                             .version = http_query(req, "api-version"),
                             .resource_id = c->vault_id,

@@ -51,6 +51,12 @@ enum err kv_doc_each(struct keyvault *kv, const char *table, const char *prefix,
     return kv_doc_each_after(kv, table, prefix, "", visit, ctx, d);
 }
 
+void kv_copy_member(json_t *to, const json_t *from, const char *name)
+{
+    json_t *v = json_get(from, name);
+    if (v != NULL) json_object_set(to, name, v);
+}
+
 bool kv_is_word(const char *s, size_t min, size_t max)
 {
     size_t n = strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");

@@ -42,6 +42,7 @@ static const struct api_error api_errors[] = {
     {"LocationRequired", 400, "LocationRequired", false},
     {"MissingApiVersionParameter", 400, "MissingApiVersionParameter", false},
     {"InvalidApiVersionParameter", 400, "InvalidApiVersionParameter", false},
+    {"SkuNotSupported", 400, "SkuNotSupported", false},
     {"VaultNameNotValid", 400, "VaultNameNotValid", false},
     {"AuthenticationFailed", 401, "AuthenticationFailed", false},
     {"InvalidAuthenticationToken", 401, "InvalidAuthenticationToken", false},
@@ -115,6 +116,7 @@ void kv_reply_headers(const struct http_request *req, struct http_response *res)
     http_set(res, "Strict-Transport-Security", "max-age=31536000;includeSubDomains");
     http_set(res, "x-ms-request-id", text);
     http_set(res, "x-ms-keyvault-service-version", "1.9.0.0");
-    http_setf(res, "x-ms-keyvault-network-info",
-              "conn_type=Ipv4;addr=%s;act_addr_fam=InterNetwork;", req->peer);
+    bool six = strchr(req->peer, ':') != NULL;
+    http_setf(res, "x-ms-keyvault-network-info", "conn_type=%s;addr=%s;act_addr_fam=%s;",
+              six ? "Ipv6" : "Ipv4", req->peer, six ? "InterNetworkV6" : "InterNetwork");
 }

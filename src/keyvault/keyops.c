@@ -170,6 +170,7 @@ enum err kv_key_operate(struct call *c, const struct key_version *v, const struc
     kv_place_version(r, v->version, &p);
     struct key_kind kind;
     TRY(kv_kind_of(v->doc, &kind, d));
+    if (kind.hsm) TRY(kv_throttle_hsm_use(c, r->vault, d));
     TRY(load_material(&in, &kind, v->doc, p.version, d));
     CLEANUP_CRYPT struct crypt x = {.op = op,
                                     .kind = kind,

@@ -209,11 +209,7 @@ enum err kv_key_delete(struct keyvault *kv, const struct key_ref *r, struct key_
     TRY(kv_vault_check_live(kv, r, d));
     CLEANUP_KEY_VERSION struct key_version v = {0};
     TRY(kv_key_find(kv, r, &v, d));
-    if (kv_vault_soft_deletes(r->vault)) {
-        TRY(mark_deleted(kv, r, v.key, d));
-    } else {
-        TRY(kv_key_remove(kv, r, d));
-    }
+    TRY(mark_deleted(kv, r, v.key, d));
     TRY(kvstore_commit(&t, d));
     LOG(INFO, "key.deleted", F_STR("vault", r->vault_name), F_STR("key", r->name));
     *out = v;

@@ -7,12 +7,14 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/str.h"
+#include "net/jwt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define AUDIT_FILE_MAX ((size_t)16 << 20) /* bytes */
 #define REQUESTS_MAX   4000               /* per vault and 10 s */
+#define CLAIM_MAX      256                /* bytes of one that is shown */
 
 /* No subscription that anybody has a role in: ARM never shows or changes the platform's vault. */
 #define PLATFORM_ID                                                                          \
@@ -170,6 +172,45 @@ static enum err challenge(struct call *c, const char *message, struct diag *d)
     return FAIL_TAG(d, ERR_DENIED, "Unauthorized", "%s", message);
 }
 
+/* A claim of a token that was refused for it alone: its signature was good. NULL: it is nothing to
+ * be shown. */
+static const char *shown_claim(const struct call *c, const char *token, const char *name)
+{
+    CLEANUP_JSON json_t *claims = NULL;
+    if (jwt_peek(token, &claims, NULL) != OK) return NULL;
+    const json_t *v = json_object_get(claims, name);
+    if (json_is_array(v)) v = json_array_get(v, 0);
+    const char *text = json_string_value(v);
+    size_t n = 0;
+    while (text != NULL && n < CLAIM_MAX && text[n] > 0x20 && text[n] < 0x7f)
+        n++;
+    return n != 0 && text[n] == 0 ? arena_str(c->req->a, bytes_of(text, n)) : NULL;
+}
+
+static enum err refuse_token(struct call *c, const char *token, const char *tag, struct diag *d)
+{
+    struct arena *a = c->req->a;
+    const struct keyvault *kv = c->kv;
+    if (str_eq(tag, "Audience")) {
+        const char *aud = shown_claim(c, token, "aud");
+        return challenge(c,
+                         arena_fmt(a, "AKV10022: Invalid audience. Expected %s, found: %s.",
+                                   resource_of(c), aud != NULL ? aud : "another"),
+                         d);
+    }
+    if (str_eq(tag, "Issuer")) {
+        const char *iss = shown_claim(c, token, "iss");
+        return challenge(c,
+                         arena_fmt(a,
+                                   "AKV10032: Invalid issuer. Expected one of %s/%s/, %s/%s/v2.0, "
+                                   "found %s.",
+                                   kv->endpoint, kv->tenant_id, kv->endpoint, kv->tenant_id,
+                                   iss != NULL ? iss : "another"),
+                         d);
+    }
+    return challenge(c, "Error validating token: IDX10223", d);
+}
+
 /* Before anything else is looked at: clients send their first request without token and body. */
 static enum err authenticate_data(struct call *c, struct diag *d)
 {
@@ -182,12 +223,7 @@ static enum err authenticate_data(struct call *c, struct diag *d)
     enum err e = c->kv->config.verify(c->kv->config.ctx, token, audiences, &c->who, &why);
     if (e == OK) return OK;
     if (e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
-    if (str_eq(why.tag, "Audience")) {
-        return challenge(
-            c, arena_fmt(c->req->a, "AKV10022: Invalid audience. Expected %s.", resource_of(c)), d);
-    }
-    if (str_eq(why.tag, "Issuer")) return challenge(c, "AKV10032: Invalid issuer.", d);
-    return challenge(c, "Error validating token: IDX10223", d);
+    return refuse_token(c, token, why.tag, d);
 }
 
 static enum err serve_data(struct call *c, const char *name, struct diag *d)

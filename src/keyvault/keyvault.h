@@ -35,6 +35,9 @@ struct keyvault_config {
                        struct caller *out, struct diag *d);
     enum err (*authorize)(void *ctx, const char *object_id, const char *action, bool is_data,
                           const char *scope, struct diag *d);
+    /* As identity_groups(); NULL: nobody is in a group, and nobody is asked about. */
+    enum err (*groups)(void *ctx, const char *object_id, char (**out)[GUID_TEXT_MAX], size_t *out_n,
+                       struct diag *d);
     void *ctx;
     struct token *token; /* HSM kinds of keys are made in it; NULL: there are none. Borrowed */
     enum keyvault_trust trust;

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 #define PAGE_MAX 25
@@ -25,6 +26,23 @@ struct page {
     json_t *items;
 };
 
+bool kv_skip_read(const struct http_request *req, char *out, size_t size)
+{
+    const char *skip = http_query(req, "$skiptoken");
+    CLEANUP_BUF struct buf name = {0};
+    out[0] = 0;
+    if (skip == NULL) return true;
+    if (base64_decode(&name, bytes_str(skip), NULL) != OK || name.bad || name.len == 0 ||
+        name.len >= size) {
+        return false;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (!isalnum(name.p[i]) && name.p[i] != '-' && name.p[i] != '.') return false;
+    }
+    snprintf(out, size, "%s", buf_cstr(&name));
+    return true;
+}
+
 static void page_release(struct page *g)
 {
     json_decref(g->items);
@@ -33,20 +51,13 @@ static void page_release(struct page *g)
 
 static enum err page_start(struct page *g, struct diag *d)
 {
-    const char *max = http_query(g->c->req, "maxresults"),
-               *skip = http_query(g->c->req, "$skiptoken");
+    const char *max = http_query(g->c->req, "maxresults");
     uint64_t n = PAGE_MAX;
     if (max != NULL && (str_u64(max, PAGE_MAX, &n, NULL) != OK || n == 0)) {
         return BAD(d, "Invalid value for maxresults: 1 to %d are allowed", PAGE_MAX);
     }
-    CLEANUP_BUF struct buf after = {0};
-    if (skip != NULL &&
-        (base64_decode(&after, bytes_str(skip), NULL) != OK || after.len == 0 ||
-         after.len >= sizeof g->after || !kv_is_word(buf_cstr(&after), 1, after.len))) {
-        return BAD(d, "Invalid $skiptoken");
-    }
+    if (!kv_skip_read(g->c->req, g->after, sizeof g->after)) return BAD(d, "Invalid $skiptoken");
     g->max = (size_t)n;
-    snprintf(g->after, sizeof g->after, "%s", buf_cstr(&after));
     g->items = json_array();
     return g->items != NULL ? OK : kv_out_of_memory(d);
 }

@@ -4,6 +4,10 @@
 
 #include "base/str.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #define POLICIES_MAX 1024
 
 static const struct {
@@ -64,10 +68,44 @@ static bool same_or_absent(const json_t *o, const char *name, const char *value)
     return s == NULL || s[0] == 0 || str_eq_nocase(s, value);
 }
 
-static bool policy_grants(const json_t *policy, const struct caller *who, const char *permission)
+/* --- who is asked for --- */
+
+void kv_holder_release(struct holder *h)
 {
+    free(h->groups);
+    *h = (struct holder){0};
+}
+
+enum err kv_holder_read(const struct call *c, struct holder *out, struct diag *d)
+{
+    const struct keyvault_config *k = &c->kv->config;
+    struct diag why = DIAG_INIT;
+    struct holder h = {.who = &c->who, .stands = true};
+    enum err e =
+        k->groups != NULL ? k->groups(k->ctx, c->who.object_id, &h.groups, &h.n_groups, &why) : OK;
+    if (e != OK && e != ERR_DENIED) return FAIL(d, e, "%s", why.text);
+    h.stands = e == OK;
+    *out = h;
+    return OK;
+}
+
+bool kv_is_holder(const struct holder *h, const char *object_id)
+{
+    if (!h->stands) return false;
+    if (str_eq_nocase(object_id, h->who->object_id)) return true;
+    for (size_t i = 0; i < h->n_groups; i++) {
+        if (str_eq_nocase(object_id, h->groups[i])) return true;
+    }
+    return false;
+}
+
+/* --- access policies --- */
+
+static bool policy_grants(const json_t *policy, const struct holder *h, const char *permission)
+{
+    const struct caller *who = h->who;
     const char *oid = json_get_str(policy, "objectId");
-    if (oid == NULL || !str_eq_nocase(oid, who->object_id)) return false;
+    if (oid == NULL || !kv_is_holder(h, oid)) return false;
     if (!same_or_absent(policy, "tenantId", who->tenant_id)) return false;
     if (!same_or_absent(policy, "applicationId", who->app_id)) return false;
     const json_t *keys = json_at(policy, "permissions", "keys", NULL);
@@ -94,10 +132,12 @@ static enum err refuse_by_policies(const struct call *c, const json_t *vault, en
 static enum err check_policies(const struct call *c, const json_t *vault, enum permission p,
                                struct diag *d)
 {
+    CLEANUP_HOLDER struct holder h = {0};
+    TRY(kv_holder_read(c, &h, d));
     size_t i;
     json_t *policy;
     json_array_foreach (json_at(vault, "properties", "accessPolicies", NULL), i, policy) {
-        if (policy_grants(policy, &c->who, permissions[p].name)) return OK;
+        if (policy_grants(policy, &h, permissions[p].name)) return OK;
     }
     return refuse_by_policies(c, vault, p, d);
 }
@@ -167,35 +207,79 @@ enum err kv_policy_refuse(const struct call *c, const json_t *vault, const char 
 
 /* --- lists of policies --- */
 
-static enum err validate_one(const json_t *policy, struct diag *d)
+/* Kinds of objects that this vault does not have: az grants on them in one go with keys. */
+static const struct {
+    const char *kind, *names;
+} other_permissions[] = {
+    {"secrets", " all get list set delete backup restore recover purge "},
+    {"certificates", " all get list delete create import update managecontacts getissuers "
+                     "listissuers setissuers deleteissuers manageissuers recover purge backup "
+                     "restore "},
+    {"storage", " all get list delete set update regeneratekey recover purge backup restore setsas "
+                "listsas getsas deletesas "},
+};
+
+static bool is_known(const char *kind, const char *name)
 {
-    struct guid g;
-    const char *oid = json_get_str(policy, "objectId"), *tid = json_get_str(policy, "tenantId");
-    if (oid == NULL || guid_parse(oid, &g, NULL) != OK || tid == NULL ||
-        guid_parse(tid, &g, NULL) != OK) {
-        return FAIL_TAG(
-            d, ERR_INVALID, "BadRequest",
-            "An invalid value was provided for 'accessPolicies': objectId and tenantId must be "
-            "GUIDs.");
+    char word[32];
+    if (str_eq_nocase(kind, "keys")) return is_permission(name);
+    if ((size_t)snprintf(word, sizeof word, " %s ", name) >= sizeof word ||
+        strchr(name, ' ') != NULL) {
+        return false;
     }
-    const json_t *list = json_get(json_get(policy, "permissions"), "keys");
-    if (!json_is_object(json_get(policy, "permissions")) ||
-        (list != NULL && !json_is_array(list) && !json_is_null(list))) {
+    for (size_t i = 0; i < sizeof other_permissions / sizeof other_permissions[0]; i++) {
+        if (str_eq_nocase(kind, other_permissions[i].kind))
+            return strcasestr(other_permissions[i].names, word) != NULL;
+    }
+    return false;
+}
+
+static enum err validate_kind(const char *kind, json_t *list, struct diag *d)
+{
+    size_t i;
+    json_t *v;
+    if (!json_is_array(list) && !json_is_null(list)) {
         return FAIL_TAG(
             d, ERR_INVALID, "BadRequest",
             "An invalid value was provided for 'accessPolicies': permissions must be an object "
             "of lists.");
     }
-    size_t i;
-    json_t *v;
-    json_array_foreach ((json_t *)list, i, v) {
+    json_array_foreach (list, i, v) {
         const char *name = json_string_value(v);
-        if (name == NULL || !is_permission(name)) {
+        if (name == NULL || !is_known(kind, name)) {
             return FAIL_TAG(d, ERR_INVALID, "BadRequest",
-                            "An invalid value was provided for 'permissions.keys': '%.100s'.",
-                            name != NULL ? name : "(not a string)");
+                            "An invalid value was provided for 'permissions.%.20s': '%.100s'.",
+                            kind, name != NULL ? name : "(not a string)");
         }
     }
+    return OK;
+}
+
+static bool is_guid(const char *text)
+{
+    struct guid g;
+    return text != NULL && guid_parse(text, &g, NULL) == OK;
+}
+
+static enum err validate_one(const json_t *policy, struct diag *d)
+{
+    const char *application = json_get_str(policy, "applicationId");
+    json_t *kinds = json_get(policy, "permissions"), *list;
+    if (!is_guid(json_get_str(policy, "objectId")) || !is_guid(json_get_str(policy, "tenantId")) ||
+        (application != NULL && application[0] != 0 && !is_guid(application))) {
+        return FAIL_TAG(
+            d, ERR_INVALID, "BadRequest",
+            "An invalid value was provided for 'accessPolicies': objectId, tenantId and "
+            "applicationId must be GUIDs.");
+    }
+    if (!json_is_object(kinds)) {
+        return FAIL_TAG(d, ERR_INVALID, "BadRequest",
+                        "An invalid value was provided for 'accessPolicies': permissions must be "
+                        "an object of lists.");
+    }
+    const char *kind;
+    json_object_foreach (kinds, kind, list)
+        TRY(validate_kind(kind, list, d));
     return OK;
 }
 

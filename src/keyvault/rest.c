@@ -5,6 +5,8 @@
 #include "base/rand.h"
 #include "base/str.h"
 
+#include <ctype.h>
+
 #define RANDOM_MAX 128 /* bytes */
 
 #define BAD(d, ...) FAIL_TAG((d), ERR_INVALID, "BadParameter", __VA_ARGS__)
@@ -23,40 +25,41 @@ static const struct route {
     const char *operation; /* in the audit */
     enum permission permission;
     endpoint *run;
+    int since; /* 7.N; 0: always there */
 } routes[] = {
-    {"GET", "keys", "KeyList", PERM_LIST, list_keys},
-    {"POST", "keys/restore", "KeyRestore", PERM_RESTORE, restore_key},
-    {"GET", "keys/*/versions", "KeyListVersions", PERM_LIST, list_versions},
-    {"GET", "keys/*/rotationpolicy", "KeyRotationPolicyGet", PERM_GET_ROTATION, get_policy},
-    {"PUT", "keys/*/rotationpolicy", "KeyRotationPolicySet", PERM_SET_ROTATION, set_policy},
-    {"POST", "keys/*/create", "KeyCreate", PERM_CREATE, create_key},
-    {"POST", "keys/*/rotate", "KeyRotate", PERM_ROTATE, rotate_key},
-    {"POST", "keys/*/backup", "KeyBackup", PERM_BACKUP, backup_key},
-    {"POST", "keys/*/wrapkey", "KeyWrap", PERM_WRAP, operate},
-    {"POST", "keys/*/unwrapkey", "KeyUnwrap", PERM_UNWRAP, operate},
-    {"POST", "keys/*/encrypt", "KeyEncrypt", PERM_ENCRYPT, operate},
-    {"POST", "keys/*/decrypt", "KeyDecrypt", PERM_DECRYPT, operate},
-    {"POST", "keys/*/sign", "KeySign", PERM_SIGN, operate},
-    {"POST", "keys/*/verify", "KeyVerify", PERM_VERIFY, operate},
-    {"POST", "keys/*/release", "KeyRelease", PERM_RELEASE, release_key},
-    {"POST", "keys/*/*/wrapkey", "KeyWrap", PERM_WRAP, operate},
-    {"POST", "keys/*/*/unwrapkey", "KeyUnwrap", PERM_UNWRAP, operate},
-    {"POST", "keys/*/*/encrypt", "KeyEncrypt", PERM_ENCRYPT, operate},
-    {"POST", "keys/*/*/decrypt", "KeyDecrypt", PERM_DECRYPT, operate},
-    {"POST", "keys/*/*/sign", "KeySign", PERM_SIGN, operate},
-    {"POST", "keys/*/*/verify", "KeyVerify", PERM_VERIFY, operate},
-    {"POST", "keys/*/*/release", "KeyRelease", PERM_RELEASE, release_key},
-    {"GET", "keys/*", "KeyGet", PERM_GET, get_key},
-    {"GET", "keys/*/*", "KeyGet", PERM_GET, get_key},
-    {"PUT", "keys/*", "KeyImport", PERM_IMPORT, import_key},
-    {"PATCH", "keys/*", "KeyUpdate", PERM_UPDATE, update_key},
-    {"PATCH", "keys/*/*", "KeyUpdate", PERM_UPDATE, update_key},
-    {"DELETE", "keys/*", "KeyDelete", PERM_DELETE, delete_key},
-    {"GET", "deletedkeys", "KeyListDeleted", PERM_LIST, list_deleted},
-    {"GET", "deletedkeys/*", "KeyGetDeleted", PERM_GET, get_deleted},
-    {"POST", "deletedkeys/*/recover", "KeyRecover", PERM_RECOVER, recover_key},
-    {"DELETE", "deletedkeys/*", "KeyPurge", PERM_PURGE, purge_key},
-    {"POST", "rng", "RandomBytesGet", PERM_NONE, draw_random},
+    {"GET", "keys", "KeyList", PERM_LIST, list_keys, 0},
+    {"POST", "keys/restore", "KeyRestore", PERM_RESTORE, restore_key, 0},
+    {"GET", "keys/*/versions", "KeyListVersions", PERM_LIST, list_versions, 0},
+    {"GET", "keys/*/rotationpolicy", "KeyRotationPolicyGet", PERM_GET_ROTATION, get_policy, 3},
+    {"PUT", "keys/*/rotationpolicy", "KeyRotationPolicySet", PERM_SET_ROTATION, set_policy, 3},
+    {"POST", "keys/*/create", "KeyCreate", PERM_CREATE, create_key, 0},
+    {"POST", "keys/*/rotate", "KeyRotate", PERM_ROTATE, rotate_key, 3},
+    {"POST", "keys/*/backup", "KeyBackup", PERM_BACKUP, backup_key, 0},
+    {"POST", "keys/*/wrapkey", "KeyWrap", PERM_WRAP, operate, 0},
+    {"POST", "keys/*/unwrapkey", "KeyUnwrap", PERM_UNWRAP, operate, 0},
+    {"POST", "keys/*/encrypt", "KeyEncrypt", PERM_ENCRYPT, operate, 0},
+    {"POST", "keys/*/decrypt", "KeyDecrypt", PERM_DECRYPT, operate, 0},
+    {"POST", "keys/*/sign", "KeySign", PERM_SIGN, operate, 0},
+    {"POST", "keys/*/verify", "KeyVerify", PERM_VERIFY, operate, 0},
+    {"POST", "keys/*/release", "KeyRelease", PERM_RELEASE, release_key, 3},
+    {"POST", "keys/*/*/wrapkey", "KeyWrap", PERM_WRAP, operate, 0},
+    {"POST", "keys/*/*/unwrapkey", "KeyUnwrap", PERM_UNWRAP, operate, 0},
+    {"POST", "keys/*/*/encrypt", "KeyEncrypt", PERM_ENCRYPT, operate, 0},
+    {"POST", "keys/*/*/decrypt", "KeyDecrypt", PERM_DECRYPT, operate, 0},
+    {"POST", "keys/*/*/sign", "KeySign", PERM_SIGN, operate, 0},
+    {"POST", "keys/*/*/verify", "KeyVerify", PERM_VERIFY, operate, 0},
+    {"POST", "keys/*/*/release", "KeyRelease", PERM_RELEASE, release_key, 3},
+    {"GET", "keys/*", "KeyGet", PERM_GET, get_key, 0},
+    {"GET", "keys/*/*", "KeyGet", PERM_GET, get_key, 0},
+    {"PUT", "keys/*", "KeyImport", PERM_IMPORT, import_key, 0},
+    {"PATCH", "keys/*", "KeyUpdate", PERM_UPDATE, update_key, 0},
+    {"PATCH", "keys/*/*", "KeyUpdate", PERM_UPDATE, update_key, 0},
+    {"DELETE", "keys/*", "KeyDelete", PERM_DELETE, delete_key, 0},
+    {"GET", "deletedkeys", "KeyListDeleted", PERM_LIST, list_deleted, 0},
+    {"GET", "deletedkeys/*", "KeyGetDeleted", PERM_GET, get_deleted, 0},
+    {"POST", "deletedkeys/*/recover", "KeyRecover", PERM_RECOVER, recover_key, 0},
+    {"DELETE", "deletedkeys/*", "KeyPurge", PERM_PURGE, purge_key, 0},
+    {"POST", "rng", "RandomBytesGet", PERM_NONE, draw_random, 3},
 };
 
 void kv_rest_routes(http_route_visit *visit, void *ctx)
@@ -67,6 +70,19 @@ void kv_rest_routes(http_route_visit *visit, void *ctx)
 
 #define SEGMENTS_MAX 4
 
+#define MINOR_DATED 100 /* 2025-07-01 and the like are younger than any 7.N */
+
+int kv_version_minor(const struct http_request *req)
+{
+    const char *v = http_query(req, "api-version");
+    if (v == NULL) return -1;
+    if (str_starts(v, "7.") && isdigit((unsigned char)v[2]) && !isdigit((unsigned char)v[3]))
+        return v[2] - '0';
+    bool dated = strlen(v) >= 10 && strspn(v, "0123456789") == 4 && v[4] == '-' && v[7] == '-' &&
+                 v[0] == '2';
+    return dated ? MINOR_DATED : -1;
+}
+
 /* 7.0 to 7.x, their previews, and the dates of newer ones: clients move faster than this list
  * would. */
 static enum err check_version(const struct http_request *req, struct diag *d)
@@ -75,10 +91,7 @@ static enum err check_version(const struct http_request *req, struct diag *d)
     if (v == NULL || v[0] == 0) {
         return BAD(d, "The request URI does not contain the required parameter: api-version");
     }
-    bool seven = str_starts(v, "7.") && v[2] >= '0' && v[2] <= '9';
-    bool dated = strlen(v) >= 10 && strspn(v, "0123456789") == 4 && v[4] == '-' && v[7] == '-' &&
-                 v[0] == '2';
-    if (seven || dated) return OK;
+    if (kv_version_minor(req) >= 0) return OK;
     return BAD(
         d,
         "The specified version (%.40s) is not recognized. Consider using the latest supported "
@@ -107,6 +120,10 @@ static enum err find_route(const struct http_request *req, const struct route **
         r->version = args[1];
         known = true;
         if (!str_eq(routes[i].method, method)) continue;
+        if (kv_version_minor(req) < routes[i].since) {
+            return BAD(d, "Method %s does not allow operation '%s' in version %.40s", method,
+                       segments[n - 1], http_query(req, "api-version"));
+        }
         *out = &routes[i];
         return OK;
     }

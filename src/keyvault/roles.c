@@ -86,12 +86,12 @@ static const struct role *find_role(const char *definition)
 
 /* --- who has one --- */
 
-static bool is_founder(const json_t *pool, const char *object_id)
+static bool is_founder(const json_t *pool, const struct holder *h)
 {
     size_t i;
     json_t *v;
     json_array_foreach (json_at(pool, "properties", "initialAdminObjectIds", NULL), i, v) {
-        if (str_eq_nocase(json_string_value(v), object_id)) return true;
+        if (kv_is_holder(h, json_string_value(v))) return true;
     }
     return false;
 }
@@ -105,7 +105,8 @@ static bool covers(const char *scope, const char *wanted)
 }
 
 struct question {
-    const char *object_id, *scope;
+    const struct holder *holder;
+    const char *scope;
     uint64_t permission; /* 0: to give roles */
     bool yes;
 };
@@ -123,7 +124,7 @@ static enum err look_at(void *ctx, const char *key, json_t *assignment, struct d
                *scope = json_get_str(assignment, "scope"),
                *role_id = json_get_str(assignment, "roleDefinitionId");
     const struct role *r = role_id != NULL ? find_role(role_id) : NULL;
-    if (r != NULL && who != NULL && scope != NULL && str_eq_nocase(who, q->object_id) &&
+    if (r != NULL && who != NULL && scope != NULL && kv_is_holder(q->holder, who) &&
         covers(scope, q->scope) && answers(r, q))
         q->yes = true;
     return OK;
@@ -140,10 +141,14 @@ static enum err prefix_of(const json_t *pool, char out[VAULT_NAME_MAX + 1], stru
 static enum err ask(const struct call *c, const json_t *pool, struct question *q, struct diag *d)
 {
     char prefix[VAULT_NAME_MAX + 1];
-    q->object_id = c->who.object_id;
-    q->yes = is_founder(pool, q->object_id) && answers(ADMINISTRATOR, q);
+    CLEANUP_HOLDER struct holder h = {0};
+    TRY(kv_holder_read(c, &h, d));
+    q->holder = &h;
+    q->yes = is_founder(pool, &h) && answers(ADMINISTRATOR, q);
     TRY(prefix_of(pool, prefix, d));
-    return q->yes ? OK : kv_doc_each(c->kv, "hsmrole", prefix, look_at, q, d);
+    enum err e = q->yes ? OK : kv_doc_each(c->kv, "hsmrole", prefix, look_at, q, d);
+    q->holder = NULL; /* h ends here */
+    return e;
 }
 
 enum err kv_roles_refuse(const struct call *c, const json_t *pool, const char *key,

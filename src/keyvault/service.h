@@ -89,8 +89,10 @@ enum err kv_throttle_new(struct throttle **out, uint32_t requests, struct diag *
 void kv_throttle_free(struct throttle *t); /* NULL is fine */
 /* ERR_LIMIT tag "Throttled", with Retry-After in the answer; such a request does not count. */
 enum err kv_throttle_check(struct call *c, const json_t *vault, struct diag *d);
-/* The same for a key of an HSM kind that is to be made in a vault: 10 in 10 s. A pool's are free. */
-enum err kv_throttle_hsm_create(const struct call *c, const json_t *vault, struct diag *d);
+/* The same for a key of an HSM kind that is to be made in a vault (10 in 10 s) or used (half of all
+ * requests: 2000). A pool's are free. */
+enum err kv_throttle_hsm_create(struct call *c, const json_t *vault, struct diag *d);
+enum err kv_throttle_hsm_use(struct call *c, const json_t *vault, struct diag *d);
 
 /* --- network.c: networkAcls and publicNetworkAccess --- */
 /* Takes them from a body into a vault's properties. ERR_INVALID names what is not enforced here. */
@@ -113,6 +115,7 @@ enum err kv_doc_each(struct keyvault *kv, const char *table, const char *prefix,
 enum err kv_doc_each_after(struct keyvault *kv, const char *table, const char *prefix,
                            const char *after, doc_visit *visit, void *ctx, struct diag *d);
 bool kv_is_word(const char *s, size_t min, size_t max); /* letters, digits and dashes */
+void kv_copy_member(json_t *to, const json_t *from, const char *name); /* if it is there */
 
 /* --- policy.c --- */
 enum permission {
@@ -139,6 +142,19 @@ enum permission {
     PERM_NONE, /* a good token is enough */
     PERMISSIONS
 };
+/* The caller, and the groups it is in now. Asked of identity each time: a token outlives its owner's
+ * membership, and its owner. */
+struct holder {
+    const struct caller *who;
+    bool stands; /* false: disabled or deleted */
+    char (*groups)[GUID_TEXT_MAX];
+    size_t n_groups;
+};
+enum err kv_holder_read(const struct call *c, struct holder *out, struct diag *d);
+void kv_holder_release(struct holder *h);
+#define CLEANUP_HOLDER __attribute__((cleanup(kv_holder_release)))
+/* Is this the id of the caller, or of a group of his? */
+bool kv_is_holder(const struct holder *h, const char *object_id);
 /* May the caller do this in the vault? key NULL: on all keys. ERR_DENIED tags AccessDenied,
  * ForbiddenByRbac. */
 enum err kv_policy_check(const struct call *c, const json_t *vault, const char *key,
@@ -184,7 +200,6 @@ enum err kv_vault_save(struct keyvault *kv, const json_t *vault, struct diag *d)
 enum err kv_vault_delete(struct keyvault *kv, json_t *vault, struct diag *d);
 /* For good, with all keys; inside a transaction. */
 enum err kv_vault_remove(struct keyvault *kv, const char *row, struct diag *d);
-bool kv_vault_soft_deletes(const json_t *vault);
 bool kv_vault_purge_protected(const json_t *vault);
 int64_t kv_vault_retention_days(const json_t *vault);
 const char *kv_vault_recovery_level(const json_t *vault);
@@ -379,6 +394,9 @@ json_t *kv_show_item(const struct call *c, const struct key_ref *r, const struct
 /* --- lists.c --- */
 enum err kv_list_keys(struct call *c, const struct key_ref *r, bool deleted, struct diag *d);
 enum err kv_list_versions(struct call *c, const struct key_ref *r, struct diag *d);
+/* Where a page goes on: a name of a row in base64url, as $skiptoken carries it. No query parameter
+ * of that name: "". False: it is none of ours. */
+bool kv_skip_read(const struct http_request *req, char *out, size_t size);
 
 /* --- faults.c: failures on demand --- */
 struct faults;
@@ -405,6 +423,8 @@ enum err kv_tidy_once(struct keyvault *kv, int64_t *next, struct diag *d);
 /* ERR_DENIED tag "AuthorizationFailed". */
 enum err kv_arm_may(const struct call *c, const char *action, const char *scope, struct diag *d);
 enum err kv_rest_handle(struct call *c, json_t *vault, struct diag *d);
+/* N of an api-version 7.N; of one that is a date a great number; -1: it is none. */
+int kv_version_minor(const struct http_request *req);
 void kv_rest_routes(http_route_visit *visit, void *ctx);
 void kv_arm_routes(http_route_visit *visit, void *ctx);
 enum err kv_arm_handle_vaults(struct call *c, struct diag *d);

@@ -21,26 +21,29 @@ char *kv_object_url(const struct keyvault *kv, const struct key_ref *r, const ch
                    version);
 }
 
-static void copy_member(json_t *to, const json_t *from, const char *name)
+#define PLATFORM_SINCE 5 /* 7.5 */
+
+/* "0": software. "1": an HSM's; "2" would claim a certification of the module that we cannot know. */
+static const char *platform(const json_t *doc)
 {
-    json_t *v = json_get(from, name);
-    if (v != NULL) json_object_set(to, name, v);
+    const char *kty = json_get_str(doc, "kty");
+    return kty != NULL && str_ends_nocase(kty, "-HSM") ? "1" : "0";
 }
 
-static json_t *attributes(const struct key_ref *r, const json_t *doc)
+static json_t *attributes(const struct call *c, const struct key_ref *r, const json_t *doc)
 {
     json_t *a = json_object();
-    copy_member(a, doc, "enabled");
-    copy_member(a, doc, "nbf");
-    copy_member(a, doc, "exp");
-    copy_member(a, doc, "created");
-    copy_member(a, doc, "updated");
+    kv_copy_member(a, doc, "enabled");
+    kv_copy_member(a, doc, "nbf");
+    kv_copy_member(a, doc, "exp");
+    kv_copy_member(a, doc, "created");
+    kv_copy_member(a, doc, "updated");
     json_object_set_new(a, "recoveryLevel", json_string(kv_vault_recovery_level(r->vault)));
-    if (kv_vault_soft_deletes(r->vault)) {
-        json_object_set_new(a, "recoverableDays",
-                            json_integer((json_int_t)kv_vault_retention_days(r->vault)));
-    }
+    json_object_set_new(a, "recoverableDays",
+                        json_integer((json_int_t)kv_vault_retention_days(r->vault)));
     json_object_set_new(a, "exportable", json_false());
+    if (kv_version_minor(c->req) >= PLATFORM_SINCE)
+        json_object_set_new(a, "hsmPlatform", json_string(platform(doc)));
     return a;
 }
 
@@ -64,15 +67,15 @@ json_t *kv_show_bundle(const struct call *c, const struct key_ref *r, const stru
 {
     CLEANUP_FREE char *kid = kv_key_url(c, "keys", kv_shown_name(v), v->version);
     json_t *key = json_pack("{s:s}", "kid", kid != NULL ? kid : "");
-    copy_member(key, v->doc, "kty");
-    copy_member(key, v->doc, "key_ops");
-    copy_member(key, v->doc, "n");
-    copy_member(key, v->doc, "e");
-    copy_member(key, v->doc, "crv");
-    copy_member(key, v->doc, "x");
-    copy_member(key, v->doc, "y");
-    json_t *j = json_pack("{s:o, s:o}", "key", key, "attributes", attributes(r, v->doc));
-    copy_member(j, v->doc, "tags");
+    kv_copy_member(key, v->doc, "kty");
+    kv_copy_member(key, v->doc, "key_ops");
+    kv_copy_member(key, v->doc, "n");
+    kv_copy_member(key, v->doc, "e");
+    kv_copy_member(key, v->doc, "crv");
+    kv_copy_member(key, v->doc, "x");
+    kv_copy_member(key, v->doc, "y");
+    json_t *j = json_pack("{s:o, s:o}", "key", key, "attributes", attributes(c, r, v->doc));
+    kv_copy_member(j, v->doc, "tags");
     add_deletion(c, v, j);
     return j;
 }
@@ -81,9 +84,9 @@ json_t *kv_show_item(const struct call *c, const struct key_ref *r, const struct
                      const char *version)
 {
     CLEANUP_FREE char *kid = kv_key_url(c, "keys", kv_shown_name(v), version);
-    json_t *j =
-        json_pack("{s:s, s:o}", "kid", kid != NULL ? kid : "", "attributes", attributes(r, v->doc));
-    copy_member(j, v->doc, "tags");
+    json_t *j = json_pack("{s:s, s:o}", "kid", kid != NULL ? kid : "", "attributes",
+                          attributes(c, r, v->doc));
+    kv_copy_member(j, v->doc, "tags");
     add_deletion(c, v, j);
     return j;
 }

@@ -11,6 +11,7 @@
 #define SECONDS               10
 #define SUBSCRIPTION_MULTIPLE 5
 #define HSM_CREATES_MAX       10 /* of HSM kinds of keys, per vault */
+#define HSM_USES_PART         2  /* operations with them: this part of all requests */
 #define PLATFORM_SUBSCRIPTION "/subscriptions/00000000-0000-0000-0000-000000000000/"
 
 /* A slot per second; one that is older than SECONDS is empty. */
@@ -21,7 +22,8 @@ struct window {
 
 struct throttle {
     pthread_mutex_t lock; /* guards the map and its windows */
-    struct map windows;   /* "v NAME", "h NAME", "s SUBSCRIPTION"; only of vaults that exist */
+    struct map
+        windows; /* "v NAME", "h NAME", "u NAME", "s SUBSCRIPTION"; only of vaults that exist */
     uint32_t requests;
 };
 
@@ -106,11 +108,12 @@ enum err kv_throttle_check(struct call *c, const json_t *vault, struct diag *d)
     return OK;
 }
 
-enum err kv_throttle_hsm_create(const struct call *c, const json_t *vault, struct diag *d)
+static enum err check_one(struct call *c, const char *kind, const json_t *vault, uint32_t max,
+                          struct diag *d)
 {
     const char *id = json_get_str(vault, "id"), *name = json_get_str(vault, "name");
     if (str_starts(id, PLATFORM_SUBSCRIPTION) || c->pool) return OK;
-    char *key = arena_fmt(c->req->a, "h %s", name);
+    char *key = arena_fmt(c->req->a, "%s %s", kind, name);
     if (key == NULL) return kv_out_of_memory(d);
     str_lower(key);
     struct throttle *t = c->kv->throttle;
@@ -118,8 +121,19 @@ enum err kv_throttle_hsm_create(const struct call *c, const json_t *vault, struc
     LOCK_SCOPE(&t->lock);
     struct window *w = window_of(t, key);
     if (w == NULL) return kv_out_of_memory(d);
-    int64_t wait = wait_for_room(w, now, HSM_CREATES_MAX);
+    int64_t wait = wait_for_room(w, now, max);
     if (wait != 0) return refuse(c, wait, d);
     count(w, now);
     return OK;
+}
+
+enum err kv_throttle_hsm_create(struct call *c, const json_t *vault, struct diag *d)
+{
+    return check_one(c, "h", vault, HSM_CREATES_MAX, d);
+}
+
+enum err kv_throttle_hsm_use(struct call *c, const json_t *vault, struct diag *d)
+{
+    uint32_t max = c->kv->throttle->requests / HSM_USES_PART;
+    return check_one(c, "u", vault, max != 0 ? max : 1, d);
 }

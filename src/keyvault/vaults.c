@@ -25,11 +25,6 @@ bool kv_vault_is_deleted(const json_t *vault)
     return json_get(vault, "deleted") != NULL;
 }
 
-bool kv_vault_soft_deletes(const json_t *vault)
-{
-    return json_get_bool(props(vault), "enableSoftDelete", true);
-}
-
 bool kv_vault_purge_protected(const json_t *vault)
 {
     return json_get_bool(props(vault), "enablePurgeProtection", false);
@@ -42,7 +37,6 @@ int64_t kv_vault_retention_days(const json_t *vault)
 
 const char *kv_vault_recovery_level(const json_t *vault)
 {
-    if (!kv_vault_soft_deletes(vault)) return "Purgeable";
     bool custom = kv_vault_retention_days(vault) != RETENTION_DEFAULT;
     if (kv_vault_purge_protected(vault)) return custom ? "CustomizedRecoverable" : "Recoverable";
     return custom ? "CustomizedRecoverable+Purgeable" : "Recoverable+Purgeable";
@@ -130,9 +124,7 @@ enum err kv_vault_delete(struct keyvault *kv, json_t *vault, struct diag *d)
 {
     char row[VAULT_NAME_MAX];
     TRY(kv_vault_row(vault, row, d));
-    LOG(INFO, "vault.deleted", F_STR("vault", row),
-        F_BOOL("recoverable", kv_vault_soft_deletes(vault)));
-    if (!kv_vault_soft_deletes(vault)) return kv_vault_remove(kv, row, d);
+    LOG(INFO, "vault.deleted", F_STR("vault", row));
     int64_t now = now_s();
     TRY(json_put(vault, "deleted",
                  json_pack("{s:I, s:I}", "on", (json_int_t)now, "purge",
@@ -184,11 +176,16 @@ static enum err set_sku(json_t *p, const json_t *in, struct diag *d)
     if (sku == NULL && json_get(p, "sku") != NULL) return OK;
     const char *family = json_get_str(sku, "family"), *name = json_get_str(sku, "name");
     bool premium = name != NULL && str_eq_nocase(name, "premium");
-    if (family == NULL || !str_eq_nocase(family, "A") || name == NULL ||
-        !(premium || str_eq_nocase(name, "standard"))) {
+    if (family == NULL || name == NULL) {
         return BAD(
             d,
             "An invalid value was provided for 'sku': family is A, name is standard or premium.");
+    }
+    if (!str_eq_nocase(family, "A") || !(premium || str_eq_nocase(name, "standard"))) {
+        return FAIL_TAG(d, ERR_INVALID, "SkuNotSupported",
+                        "The SKU '%.40s' of family '%.20s' is not supported: family is A, name is "
+                        "standard or premium.",
+                        name, family);
     }
     return json_put(
         p, "sku", json_pack("{s:s, s:s}", "family", "A", "name", premium ? "premium" : "standard"),
@@ -218,17 +215,16 @@ static enum err set_policies(json_t *p, const json_t *in, struct diag *d)
     return json_put(p, "accessPolicies", json_deep_copy(v), d);
 }
 
-static enum err set_soft_delete(json_t *p, const json_t *in, bool is_new, struct diag *d)
+/* Always on: what was deleted by mistake or in anger comes back. */
+static enum err set_soft_delete(json_t *p, const json_t *in, struct diag *d)
 {
     json_t *soft = given(in, "enableSoftDelete"), *days = given(in, "softDeleteRetentionInDays");
-    bool was = json_get_bool(p, "enableSoftDelete", !is_new);
-    bool want = soft == NULL ? is_new || was : json_is_true(soft);
-    if (was && !want) {
-        return BAD(
-            d, "The property \"enableSoftDelete\" can be set to false only for creating new vault. "
-               "Enabling the 'soft delete' functionality is an irreversible action.");
+    if (soft != NULL && !json_is_true(soft)) {
+        return BAD(d,
+                   "The property \"enableSoftDelete\" cannot be set to false. Enabling the 'soft "
+                   "delete' functionality is an irreversible action.");
     }
-    TRY(json_put(p, "enableSoftDelete", json_boolean(want), d));
+    TRY(json_put(p, "enableSoftDelete", json_true(), d));
 
     int64_t old = json_get_int(p, "softDeleteRetentionInDays", 0);
     int64_t n = days == NULL ? (old != 0 ? old : RETENTION_DEFAULT) : json_integer_value(days);
@@ -253,9 +249,6 @@ static enum err set_purge_protection(json_t *p, const json_t *in, struct diag *d
             d, "The property \"enablePurgeProtection\" cannot be set to false. Enabling the purge "
                "protection for a vault is an irreversible action.");
     }
-    if (!json_get_bool(p, "enableSoftDelete", true)) {
-        return BAD(d, "The property \"enablePurgeProtection\" needs \"enableSoftDelete\".");
-    }
     return json_put(p, "enablePurgeProtection", json_true(), d);
 }
 
@@ -269,10 +262,16 @@ static enum err set_pool_sku(json_t *pool, const json_t *body, struct diag *d)
     const char *family = json_get_str(sku, "family"), *name = json_get_str(sku, "name");
     bool known =
         name != NULL && (str_eq_nocase(name, "Standard_B1") || str_eq_nocase(name, "Custom_B32"));
-    if (family == NULL || !str_eq_nocase(family, "B") || !known) {
+    if (family == NULL || name == NULL) {
         return BAD(d,
                    "An invalid value was provided for 'sku': family is B, name is Standard_B1 or "
                    "Custom_B32.");
+    }
+    if (!str_eq_nocase(family, "B") || !known) {
+        return FAIL_TAG(d, ERR_INVALID, "SkuNotSupported",
+                        "The SKU '%.40s' of family '%.20s' is not supported: family is B, name is "
+                        "Standard_B1 or Custom_B32.",
+                        name, family);
     }
     return json_put(pool, "sku", json_deep_copy(sku), d);
 }
@@ -298,25 +297,37 @@ static enum err set_admins(json_t *p, const json_t *in, struct diag *d)
     return json_put(p, "initialAdminObjectIds", json_deep_copy(v), d);
 }
 
-static enum err apply_pool(json_t *pool, const json_t *body, bool is_new, struct diag *d)
+static enum err apply_pool(json_t *pool, const json_t *body, struct diag *d)
 {
     json_t *p = json_get(pool, "properties");
     const json_t *in = json_get(body, "properties");
     TRY(set_pool_sku(pool, body, d));
     TRY(set_tenant(p, in, d));
     TRY(set_admins(p, in, d));
-    TRY(set_soft_delete(p, in, is_new, d));
+    TRY(set_soft_delete(p, in, d));
     TRY(set_purge_protection(p, in, d));
     return kv_network_apply(p, in, d);
 }
 
-static enum err apply_properties(json_t *p, const json_t *in, bool is_new, struct diag *d)
+/* "recover" has been done by now where there was something to recover. */
+static enum err check_mode(const json_t *in, struct diag *d)
 {
+    json_t *v = given(in, "createMode");
+    const char *mode = json_string_value(v);
+    if (v == NULL ||
+        (mode != NULL && (str_eq_nocase(mode, "default") || str_eq_nocase(mode, "recover"))))
+        return OK;
+    return BAD(d, "An invalid value was provided for 'createMode': default or recover.");
+}
+
+static enum err apply_properties(json_t *p, const json_t *in, struct diag *d)
+{
+    TRY(check_mode(in, d));
     TRY(set_tenant(p, in, d));
     TRY(set_sku(p, in, d));
     TRY(set_bools(p, in, d));
     TRY(set_policies(p, in, d));
-    TRY(set_soft_delete(p, in, is_new, d));
+    TRY(set_soft_delete(p, in, d));
     TRY(set_purge_protection(p, in, d));
     return kv_network_apply(p, in, d);
 }
@@ -411,10 +422,9 @@ enum err kv_vault_apply(struct keyvault *kv, const struct vault_id *id, const js
     TRY(apply_location(id, body, vault, patch, d));
     TRY(apply_tags(body, vault, patch, d));
     if (id->pool) {
-        TRY(apply_pool(vault, body, old == NULL, d));
+        TRY(apply_pool(vault, body, d));
     } else {
-        TRY(apply_properties(json_get(vault, "properties"), json_get(body, "properties"),
-                             old == NULL, d));
+        TRY(apply_properties(json_get(vault, "properties"), json_get(body, "properties"), d));
     }
     *out = TAKE(vault);
     return OK;

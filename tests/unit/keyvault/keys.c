@@ -348,7 +348,7 @@ TEST(keyvault, a_deleted_key_is_gone_until_it_is_recovered)
     keyvault_close(kv);
 }
 
-TEST(keyvault, purge_protection_refuses_purge_and_no_soft_delete_means_gone)
+TEST(keyvault, purge_protection_refuses_purge)
 {
     struct keyvault *kv = vault_open("purge");
     EXPECT_ANSWER(ask(kv, "PUT", VAULT("kv2") ARM, OWNER "@arm",
@@ -360,15 +360,52 @@ TEST(keyvault, purge_protection_refuses_purge_and_no_soft_delete_means_gone)
     EXPECT_ANSWER(ask(kv, "DELETE", KV("kv2", "/keys/k"), T, NULL), 200);
     EXPECT_REFUSAL(ask(kv, "DELETE", KV("kv2", "/deletedkeys/k"), T, NULL), 403, "Forbidden", "");
     EXPECT_ANSWER(ask(kv, "GET", KV("kv2", "/deletedkeys/k"), T, NULL), 200);
+    keyvault_close(kv);
+}
 
-    EXPECT_ANSWER(ask(kv, "PUT", VAULT("kv3") ARM, OWNER "@arm",
-                      VAULT_BODY(POLICY(USER, "\"all\""), ",\"enableSoftDelete\":false")),
-                  200);
-    a = ask(kv, "POST", KV("kv3", "/keys/k/create"), T, OCT);
-    EXPECT_STR(text_at(a, "attributes", "recoveryLevel"), "Purgeable");
-    REQUIRE(json_at(a->body, "attributes", "recoverableDays", NULL) == NULL);
-    EXPECT_ANSWER(ask(kv, "DELETE", KV("kv3", "/keys/k"), T, NULL), 200);
-    EXPECT_ANSWER(ask(kv, "GET", KV("kv3", "/deletedkeys/k"), T, NULL), 404);
+#define OLD(path, version) "kv1." SUFFIX path "?api-version=" version
+
+TEST(keyvault, what_came_with_a_later_version_is_not_there_in_an_earlier_one)
+{
+    struct keyvault *kv = fresh("versions");
+    make_key(kv, KV("kv1", "/keys/k/create"), OCT);
+    static const struct {
+        const char *method, *early, *late;
+        int status;
+    } calls[] = {
+        {"POST", OLD("/keys/k/rotate", "7.2"), OLD("/keys/k/rotate", "7.3"), 200},
+        {"GET", OLD("/keys/k/rotationpolicy", "7.0"), OLD("/keys/k/rotationpolicy", "7.3-preview"),
+         200},
+        {"POST", OLD("/rng", "7.1"), OLD("/rng", "2025-07-01"), 200},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        const struct answer *a = ask(kv, calls[i].method, calls[i].early, T, "{\"count\":8}");
+        EXPECT_REFUSAL(a, 400, "BadParameter", "");
+        REQUIRE(strstr(a->text, "does not allow operation") != NULL);
+        EXPECT_ANSWER(ask(kv, calls[i].method, calls[i].late, T, "{\"count\":8}"), 200);
+    }
+    const struct answer *a = ask(kv, "GET", OLD("/keys/k", "7.4"), T, NULL);
+    REQUIRE(json_at(a->body, "attributes", "hsmPlatform", NULL) == NULL);
+    a = ask(kv, "GET", OLD("/keys/k", "7.5"), T, NULL);
+    EXPECT_STR(text_at(a, "attributes", "hsmPlatform"), "0");
+    static const char *const bad[] = {"6.0", "7", "7.x", "7.10", "seven", "2025"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CLEANUP_FREE char *url = str_fmt("kv1." SUFFIX "/keys/k?api-version=%s", bad[i]);
+        EXPECT_REFUSAL(ask(kv, "GET", url, T, NULL), 400, "BadParameter", "");
+    }
+    keyvault_close(kv);
+}
+
+TEST(keyvault, tags_that_were_taken_away_are_not_shown)
+{
+    struct keyvault *kv = fresh("tags");
+    make_key(kv, KV("kv1", "/keys/k/create"), "{\"kty\":\"oct\",\"tags\":{\"a\":\"b\"}}");
+    const struct answer *a = ask(kv, "PATCH", KV("kv1", "/keys/k"), T, "{\"tags\":{\"c\":\"d\"}}");
+    EXPECT_STR(text_at(a, "tags", "c"), "d");
+    REQUIRE(json_at(a->body, "tags", "a", NULL) == NULL);
+    a = ask(kv, "PATCH", KV("kv1", "/keys/k"), T, "{\"tags\":{}}");
+    EXPECT_ANSWER(a, 200);
+    REQUIRE(json_get(a->body, "tags") == NULL);
     keyvault_close(kv);
 }
 

@@ -24,6 +24,9 @@
 
 static const char *rbac_grant; /* "oid action scope-prefix"; NULL = nothing */
 static bool identity_away;
+static const char *group_members; /* the one who is in the group TEAM; NULL = nobody */
+static bool user_is_gone;         /* USER has been disabled or deleted */
+#define TEAM "aaaaaaaa-0000-0000-0000-00000000000f"
 
 static enum err test_verify(void *ctx, const char *token, const char *const *audiences,
                             struct caller *out, struct diag *d)
@@ -53,6 +56,18 @@ static enum err test_authorize(void *ctx, const char *oid, const char *action, b
     return FAIL(d, ERR_DENIED, "no role");
 }
 
+static enum err test_groups(void *ctx, const char *oid, char (**out)[GUID_TEXT_MAX], size_t *out_n,
+                            struct diag *d)
+{
+    (void)ctx;
+    if (identity_away) return FAIL(d, ERR_UNAVAILABLE, "identity is away");
+    if (user_is_gone && str_eq(oid, USER)) return FAIL_TAG(d, ERR_DENIED, "NoStanding", "gone");
+    *out = calloc(1, sizeof **out);
+    *out_n = group_members != NULL && str_eq(oid, group_members);
+    memcpy(*out, TEAM, sizeof TEAM);
+    return OK;
+}
+
 /* --- conversations
  * ------------------------------------------------------------------------------------ */
 
@@ -61,14 +76,16 @@ __attribute__((unused)) static struct keyvault *vault_open(const char *name)
     struct diag d = DIAG_INIT;
     log_set_level(LOG_ERROR + 1); /* refusals are expected */
     rbac_grant = NULL;
-    identity_away = false;
+    identity_away = user_is_gone = false;
+    group_members = NULL;
     CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
     struct keyvault_config c = {.dir = dir,
                                 .suffix = SUFFIX,
                                 .endpoint = "https://localhost:8443",
                                 .tenant_id = TENANT,
                                 .verify = test_verify,
-                                .authorize = test_authorize};
+                                .authorize = test_authorize,
+                                .groups = test_groups};
     struct keyvault *kv;
     REQUIRE_OK(keyvault_open(&kv, &c, &d));
     return kv;

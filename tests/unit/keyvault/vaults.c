@@ -79,7 +79,22 @@ TEST(vaults, bad_bodies_are_named)
         {"{}", "LocationRequired"},
         {"{\"location\":\"we\"}", "BadRequest"},
         {VAULT_BODY("", ",\"enablePurgeProtection\":false"), "BadRequest"},
-        {VAULT_BODY("", ",\"enableSoftDelete\":false,\"enablePurgeProtection\":true"),
+        {VAULT_BODY("", ",\"enableSoftDelete\":false"), "BadRequest"},
+        {VAULT_BODY("", ",\"createMode\":\"again\""), "BadRequest"},
+        {"{\"location\":\"we\",\"properties\":{\"tenantId\":\"" TENANT
+         "\",\"accessPolicies\":[],\"sku\":{\"family\":\"A\",\"name\":\"golden\"}}}",
+         "SkuNotSupported"},
+        {VAULT_BODY("{\"tenantId\":\"" TENANT "\",\"objectId\":\"" USER
+                    "\",\"applicationId\":\"me\",\"permissions\":{}}",
+                    ""),
+         "BadRequest"},
+        {VAULT_BODY("{\"tenantId\":\"" TENANT "\",\"objectId\":\"" USER
+                    "\",\"permissions\":{\"secrets\":[\"wrapKey\"]}}",
+                    ""),
+         "BadRequest"},
+        {VAULT_BODY("{\"tenantId\":\"" TENANT "\",\"objectId\":\"" USER
+                    "\",\"permissions\":{\"planes\":[\"get\"]}}",
+                    ""),
          "BadRequest"},
         {VAULT_BODY("", ",\"softDeleteRetentionInDays\":6"), "BadRequest"},
         {VAULT_BODY("", ",\"softDeleteRetentionInDays\":91"), "BadRequest"},
@@ -223,7 +238,7 @@ TEST(vaults, a_policy_for_another_tenant_or_application_grants_nothing)
     EXPECT_ANSWER(
         ask(kv, "PUT", VAULT("kv1") ARM, A,
             VAULT_BODY("{\"tenantId\":\"" TENANT "\",\"objectId\":\"" USER
-                       "\",\"applicationId\":\"another\",\"permissions\":{\"keys\":[\"all\"]}}",
+                       "\",\"applicationId\":\"" SUB "\",\"permissions\":{\"keys\":[\"all\"]}}",
                        "")),
         200);
     EXPECT_EQ(can_list(kv), 403);
@@ -315,6 +330,105 @@ TEST(vaults, a_deleted_vault_holds_its_name_and_comes_back_with_its_keys)
     make_vault(kv, VAULT("kv1") ARM);
     EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys/k"), USER "@kv", NULL), 404);
     EXPECT_EQ(count(ask(kv, "GET", KV("kv1", "/deletedkeys"), USER "@kv", NULL)), 0);
+    keyvault_close(kv);
+}
+
+TEST(vaults, a_policy_for_a_group_is_its_members_and_a_disabled_one_has_no_right)
+{
+    struct keyvault *kv = vault_open("groups");
+    EXPECT_ANSWER(ask(kv, "PUT", VAULT("kv1") ARM, A, VAULT_BODY(POLICY(TEAM, "\"list\""), "")),
+                  200);
+    EXPECT_EQ(can_list(kv), 403);
+    group_members = USER;
+    EXPECT_EQ(can_list(kv), 200);
+    EXPECT_EQ(ask(kv, "GET", KV("kv1", "/keys/k"), USER "@kv", NULL)->status, 403);
+    EXPECT_EQ(ask(kv, "GET", KV("kv1", "/keys"), OTHER "@kv", NULL)->status, 403);
+    group_members = NULL; /* the token is the same */
+    EXPECT_EQ(can_list(kv), 403);
+
+    EXPECT_ANSWER(ask(kv, "PUT", VAULT("kv1") ARM, A, VAULT_BODY(POLICY(USER, "\"list\""), "")),
+                  200);
+    EXPECT_EQ(can_list(kv), 200);
+    user_is_gone = true;
+    EXPECT_REFUSAL(ask(kv, "GET", KV("kv1", "/keys"), USER "@kv", NULL), 403, "Forbidden",
+                   "AccessDenied");
+    keyvault_close(kv);
+}
+
+TEST(vaults, a_list_comes_in_pages_that_miss_nothing)
+{
+    struct keyvault *kv = vault_open("top");
+    static const char *const names[] = {"kva", "kvb", "kvc", "kvd", "kve"};
+    for (int i = 0; i < 5; i++) {
+        CLEANUP_FREE char *url = str_fmt(VAULT("%s") ARM, names[i]);
+        make_vault(kv, url);
+    }
+    EXPECT_ANSWER(ask(kv, "DELETE", VAULT("kvb") ARM, A, NULL), 200);
+    CLEANUP_FREE char *url =
+        str_dup("localhost/subscriptions/" SUB
+                "/resourceGroups/rg/providers/Microsoft.KeyVault/vaults" ARM "&$top=2");
+    size_t seen = 0;
+    for (int page = 0; url != NULL; page++) {
+        REQUIRE(page < 3);
+        const struct answer *a = ask(kv, "GET", url, A, NULL);
+        EXPECT_ANSWER(a, 200);
+        EXPECT_EQ(count(a), 2);
+        seen += count(a);
+        const char *next = json_get_str(a->body, "nextLink");
+        REQUIRE(next == NULL || str_starts(next, "https://localhost:8443/subscriptions/"));
+        free(url);
+        url = next != NULL ? str_dup(next + strlen("https://")) : NULL;
+    }
+    EXPECT_EQ(seen, 4);
+    static const char *const bad[] = {"&$top=0", "&$top=x", "&$top=1001", "&$skiptoken=!"};
+    for (int i = 0; i < 4; i++) {
+        CLEANUP_FREE char *wrong = str_fmt(
+            "localhost/subscriptions/" SUB "/providers/Microsoft.KeyVault/vaults" ARM "%s", bad[i]);
+        EXPECT_REFUSAL(ask(kv, "GET", wrong, A, NULL), 400, "BadRequest", "");
+    }
+    keyvault_close(kv);
+}
+
+#define CHECK_NAME \
+    "localhost/subscriptions/" SUB "/providers/Microsoft.KeyVault/checkNameAvailability" ARM
+
+TEST(vaults, whether_a_name_is_free_is_said_with_its_reason)
+{
+    struct keyvault *kv = vault_open("names");
+    make_vault(kv, VAULT("kv1") ARM);
+    static const struct {
+        const char *name, *reason; /* reason NULL: it is free */
+    } cases[] = {{"kv2", NULL},
+                 {"KV1", "AlreadyExists"},
+                 {"k", "AccountNameInvalid"},
+                 {"1kv", "AccountNameInvalid"},
+                 {"kv1.hsm", "AccountNameInvalid"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP_FREE char *body =
+            str_fmt("{\"name\":\"%s\",\"type\":\"Microsoft.KeyVault/vaults\"}", cases[i].name);
+        const struct answer *a = ask(kv, "POST", CHECK_NAME, A, body);
+        EXPECT_ANSWER(a, 200);
+        const char *reason = json_get_str(a->body, "reason");
+        EXPECT_STR(reason != NULL ? reason : "", cases[i].reason != NULL ? cases[i].reason : "");
+        EXPECT_EQ(json_is_true(json_get(a->body, "nameAvailable")), cases[i].reason == NULL);
+    }
+    EXPECT_REFUSAL(ask(kv, "POST", CHECK_NAME, A, "{\"name\":\"kv2\"}"), 400, "BadRequest", "");
+    EXPECT_REFUSAL(ask(kv, "POST", CHECK_NAME, A, "{\"name\":\"kv2\",\"type\":\"x\"}"), 400,
+                   "BadRequest", "");
+    keyvault_close(kv);
+}
+
+TEST(vaults, a_deleted_vault_is_found_in_its_own_location_only)
+{
+    struct keyvault *kv = vault_open("places");
+    make_vault(kv, VAULT("kv1") ARM);
+    EXPECT_ANSWER(ask(kv, "DELETE", VAULT("kv1") ARM, A, NULL), 200);
+#define DELETED_IN(where)                                                           \
+    "localhost/subscriptions/" SUB "/providers/Microsoft.KeyVault/locations/" where \
+    "/deletedVaults/kv1" ARM
+    EXPECT_ANSWER(ask(kv, "GET", DELETED_IN("eastus"), A, NULL), 404);
+    EXPECT_ANSWER(ask(kv, "GET", DELETED_IN("westeuropes"), A, NULL), 404);
+    EXPECT_ANSWER(ask(kv, "GET", DELETED_IN("West Europe"), A, NULL), 200);
     keyvault_close(kv);
 }
 
