@@ -24,6 +24,8 @@
 
 static struct diag d = DIAG_INIT;
 
+static uint32_t requests_max; /* 0: as documented */
+
 static struct keyvault *open_with(const char *name, struct token *token)
 {
     log_set_level(LOG_ERROR + 1);
@@ -35,6 +37,8 @@ static struct keyvault *open_with(const char *name, struct token *token)
                                 .tenant_id = TENANT,
                                 .verify = test_verify,
                                 .authorize = test_authorize,
+                                .groups = test_groups,
+                                .requests_per_10s = requests_max,
                                 .token = token};
     struct keyvault *kv;
     REQUIRE_OK(keyvault_open(&kv, &c, &d));
@@ -396,5 +400,38 @@ TEST(hsm, ten_of_its_keys_are_made_in_ten_seconds_and_others_are_not_kept_waitin
     EXPECT_ANSWER(ask(kv, "POST", KV("kv1", "/keys/soft/create"), USER "@kv", "{\"kty\":\"EC\"}"),
                   200);
     EXPECT_ANSWER(ask(kv, "GET", KV("kv1", "/keys/k0"), USER "@kv", NULL), 200);
+    keyvault_close(kv);
+}
+
+TEST(hsm, its_keys_are_used_half_as_often_as_others)
+{
+    requests_max = 12;
+    struct keyvault *kv = premium("uses");
+    requests_max = 0;
+    static const char wrap[] = "{\"alg\":\"A256KW\",\"value\":\"" AEK "\"}";
+    make(kv, "hard", "{\"kty\":\"oct-HSM\"}");
+    make(kv, "soft", "{\"kty\":\"oct\"}");
+    for (int i = 0; i < 6; i++)
+        EXPECT_ANSWER(operate(kv, "hard", "wrapkey", wrap), 200);
+    EXPECT_REFUSAL(operate(kv, "hard", "wrapkey", wrap), 429, "Throttled", "");
+    EXPECT_ANSWER(operate(kv, "soft", "wrapkey", wrap), 200);
+    keyvault_close(kv);
+}
+
+TEST(hsm, a_role_of_a_group_is_its_members_in_a_pool_too)
+{
+    struct keyvault *kv = with_pool("team");
+    group_members = NULL;
+    user_is_gone = false;
+    EXPECT_ANSWER(ask(kv, "PUT", HSM("pool1", ROLE("1")), ADMIN, GRANT(TEAM, CRYPTO_USER)), 201);
+    static const char keys[] = HSM("pool1", "/keys");
+    EXPECT_ANSWER(ask(kv, "GET", keys, MEMBER, NULL), 403);
+    group_members = OTHER;
+    EXPECT_ANSWER(ask(kv, "GET", keys, MEMBER, NULL), 200);
+    group_members = NULL;
+    EXPECT_ANSWER(ask(kv, "GET", keys, MEMBER, NULL), 403);
+    user_is_gone = true; /* its administrator */
+    EXPECT_ANSWER(ask(kv, "GET", HSM("pool1", ROLES), ADMIN, NULL), 403);
+    user_is_gone = false;
     keyvault_close(kv);
 }
