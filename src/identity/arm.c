@@ -25,9 +25,10 @@ static bool check_version(struct endpoint *e)
     }
     if (is_version(version)) return true;
     answer_error(e, 400, "InvalidApiVersionParameter",
-                 "The api-version '%.60s' is invalid. The supported versions are "
-                 "'2022-04-01,2020-04-01-preview,2018-01-01-preview,2015-07-01'.",
-                 version);
+                 "The api-version '%.60s' is invalid. The supported versions are '%s'.", version,
+                 e->at.route == ROUTE_FEDERATION
+                     ? "2023-01-31,2022-01-31-preview"
+                     : "2022-04-01,2020-04-01-preview,2018-01-01-preview,2015-07-01");
     return false;
 }
 

@@ -25,6 +25,7 @@ void serve_instance(struct endpoint *e);
 void serve_key_set(struct endpoint *e);
 void serve_assignments(struct endpoint *e); /* arm_assignment.c */
 void serve_definitions(struct endpoint *e); /* arm_definition.c */
+void serve_federation(struct endpoint *e);  /* federation.c */
 void serve_graph(struct endpoint *e);       /* graph.c */
 void serve_identities(struct endpoint *e);  /* admin.c */
 void serve_signing_keys(struct endpoint *e);

@@ -36,7 +36,7 @@ struct issuer {
     const char *audiences[AUDIENCES_MAX + 1];
     unsigned algorithms;
     const char *object_claim, *groups_claim;
-    bool keeps_ids;
+    bool keeps_ids, exchange_only;
     struct http_client *http;
     pthread_rwlock_t lock; /* over keys */
     struct jwt_keys *keys;
@@ -79,7 +79,7 @@ static enum err read_algorithms(const json_t *list, struct issuer *out, struct d
 static enum err read_audiences(const json_t *list, struct issuer *out, struct diag *d)
 {
     size_t n = json_array_size(list);
-    if (n == 0 || n > AUDIENCES_MAX) {
+    if ((n == 0 && !out->exchange_only) || n > AUDIENCES_MAX) {
         return FAIL(d, ERR_INVALID, "\"audiences\" must name 1 to %d", AUDIENCES_MAX);
     }
     for (size_t i = 0; i < n; i++) {
@@ -102,6 +102,7 @@ static enum err read_issuer(const json_t *j, struct issuer *out, struct diag *d)
     out->object_claim = claim_name(j, "object", "sub");
     out->groups_claim = claim_name(j, "groups", "groups");
     out->keeps_ids = json_get_bool(j, "keepIds", false);
+    out->exchange_only = json_get_bool(j, "exchangeOnly", false);
     if (!is_https(out->name)) return FAIL(d, ERR_INVALID, "\"issuer\" must be an https address");
     if (out->jwks_uri != NULL && !is_https(out->jwks_uri)) {
         return FAIL(d, ERR_INVALID, "\"jwksUri\" must be an https address");
@@ -163,8 +164,10 @@ void foreign_close(struct identity *id)
 json_t *foreign_issuers(struct identity *id)
 {
     json_t *list = json_array();
-    for (unsigned i = 0; id->foreign != NULL && i < id->foreign->n; i++)
-        json_array_append_new(list, json_string(id->foreign->issuers[i].name));
+    for (unsigned i = 0; id->foreign != NULL && i < id->foreign->n; i++) {
+        if (!id->foreign->issuers[i].exchange_only)
+            json_array_append_new(list, json_string(id->foreign->issuers[i].name));
+    }
     return list;
 }
 
@@ -235,37 +238,70 @@ static void refresh(struct issuer *i)
 /* --- reading a token
  * ----------------------------------------------------------------------------------- */
 
+static struct issuer *issuer_named(struct foreign *f, const char *name)
+{
+    for (unsigned i = 0; f != NULL && name != NULL && i < f->n; i++) {
+        if (str_eq(f->issuers[i].name, name)) return &f->issuers[i];
+    }
+    return NULL;
+}
+
+bool foreign_knows(struct identity *id, const char *issuer)
+{
+    return issuer_named(id->foreign, issuer) != NULL;
+}
+
+static enum err no_issuer(struct diag *d)
+{
+    return FAIL_TAG(d, ERR_DENIED, "Issuer", "the token is from another issuer");
+}
+
 static struct issuer *find_issuer(struct foreign *f, const char *token, struct diag *d)
 {
     CLEANUP_JSON json_t *claims = NULL;
     if (jwt_peek(token, &claims, d) != OK) return NULL;
-    const char *name = json_string_value(json_object_get(claims, "iss"));
-    for (unsigned i = 0; name != NULL && i < f->n; i++) {
-        if (str_eq(f->issuers[i].name, name)) return &f->issuers[i];
-    }
-    (void)FAIL_TAG(d, ERR_DENIED, "Issuer", "the token is from another issuer");
+    struct issuer *i = issuer_named(f, json_string_value(json_object_get(claims, "iss")));
+    if (i != NULL && !i->exchange_only) return i;
+    (void)no_issuer(d);
     return NULL;
 }
 
 static enum err verify(struct issuer *i, const char *token, const char *const *audiences,
                        json_t **claims, struct diag *d)
 {
-    const char *all[AUDIENCES_MAX + 16];
-    size_t n = 0;
-    for (size_t k = 0; i->audiences[k] != NULL; k++)
-        all[n++] = i->audiences[k];
-    for (size_t k = 0; audiences[k] != NULL && n < sizeof all / sizeof *all - 1; k++)
-        all[n++] = audiences[k];
-    all[n] = NULL;
     const char *const issuers[] = {i->name, NULL};
-    const struct jwt_expect want = {
-        .issuers = issuers, .audiences = all, .now_us = time_now_us(), .algorithms = i->algorithms};
+    const struct jwt_expect want = {.issuers = issuers,
+                                    .audiences = audiences,
+                                    .now_us = time_now_us(),
+                                    .algorithms = i->algorithms};
     pthread_rwlock_rdlock(&i->lock);
     enum err e = i->keys == NULL
                      ? FAIL_TAG(d, ERR_DENIED, "UnknownKey", "the issuer's keys are not known yet")
                      : jwt_verify(token, i->keys, &want, claims, d);
     pthread_rwlock_unlock(&i->lock);
     return e;
+}
+
+/* Asks for new keys where those that are known are old or not enough. */
+static enum err read_claims(struct issuer *i, const char *token, const char *const *audiences,
+                            json_t **claims, struct diag *d)
+{
+    struct diag why = DIAG_INIT;
+    if (i->fetched_us == 0 || time_mono_us() - i->fetched_us > KEEP_US) refresh(i);
+    enum err e = verify(i, token, audiences, claims, &why);
+    if (e != OK && str_eq(why.tag, "UnknownKey")) {
+        refresh(i);
+        diag_reset(&why);
+        e = verify(i, token, audiences, claims, &why);
+    }
+    return e == OK ? OK : FAIL_TAG(d, e, why.tag, "%s", why.text);
+}
+
+enum err foreign_exchange(struct identity *id, const char *issuer, const char *token,
+                          const char *const *audiences, json_t **claims, struct diag *d)
+{
+    struct issuer *i = issuer_named(id->foreign, issuer);
+    return i != NULL ? read_claims(i, token, audiences, claims, d) : no_issuer(d);
 }
 
 /* (1) */
@@ -337,21 +373,18 @@ static enum err remember(struct identity *id, const char *object_id, struct visi
 enum err foreign_read(struct identity *id, const char *token, const char *const *audiences,
                       char object_id[GUID_TEXT_MAX], struct diag *d)
 {
+    const char *all[AUDIENCES_MAX + 16];
     CLEANUP_JSON json_t *claims = NULL;
     struct diag why = DIAG_INIT;
-    if (id->foreign == NULL) {
-        return FAIL_TAG(d, ERR_DENIED, "Issuer", "the token is from another issuer");
-    }
+    size_t n = 0;
     struct issuer *i = find_issuer(id->foreign, token, &why);
     if (i == NULL) return FAIL_TAG(d, ERR_DENIED, why.tag, "%s", why.text);
-    if (i->fetched_us == 0 || time_mono_us() - i->fetched_us > KEEP_US) refresh(i);
-    enum err e = verify(i, token, audiences, &claims, &why);
-    if (e != OK && str_eq(why.tag, "UnknownKey")) {
-        refresh(i);
-        diag_reset(&why);
-        e = verify(i, token, audiences, &claims, &why);
-    }
-    if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    for (size_t k = 0; i->audiences[k] != NULL; k++)
+        all[n++] = i->audiences[k];
+    for (size_t k = 0; audiences[k] != NULL && n < sizeof all / sizeof *all - 1; k++)
+        all[n++] = audiences[k];
+    all[n] = NULL;
+    TRY(read_claims(i, token, all, &claims, d));
     if (!take_id(id, i, json_string_value(json_object_get(claims, i->object_claim)), object_id)) {
         return FAIL_TAG(d, ERR_DENIED, "Malformed", "the token has no usable claim \"%.60s\"",
                         i->object_claim);

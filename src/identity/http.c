@@ -83,6 +83,7 @@ static const struct {
     [ROUTE_KEY_SET] = {serve_key_set, "GET, HEAD", ANYONE},
     [ROUTE_ASSIGNMENTS] = {serve_assignments, "GET, PUT, DELETE", ARM_TOKEN},
     [ROUTE_DEFINITIONS] = {serve_definitions, "GET, PUT, DELETE", ARM_TOKEN},
+    [ROUTE_FEDERATION] = {serve_federation, "GET, PUT, DELETE", ARM_TOKEN},
     [ROUTE_IDENTITIES] = {serve_identities, "GET, POST, PATCH, DELETE", ARM_TOKEN},
     [ROUTE_SIGNING_KEYS] = {serve_signing_keys, "GET, POST", ARM_TOKEN},
     [ROUTE_AUTHORIZE] = {serve_authorize, "GET, POST", ANYONE},

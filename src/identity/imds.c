@@ -77,13 +77,6 @@ static bool may_have(const struct imds *m, unsigned user, const struct principal
     return false;
 }
 
-static bool is_user_assigned(const struct principal *p)
-{
-    return p->kind == PRINCIPAL_MANAGED &&
-           strcasestr(p->resource, "/providers/Microsoft.ManagedIdentity/"
-                                   "userAssignedIdentities/") != NULL;
-}
-
 /* --- answering
  * ------------------------------------------------------------------------------------------ */
 
@@ -129,7 +122,7 @@ static bool find_identity(const struct imds *m, const struct http_request *q,
     size_t n = 0, fit = 0;
     if (principal_list(m->id, true, &all, &n, NULL) != OK) return false;
     for (size_t i = 0; i < n; i++) {
-        if (!is_user_assigned(&all[i]) || !may_have(m, user, &all[i])) continue;
+        if (!principal_is_user_assigned(&all[i]) || !may_have(m, user, &all[i])) continue;
         *out = all[i];
         fit++;
     }
@@ -215,7 +208,7 @@ static void handle(void *ctx, const struct http_request *q, struct http_response
         refuse(res, 400, "invalid_resource", "A resource is required");
     } else if (!find_user(m, q, &user)) {
         refuse(res, 403, "access_denied", "Who asks is not known");
-    } else if (!find_identity(m, q, form, n_form, user, &p) || !is_user_assigned(&p) ||
+    } else if (!find_identity(m, q, form, n_form, user, &p) || !principal_is_user_assigned(&p) ||
                p.is_disabled || !may_have(m, user, &p)) {
         LOG(WARN, "imds.refused", F_U64("user", user));
         refuse(res, 400, "invalid_request", "Identity not found"); /* of others nothing is told */

@@ -210,19 +210,36 @@ static void refuse_secret(struct endpoint *e, const struct principal *p, enum se
         p->client_id);
 }
 
+#define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+static bool refuse_type(struct endpoint *e)
+{
+    answer_oauth_error(e, 400, "invalid_request", 50027, "The client_assertion_type must be '%s'.",
+                       ASSERTION_TYPE);
+    return false;
+}
+
+static int assertion_code(const struct diag *why)
+{
+    return str_eq(why->tag, "UnknownKey") || str_eq(why->tag, "Signature") ? 700027 : 700024;
+}
+
+static bool answer_not_now(struct endpoint *e, const struct diag *why)
+{
+    LOG(ERROR, "identity.assertion_failed", F_ERR(why));
+    answer_oauth_error(e, 503, "temporarily_unavailable", 90033,
+                       "A transient error has occurred. Please try again.");
+    return false;
+}
+
 /* Whom an assertion may be for: the endpoint it is sent to, in any of its spellings. */
 static bool check_assertion(struct endpoint *e, const struct token_form *f,
                             const struct principal *p)
 {
-    static const char type[] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     char texts[7][ISSUER_MAX + 40];
     const char *audiences[8];
     struct diag d = DIAG_INIT;
-    if (!str_eq(f->assertion_type, type)) {
-        answer_oauth_error(e, 400, "invalid_request", 50027,
-                           "The client_assertion_type must be '%s'.", type);
-        return false;
-    }
+    if (!str_eq(f->assertion_type, ASSERTION_TYPE)) return refuse_type(e);
     for (int k = 0; k < 3; k++)
         token_issuer(e->id, (enum token_kind)k, texts[k]);
     snprintf(texts[3], sizeof texts[3], "%s/%s/oauth2/v2.0/token", e->id->endpoint,
@@ -235,22 +252,41 @@ static bool check_assertion(struct endpoint *e, const struct token_form *f,
     audiences[7] = NULL;
     enum err err = assertion_check(e->id, p, f->assertion, audiences, f->audience, &d);
     if (err == OK) return true;
-    if (err != ERR_DENIED) {
-        LOG(ERROR, "identity.assertion_failed", F_ERR(&d));
-        answer_oauth_error(e, 503, "temporarily_unavailable", 90033,
-                           "A transient error has occurred. Please try again.");
-        return false;
-    }
-    bool unknown = str_eq(d.tag, "UnknownKey") || str_eq(d.tag, "Signature");
-    answer_oauth_error(e, 401, "invalid_client", unknown ? 700027 : 700024,
+    if (err != ERR_DENIED) return answer_not_now(e, &d);
+    answer_oauth_error(e, 401, "invalid_client", assertion_code(&d),
                        "Client assertion failed validation for app '%s': %s.", p->client_id,
                        d.text);
     return false;
 }
 
+/* A managed identity has nothing of its own to show: others speak for it, as it says. */
+static bool check_federation(struct endpoint *e, const struct token_form *f,
+                             const struct principal *p)
+{
+    struct diag d = DIAG_INIT;
+    if (!str_eq(f->assertion_type, ASSERTION_TYPE)) return refuse_type(e);
+    enum err err = federation_check(e->id, p, f->assertion, &d);
+    if (err == OK) return true;
+    if (err != ERR_DENIED) return answer_not_now(e, &d);
+    if (str_eq(d.tag, "NoRecord")) {
+        answer_oauth_error(e, 400, "invalid_request", 70021, "%s", d.text);
+    } else {
+        answer_oauth_error(e, 401, "invalid_client", assertion_code(&d),
+                           "Client assertion failed validation for managed identity '%s': %s.",
+                           p->client_id, d.text);
+    }
+    return false;
+}
+
+static bool is_client(const struct token_form *f, const struct principal *p)
+{
+    return p->kind == PRINCIPAL_APP ||
+           (f->assertion != NULL && f->client_secret == NULL && principal_is_user_assigned(p));
+}
+
 static bool check_client(struct endpoint *e, const struct token_form *f, struct principal *out)
 {
-    if (!principal_by_client(e->id, f->client_id, out) || out->kind != PRINCIPAL_APP) {
+    if (!principal_by_client(e->id, f->client_id, out) || !is_client(f, out)) {
         answer_oauth_error(
             e, 400, "unauthorized_client", 700016,
             "Application with identifier '%.60s' was not found in the directory '%s'. This "
@@ -272,7 +308,8 @@ static bool check_client(struct endpoint *e, const struct token_form *f, struct 
             refuse_secret(e, out, v);
             return false;
         }
-    } else if (!check_assertion(e, f, out)) {
+    } else if (out->kind == PRINCIPAL_APP ? !check_assertion(e, f, out)
+                                          : !check_federation(e, f, out)) {
         return false;
     }
     if (!out->is_disabled) return true;

@@ -234,6 +234,13 @@ enum err principal_remove(struct identity *id, const char *object_id, struct dia
     return OK;
 }
 
+bool principal_is_user_assigned(const struct principal *p)
+{
+    return p->kind == PRINCIPAL_MANAGED &&
+           strcasestr(p->resource, "/providers/Microsoft.ManagedIdentity/"
+                                   "userAssignedIdentities/") != NULL;
+}
+
 static const char *last_segment(const char *resource)
 {
     const char *slash = strrchr(resource, '/');
@@ -262,7 +269,11 @@ enum err principal_delete_managed(struct identity *id, const char *resource, str
     LOCK_SCOPE(&id->lock);
     struct principal *p = find(&id->by_resource, resource);
     if (p == NULL) return OK;
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    TRY(kvstore_begin(id->store, &t, d));
     TRY(kvstore_delete(id->store, TABLE, p->object_id, d));
+    TRY(federation_forget(id, p, d));
+    TRY(kvstore_commit(&t, d));
     LOG(INFO, "identity.managed_deleted", F_STR("resource", resource),
         F_STR("principal", p->object_id));
     unindex(id, p);

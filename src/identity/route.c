@@ -99,6 +99,27 @@ static bool find_arm(const char *path, struct route_match *m)
     return true;
 }
 
+/* .../userAssignedIdentities/NAME/federatedIdentityCredentials[/NAME] */
+static bool find_federation(const char *path, struct route_match *m)
+{
+    static const char parent[] = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/",
+                      type[] = "/federatedIdentityCredentials";
+    const char *at = find_last(path, parent);
+    if (at == NULL) return false;
+    const char *own = at + sizeof parent - 1, *end = own + strcspn(own, "/");
+    if (end == own || strncasecmp(end, type, sizeof type - 1) != 0) return false;
+    const char *name = end + sizeof type - 1;
+    if (*name != 0 && *name != '/') return false;
+    name += *name == '/';
+    size_t k = strcspn(name, "/");
+    if ((name[k] != 0 && !str_eq(name + k, "/")) || k >= sizeof m->name) return false;
+    snprintf(m->name, sizeof m->name, "%.*s", (int)k, name);
+    m->route = ROUTE_FEDERATION;
+    m->scope = path;
+    m->scope_len = (size_t)(end - path);
+    return true;
+}
+
 static bool take_segment(const char **path, char *out, size_t size)
 {
     size_t n = strcspn(*path, "/");
@@ -135,6 +156,12 @@ const char *route_at(size_t i, enum route *route)
         {"/subscriptions/*/providers/Microsoft.Authorization/roleAssignments/*", ROUTE_ASSIGNMENTS},
         {"/subscriptions/*/providers/Microsoft.Authorization/roleDefinitions", ROUTE_DEFINITIONS},
         {"/subscriptions/*/providers/Microsoft.Authorization/roleDefinitions/*", ROUTE_DEFINITIONS},
+        {"/subscriptions/*/resourceGroups/*/providers/Microsoft.ManagedIdentity/"
+         "userAssignedIdentities/*/federatedIdentityCredentials",
+         ROUTE_FEDERATION},
+        {"/subscriptions/*/resourceGroups/*/providers/Microsoft.ManagedIdentity/"
+         "userAssignedIdentities/*/federatedIdentityCredentials/*",
+         ROUTE_FEDERATION},
     };
     const size_t n = sizeof login_paths / sizeof *login_paths, m = sizeof others / sizeof *others;
     if (i >= n + m) return NULL;
@@ -145,7 +172,10 @@ const char *route_at(size_t i, enum route *route)
 bool route_find(const char *path, struct route_match *out)
 {
     struct route_match m = {0};
-    if (!find_login(path, &m) && !find_admin(path, &m) && !find_arm(path, &m)) return false;
+    if (!find_login(path, &m) && !find_admin(path, &m) && !find_arm(path, &m) &&
+        !find_federation(path, &m)) {
+        return false;
+    }
     *out = m;
     return true;
 }

@@ -16,6 +16,7 @@ enum route {
     ROUTE_KEY_SET,
     ROUTE_ASSIGNMENTS,
     ROUTE_DEFINITIONS,
+    ROUTE_FEDERATION,
     ROUTE_GRAPH_ME,
     ROUTE_GRAPH_PRINCIPALS,
     ROUTE_GRAPH_BY_IDS,
@@ -30,9 +31,10 @@ enum route {
 struct route_match {
     enum route route;
     char tenant[64];   /* as written; "" where the path has none */
-    const char *scope; /* of ARM paths: the part before "/providers/Microsoft.Authorization" */
+    const char *scope; /* of ARM paths: the part before "/providers/Microsoft.Authorization" or
+                        * "/federatedIdentityCredentials" */
     size_t scope_len;
-    char name[64];                      /* last segment of ARM paths; "" for a list */
+    char name[128];                     /* last segment of ARM paths; "" for a list */
     char word[160], part[32], item[64]; /* /admin/identities/{word}/{part}/{item} */
 };
 

@@ -123,6 +123,8 @@ enum err principal_delete_managed(struct identity *id, const char *resource, str
 bool principal_by_object(struct identity *id, const char *object_id, struct principal *out);
 bool principal_by_client(struct identity *id, const char *client_id, struct principal *out);
 bool principal_by_resource(struct identity *id, const char *resource, struct principal *out);
+/* Of a userAssignedIdentities resource. */
+bool principal_is_user_assigned(const struct principal *p);
 /* By object id, client id or name. */
 bool principal_find(struct identity *id, const char *word, struct principal *out);
 /* All but managed identities unless asked for; sorted by name; free(). */
@@ -280,13 +282,27 @@ json_t *signers_json(struct identity *id);
 enum err assertion_check(struct identity *id, const struct principal *p, const char *assertion,
                          const char *const *audiences, const char *wanted, struct diag *d);
 
+/* --- federation.c ----------------------------------------------------------------------------- */
+
+/* An assertion of a foreign issuer in the place of the managed identity p: one of its federated
+ * credentials names issuer, subject and audience. ERR_DENIED with the tags of jwt_verify(),
+ * "NoRecord" or "Subject". */
+enum err federation_check(struct identity *id, const struct principal *p, const char *assertion,
+                          struct diag *d);
+/* Removes those of p. Under the lock, in the transaction that removes p. */
+enum err federation_forget(struct identity *id, const struct principal *p, struct diag *d);
+
 /* --- foreign.c -------------------------------------------------------------------------------- */
 
 #define VISITORS_MAX 10000
 
 enum err foreign_open(struct identity *id, const char *file, struct diag *d); /* NULL: none */
 void foreign_close(struct identity *id);
-json_t *foreign_issuers(struct identity *id); /* their names, for identity_client.c */
+json_t *foreign_issuers(struct identity *id); /* whose tokens are shown to planes: their names */
+bool foreign_knows(struct identity *id, const char *issuer);
+/* A token of this issuer for one of the audiences and no other; its claims are the caller's. */
+enum err foreign_exchange(struct identity *id, const char *issuer, const char *token,
+                          const char *const *audiences, json_t **claims, struct diag *d);
 /* A token of a foreign issuer: as token_read(). Remembers its groups for rbac_authorize(). */
 enum err foreign_read(struct identity *id, const char *token, const char *const *audiences,
                       char object_id[GUID_TEXT_MAX], struct diag *d);

@@ -11,31 +11,40 @@
  */
 #include "resource/group.h"
 
-static json_t *show(const json_t *doc)
+/* isolationScope came with 2023-01-31. Nothing here is regional. */
+static json_t *show(struct arm_call *c, const json_t *doc)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "id", doc_str(doc, "id"),
-                     "name", doc_str(doc, "name"), "type",
+    json_t *p = json_pack("{s:s, s:s, s:s}", "tenantId", doc_str(doc, "tenant"), "principalId",
+                          doc_str(doc, "principal"), "clientId", doc_str(doc, "client"));
+    if (p != NULL && api_version_at_least(c->version, "2023-01-31"))
+        json_object_set_new(p, "isolationScope", json_string("None"));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "id", doc_str(doc, "id"), "name",
+                     doc_str(doc, "name"), "type",
                      "Microsoft.ManagedIdentity/userAssignedIdentities", "location",
-                     doc_str(doc, "location"), "tags", arm_tags(doc), "properties", "tenantId",
-                     doc_str(doc, "tenant"), "principalId", doc_str(doc, "principal"), "clientId",
-                     doc_str(doc, "client"));
+                     doc_str(doc, "location"), "tags", arm_tags(doc), "properties", p);
+}
+
+static enum err check_isolation(struct arm_call *c, struct diag *d)
+{
+    const json_t *v = json_at(c->body, "properties", "isolationScope", NULL);
+    const char *text = json_string_value(v);
+    if (v == NULL || json_is_null(v) || (text != NULL && str_eq_nocase(text, "None"))) return OK;
+    return ARM_FAIL(c, d, 400, "BadRequest",
+                    "isolationScope '%.40s' is not supported: identities here are used wherever "
+                    "this server is. None is.",
+                    text != NULL ? text : "");
 }
 
 enum err user_identity_list(struct arm_call *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_USER_IDENTITY);
-    json_t *values = json_array(), *doc;
-    size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, show(doc));
-    return arm_reply_list(c, values, d);
+    return arm_reply_docs(c, KIND_USER_IDENTITY, show, d);
 }
 
 enum err user_identity_get(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = NULL;
     TRY(arm_need_doc(c, &doc, d));
-    return arm_reply(c, 200, show(doc), d);
+    return arm_reply(c, 200, show(c, doc), d);
 }
 
 /* Letters, digits, dash and underscore, beginning with one of the first two. */
@@ -69,6 +78,7 @@ enum err user_identity_put(struct arm_call *c, struct diag *d)
                         "underscores, beginning with a letter or a digit.",
                         arm_id_name(c->id));
     }
+    TRY(check_isolation(c, d));
     TRY(arm_read_location(c, old, &location, d));
     tags = arm_tags(old);
     TRY(arm_read_tags(c, &tags, d));
@@ -80,13 +90,14 @@ enum err user_identity_put(struct arm_call *c, struct diag *d)
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     DOCS_WRITE(c->arm->docs);
     TRY(store(c, doc, d));
-    return arm_reply(c, old == NULL ? 201 : 200, show(doc), d);
+    return arm_reply(c, old == NULL ? 201 : 200, show(c, doc), d);
 }
 
 enum err user_identity_patch(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *old = NULL, *tags = NULL;
     TRY(arm_need_body(c, d));
+    TRY(check_isolation(c, d));
     DOCS_WRITE(c->arm->docs);
     TRY(arm_need_doc(c, &old, d));
     tags = arm_tags(old);
@@ -96,7 +107,7 @@ enum err user_identity_patch(struct arm_call *c, struct diag *d)
         return FAIL(d, ERR_LIMIT, "out of memory");
     }
     TRY(store(c, doc, d));
-    return arm_reply(c, 200, show(doc), d);
+    return arm_reply(c, 200, show(c, doc), d);
 }
 
 enum err user_identity_bury(struct arm *a, const json_t *doc, struct diag *d)

@@ -33,8 +33,8 @@ PASSWORD = "correct horse battery"
 class Issuer:
     """An OpenID Connect provider of one page and one key set, over HTTPS."""
 
-    def __init__(self, folder):
-        self.tls = Key(folder, "issuer-tls", alt="DNS:localhost,IP:127.0.0.1")
+    def __init__(self, folder, name="issuer"):
+        self.tls = Key(folder, name + "-tls", alt="DNS:localhost,IP:127.0.0.1")
         self.keys, self.fetches, self.port = {}, 0, free_ports(1)[0]
         self.url = f"https://localhost:{self.port}/tenant"
         outer = self
@@ -70,14 +70,15 @@ class Identity(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="keystead-keys-")
-        cls.issuer = Issuer(cls.folder.name)
+        cls.issuer, cls.pods = Issuer(cls.folder.name), Issuer(cls.folder.name, "pods")
         cls.rsa, cls.ec = Key(cls.folder.name, "rsa"), Key(cls.folder.name, "ec", "ec")
         cls.other = Key(cls.folder.name, "other")
         config = os.path.join(cls.folder.name, "issuers.json")
         with open(config, "w") as f:
             json.dump({"issuers": [{"issuer": cls.issuer.url, "audiences": ["api://keystead"], "algorithms": ["RS256", "ES256"],
                                     "caFile": cls.issuer.tls.pem,
-                                    "claims": {"object": "sub", "groups": "roles"}}]}, f)
+                                    "claims": {"object": "sub", "groups": "roles"}},
+                                   {"issuer": cls.pods.url, "exchangeOnly": True, "caFile": cls.pods.tls.pem}]}, f)
         cls.imds_port = free_ports(1)[0]
         cls.s = Server("--virtual-clock", "--issuers", config, "--imds", f"127.0.0.1:{cls.imds_port}", "--imds-allow",
                        f"{os.getuid()}:mine,{os.getuid()}:second,12345:theirs", probe=60).start()
@@ -88,6 +89,7 @@ class Identity(unittest.TestCase):
     def tearDownClass(cls):
         cls.s.close()
         cls.issuer.close()
+        cls.pods.close()
         cls.folder.cleanup()
 
     # --- helpers ------------------------------------------------------------------------------------------------
@@ -414,6 +416,37 @@ class Identity(unittest.TestCase):
         return self.s.arm("PUT", f"{scope or self.s.sub()}/providers/Microsoft.Authorization/roleDefinitions/{role}", "2022-04-01",
                           {"properties": body})
 
+    def test_an_access_policy_of_a_group_is_its_members_while_they_are_in_it(self):
+        s, c = self.s, self.s.credentials
+        team, app = self.create(kind="group"), self.create()
+        path = s.group("/providers/Microsoft.KeyVault/vaults/team-kv")
+        s.done(s.arm("PUT", path, "2022-07-01", {"location": "westeurope", "properties": {
+            "tenantId": c["tenantId"], "sku": {"family": "A", "name": "standard"}, "accessPolicies": [
+                {"tenantId": c["tenantId"], "objectId": team["objectId"], "permissions": {"keys": ["list"]}}]}}))
+        token = self.token_of(app, VAULT)
+
+        def may():
+            return s.raw("GET", s.vault_url("/keys?api-version=7.4", "team-kv"), headers={"Authorization": "Bearer " + token}).status
+
+        def change(**what):
+            self.assertEqual(s.call("PATCH", f"/admin/identities/{app['name']}", what).status, 200)
+
+        self.assertEqual(may(), 403)
+        change(groups=[team["objectId"]])
+        self.assertEqual(may(), 200)  # with the token from before
+        change(groups=[])
+        self.assertEqual(may(), 403)
+        policy = {"properties": {"accessPolicies": [{"tenantId": c["tenantId"], "objectId": app["objectId"],
+                                                     "permissions": {"keys": ["list"]}}]}}
+        s.done(s.arm("PUT", path + "/accessPolicies/add", "2022-07-01", policy))
+        self.assertEqual(may(), 200)
+        change(disabled=True)
+        self.assertEqual(may(), 403)
+        change(disabled=False)
+        self.assertEqual(may(), 200)
+        self.assertEqual(s.call("DELETE", f"/admin/identities/{app['name']}").status, 200)
+        self.assertEqual(may(), 403)  # the token would be good for an hour
+
     def test_a_custom_role_grants_what_it_says_where_it_may(self):
         app, role, name = self.create(), str(uuid.uuid4()), "Role " + secrets.token_hex(4)
         token = self.token_of(app)
@@ -528,6 +561,103 @@ class Identity(unittest.TestCase):
         self.user_identity("second")  # now the name is needed
         self.assertEqual(self.imds(ask, Metadata="true")[0], 400)
         self.s.arm("DELETE", self.s.group("/providers/Microsoft.ManagedIdentity/userAssignedIdentities/second"), "2023-01-31")
+
+    # --- federated credentials -----------------------------------------------------------------------------------------
+    POD, EXCHANGE = "system:serviceaccount:logs:reader", "api://AzureADTokenExchange"
+
+    def pod(self, key=None, alg="RS256", **changes):
+        now = self.now()
+        return (key or self.rsa).token({"iss": self.pods.url, "aud": [self.EXCHANGE], "sub": self.POD, "iat": now, "nbf": now,
+                                        "exp": now + 3600, **changes}, alg, kid="p1")
+
+    def federate(self, identity, name="pods", method="PUT", version="2023-01-31", **changes):
+        body = {"properties": {"issuer": self.pods.url, "subject": self.POD, "audiences": [self.EXCHANGE], **changes}}
+        return self.s.arm(method, f"{identity['id']}/federatedIdentityCredentials{'/' + name if name else ''}", version,
+                          body if method == "PUT" else None)
+
+    def test_a_federated_credential_is_a_resource_of_its_identity(self):
+        lone = self.user_identity("federated")
+        a = self.federate(lone)
+        self.assertEqual(a.status, 201, a)
+        self.assertEqual((a.json["name"], a.json["type"], a.json["properties"]), (
+            "pods", "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
+            {"issuer": self.pods.url, "subject": self.POD, "audiences": [self.EXCHANGE]}))
+        self.assertTrue(a.json["id"].endswith("/userAssignedIdentities/federated/federatedIdentityCredentials/pods"))
+        self.assertEqual(self.federate(lone).status, 200)
+        self.assertEqual(self.federate(lone, method="GET").json, a.json)
+        self.assertEqual(self.federate(lone, "", "GET").json["value"], [a.json])
+        wrong = [("other", {}, 409), ("x", {"subject": "a"}, 400), ("_ab", {"subject": "a"}, 400), ("any", {"audiences": []}, 400),
+                 ("any", {"subject": ""}, 400), ("any", {"issuer": "https://localhost:1/unknown"}, 400),
+                 ("any", {"subject": "s" * 601}, 400), ("any", {"audiences": ["a"] * 9}, 400)]
+        for name, changes, status in wrong:
+            with self.subTest(name=name, **changes):
+                self.assertEqual(self.federate(lone, name, **changes).status, status)
+        self.assertEqual(self.federate(lone, "missing", "GET").status, 404)
+        self.assertEqual(self.federate({"id": lone["id"] + "x"}, "", "GET").json["error"]["code"], "ParentResourceNotFound")
+        self.assertEqual(self.federate(lone, version="latest").json["error"]["code"], "InvalidApiVersionParameter")
+        for i in range(19):
+            self.assertEqual(self.federate(lone, f"more{i}", subject=f"s{i}").status, 201)
+        self.assertEqual(self.federate(lone, "more19", subject="s19").status, 400)
+        poor = self.create()
+        bearer = {"Authorization": "Bearer " + self.token_of(poor)}
+        url = f"{self.s.credentials['endpoint']}{lone['id']}/federatedIdentityCredentials?api-version=2023-01-31"
+        self.assertEqual(self.s.raw("GET", url, headers=bearer).status, 403)
+        self.assertEqual(self.federate(lone, "more0", "DELETE").status, 200)
+        self.assertEqual(self.federate(lone, "more0", "DELETE").status, 204)
+        self.s.arm("DELETE", lone["id"], "2023-01-31")
+        self.assertEqual(self.federate(self.user_identity("federated"), "", "GET").json["value"], [])
+
+    def test_a_token_of_another_issuer_is_exchanged_for_a_managed_identitys(self):
+        self.pods.keys = {"p1": self.rsa}
+        mine = self.user_identity("exchanged")
+        client, oid = mine["properties"]["clientId"], mine["properties"]["principalId"]
+        self.assertEqual(self.exchange(self.pod(), client).json["error_codes"], [70021])
+        self.assertEqual(self.federate(mine).status, 201)
+        self.assertEqual(self.assign("Reader", oid).status, 201)
+        assertion = self.pod()
+        for resource in (ARM, VAULT, ARM):  # a pod shows its token as often as it needs one
+            a = self.exchange(assertion, client, audience=resource)
+            self.assertEqual(a.status, 200, a)
+            claims = parts(a.json["access_token"])[1]
+            self.assertEqual((claims["oid"], claims["aud"], claims["xms_mirid"].lower()), (oid, resource, mine["id"].lower()))
+        self.assertEqual(self.get(self.exchange(assertion, client).json["access_token"], self.s.sub()).status, 200)
+        now = self.now()
+        bad = {"another pod": ({"sub": self.POD + "2"}, 400), "another audience": ({"aud": self.EXCHANGE + "2"}, 401),
+               "expired": ({"exp": now - 1000}, 401), "not yet": ({"nbf": now + 1000}, 401),
+               "another issuer": ({"iss": self.issuer.url}, 400), "ours": ({"iss": f"{self.s.credentials['endpoint']}/adfs"}, 400),
+               "nobody": ({"sub": None}, 400)}
+        for name, (changes, status) in bad.items():
+            with self.subTest(assertion=name):
+                a = self.exchange(self.pod(**changes), client)
+                self.assertEqual(a.status, status, a)
+                self.assertNotIn("access_token", a.json)
+        for name, token in {"a stranger's": self.pod(self.other), "another algorithm": self.pod(alg="PS256"), "none": "x"}.items():
+            with self.subTest(assertion=name):
+                self.assertEqual(self.exchange(token, client).status, 401)
+        self.assertEqual(self.get(self.pod(aud=ARM), self.s.sub()).status, 401)  # for exchange only: no bearer token
+        a = self.post(self.token_url, grant_type="client_credentials", client_id=client, client_secret="x", scope=ARM + "/.default",
+                      client_assertion_type=JWT_BEARER, client_assertion=assertion)
+        self.assertEqual(a.status, 400, a)
+        self.assertEqual(self.federate(mine, method="DELETE").status, 200)
+        self.assertEqual(self.exchange(assertion, client).json["error_codes"], [70021])
+
+    def test_the_system_identity_of_a_resource_can_be_read(self):
+        path = self.s.cluster_path("ownid")
+        self.s.done(self.s.arm("PUT", path, "2022-10-01", {
+            "location": "westeurope", "identity": {"type": "SystemAssigned"}, "sku": {"name": "CapacityReservation", "capacity": 500}}))
+        principal = self.s.arm("GET", path, "2022-10-01").json["identity"]
+        a = self.s.arm("GET", path + "/providers/Microsoft.ManagedIdentity/identities/default", "2018-11-30")
+        self.assertEqual((a.status, a.json["name"], a.json["type"]), (200, "default", "Microsoft.ManagedIdentity/identities"))
+        p = a.json["properties"]
+        self.assertEqual((p["principalId"], p["tenantId"]), (principal["principalId"], principal["tenantId"]))
+        uuid.UUID(p["clientId"])
+        lone = self.user_identity("lonely")
+        self.assertEqual(lone["properties"]["isolationScope"], "None")
+        for at in (lone["id"], self.s.group()):
+            self.assertEqual(self.s.arm("GET", at + "/providers/Microsoft.ManagedIdentity/identities/default", "2018-11-30").status, 404)
+        a = self.s.arm("PUT", lone["id"], "2023-01-31", {"location": "westeurope", "properties": {"isolationScope": "Regional"}})
+        self.assertEqual(a.status, 400, a)
+        self.s.done(self.s.arm("DELETE", path, "2022-10-01"))
 
     def test_a_clusters_own_identity_is_never_given_out(self):
         self.s.done(self.s.arm("PUT", self.s.cluster_path("mine"), "2022-10-01", {
