@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * func/agg_distinct.c - how many different values: dcount (estimated beyond a number),
- * count_distinct (exact)
+ * count_distinct (exact); hll, which is dcount's state as a value
  *
- * dcount keeps the hashes themselves up to an eighth of the registers of its HyperLogLog, then
- * turns into it; the estimate is Ertl's (arXiv:1702.01284, algorithm 6), which needs no correction
- * by ranges. count_distinct keeps 128 bits of hash per value. Nulls are no values; the empty string
- * is one.
+ * dcount and hll count hashes as hll.h says; count_distinct keeps 128 bits of hash per value. Nulls
+ * are no values; the empty string is one.
  */
 #include "func/agg_kernel.h"
+#include "func/hll.h"
 
 #include "base/map.h"
 
@@ -71,74 +70,14 @@ static enum err hash_rows(struct arena *tmp, struct diag *d, const struct vec *v
 
 /* --- dcount ----------------------------------------------------------------------------------- */
 
-struct sketch {
-    uint64_t *set; /* open addressing; 0 = free */
-    uint8_t *regs; /* once it is a HyperLogLog */
-    uint32_t n, cap;
-    uint8_t bits; /* 2^bits registers; 0 = not yet known */
-};
-
 static uint8_t bits_of(const struct agg_call *c)
 {
-    static const uint8_t bits[] = {12, 14, 16, 17, 18}; /* 1.6 %, 0.8 %, 0.4 %, 0.28 %, 0.2 % */
     int64_t accuracy = 1;
     for (uint32_t i = 1; i < c->n_args; i++) {
         const struct value *v = c->consts != NULL ? c->consts[i] : NULL;
         if (v != NULL && !v->is_null && (TM(v->type) & TM_INTS) != 0) accuracy = v->i;
     }
-    return bits[accuracy < 0 || accuracy > 4 ? 1 : accuracy];
-}
-
-static void put_register(struct sketch *s, uint64_t h)
-{
-    uint32_t at = (uint32_t)(h >> (64 - s->bits));
-    uint64_t rest = h << s->bits;
-    uint8_t rank = rest != 0 ? (uint8_t)(__builtin_clzll(rest) + 1) : (uint8_t)(64 - s->bits + 1);
-    if (rank > s->regs[at]) s->regs[at] = rank;
-}
-
-static enum err to_registers(struct agg_cx *cx, struct sketch *s)
-{
-    s->regs = arena_alloc(cx->a, (size_t)1 << s->bits);
-    if (s->regs == NULL) return arena_full(cx->a, cx->d);
-    for (uint32_t i = 0; i < s->cap; i++) {
-        if (s->set[i] != 0) put_register(s, s->set[i]);
-    }
-    return OK;
-}
-
-static enum err grow_set(struct agg_cx *cx, struct sketch *s)
-{
-    uint32_t cap = s->cap != 0 ? s->cap * 2 : 8;
-    uint64_t *set = arena_array(cx->a, uint64_t, cap);
-    if (set == NULL) return arena_full(cx->a, cx->d);
-    for (uint32_t i = 0; i < s->cap; i++) {
-        if (s->set[i] == 0) continue;
-        uint64_t at = s->set[i];
-        while (set[at & (cap - 1)] != 0)
-            at++;
-        set[at & (cap - 1)] = s->set[i];
-    }
-    s->set = set;
-    s->cap = cap;
-    return OK;
-}
-
-static enum err put_hash(struct agg_cx *cx, struct sketch *s, uint64_t h)
-{
-    if (s->regs != NULL) {
-        put_register(s, h);
-        return OK;
-    }
-    if (h == 0) h = 1;
-    if (s->n * 2 >= s->cap) TRY(grow_set(cx, s));
-    uint64_t at = h;
-    while (s->set[at & (s->cap - 1)] != 0) {
-        if (s->set[at & (s->cap - 1)] == h) return OK;
-        at++;
-    }
-    s->set[at & (s->cap - 1)] = h;
-    return ++s->n > (1U << s->bits) / 8 ? to_registers(cx, s) : OK;
+    return hll_bits(accuracy);
 }
 
 UPDATE(update_dcount)
@@ -149,9 +88,9 @@ UPDATE(update_dcount)
     uint8_t bits = bits_of(c);
     TRY(hash_rows(&tmp, cx->d, args[0], n, SEED_A, &h));
     for (uint32_t i = 0; i < n; i++) {
-        struct sketch *s = states[i];
+        struct hll *s = states[i];
         s->bits = bits;
-        if (!row_is_null(args[0], i)) TRY(put_hash(cx, s, h[i]));
+        if (!row_is_null(args[0], i)) TRY(hll_add(s, h[i], cx->a, cx->d));
     }
     return OK;
 }
@@ -161,69 +100,62 @@ UPDATE_IF(update_dcountif, update_dcount)
 MERGE(merge_dcount)
 {
     (void)c;
-    struct sketch *into = into_, *from = from_;
-    if (from->bits == 0) return OK;
-    into->bits = from->bits;
-    if (from->regs == NULL) {
-        for (uint32_t i = 0; i < from->cap; i++) {
-            if (from->set[i] != 0) TRY(put_hash(cx, into, from->set[i]));
-        }
-        return OK;
-    }
-    if (into->regs == NULL) TRY(to_registers(cx, into));
-    for (uint32_t i = 0; i < 1U << into->bits; i++) {
-        if (from->regs[i] > into->regs[i]) into->regs[i] = from->regs[i];
-    }
-    return OK;
-}
-
-/* Ertl's sigma and tau. */
-static double sigma(double x)
-{
-    if (x == 1) return INFINITY;
-    double y = 1, z = x, before;
-    do {
-        x *= x;
-        before = z;
-        z += x * y;
-        y += y;
-    } while (z != before);
-    return z;
-}
-
-static double tau(double x)
-{
-    if (x == 0 || x == 1) return 0;
-    double y = 1, z = 1 - x, before;
-    do {
-        x = sqrt(x);
-        before = z;
-        y *= 0.5;
-        z -= (1 - x) * (1 - x) * y;
-    } while (z != before);
-    return z / 3;
-}
-
-static double estimate(const struct sketch *s)
-{
-    uint32_t count[66] = {0};
-    unsigned q = 64U - s->bits;
-    double m = (double)(1U << s->bits);
-    for (uint32_t i = 0; i < 1U << s->bits; i++)
-        count[s->regs[i]]++;
-    double z = m * tau(1 - count[q + 1] / m);
-    for (unsigned k = q; k >= 1; k--)
-        z = 0.5 * (z + count[k]);
-    z += m * sigma(count[0] / m);
-    return m * m / (2 * log(2) * z);
+    return hll_merge(into_, from_, cx->a, cx->d);
 }
 
 FINISH(finish_dcount)
 {
     (void)cx, (void)c;
-    const struct sketch *s = state_;
-    *out = (struct value){.type = T_LONG, .i = s->regs != NULL ? llround(estimate(s)) : s->n};
+    *out = (struct value){.type = T_LONG, .i = hll_count(state_)};
     return OK;
+}
+
+/* --- hll -------------------------------------------------------------------------------------- */
+
+/* The hash of hash(), so that what is stored outlives this process and equals the original's. */
+UPDATE(update_hll)
+{
+    uint8_t bits = bits_of(c);
+    for (uint32_t i = 0; i < n; i++) {
+        struct hll *s = states[i];
+        s->bits = bits;
+        if (row_is_null(args[0], i)) continue;
+        struct value v = vec_value(args[0], i);
+        TRY(hll_add(s, value_xxh64(&v), cx->a, cx->d));
+    }
+    return OK;
+}
+
+UPDATE_IF(update_hll_if, update_hll)
+
+UPDATE(update_hll_merge)
+{
+    (void)c;
+    CLEANUP_ARENA struct arena tmp;
+    arena_init(&tmp, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        struct hll one;
+        if (row_is_null(args[0], i)) continue;
+        struct arena_mark mark = arena_mark(&tmp);
+        if (hll_read(vec_str(args[0], i), &one, &tmp, NULL) == OK)
+            TRY(hll_merge(states[i], &one, cx->a, cx->d));
+        arena_rewind(&tmp, mark);
+    }
+    return OK;
+}
+
+/* Of no rows: null. */
+FINISH(finish_hll)
+{
+    (void)c;
+    CLEANUP_BUF struct buf b = {0};
+    const struct hll *s = state_;
+    *out = (struct value){.type = T_DYNAMIC, .is_null = true};
+    if (s->bits == 0) return OK;
+    hll_put(s, &b);
+    TRY(buf_check(&b, cx->d));
+    *out = (struct value){.type = T_DYNAMIC, .s = arena_bytes(cx->a, buf_view(&b))};
+    return out->s.p != NULL ? OK : arena_full(cx->a, cx->d);
 }
 
 /* --- count_distinct --------------------------------------------------------------------------- */
@@ -307,6 +239,21 @@ FINISH(finish_exact)
         .doc = doc_, .example = "range x from 1 to 9 step 1 | summarize " call, .expect = expect_  \
     }
 
+static enum type ret_hll(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts, (void)n;
+    bool refused = args[0] == T_REAL || args[0] == T_DECIMAL || args[0] == T_BOOL;
+    return refused ? T_NONE : T_DYNAMIC;
+}
+
+#define HLL(name_, min, max, update_, doc_, call, expect_, ...)                      \
+    {                                                                                \
+        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__},    \
+        .ret_of = ret_hll, .state_size = sizeof(struct hll), .update = update_,      \
+        .merge = merge_dcount, .finish = finish_hll, .doc = doc_,                    \
+        .example = "range x from 1 to 9 step 1 | summarize " call, .expect = expect_ \
+    }
+
 static const struct agg rows[] = {
     DISTINCT("count_distinct", 1, 1, exact, update_exact, merge_exact, finish_exact,
              "How many different values there are, exactly.", "count_distinct(x % 4)", "4",
@@ -314,11 +261,18 @@ static const struct agg rows[] = {
     DISTINCT("count_distinctif", 2, 2, exact, update_exactif, merge_exact, finish_exact,
              "How many different values there are in rows for which a condition holds, exactly.",
              "count_distinctif(x, x > 5)", "4", ARG(ANY_SCALAR), ARG_BOOL),
-    DISTINCT("dcount", 1, 2, sketch, update_dcount, merge_dcount, finish_dcount,
+    DISTINCT("dcount", 1, 2, hll, update_dcount, merge_dcount, finish_dcount,
              "How many different values there are, estimated beyond some thousands.",
              "dcount(x % 4)", "4", ARG(ANY_SCALAR), ARG_LONG),
-    DISTINCT("dcountif", 2, 3, sketch, update_dcountif, merge_dcount, finish_dcount,
+    DISTINCT("dcountif", 2, 3, hll, update_dcountif, merge_dcount, finish_dcount,
              "dcount() of the rows for which a condition holds.", "dcountif(x, x > 5)", "4",
              ARG(ANY_SCALAR), ARG_BOOL, ARG_LONG),
+    HLL("hll", 1, 2, update_hll,
+        "The state of dcount() as a value, to be merged and counted later.",
+        "dcount_hll(hll(x % 4))", "4", ARG(ANY_SCALAR), ARG_LONG),
+    HLL("hll_if", 2, 3, update_hll_if, "hll() of the rows for which a condition holds.",
+        "dcount_hll(hll_if(x, x > 5))", "4", ARG(ANY_SCALAR), ARG_BOOL, ARG_LONG),
+    HLL("hll_merge", 1, 1, update_hll_merge, "Several hll() values as one.",
+        "h = hll(x % 4) by x | summarize dcount_hll(hll_merge(h))", "4", ARG_DYNAMIC),
 };
 const struct agg_family agg_distinct = {rows, sizeof rows / sizeof *rows};

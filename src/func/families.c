@@ -13,5 +13,7 @@ const struct fn_family *const fn_families[] = {
     &fn_series_fit, &fn_series_fft,  &fn_window,
     &fn_geo,        &fn_geo_shape,   &fn_geo_hash,
     &fn_timezone,   &fn_zip,         &fn_units,
+    &fn_hll,        &fn_tdigest,     &fn_punycode,
+    &fn_stat,       &fn_wkt,         &fn_query,
     NULL,
 };

@@ -13,24 +13,6 @@
 #include <endian.h>
 #include <xxhash.h>
 
-/* The bytes of a value that is not null. */
-static struct bytes raw_bytes(const struct value *v, uint8_t room[16])
-{
-    uint64_t bits = 0;
-    switch (v->type) {
-    case T_STRING:
-    case T_DYNAMIC: return v->s;
-    case T_DECIMAL:
-    case T_GUID: memcpy(room, v->u.b, 16); return bytes_of(room, 16);
-    case T_BOOL: room[0] = v->b; return bytes_of(room, 1);
-    case T_REAL: memcpy(&bits, &v->r, sizeof bits); break;
-    default: bits = (uint64_t)v->i; break;
-    }
-    bits = htole64(bits);
-    memcpy(room, &bits, sizeof bits);
-    return bytes_of(room, v->type == T_INT ? 4 : 8);
-}
-
 /* hash(value [, mod]) */
 EVAL(eval_hash)
 {
@@ -38,10 +20,7 @@ EVAL(eval_hash)
     vecb_init(&b, cx->a, T_LONG, n);
     for (uint32_t i = 0; i < n; i++) {
         struct value v = vec_value(args[0], i);
-        uint8_t room[16] = {0};
-        struct bytes raw =
-            v.is_null && v.type != T_STRING ? (struct bytes){0} : raw_bytes(&v, room);
-        uint64_t h = XXH64(raw.len != 0 ? (const void *)raw.p : room, raw.len, 0);
+        uint64_t h = value_xxh64(&v);
         if (call->n_args == 1) {
             vecb_i64(&b, (int64_t)h);
         } else if (vec_null(args[1], i) || vec_i64(args[1], i) <= 0) {
@@ -49,6 +28,33 @@ EVAL(eval_hash)
         } else {
             vecb_i64(&b, (int64_t)(h % (uint64_t)vec_i64(args[1], i)));
         }
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+/*
+ * How the original combines hashes is not published, and its pages advise against keeping the
+ * result; here it is the hash of the hashes one behind the other.
+ */
+static int64_t combine(const uint64_t *hashes, uint32_t n)
+{
+    return (int64_t)XXH64(hashes, n * sizeof *hashes, 0);
+}
+
+/* hash_many(a, b ...), hash_combine(hash(a), hash(b) ...) */
+EVAL(eval_combine)
+{
+    bool many = strcmp(call->fn->name, "hash_many") == 0;
+    uint64_t *hashes = arena_array(cx->a, uint64_t, call->n_args);
+    struct vecb b;
+    if (hashes == NULL) return out_full(cx);
+    vecb_init(&b, cx->a, T_LONG, n);
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < call->n_args; k++) {
+            struct value v = vec_value(args[k], i);
+            hashes[k] = htole64(many ? value_xxh64(&v) : (uint64_t)v.i);
+        }
+        vecb_i64(&b, combine(hashes, call->n_args));
     }
     return vecb_finish(&b, out, cx->d);
 }
@@ -82,6 +88,10 @@ EVAL(eval_digest)
 
 static const struct fn rows[] = {
     HASH("hash", "A 64-bit hash, reduced by a modulus when one is given."),
+    FN("hash_combine", 2, FN_ARITY_ANY, T_LONG, 0, eval_combine, "One hash of several hashes.",
+       "hash_combine(hash('a'), hash('b')) == hash_many('a', 'b')", "True", ARG_LONG),
+    FN("hash_many", 1, FN_ARITY_ANY, T_LONG, 0, eval_combine, "One hash of several values.",
+       "hash_many('a', 'b') == hash_many('b', 'a')", "False", ARG(NOT_DYNAMIC)),
     DIGEST("hash_md5", "The MD5 digest.", "f5a7924e621e84c9280a9a27e1bcb7f6"),
     DIGEST("hash_sha1", "The SHA-1 digest.", "70c07ec18ef89c5309bbb0937f3a6342411e1fdd"),
     DIGEST("hash_sha256", "The SHA-256 digest.",

@@ -165,3 +165,5 @@ bool value_cast(const struct value *v, enum type to, struct arena *a, struct val
 int value_cmp(const struct value *a, const struct value *b);
 bool value_eq(const struct value *a, const struct value *b);
 uint64_t value_hash(const struct value *v);
+/* XXH64 of a value's bytes, as hash() gives it: a text's own, else the little-endian number. */
+uint64_t value_xxh64(const struct value *v);

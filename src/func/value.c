@@ -7,7 +7,9 @@
 #include "column/scan.h"
 #include "func/kernel.h"
 
+#include <endian.h>
 #include <math.h>
+#include <xxhash.h>
 
 /* --- text ------------------------------------------------------------------------------------- */
 
@@ -243,4 +245,29 @@ uint64_t value_hash(const struct value *v)
     case T_DYNAMIC: return hash_bytes(v->s, seed);
     default: return hash_bytes(BYTES_OF(v->i), seed);
     }
+}
+
+/* The bytes of a value that is not null. */
+static struct bytes raw_bytes(const struct value *v, uint8_t room[16])
+{
+    uint64_t bits = 0;
+    switch (v->type) {
+    case T_STRING:
+    case T_DYNAMIC: return v->s;
+    case T_DECIMAL:
+    case T_GUID: memcpy(room, v->u.b, 16); return bytes_of(room, 16);
+    case T_BOOL: room[0] = v->b; return bytes_of(room, 1);
+    case T_REAL: memcpy(&bits, &v->r, sizeof bits); break;
+    default: bits = (uint64_t)v->i; break;
+    }
+    bits = htole64(bits);
+    memcpy(room, &bits, sizeof bits);
+    return bytes_of(room, v->type == T_INT ? 4 : 8);
+}
+
+uint64_t value_xxh64(const struct value *v)
+{
+    uint8_t room[16] = {0};
+    struct bytes raw = v->is_null && v->type != T_STRING ? (struct bytes){0} : raw_bytes(v, room);
+    return XXH64(raw.len != 0 ? (const void *)raw.p : room, raw.len, 0);
 }

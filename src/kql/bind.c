@@ -122,9 +122,10 @@ const char *kql_operator_at(uint32_t i, bool *there)
 
 bool kql_has_function(const char *name)
 {
-    static const char *const tabular_ones[] = {"materialize", "table", "workspace"};
-    for (size_t i = 0; i < sizeof tabular_ones / sizeof tabular_ones[0]; i++) {
-        if (strcmp(tabular_ones[i], name) == 0) return true;
+    static const char *const elsewhere[] = {"materialize", "percentiles", "percentilesw", "table",
+                                            "workspace"};
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
+        if (strcmp(elsewhere[i], name) == 0) return true;
     }
     return binds_function(name) || fn_find(name) != NULL || agg_find(name) != NULL;
 }

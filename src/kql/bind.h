@@ -180,6 +180,7 @@ bool wildcard_match(const char *pattern, const char *name);
 
 enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out);
 enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **out);
+enum err bind_data_size(struct scope *s, const struct ast *n, struct expr **out);
 enum err bind_bin_auto(struct scope *s, const struct ast *n, struct expr **out);
 
 /* --- bind_received.c -------------------------------------------------------------------------- */

@@ -2,6 +2,8 @@
 /* kql/bind_expr.c - scalar expressions */
 #include "kql/bind.h"
 
+#include "column/dyn.h"
+
 #include "base/str.h"
 #include "kql/bind_agg.h"
 
@@ -243,6 +245,28 @@ static enum err bind_is_column(struct scope *s, const struct ast *n, struct expr
     return expr_const(s->b, &v, out);
 }
 
+/* column_names_of(T): a constant, for the columns of a table are known before it is read. */
+static enum err bind_column_names(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct op *op;
+    struct buf dyn = {0};
+    if (n->args.n != 1) {
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0219",
+                        "column_names_of() takes 1 argument, not %u", n->args.n);
+    }
+    TRY(bind_table(s->b, s->names, n->args.at[0], &op));
+    size_t at = dyn_array_begin(&dyn);
+    for (uint32_t i = 0; i < op->schema.n; i++) {
+        struct value name = {.type = T_STRING, .s = bytes_str(op->schema.cols[i].name)};
+        if (dyn_from_value(&name, &dyn, NULL) != OK) dyn.bad = true;
+    }
+    dyn_array_end(&dyn, at, op->schema.n);
+    struct value v = {.type = T_DYNAMIC, .s = arena_bytes(s->b->a, buf_view(&dyn))};
+    bool bad = dyn.bad || v.s.p == NULL;
+    buf_release(&dyn);
+    return bad ? bind_full(s->b) : expr_const(s->b, &v, out);
+}
+
 static enum err unknown_function(struct scope *s, const struct ast *n)
 {
     diag_at(s->b->d, n->pos);
@@ -251,7 +275,9 @@ static enum err unknown_function(struct scope *s, const struct ast *n)
                         n->name, s->where);
     }
     if (known_function(n->name)) {
-        return FAIL(s->b->d, ERR_UNSUPPORTED, "the function %s() is not supported", n->name);
+        const char *why = known_refusal(n->name);
+        return FAIL(s->b->d, ERR_UNSUPPORTED, "the function %s() is not supported%s%s", n->name,
+                    why != NULL ? ": " : "", why != NULL ? why : "");
     }
     struct nearest best = nearest_to(n->name);
     for (struct binding *f = s->names; f != NULL; f = f->up) {
@@ -268,12 +294,25 @@ static enum err unknown_function(struct scope *s, const struct ast *n)
 /* extract(re, 1, s, typeof(long)): the result is converted. */
 static bool has_typeof(const struct ast *n)
 {
-    static const char *const names[] = {"extract", "extractjson", "extract_json"};
+    static const char *const names[] = {"extract", "extractjson", "extract_json",
+                                        "percentile_tdigest"};
     if (n->args.n == 0 || n->args.at[n->args.n - 1]->kind != AST_TYPEOF) return false;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(n->name, names[i]) == 0) return true;
     }
     return false;
+}
+
+/* percentiles_array_tdigest(t, 50, typeof(long)): the elements are converted, so the function is told
+ * the type's name. */
+static enum err bind_argument(struct scope *s, const char *function, const struct ast *arg,
+                              struct expr **out)
+{
+    bool of_elements =
+        arg->kind == AST_TYPEOF && strcmp(function, "percentiles_array_tdigest") == 0;
+    if (of_elements) return expr_string(s->b, type_name(arg->type), out);
+    /* A name before an argument, toint(n = x), is taken and means nothing. */
+    return bind_expr(s, arg->kind == AST_NAMED ? arg->left : arg, out);
 }
 
 static enum err bind_registered(struct scope *s, const struct ast *n, struct expr **out)
@@ -282,11 +321,8 @@ static enum err bind_registered(struct scope *s, const struct ast *n, struct exp
     uint32_t count = n->args.n - (typed ? 1 : 0);
     struct expr **args = arena_array(s->b->a, struct expr *, count + 1);
     if (args == NULL) return bind_full(s->b);
-    for (uint32_t i = 0; i < count; i++) {
-        /* A name before an argument, toint(n = x), is taken and means nothing. */
-        const struct ast *arg = n->args.at[i];
-        TRY(bind_expr(s, arg->kind == AST_NAMED ? arg->left : arg, &args[i]));
-    }
+    for (uint32_t i = 0; i < count; i++)
+        TRY(bind_argument(s, n->name, n->args.at[i], &args[i]));
     TRY(expr_call(s, n->pos, n->name, args, count, out));
     if (!typed) return OK;
     return expr_cast(s, n->pos, *out, n->args.at[count]->type, true, out);
@@ -304,6 +340,8 @@ static const struct {
     {"bag_pack_columns", bind_pack_columns},
     {"bin_auto", bind_bin_auto},
     {"ingestion_time", bind_ingestion_time},
+    {"column_names_of", bind_column_names},
+    {"estimate_data_size", bind_data_size},
 };
 
 bool binds_function(const char *name)

@@ -149,8 +149,18 @@ static const char *aggregate_name(struct binder *b, const struct ast *n)
     return prefix[0] != '\0' ? arena_fmt(b->a, "%s_%s", prefix, arg) : "";
 }
 
+/* hll_merge(a, b) and tdigest_merge(a, b) are functions: the aggregates take one argument. */
+static const char *merge_name(const struct ast *n)
+{
+    if (n->args.n < 2) return NULL;
+    if (strcmp(n->name, "hll_merge") == 0) return "hll_merged_result";
+    bool digests = strcmp(n->name, "merge_tdigest") == 0 || strcmp(n->name, "tdigest_merge") == 0;
+    return digests ? "tdigests_merge_result" : NULL;
+}
+
 static const char *call_name(struct binder *b, const struct ast *n)
 {
+    if (merge_name(n) != NULL) return merge_name(n);
     if (agg_find(n->name) != NULL) return aggregate_name(b, n);
     if (strcmp(n->name, "column_ifexists") == 0 || strcmp(n->name, "columnifexists") == 0) {
         bool text = n->args.n > 0 && n->args.at[0]->kind == AST_CONST &&

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kql/bind_pack.c - calls that mean columns by their names: pack_all, bag_pack_columns; bin_auto */
+/* kql/bind_pack.c - calls that mean columns by their names: pack_all, bag_pack_columns,
+ * estimate_data_size; bin_auto */
 #include "kql/bind.h"
 
 /* bag_pack("a", a, "b", b ...) of the columns given, or of all. */
@@ -87,6 +88,20 @@ enum err bind_pack_columns(struct scope *s, const struct ast *n, struct expr **o
         names[i] = column->name;
     }
     return pack_columns(s, n->pos, columns, names, n->args.n, out);
+}
+
+/* estimate_data_size(a, b) or (*): all columns. */
+enum err bind_data_size(struct scope *s, const struct ast *n, struct expr **out)
+{
+    bool all = n->args.n == 1 && n->args.at[0]->kind == AST_STAR;
+    uint32_t count = !all ? n->args.n : s->row != NULL ? s->row->n : 0;
+    struct expr **columns = arena_array(s->b->a, struct expr *, count + 1);
+    if (columns == NULL) return bind_full(s->b);
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(all ? expr_col(s->b, s->row, i, &columns[i])
+                : bind_expr(s, n->args.at[i], &columns[i]));
+    }
+    return expr_call(s, n->pos, "estimate_data_size", columns, count, out);
 }
 
 /* bin_auto(x): bins of the size that `set query_bin_auto_size` gives, at `set query_bin_auto_at`.
