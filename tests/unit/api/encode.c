@@ -80,8 +80,8 @@ TEST(encode, rows_of_several_batches_are_one_array)
     CLEANUP_BUF struct buf out = {0};
     struct vec *v = vec_const(&a, &(struct value){.type = T_LONG, .i = 5}, 2);
     const struct batch b = {.n_rows = 2, .n_cols = 1, .cols = v};
-    encode_rows(&out, &b, 0);
-    encode_rows(&out, &b, 2);
+    encode_rows(&out, &b, 0, false);
+    encode_rows(&out, &b, 2, true);
     EXPECT_STR(buf_cstr(&out), "[5],[5],[5],[5]");
     arena_release(&a);
 }
