@@ -63,10 +63,11 @@ fuzz: deps-test
 	@$(call BUILD,fuzz)
 	@tools/fuzz.sh $(or $(SECONDS),60) $(F)
 
-## make crash    kill processes at random moments during ingestion and writes of the vault; N=20 rounds, SEED= repeats a failure
+## make crash    kill processes at random moments during ingestion, merges, drains and writes of the vault; N=20 rounds, SEED= repeats a failure
 crash: build
 	@python3 tests/crash/test_crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 	@python3 tests/crash/test_vault.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+	@python3 tests/crash/test_background.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 
 ## make soak     the long proofs (tools/soak.sh): 10,000,000 sealed blocks, 100,000 schedules; BLOCKS=, SEEDS= for fewer
 soak: deps-test

@@ -26,8 +26,9 @@ void *map_get(const struct map *m, struct bytes key);
 enum err map_put(struct map *m, struct bytes key, void *value, void **old, struct diag *d);
 void *map_remove(struct map *m, struct bytes key); /* the value, or NULL */
 
-#define MAP_EACH(m, e)                                                                \
-    for (struct map_entry *e = (m)->entries; e != (m)->entries + (m)->n_entries; e++) \
+#define MAP_EACH(m, e)                                                                         \
+    for (struct map_entry *e = (m)->entries;                                                   \
+         e != NULL /* an empty map has no array */ && e != (m)->entries + (m)->n_entries; e++) \
         if (e->value != NULL)
 
 uint64_t hash_bytes(struct bytes b,

@@ -44,8 +44,8 @@ enum { ASLEEP, WORKING, WOKEN };
 
 struct shared_clock {
     _Atomic int64_t offset_us;
-    _Atomic uint32_t epoch; /* futex: bumped at every advance and wake */
-    _Atomic uint32_t advancing;
+    _Atomic uint32_t epoch;    /* futex: bumped at every advance and wake */
+    _Atomic int32_t advancing; /* the process that turns it; 0 = none */
     struct slot slots[SLOTS];
 };
 
@@ -255,14 +255,20 @@ static enum err settle(struct diag *d)
     return OK;
 }
 
+/* Who died in the middle of an advance leaves it to the next. */
+static bool begin_advance(void)
+{
+    int32_t who = 0, me = (int32_t)getpid();
+    if (atomic_compare_exchange_strong(&shared->advancing, &who, me)) return true;
+    if (kill(who, 0) == 0 || errno != ESRCH) return false;
+    return atomic_compare_exchange_strong(&shared->advancing, &who, me);
+}
+
 enum err clock_advance(int64_t us, struct diag *d)
 {
     if (!is_virtual) return FAIL(d, ERR_CONFLICT, "clock: not a virtual clock");
     if (us < 0) return FAIL(d, ERR_INVALID, "clock: it never goes back");
-    uint32_t idle = 0;
-    if (!atomic_compare_exchange_strong(&shared->advancing, &idle, 1)) {
-        return FAIL(d, ERR_CONFLICT, "clock: another advance is running");
-    }
+    if (!begin_advance()) return FAIL(d, ERR_CONFLICT, "clock: another advance is running");
     int64_t target = atomic_load(&shared->offset_us) + us;
     enum err e = settle(d);
     while (e == OK) {

@@ -5,7 +5,11 @@
 #include "base/thread.h"
 #include "base/time.h"
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 TEST(time, the_three_formats_are_those_of_the_wire)
 {
@@ -75,4 +79,38 @@ TEST(time, a_clock_file_of_another_length_is_refused)
     CLEANUP_FREE char *path = os_path(test_dir(), "bad-clock");
     REQUIRE_OK(os_replace(path, BYTES("short"), &d));
     REQUIRE_ERR(ERR_CORRUPT, clock_open(path, false, &d));
+}
+
+static int told[2]; /* a pipe */
+
+static void *never_settles(void *timer)
+{
+    (void)timer_wait(timer, time_now_us() + 10 * US_PER_S);
+    if (write(told[1], "x", 1) != 1) _exit(1);
+    for (;;)
+        pause();
+}
+
+TEST(time, who_dies_while_turning_the_clock_keeps_nobody_from_turning_it)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_FREE char *path = os_path(test_dir(), "clock-death");
+    REQUIRE_OK(clock_open(path, true, &d));
+    REQUIRE(pipe(told) == 0);
+    fflush(NULL);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        pthread_t t;
+        struct timer *timer = timer_new();
+        if (thread_start(&t, never_settles, timer, NULL) != OK) _exit(1);
+        time_sleep_us(50000);
+        (void)clock_advance(20 * US_PER_S, NULL);
+        _exit(2);
+    }
+    char byte;
+    REQUIRE(read(told[0], &byte, 1) == 1); /* the child is in the middle of its advance */
+    REQUIRE_ERR(ERR_CONFLICT, clock_advance(0, &d));
+    REQUIRE(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    REQUIRE_OK(clock_advance(US_PER_S, &d));
 }
