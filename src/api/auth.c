@@ -227,7 +227,9 @@ bool front_network(struct front_call *c, enum plane plane, bool closed)
         "does not come from a private network.";
     if (!closed || settings_is_private(c->api->arm, c->req->peer)) return true;
     LOG(INFO, "network.refused", F_STR("path", c->req->path), F_STR("peer", c->req->peer));
-    if (plane == PLANE_INGEST) {
+    if (plane == PLANE_KUSTO) {
+        kusto_denied(c, text, "PublicNetworkAccessDisabled", text);
+    } else if (plane == PLANE_INGEST) {
         front_error(c->res, 403, "PublicNetworkAccessDisabled", text, NULL, NULL);
     } else {
         front_error(c->res, 403, "InsufficientAccessError",

@@ -54,8 +54,10 @@ void kusto_error(struct front_call *c, const struct kusto_problem *p);
 void kusto_bad_request(struct front_call *c, const char *text);
 void kusto_problem_of(const struct query_call *q, enum query_fault fault, const struct diag *d,
                       struct kusto_problem *out);
-/* The caller may not: in auth.c's hands. */
+/* For auth.c: the caller may not; he may not for another reason, with a code of its own. */
 void kusto_forbidden(struct front_call *c, const char *scope);
+void kusto_denied(struct front_call *c, const char *text, const char *inner,
+                  const char *inner_text);
 
 /* --- kusto_table.c ---------------------------------------------------------------------------- */
 

@@ -92,6 +92,17 @@ void kusto_forbidden(struct front_call *c, const char *scope)
     kusto_error(c, &p);
 }
 
+void kusto_denied(struct front_call *c, const char *text, const char *inner, const char *inner_text)
+{
+    const struct kusto_problem p = {.status = 403,
+                                    .code = "Forbidden",
+                                    .type = DENIED,
+                                    .text = text,
+                                    .inner = inner,
+                                    .inner_text = inner_text};
+    kusto_error(c, &p);
+}
+
 /* "E_RUNAWAY_QUERY" has a number too. */
 static void limits(const struct diag *d, struct kusto_problem *p)
 {

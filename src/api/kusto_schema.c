@@ -52,8 +52,11 @@ static bool visible_databases(struct front_call *c, struct databases *out)
     }
     uint32_t n = 0;
     bool sees_all = may(c, all);
+    bool is_near = settings_is_private(c->api->arm, c->req->peer);
     for (uint32_t i = 0; i < out->n; i++) {
-        if (sees_all || may(c, out->list[i].arm_id)) out->list[n++] = out->list[i];
+        const struct workspace *w = &out->list[i];
+        bool open = is_near || !w->private_query;
+        if (open && (sees_all || may(c, w->arm_id))) out->list[n++] = *w;
     }
     out->n = n;
     qsort(out->list, n, sizeof *out->list, by_name);

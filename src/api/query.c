@@ -289,7 +289,6 @@ static void query(struct front_call *c, const struct workspace *w, enum plane pl
 {
     struct la_query q = {.call = {.front = c, .workspace = *w, .writer = &writer}};
     if (!query_allowed(c, w, plane)) return;
-    if (!front_network(c, plane, w->private_query)) return;
     CLEANUP_JSON json_t *body = NULL;
     if (str_eq(c->req->method, "POST")) {
         struct diag d = DIAG_INIT;

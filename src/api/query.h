@@ -77,7 +77,7 @@ struct query_call {
     int64_t deadline_us;
 };
 
-/* May the caller query the workspace? If not, the answer is written, in the plane's words. The
+/* May the caller query the workspace, from where he is? If not, the answer is written, in the plane's words. The
  * platform's own workspace is the owners'. */
 bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane);
 /* Runs the query and answers it, also where it fails. */

@@ -314,6 +314,7 @@ bool query_workspace_of(struct api *a, const char *id, struct workspace *out)
 bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane)
 {
     if (key_audit_is(w) && !front_allow(c, plane, OWNERS_ACTION, false, w->arm_id)) return false;
-    return front_lockbox(c, w->arm_id, QUERY_ACTION) ||
-           front_allow(c, plane, QUERY_ACTION, false, w->arm_id);
+    return (front_lockbox(c, w->arm_id, QUERY_ACTION) ||
+            front_allow(c, plane, QUERY_ACTION, false, w->arm_id)) &&
+           front_network(c, plane, w->private_query);
 }

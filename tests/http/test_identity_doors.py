@@ -75,6 +75,8 @@ class Doors(unittest.TestCase):
             last = i == len(types) - 1
             named.append(t if last and method == "LIST" else f"{t}/{names.get(t, GUID)}")
         tail = "/".join(named) + (f"/{action}" if action else "")
+        if types[0] in ("tenantOptedIn", "enableLockbox", "disableLockbox"):
+            return f"/providers/{provider}/{types[0]}" + (f"/{self.s.credentials['tenantId']}" if method == "GET" else "")
         if types[0] == "tags":
             return self.s.group("/providers/Microsoft.Resources/tags/default")
         if provider == "Microsoft.Resources":

@@ -273,6 +273,15 @@ class Kusto(unittest.TestCase):
         self.error(self.v2("KeyAccessAudit", db="keystead-platform", headers=headers), 403, "Forbidden")
         self.assertEqual(self.v2("KeyAccessAudit | count", db="keystead-platform").status, 200)
 
+    def test_a_workspace_that_is_closed_to_public_networks_is_closed_here_too(self):
+        self.s.make_workspace("closed", None)
+        self.s.done(self.s.arm("PATCH", self.s.workspace_path("closed"), "2022-10-01", {"properties": {
+            "publicNetworkAccessForQuery": "Disabled"}}))
+        e = self.error(self.v2("print 1", db="closed"), 403, "Forbidden")
+        self.assertEqual(e["innererror"]["code"], "PublicNetworkAccessDisabled")
+        self.error(self.post("/v1/rest/mgmt", ".show tables", db="closed"), 403, "Forbidden")
+        self.assertNotIn("closed", [r["DatabaseName"] for r in self.mgmt(".show databases")])
+
     def test_zz_while_the_key_is_revoked_nothing_is_read_and_the_code_says_why(self):
         self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": False}})
         self.s.wait(lambda: self.v2("Words_CL | count").status == 403, 60, "the revocation")
