@@ -3,7 +3,9 @@
 #include "api/activity.h"
 
 #include "api/front.h"
+#include "api/source.h"
 #include "base/log.h"
+#include "exec/exec.h"
 #include "ingest/rows.h"
 #include "resource/id.h"
 
@@ -186,9 +188,10 @@ static json_t *row_of(const struct activity *x, const struct arm_event *e)
 {
     char when[TIME_TEXT_MAX], event[GUID_TEXT_MAX], code[16];
     struct guid g;
-    time_format_iso7(time_now_us(), when);
+    time_format_iso7(e->time_us != 0 ? e->time_us : time_now_us(), when);
     guid_random(&g);
     guid_format(&g, event);
+    if (e->id != NULL) snprintf(event, sizeof event, "%s", e->id);
     snprintf(code, sizeof code, "%d", e->http);
     json_t *row = json_object();
     set(row, "TimeGenerated", when);
@@ -256,14 +259,58 @@ static enum err write_row(struct activity *x, const json_t *row, struct diag *d)
     return e;
 }
 
-void activity_record(void *ctx, const struct arm_event *e)
+/* --- was it told before? ---------------------------------------------------------------------- */
+
+static enum err see(void *ctx, const struct batch *b, struct diag *d)
+{
+    (void)d;
+    *(bool *)ctx = *(bool *)ctx || b->n_rows != 0;
+    return OK;
+}
+
+/* Under the lock. Asked after a crash only. */
+static enum err find_row(struct activity *x, const char *id, bool *found, struct diag *d)
+{
+    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    struct source_tables tables = {.store = x->store, .workspace = workspace, .a = &a};
+    const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};
+    const struct kql_catalog catalog = source_catalog(&tables);
+    struct plan plan = {0};
+    const char *kql =
+        arena_fmt(&a, ACTIVITY_TABLE " | where EventDataId == '%s' | project EventDataId", id);
+    if (kql == NULL) return arena_full(&a, d);
+    TRY(kql_compile(&a, bytes_str(kql), &catalog, &opt, &plan, d));
+    const struct exec_request request = {.plan = &plan,
+                                         .source = &source_ops_store,
+                                         .limits = {.deadline_us = time_mono_us() + 60 * US_PER_S},
+                                         .now_ticks = opt.now_ticks};
+    struct exec_stats stats;
+    return exec_run(&request, see, found, &stats, d);
+}
+
+static enum err record(struct activity *x, const struct arm_event *e, struct diag *d)
+{
+    bool found = false;
+    if (e->again) {
+        pthread_rwlock_rdlock(&x->lock);
+        enum err looked = find_row(x, e->id, &found, d);
+        pthread_rwlock_unlock(&x->lock);
+        if (looked != OK || found) return looked;
+    }
+    CLEANUP_JSON json_t *row = row_of(x, e);
+    return write_row(x, row, d);
+}
+
+bool activity_record(void *ctx, const struct arm_event *e)
 {
     struct activity *x = ctx;
-    CLEANUP_JSON json_t *row = row_of(x, e);
     struct diag d = DIAG_INIT;
-    if (write_row(x, row, &d) == OK) return; /* (2) */
-    LOG(ERROR, "activity.lost", F_STR("action", e->action), F_STR("resource", e->resource),
+    if (record(x, e, &d) == OK) return true; /* (2) */
+    LOG(ERROR, "activity.unwritten", F_STR("action", e->action), F_STR("resource", e->resource),
         F_STR("caller", e->caller), F_STR("status", e->status), F_ERR(&d));
+    return false;
 }
 
 /* --- what other processes answer -------------------------------------------------------------- */
@@ -296,5 +343,5 @@ void activity_forwarded(struct front_call *c)
                                 .client_request = http_header(c->req, "x-ms-client-request-id"),
                                 .status = c->res->status < 400 ? "Succeeded" : "Failed",
                                 .http = c->res->status};
-    activity_record(c->api->activity, &e);
+    (void)activity_record(c->api->activity, &e);
 }

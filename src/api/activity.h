@@ -4,8 +4,10 @@
  *
  * (1) One row of the table AzureActivity for each request that would change a resource, also for
  *     those that were refused, and one more at the end of each asynchronous operation.
- * (2) A row is on the disk before the request is answered. A row that can't be written is logged as
- *     lost; the request is answered all the same.
+ * (2) A row is on the disk before the request is answered, exactly once: one that a crash or a full
+ *     disk keeps from it is written later (resource/outbox.h). A row that tells of no change of ours (a
+ *     refusal, what another process answered) and can't be written is logged as unwritten; the request is
+ *     answered all the same.
  * (3) The rows lie in one table of a workspace of their own, under the platform's key; every
  *     workspace of the subscription sees it under its name, unless the setting activityInWorkspaces
  *     is off. No body and no content of a resource is in them.

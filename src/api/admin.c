@@ -67,17 +67,30 @@ void admin_clock(struct front_call *c)
 
 /* --- settings --------------------------------------------------------------------------------- */
 
-static void tell_settings(struct front_call *c, enum err e, const char *message)
+static enum err change_settings(struct front_call *c, struct diag *d)
 {
     const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
-    const struct arm_event event = {.action = "Microsoft.Keystead/resourceSettings/write",
-                                    .resource = scope != NULL ? scope : "",
-                                    .caller = c->caller.object_id,
-                                    .peer = c->req->peer,
-                                    .method = c->req->method,
-                                    .status = e == OK ? "Succeeded" : "Failed",
-                                    .message = e == OK ? "" : message};
-    activity_record(c->api->activity, &event);
+    struct guid g;
+    char id[GUID_TEXT_MAX];
+    guid_random(&g);
+    guid_format(&g, id);
+    struct arm_event event = {.id = id,
+                              .time_us = time_now_us(),
+                              .action = "Microsoft.Keystead/resourceSettings/write",
+                              .resource = scope != NULL ? scope : "",
+                              .caller = c->caller.object_id,
+                              .peer = c->req->peer,
+                              .method = c->req->method,
+                              .status = "Succeeded"};
+    CLEANUP_JSON json_t *body = NULL;
+    enum err e = json_read(c->req->body, &body, d);
+    if (e == OK) e = settings_change(c->api->arm, body, &event, d);
+    if (e != OK) {
+        event.status = "Failed";
+        event.message = d->text;
+    }
+    arm_tell(c->api->arm, &event, e == OK);
+    return e;
 }
 
 void admin_settings(struct front_call *c)
@@ -85,10 +98,7 @@ void admin_settings(struct front_call *c)
     if (!front_verify(c, PLANE_ARM) || !is_owner(c)) return;
     struct diag d = DIAG_INIT;
     if (str_eq(c->req->method, "PATCH")) {
-        CLEANUP_JSON json_t *body = NULL;
-        enum err e = json_read(c->req->body, &body, &d);
-        if (e == OK) e = settings_change(c->api->arm, body, &d);
-        tell_settings(c, e, d.text);
+        enum err e = change_settings(c, &d);
         if (e != OK) {
             front_error(c->res, e == ERR_INVALID ? 400 : 503,
                         e == ERR_INVALID ? "InvalidParameter" : "ServiceUnavailable", d.text, NULL,

@@ -21,10 +21,10 @@ static enum err own(struct api *a, size_t i, const char **s, struct diag *d)
 }
 
 /* The activity log is made after the plane that tells it things. */
-static void record(void *ctx, const struct arm_event *e)
+static bool record(void *ctx, const struct arm_event *e)
 {
     struct api *a = ctx;
-    if (a->activity != NULL) activity_record(a->activity, e);
+    return a->activity != NULL && activity_record(a->activity, e);
 }
 
 enum err api_new(struct api **out, const struct api_config *c, struct diag *d)

@@ -38,6 +38,6 @@ bool front_lockbox(struct front_call *c, const char *workspace_id, const char *a
                                 .status = "Succeeded",
                                 .code = "CustomerLockbox",
                                 .message = request};
-    activity_record(c->api->activity, &e);
+    (void)activity_record(c->api->activity, &e);
     return true;
 }

@@ -77,7 +77,7 @@ static enum err store(struct arm_call *c, json_t *doc, const json_t *properties,
     TRY(arm_seal(c->arm, c->key, properties, doc, d));
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_ALERT_RULE, json_incref(doc));
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 static json_t *without_read_only(const json_t *properties)

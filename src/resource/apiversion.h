@@ -28,7 +28,7 @@ enum arm_dates { ARM_DATES_RFC1123, ARM_DATES_ISO };
 
 struct cluster_dialect {
     const char *from;
-    const char *state_creating;                                       /* decision 2 */
+    const char *state_creating; /* decision 2 */
     const char *state_updating; /* what 2019-08-01-preview has no word for */
     enum { CREATE_202, CREATE_200_BODY, CREATE_202_LOCATION } create; /* decision 1 */
     enum { KEY_200_WRAPPER, KEY_200_BODY, KEY_202 } key_reply;        /* decision 3 */

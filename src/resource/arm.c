@@ -45,6 +45,8 @@ enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d)
     TRY(own(a, 3, &a->c.subscription_id, d));
     TRY(own(a, 4, &a->c.owner_object_id, d));
     TRY(own_hosts(a, c->vault_hosts, d));
+    a->outbox = outbox_new();
+    if (a->outbox == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(docs_open(&a->docs, c->catalog, d));
     TRY(operations_new(&a->operations, a, c->operation_threads, d));
     TRY(index_load(a, d));
@@ -55,6 +57,7 @@ enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d)
 enum err arm_start(struct arm *a, struct store *store, struct diag *d)
 {
     a->store = store;
+    outbox_replay(a);
     TRY(arm_accounts_open(a, d));
     TRY(rewraps_start(a, d));
     return operations_resume(a->operations, d);
@@ -73,6 +76,7 @@ void arm_close(struct arm *a)
     operations_free(a->operations);
     index_release(a);
     docs_close(a->docs);
+    outbox_free(a->outbox);
     for (size_t i = 0; i < sizeof a->strings / sizeof a->strings[0]; i++)
         free(a->strings[i]);
     for (size_t i = 0; a->vault_hosts != NULL && a->vault_hosts[i] != NULL; i++) {
@@ -100,4 +104,5 @@ void arm_tidy(struct arm *a, int64_t now_us)
     clusters_tidy(a);
     aeks_tidy(a, now_us);
     lockbox_tidy(a, now_us);
+    outbox_tidy(a);
 }

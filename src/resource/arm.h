@@ -19,6 +19,9 @@ struct workspace;
 
 /* Something was asked to change a resource, or an operation that does has ended. */
 struct arm_event {
+    const char *id;       /* its own; NULL: it is nowhere else */
+    int64_t time_us;      /* 0 = now */
+    bool again;           /* it may have been told before: its id says */
     const char *action;   /* "Microsoft.OperationalInsights/clusters/write" */
     const char *resource; /* ARM id */
     const char *caller;   /* object id */
@@ -27,7 +30,8 @@ struct arm_event {
     const char *code, *message; /* of a failure */
     int http;                   /* 0: no request is answered by it */
 };
-typedef void arm_event_fn(void *ctx, const struct arm_event *e);
+/* True: it is on the disk. */
+typedef bool arm_event_fn(void *ctx, const struct arm_event *e);
 
 struct arm_config {
     arm_event_fn *event; /* may be NULL; called on any thread, without locks */
@@ -65,6 +69,8 @@ void arm_stop(
  */
 void arm_handle(struct arm *a, const struct http_request *req, const struct caller *caller,
                 struct http_response *res);
+/* An event of c->id that was noted with a change and is told outside: settings_change(). */
+void arm_tell(struct arm *a, const struct arm_event *e, bool noted);
 /* The error envelope: {"error":{"code","message"}}. */
 void arm_error(struct http_response *res, int status, const char *code, const char *message);
 /* Every resource type with what can be done to it; plane "open" needs a token but no role. */

@@ -273,6 +273,7 @@ static void request_ids(struct arm_call *c)
     time_format_iso(time_now_us(), when);
     const char *correlation = http_header(c->req, "x-ms-correlation-request-id");
     http_set(c->res, "x-ms-request-id", id);
+    c->event = arena_str(c->a, bytes_str(id));
     c->correlation = arena_str(
         c->a, bytes_str(correlation != NULL && strlen(correlation) < 64 ? correlation : id));
     http_set(c->res, "x-ms-correlation-request-id", c->correlation);
@@ -294,32 +295,62 @@ static const char *header_of(const struct http_response *res, const char *name)
     return NULL;
 }
 
+/* --- the activity log ------------------------------------------------------------------------- */
+
+static bool is_told(const struct arm_call *c)
+{
+    const char *method = c->req->method;
+    return c->arm->c.event != NULL && c->action != NULL && !str_eq(method, "GET") &&
+           !str_eq(method, "HEAD");
+}
+
+struct arm_event arm_event_of(const struct arm_call *c, const char *status)
+{
+    return (struct arm_event){.id = c->event,
+                              .time_us = time_now_us(),
+                              .action = c->action,
+                              .resource = c->id_text,
+                              .caller = c->caller->object_id,
+                              .correlation = c->correlation,
+                              .operation = "",
+                              .peer = c->req->peer,
+                              .method = c->req->method,
+                              .client_request = http_header(c->req, "x-ms-client-request-id"),
+                              .status = status,
+                              .code = "",
+                              .message = ""};
+}
+
+enum err arm_commit(struct arm_call *c, struct change *change, struct diag *d)
+{
+    bool notes = is_told(c) && !c->is_noted && change->n != 0;
+    if (notes) { /* what is told when this is all that comes to be */
+        const char *operation = change_puts(change, DOC_OPERATION);
+        struct arm_event e = arm_event_of(c, operation != NULL ? "Accepted" : "Succeeded");
+        if (operation != NULL) e.operation = operation;
+        outbox_put(c->arm, change, &e);
+    }
+    TRY(docs_commit(c->arm->docs, change, d));
+    c->is_noted = c->is_noted || notes;
+    return OK;
+}
+
 /* What would have changed a resource is told, however it ended. */
 static void tell(const struct arm_call *c, const struct diag *failure, int status)
 {
-    const char *method = c->req->method;
-    if (c->arm->c.event == NULL || c->action == NULL || str_eq(method, "GET") ||
-        str_eq(method, "HEAD")) {
-        return;
-    }
+    if (!is_told(c)) return;
     const char *operation = header_of(c->res, "Azure-AsyncOperation");
     const char *id = operation != NULL ? strstr(operation, "/operationstatuses/") : NULL;
-    const struct arm_event e = {
-        .action = c->action,
-        .resource = c->id_text,
-        .caller = c->caller->object_id,
-        .correlation = c->correlation,
-        .operation = id != NULL ? arena_str(c->a, bytes_of(id + 19, strcspn(id + 19, "?"))) : "",
-        .peer = c->req->peer,
-        .method = method,
-        .client_request = http_header(c->req, "x-ms-client-request-id"),
-        .status = failure != NULL     ? "Failed"
-                  : operation != NULL ? "Accepted"
-                                      : "Succeeded",
-        .code = failure != NULL ? failure->tag : "",
-        .message = failure != NULL ? failure->text : "",
-        .http = status};
-    c->arm->c.event(c->arm->c.event_ctx, &e);
+    struct arm_event e = arm_event_of(c, failure != NULL     ? "Failed"
+                                         : operation != NULL ? "Accepted"
+                                                             : "Succeeded");
+    if (id != NULL) e.operation = arena_str(c->a, bytes_of(id + 19, strcspn(id + 19, "?")));
+    if (failure != NULL) {
+        e.code = failure->tag;
+        e.message = failure->text;
+    }
+    e.http = status;
+    outbox_tell(c->arm, &e, c->is_noted);
 }
 
 void arm_handle(struct arm *a, const struct http_request *req, const struct caller *caller,

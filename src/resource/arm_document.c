@@ -88,7 +88,7 @@ enum err arm_remove(struct arm_call *c, bool match, struct diag *d)
     if (match) TRY(arm_check_etag(c, old, d));
     CLEANUP_CHANGE struct change change = {0};
     change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 enum err arm_seal(struct arm *a, const char *key, const json_t *secret, json_t *doc, struct diag *d)

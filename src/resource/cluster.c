@@ -169,7 +169,7 @@ static enum err commit_and_go(struct arm_call *c, const json_t *doc,
     json_t *waiting = json_deep_copy(doc);
     json_object_set_new(waiting, "operation", json_string(op));
     change_put(&change, DOC_RESOURCE, c->key, KIND_CLUSTER, waiting);
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return OK;
 }
 
@@ -321,7 +321,7 @@ static enum err update(struct arm_call *c, const json_t *seen, const struct clus
         } else {
             CLEANUP_CHANGE struct change change = {0};
             change_put(&change, DOC_RESOURCE, c->key, KIND_CLUSTER, json_incref(doc));
-            TRY(docs_commit(c->arm->docs, &change, d));
+            TRY(arm_commit(c, &change, d));
         }
     }
     if (is_async) TRY(operations_go(c->arm->operations, op, d));

@@ -38,7 +38,7 @@ enum err cluster_recover(struct arm_call *c, bool with_links, char op[37], struc
     json_object_set_new(doc, "operation", json_string(op));
     change_remove(&change, DOC_RESOURCE, tomb_key);
     change_put(&change, DOC_RESOURCE, c->key, KIND_CLUSTER, json_incref(doc));
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 /* --- the operation ---------------------------------------------------------------------------- */

@@ -202,7 +202,7 @@ static enum err commit(struct arm_call *c, json_t *doc, int status, struct diag 
 {
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_COMPONENT, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, status, show(c, doc), d);
 }
 

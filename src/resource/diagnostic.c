@@ -260,7 +260,7 @@ enum err diagnostic_put(struct arm_call *c, struct diag *d)
     TRY(json_put(doc, "since", json_integer((json_int_t)end), d));
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_DIAGNOSTIC, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, setting_json(doc), d);
 }
 
@@ -280,7 +280,7 @@ enum err diagnostic_remove(struct arm_call *c, struct diag *d)
     CLEANUP_CHANGE struct change change = {0};
     change_remove(&change, DOC_RESOURCE, c->key);
     change_remove(&change, DOC_RESOURCE, sent_key(c->key, sent));
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 /* --- the sender ------------------------------------------------------------------------------- */

@@ -30,7 +30,8 @@ struct change_item {
     json_t *j; /* NULL = remove */
 };
 
-static const char *const kinds[] = {DOC_RESOURCE, DOC_OPERATION, DOC_ACCOUNT, DOC_COUNTER};
+static const char *const kinds[] = {DOC_RESOURCE, DOC_OPERATION, DOC_ACCOUNT, DOC_COUNTER,
+                                    DOC_OUTBOX};
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
@@ -69,6 +70,14 @@ void change_put(struct change *c, const char *kind, const char *id, const char *
 void change_remove(struct change *c, const char *kind, const char *id)
 {
     change_add(c, kind, id, "", NULL);
+}
+
+const char *change_puts(const struct change *c, const char *kind)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->items[i].j != NULL && str_eq(c->items[i].kind, kind)) return c->items[i].id;
+    }
+    return NULL;
 }
 
 void change_release(struct change *c)
@@ -325,6 +334,18 @@ const char *docs_parent(struct docs *s, const char *kind, const char *id)
     const char *parent = x != NULL ? x->parent : "";
     pthread_rwlock_unlock(&s->lock);
     return parent;
+}
+
+json_t *docs_ids(struct docs *s, const char *kind)
+{
+    json_t *ids = json_array();
+    pthread_rwlock_rdlock(&s->lock);
+    MAP_EACH (&s->by_id, e) {
+        const struct doc *x = e->value;
+        if (str_eq(x->kind, kind)) json_array_append_new(ids, json_string(x->id));
+    }
+    pthread_rwlock_unlock(&s->lock);
+    return ids;
 }
 
 bool docs_any(struct docs *s, const char *kind, const char *prefix)

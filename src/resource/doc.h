@@ -25,6 +25,7 @@ struct docs;
 #define DOC_OPERATION "operation"
 #define DOC_ACCOUNT   "account"
 #define DOC_COUNTER   "counter" /* rows dropped, by account, table and reason */
+#define DOC_OUTBOX    "outbox"  /* events that the activity log is to be told (outbox.h) */
 
 /* Loads all documents of the kinds above. */
 enum err docs_open(struct docs **out, struct catalog *catalog, struct diag *d);
@@ -36,6 +37,7 @@ json_t *docs_get(struct docs *s, const char *kind,
 json_t *docs_list(struct docs *s, const char *kind, const char *parent, const char *prefix);
 /* The parent that it is listed by; "" = none. Valid until the document is changed. */
 const char *docs_parent(struct docs *s, const char *kind, const char *id);
+json_t *docs_ids(struct docs *s, const char *kind);                  /* an array of all ids */
 bool docs_any(struct docs *s, const char *kind, const char *prefix); /* an id that begins so */
 
 #define CHANGE_MAX 4096 /* documents */
@@ -53,6 +55,8 @@ void change_remove_parts(struct change *c, struct docs *s, const char *prefix);
  * more. */
 bool change_remove_some(struct change *c, struct docs *s, const char *prefix, const char *except,
                         uint32_t max);
+/* The id of the first document of the kind that the change puts; NULL: none. */
+const char *change_puts(const struct change *c, const char *kind);
 void change_release(struct change *c);
 #define CLEANUP_CHANGE __attribute__((cleanup(change_release)))
 

@@ -96,7 +96,7 @@ static enum err write_group(struct arm_call *c, bool is_put, struct diag *d)
     if (tags != NULL) json_object_set_new(doc, "tags", tags);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_GROUP, json_incref(doc));
-    enum err e = docs_commit(c->arm->docs, &change, d);
+    enum err e = arm_commit(c, &change, d);
     if (e == OK) e = arm_reply(c, old == NULL ? 201 : 200, group_json(doc), d);
     json_decref(doc);
     return e;
@@ -141,7 +141,7 @@ enum err group_remove(struct arm_call *c, struct diag *d)
             json_object_set_new(doc, "state", json_string("Deleting"));
             json_object_set_new(doc, "operation", json_string(op));
             change_put(&change, DOC_RESOURCE, c->key, KIND_GROUP, doc);
-            TRY(docs_commit(c->arm->docs, &change, d));
+            TRY(arm_commit(c, &change, d));
             TRY(operations_go(c->arm->operations, op, d));
         }
     }

@@ -73,7 +73,7 @@ enum err link_other_put(struct arm_call *c, const json_t *workspace, struct diag
     }
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_LINK, json_incref(kept));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, old == NULL ? 201 : 200, link_other_json(kept), d);
 }
 
@@ -87,6 +87,6 @@ enum err link_other_remove(struct arm_call *c, struct diag *d)
     }
     CLEANUP_CHANGE struct change change = {0};
     change_remove(&change, DOC_RESOURCE, c->key);
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, link_other_json(old), d);
 }

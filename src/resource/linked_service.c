@@ -218,7 +218,7 @@ enum err link_begin(struct arm_call *c, const struct link_request *r, char op[37
     CLEANUP_CHANGE struct change change = {0};
     put_operation(c, &change, r->id_text, r->key, link, &link_operation, workspace, op);
     change_put(&change, DOC_RESOURCE, r->workspace_key, KIND_WORKSPACE, counted);
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     *doc = TAKE(link);
     *done = false;
     return OK;
@@ -303,7 +303,7 @@ enum err link_remove(struct arm_call *c, struct diag *d)
         json_object_set_new(doc, "state", json_string("Deleting"));
         CLEANUP_CHANGE struct change change = {0};
         put_operation(c, &change, c->id_text, c->key, doc, &unlink_operation, workspace, op);
-        TRY(docs_commit(c->arm->docs, &change, d));
+        TRY(arm_commit(c, &change, d));
     }
     TRY(operations_go(c->arm->operations, op, d));
     return answer(c, doc, workspace, op, d);

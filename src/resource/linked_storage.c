@@ -146,7 +146,7 @@ enum err linked_storage_put(struct arm_call *c, struct diag *d)
         TRY(searches_move(c, workspace_key, doc_str(workspace, "customerId"), NULL, &change, d));
     }
     change_put(&change, DOC_RESOURCE, c->key, KIND_LINKED_STORAGE, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, link_json(doc, false), d);
 }
 
@@ -164,5 +164,5 @@ enum err linked_storage_remove(struct arm_call *c, struct diag *d)
                           &change, d));
     }
     change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }

@@ -80,7 +80,7 @@ enum err lock_put(struct arm_call *c, struct diag *d)
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_LOCK, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, old == NULL ? 201 : 200, lock_json(doc), d);
 }
 

@@ -93,11 +93,18 @@ static uint32_t waiting(struct arm *a, const char *by)
     return n;
 }
 
-static void tell(struct arm *a, const json_t *doc, const char *action, const char *caller)
+static struct arm_event event_of(const json_t *doc, const char *action, const char *caller,
+                                 char id[GUID_TEXT_MAX])
 {
-    const struct arm_event e = {
-        .action = action, .resource = doc_str(doc, "id"), .caller = caller, .status = "Succeeded"};
-    if (a->c.event != NULL) a->c.event(a->c.event_ctx, &e);
+    struct guid g;
+    guid_random(&g);
+    guid_format(&g, id);
+    return (struct arm_event){.id = id,
+                              .time_us = time_now_us(),
+                              .action = action,
+                              .resource = doc_str(doc, "id"),
+                              .caller = caller,
+                              .status = "Succeeded"};
 }
 
 static json_t *new_doc(const struct arm *a, const char *by, const char *why, int64_t hours,
@@ -114,13 +121,14 @@ static json_t *new_doc(const struct arm *a, const char *by, const char *why, int
                      (json_int_t)0);
 }
 
-static enum err store(struct arm *a, json_t *doc, struct diag *d)
+static enum err store(struct arm *a, json_t *doc, const struct arm_event *e, struct diag *d)
 {
     char key[ARM_ID_MAX];
     snprintf(key, sizeof key, "%s", doc_str(doc, "id"));
     str_lower(key);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, key, KIND_LOCKBOX, json_incref(doc));
+    outbox_put(a, &change, e);
     return docs_commit(a->docs, &change, d);
 }
 
@@ -159,14 +167,16 @@ enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t *
         TRY(json_put(doc, "status", json_string("Approved"), d));
         TRY(json_put(doc, "decided", json_integer(time_now_us()), d));
     }
+    char id[GUID_TEXT_MAX];
+    const struct arm_event e = event_of(doc, "Microsoft.CustomerLockbox/requests/write", by, id);
     {
         DOCS_WRITE(a->docs);
         if (waiting(a, by) >= WAITING_MAX) {
             return FAIL(d, ERR_LIMIT, "%d requests of yours wait already", WAITING_MAX);
         }
-        TRY(store(a, doc, d));
+        TRY(store(a, doc, &e, d));
     }
-    tell(a, doc, "Microsoft.CustomerLockbox/requests/write", by);
+    outbox_tell(a, &e, true);
     *out = show(a, doc);
     return OK;
 }
@@ -200,15 +210,18 @@ void lockbox_tidy(struct arm *a, int64_t now_us)
         CLEANUP_JSON json_t *ended = json_deep_copy(doc);
         struct diag d = DIAG_INIT;
         if (ended == NULL || json_put(ended, "status", json_string(status), &d) != OK) return;
+        char id[GUID_TEXT_MAX];
+        const struct arm_event e =
+            event_of(ended, "Microsoft.CustomerLockbox/requests/expire/action", "", id);
         {
             DOCS_WRITE(a->docs);
             char key[ARM_ID_MAX];
             snprintf(key, sizeof key, "%s", doc_str(doc, "id"));
             str_lower(key);
             CLEANUP_JSON json_t *now = arm_doc(a, key);
-            if (now != doc || store(a, ended, &d) != OK) continue;
+            if (now != doc || store(a, ended, &e, &d) != OK) continue;
         }
-        tell(a, ended, "Microsoft.CustomerLockbox/requests/expire/action", "");
+        outbox_tell(a, &e, true);
     }
 }
 
@@ -281,7 +294,9 @@ static enum err decide(struct arm_call *c, struct diag *d)
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(json_put(doc, "status", json_string(approve ? "Approved" : "Denied"), d));
     TRY(json_put(doc, "decided", json_integer(now), d));
-    TRY(store(c->arm, doc, d));
+    CLEANUP_CHANGE struct change change = {0};
+    change_put(&change, DOC_RESOURCE, c->key, KIND_LOCKBOX, json_incref(doc));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, show(c->arm, doc), d);
 }
 
@@ -304,7 +319,9 @@ static enum err opt(struct arm_call *c, bool in, struct diag *d)
                    : "Microsoft.CustomerLockbox/disableLockbox/action";
     TRY(arm_authorize(c, OWNERS_ACTION, scope, d));
     CLEANUP_JSON json_t *changes = json_pack("{s:b}", "lockboxEnabled", in);
-    TRY(settings_change(c->arm, changes, d));
+    const struct arm_event e = arm_event_of(c, "Succeeded");
+    TRY(settings_change(c->arm, changes, &e, d));
+    c->is_noted = true;
     c->res->status = 200;
     return OK;
 }

@@ -216,7 +216,7 @@ enum err onboarding_put(struct arm_call *c, struct diag *d)
                                          "etag", text, "created", (json_int_t)time_now_us());
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_ONBOARDING, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 201, show(doc), d);
 }
 

@@ -79,8 +79,23 @@ static json_t *ended(const json_t *op, const struct diag *failure)
     return j;
 }
 
+/* The row that tells of its end; id: of the row. */
+static struct arm_event event_of(const json_t *op, const char *id, const struct diag *failure)
+{
+    return (struct arm_event){.id = id,
+                              .time_us = time_now_us(),
+                              .action = doc_str(op, "action"),
+                              .resource = operation_resource(op),
+                              .caller = doc_str(op, "caller"),
+                              .correlation = doc_str(op, "correlation"),
+                              .operation = doc_str(op, "id"),
+                              .status = failure == NULL ? "Succeeded" : "Failed",
+                              .code = failure != NULL ? failure->tag : "",
+                              .message = failure != NULL ? failure->text : ""};
+}
+
 static enum err settle(struct operations *o, const struct operation_kind *k, const json_t *op,
-                       const struct diag *failure, struct diag *d)
+                       const struct arm_event *event, const struct diag *failure, struct diag *d)
 {
     struct docs *docs = o->arm->docs;
     CLEANUP_CHANGE struct change c = {0};
@@ -88,6 +103,7 @@ static enum err settle(struct operations *o, const struct operation_kind *k, con
     TRY(k->settle(o->arm, op, failure, &c, d));
     change_put(&c, DOC_OPERATION, json_string_value(json_object_get(op, "id")), "",
                ended(op, failure));
+    if (event->action[0] != '\0') outbox_put(o->arm, &c, event);
     return docs_commit(docs, &c, d); /* operation.h (1) */
 }
 
@@ -95,21 +111,6 @@ static bool is_stopping(struct operations *o)
 {
     LOCK_SCOPE(&o->m);
     return o->stopping;
-}
-
-static void tell(struct arm *a, const json_t *op, const struct diag *failure)
-{
-    const char *action = doc_str(op, "action");
-    if (a->c.event == NULL || action[0] == '\0') return;
-    const struct arm_event e = {.action = action,
-                                .resource = operation_resource(op),
-                                .caller = doc_str(op, "caller"),
-                                .correlation = doc_str(op, "correlation"),
-                                .operation = doc_str(op, "id"),
-                                .status = failure == NULL ? "Succeeded" : "Failed",
-                                .code = failure != NULL ? failure->tag : "",
-                                .message = failure != NULL ? failure->text : ""};
-    a->c.event(a->c.event_ctx, &e);
 }
 
 static void run(struct operations *o, const json_t *op)
@@ -120,19 +121,25 @@ static void run(struct operations *o, const json_t *op)
     if (k == NULL || resource == NULL) return;
     int64_t started = time_mono_us();
     struct diag d = DIAG_INIT;
+    struct guid g;
+    char row[GUID_TEXT_MAX];
+    guid_random(&g);
+    guid_format(&g, row);
+    struct arm_event event = {0};
     enum err e = OK, settled = ERR_CONFLICT;
     for (int round = 0; round < ROUNDS_MAX && settled == ERR_CONFLICT; round++) {
         diag_reset(&d);
         e = k->work(o->arm, op, &d);
         if (e != OK && is_stopping(o)) return; /* (3): the next start tries again */
         struct diag d2 = DIAG_INIT;
-        settled = settle(o, k, op, e != OK ? &d : NULL, &d2);
+        event = event_of(op, row, e != OK ? &d : NULL);
+        settled = settle(o, k, op, &event, e != OK ? &d : NULL, &d2);
         if (settled != OK && settled != ERR_CONFLICT) {
             LOG(ERROR, "operation.unsettled", F_STR("kind", k->name), F_ERR(&d2));
         }
     }
     if (settled == OK && k->after != NULL) k->after(o->arm, op);
-    if (settled == OK) tell(o->arm, op, e != OK ? &d : NULL);
+    if (settled == OK && event.action[0] != '\0') outbox_tell(o->arm, &event, true);
     LOG(INFO, "operation.ended", F_STR("kind", k->name), F_STR("resource", resource),
         F_BOOL("good", e == OK && settled == OK), F_STR("error", d.text),
         F_U64("took_us", time_mono_us() - started));

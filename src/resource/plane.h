@@ -14,6 +14,7 @@
 #include "resource/id.h"
 #include "resource/location.h"
 #include "resource/operation.h"
+#include "resource/outbox.h"
 #include "resource/settings.h"
 
 struct arm {
@@ -23,6 +24,7 @@ struct arm {
     struct docs *docs;
     struct store *_Atomic store; /* NULL until arm_start() */
     struct operations *operations;
+    struct outbox *outbox;
     struct rewraps *rewraps; /* NULL unless the store is there */
     pthread_mutex_t forget_lock;
     pthread_mutex_t index_writers; /* reading documents and replacing an entry is one step */
@@ -47,11 +49,13 @@ struct arm_call {
     struct api_version version;
     const struct caller *caller;
     const char *action;      /* the right that it takes */
+    const char *event;       /* the id of its row in the activity log */
+    bool is_noted;           /* the row is in the outbox */
     const char *correlation; /* one request may be several calls: the client's or a new one */
     const json_t *body;      /* NULL: none was sent */
     json_t *reply;           /* the call's own; written as the body */
     json_t *details;         /* of a failure: error.details; may be NULL */
-    bool is_served;          /* the type's own function has it: what fails before is the gateway's */
+    bool is_served; /* the type's own function has it: what fails before is the gateway's */
 };
 
 typedef enum err arm_op(struct arm_call *c, struct diag *d);
@@ -131,6 +135,11 @@ enum err arm_seal(struct arm *a, const char *key, const json_t *secret, json_t *
                   struct diag *d);
 enum err arm_unseal(struct arm *a, const char *key, const json_t *doc, json_t **secret,
                     struct diag *d);
+
+/* docs_commit() of what the request asks for: with its row of the activity log (outbox.h). */
+enum err arm_commit(struct arm_call *c, struct change *change, struct diag *d);
+/* The row as it stands by now; status as in struct arm_event. */
+struct arm_event arm_event_of(const struct arm_call *c, const char *status);
 
 json_t *arm_date(enum arm_dates how, int64_t us);
 /* The stored tags, or an empty object. A new reference. */

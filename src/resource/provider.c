@@ -113,7 +113,7 @@ static enum err set_state(struct arm_call *c, const char *state, struct diag *d)
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, key, KIND_PROVIDER,
                json_pack("{s:s, s:s}", "id", key, "state", state));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, provider_json(c->arm, i), d);
 }
 

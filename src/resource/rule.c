@@ -132,7 +132,7 @@ static enum err store(struct arm_call *c, json_t *doc, const json_t *properties,
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_RULE, json_incref(doc));
     change_put(&change, DOC_RESOURCE, index, KIND_RULE_INDEX, json_pack("{s:s}", "rule", c->key));
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 static enum err read_kind(struct arm_call *c, json_t *doc, struct diag *d)
@@ -184,24 +184,24 @@ enum err rule_patch(struct arm_call *c, struct diag *d)
     return reply(c, 200, doc, d);
 }
 
-/* Under DOCS_WRITE(). */
-static enum err forget(struct arm *a, const json_t *doc, struct diag *d)
+static enum err remove_into(const json_t *doc, struct change *change, struct diag *d)
 {
     CLEANUP_FREE char *index = index_key(doc_str(doc, "immutable")),
                       *key = str_dup(doc_str(doc, "id"));
     if (index == NULL || key == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     str_lower(key);
-    CLEANUP_CHANGE struct change change = {0};
-    change_remove(&change, DOC_RESOURCE, key);
-    change_remove(&change, DOC_RESOURCE, index);
-    return docs_commit(a->docs, &change, d);
+    change_remove(change, DOC_RESOURCE, key);
+    change_remove(change, DOC_RESOURCE, index);
+    return OK;
 }
 
 enum err rule_bury(struct arm *a, const json_t *doc, struct diag *d)
 {
     if (is_default(doc)) return OK;
     DOCS_WRITE(a->docs);
-    return forget(a, doc, d);
+    CLEANUP_CHANGE struct change change = {0};
+    TRY(remove_into(doc, &change, d));
+    return docs_commit(a->docs, &change, d);
 }
 
 enum err rule_remove(struct arm_call *c, struct diag *d)
@@ -212,7 +212,9 @@ enum err rule_remove(struct arm_call *c, struct diag *d)
     if (old == NULL) return OK;
     TRY(refuse_default(c, old, d));
     TRY(arm_check_etag(c, old, d));
-    return forget(c->arm, old, d);
+    CLEANUP_CHANGE struct change change = {0};
+    TRY(remove_into(old, &change, d));
+    return arm_commit(c, &change, d);
 }
 
 /* --- where rows go ---------------------------------------------------------------------------- */

@@ -99,7 +99,7 @@ static enum err write_endpoint(struct arm_call *c, bool is_put, struct diag *d)
     TRY(read_into(c, doc, d));
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_ENDPOINT, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, old == NULL ? 201 : 200, show(c->arm, doc), d);
 }
 

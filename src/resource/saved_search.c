@@ -226,7 +226,7 @@ enum err search_put(struct arm_call *c, struct diag *d)
     TRY(arm_seal(c->arm, key, properties, doc, d));
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, key, KIND_SEARCH, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     json_t *j = NULL;
     TRY(search_json(c, key, doc, &j, d));
     return arm_reply(c, 200, j, d);
@@ -243,7 +243,7 @@ enum err search_remove(struct arm_call *c, struct diag *d)
     TRY(check_etag(c, old, d));
     CLEANUP_CHANGE struct change change = {0};
     change_remove(&change, DOC_RESOURCE, key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 /* --- an account is linked for them, or no longer ---------------------------------------------- */

@@ -124,7 +124,8 @@ static enum err change_one(json_t *doc, const char *name, json_t *v, struct diag
     return json_object_set(doc, s->name, v) == 0 ? OK : FAIL(d, ERR_LIMIT, "out of memory");
 }
 
-enum err settings_change(struct arm *a, const json_t *changes, struct diag *d)
+enum err settings_change(struct arm *a, const json_t *changes, const struct arm_event *e,
+                         struct diag *d)
 {
     if (!json_is_object(changes)) return FAIL(d, ERR_INVALID, "a JSON object is expected");
     DOCS_WRITE(a->docs);
@@ -136,5 +137,6 @@ enum err settings_change(struct arm *a, const json_t *changes, struct diag *d)
         TRY(change_one(doc, name, v, d));
     CLEANUP_CHANGE struct change c = {0};
     change_put(&c, DOC_RESOURCE, SETTINGS_ID, SETTINGS_ID, json_incref(doc));
+    if (e != NULL) outbox_put(a, &c, e);
     return docs_commit(a->docs, &c, d);
 }

@@ -52,9 +52,11 @@ bool settings_double_encryption(struct arm *a, const char *location);
 bool settings_is_private(struct arm *a, const char *peer);
 /* All of them: {"clustersActiveMax": 5, ...}. A new reference. */
 json_t *settings_json(struct arm *a);
-/* Changes those that the object names; null sets one back to its default. ERR_INVALID with a
- * sentence: nothing was changed. */
-enum err settings_change(struct arm *a, const json_t *changes, struct diag *d);
+struct arm_event;
+/* Changes those that the object names; null sets one back to its default. e: what it is told as
+ * (outbox.h), by the caller; NULL: it is not told. ERR_INVALID with a sentence: nothing was changed. */
+enum err settings_change(struct arm *a, const json_t *changes, const struct arm_event *e,
+                         struct diag *d);
 
 /* --- lists (settings_list.c), for settings.c ---------------------------------------------------- */
 

@@ -183,7 +183,7 @@ static enum err write_account(struct arm_call *c, bool is_put, struct diag *d)
     if (tags != NULL) json_object_set_new(doc, "tags", tags);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_STORAGE, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, account_json(c, doc), d);
 }
 
@@ -210,5 +210,5 @@ enum err storage_remove(struct arm_call *c, struct diag *d)
     }
     CLEANUP_CHANGE struct change change = {0};
     change_remove(&change, DOC_RESOURCE, c->key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }

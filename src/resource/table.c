@@ -429,7 +429,7 @@ static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
     char key[64];
     doc_key(t.table, key);
     change_put(&change, DOC_RESOURCE, key, KIND_TABLE, json_incref(doc));
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return reply(c, &t, d);
 }
 
@@ -457,7 +457,7 @@ enum err table_remove(struct arm_call *c, struct diag *d)
     char key[64];
     doc_key(t.table, key);
     change_remove(&change, DOC_RESOURCE, key);
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 static enum err find_own(struct arm_call *c, struct diag *d)

@@ -51,7 +51,7 @@ static enum err save(struct arm_call *c, const char *key, const json_t *doc, jso
     json_object_set(next, "tags", tags);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, key, docs_parent(c->arm->docs, DOC_RESOURCE, key), next);
-    TRY(docs_commit(c->arm->docs, &change, d));
+    TRY(arm_commit(c, &change, d));
     return arm_reply(c, 200, tags_json(c, json_incref(kept)), d);
 }
 

@@ -63,7 +63,7 @@ static enum err store(struct arm_call *c, const json_t *doc, struct diag *d)
 {
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_USER_IDENTITY, json_incref((json_t *)doc));
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 enum err user_identity_put(struct arm_call *c, struct diag *d)
@@ -126,7 +126,12 @@ enum err user_identity_remove(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *old = arm_get_doc(c);
     c->res->status = old == NULL ? 204 : 200;
-    return old == NULL ? OK : user_identity_bury(c->arm, old, d);
+    if (old == NULL) return OK;
+    TRY(identity_managed_delete(c->arm->c.identity, c->id_text, d));
+    DOCS_WRITE(c->arm->docs);
+    CLEANUP_CHANGE struct change change = {0};
+    change_remove(&change, DOC_RESOURCE, c->key);
+    return arm_commit(c, &change, d);
 }
 
 /* --- the identity of any resource, by the resource --------------------------------------------- */

@@ -111,7 +111,7 @@ static enum err create(struct arm_call *c, struct diag *d)
         operation_add(&change, &start, op);
         json_object_set_new(doc, "operation", json_string(op));
         change_put(&change, DOC_RESOURCE, c->key, KIND_WORKSPACE, json_incref(doc));
-        TRY(docs_commit(c->arm->docs, &change, d));
+        TRY(arm_commit(c, &change, d));
     }
     TRY(operations_go(c->arm->operations, op, d));
     (void)operations_wait(c->arm->operations, op, CREATE_WAIT_MS);
@@ -234,7 +234,7 @@ static enum err update(struct arm_call *c, struct diag *d)
         retention_changes = doc_int(doc, "retention") != doc_int(old, "retention");
         CLEANUP_CHANGE struct change change = {0};
         change_put(&change, DOC_RESOURCE, c->key, KIND_WORKSPACE, json_incref(doc));
-        TRY(docs_commit(c->arm->docs, &change, d));
+        TRY(arm_commit(c, &change, d));
     }
     TRY(index_refresh(c->arm, c->key, d));
     if (retention_changes) TRY(tables_keep(c->arm, doc, d));

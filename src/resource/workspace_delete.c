@@ -62,7 +62,7 @@ enum err workspace_recover(struct arm_call *c, const json_t *tomb, struct diag *
         workspace_rule_put(&change, doc);
         change_remove(&change, DOC_RESOURCE, workspace_tomb_key(c));
         change_put(&change, DOC_RESOURCE, c->key, KIND_WORKSPACE, json_incref(doc));
-        TRY(docs_commit(c->arm->docs, &change, d));
+        TRY(arm_commit(c, &change, d));
     }
     TRY(index_refresh(c->arm, c->key, d));
     return arm_reply(c, 200, workspace_show(c, doc), d);
@@ -107,7 +107,7 @@ enum err workspace_remove(struct arm_call *c, struct diag *d)
         }
         CLEANUP_CHANGE struct change change = {0};
         TRY(remove_into(c->arm, c->key, old, for_good, &change, d));
-        TRY(docs_commit(c->arm->docs, &change, d));
+        TRY(arm_commit(c, &change, d));
     }
     c->res->status = 200;
     return index_refresh(c->arm, c->key, d);

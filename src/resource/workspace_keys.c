@@ -26,7 +26,7 @@ static enum err save(struct arm_call *c, const char *key, const json_t *keys, st
     TRY(arm_seal(c->arm, key, keys, doc, d));
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, key, KIND_KEYS, json_incref(doc));
-    return docs_commit(c->arm->docs, &change, d);
+    return arm_commit(c, &change, d);
 }
 
 /* fresh: the names of keys that are to be made anew, up to a NULL. */
