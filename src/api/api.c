@@ -64,6 +64,9 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     TRY(arm_open(&a->arm, &arm, d));
     TRY(activity_open(&a->activity, a->arm, c->subscription_id, c->tenant_id, d));
     TRY(dropped_open(&a->dropped, arm_docs(a->arm), d));
+    if (c->external_data != NULL)
+        TRY(external_new(&a->external, c->external_data, c->external_ca, d));
+    a->c.external_data = a->c.external_ca = NULL; /* external's */
     a->dropped_ids = dedupe_new(DEDUPE_MAX);
     if (a->dropped_ids == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     *out = TAKE(a);
@@ -77,6 +80,7 @@ void api_free(struct api *a)
     dropped_free(a->dropped);
     activity_free(a->activity);
     dedupe_free(a->dropped_ids);
+    external_free(a->external);
     arm_close(a->arm);
     readers_free(a->readers);
     for (size_t i = 0; i < sizeof a->strings / sizeof a->strings[0]; i++)

@@ -39,6 +39,8 @@ struct api_config {
     const char *const
         *vault_hosts;           /* allow-listed suffixes of key URIs with port, NULL-terminated */
     unsigned operation_threads; /* 0 = 4 */
+    const char *external_data;  /* URL prefixes that queries may read from; NULL = none */
+    const char *external_ca;    /* of their certificates; NULL = the system's bundle */
 };
 
 /* Loads the resources; copies the strings of *c. */

@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/dropped.h"
+#include "api/external.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "resource/arm.h"
@@ -37,6 +38,7 @@ struct api {
     pthread_mutex_t lock; /* over runs and readers */
     struct query_run *runs;
     struct reader_pool *readers;
+    struct external *external;   /* NULL: externaldata is refused */
     struct timer *timer; /* retention and what else is due by the clock */
     pthread_t timer_thread;
     bool has_timer_thread;

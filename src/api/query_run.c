@@ -109,6 +109,7 @@ static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, 
     const struct exec_request request = {
         .plan = part,
         .source = &source_ops_store,
+        .external = external_ops(q->front->api->external),
         .limits = {.deadline_us = q->deadline_us},
         .now_ticks = q->now_ticks,
         .pool = q->front->api->c.query_pool,
@@ -194,6 +195,7 @@ static enum err run(struct query_call *q, struct diag *d)
     const struct exec_request request = {
         .plan = &q->plan,
         .source = &source_ops_store,
+        .external = external_ops(api->external),
         .limits = {.rows_max = q->rows_max,
                    .bytes_max = q->bytes_max,
                    .deadline_us = q->deadline_us},

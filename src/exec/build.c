@@ -271,9 +271,7 @@ static enum err build_site(struct site *s, struct diag *d)
     case OP_RANGE: return range_leg(s->p, s->op, s->next, d);
     case OP_GROUP: return group_leg(s->p, s->op, s->next, d);
     case OP_MATERIALIZE: return materialize_leg(s->p, s->op, s->next, d);
-    case OP_EXTERNAL:
-        return FAIL(d, ERR_UNSUPPORTED, "%s is not supported: this server reads no other places",
-                    s->op->external.what);
+    case OP_EXTERNAL: return external_leg(s->p, s->op, s->next, d);
     case OP_PROJECT:
     case OP_PARSE:
     case OP_PARSE_KV:

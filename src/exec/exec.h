@@ -23,10 +23,24 @@ struct exec_stats {
     int64_t took_us, cpu_us;
 };
 
+/* What externaldata reads from: exec knows no network. */
+struct external_ops {
+    /* The whole of what lies at the URI, appended to *out, which may have got a part on failure.
+     * Any thread of the query calls, and waits until the deadline (monotonic; 0 = none).
+     *
+     * ERR_UNSUPPORTED  the server reads no such place
+     * ERR_UNAVAILABLE  no answer, or none that is a file
+     * ERR_LIMIT        more than len_max bytes */
+    enum err (*read)(void *ctx, const char *uri, size_t len_max, int64_t deadline_us,
+                     struct buf *out, struct diag *d);
+    void *ctx;
+};
+
 struct pool;
 struct exec_request {
     const struct plan *plan;
     const struct source_ops *source;
+    const struct external_ops *external; /* NULL: externaldata is refused */
     struct exec_limits limits;
     int64_t now_ticks;
     struct pool *pool;          /* NULL: this thread only */

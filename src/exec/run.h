@@ -251,6 +251,8 @@ enum err relation_leg(struct pipeline *p, struct relation *r, const struct stage
                       struct diag *d); /* takes r */
 enum err rows_leg(struct pipeline *p, const struct op *op, const struct stage *next,
                   struct diag *d);
+enum err external_leg(struct pipeline *p, const struct op *op, const struct stage *next,
+                      struct diag *d);
 enum err range_leg(struct pipeline *p, const struct op *op, const struct stage *next,
                    struct diag *d);
 

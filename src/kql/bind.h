@@ -234,6 +234,8 @@ enum err bind_dotted(struct scope *s, const struct ast *n, bool *found, struct e
 bool is_graph(const struct binder *b, const struct op *op);
 /* bind_scan.c: step.column; *found is false when the path is no such thing. */
 enum err bind_scan_path(struct scope *s, const struct ast *n, bool *found, struct expr **out);
+enum err bind_external(struct binder *b, struct binding *names, const struct ast *n,
+                       struct op **out);
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out);
 /* A further result of the query. */

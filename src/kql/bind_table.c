@@ -184,14 +184,6 @@ static enum err bind_materialize(struct binder *b, struct binding *names, const 
     return op_new(b, OP_MATERIALIZE, in, n->pos, out);
 }
 
-/* externaldata and external_table: what is in them may be asked for by name only. */
-static enum err bind_external(struct binder *b, const struct ast *n, struct op **out)
-{
-    TRY(op_new(b, OP_EXTERNAL, NULL, n->pos, out));
-    (*out)->external.what = "externaldata";
-    return schema_of(b, n->left, &(*out)->schema);
-}
-
 static enum err bind_table_call(struct binder *b, struct binding *names, const struct ast *n,
                                 struct op **out)
 {
@@ -244,7 +236,7 @@ static enum err bind_table_kind(struct binder *b, struct binding *names, const s
     case AST_NAME: return bind_table_name(b, names, n, out);
     case AST_CALL: return bind_table_call(b, names, n, out);
     case AST_DATATABLE: return bind_datatable(b, names, n, out);
-    case AST_EXTERNAL: return bind_external(b, n, out);
+    case AST_EXTERNAL: return bind_external(b, names, n, out);
     case AST_PATH: return bind_elsewhere(b, names, n, out);
     case AST_CLIENT:
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",

@@ -120,7 +120,7 @@ static const char *const plugins[] = {
 
 // clang-format off
 static const char *const operators[] = {
-    "execute-and-cache", "external_data", "graph-shortest-paths", "graph-where-edges", "graph-where-nodes",
+    "execute-and-cache", "graph-shortest-paths", "graph-where-edges", "graph-where-nodes",
     "inline_external_table", "macro-expand", "partitioned-by", "project-by-names",
     "project-smart",
 };
@@ -186,6 +186,22 @@ const char *known_approximation(const char *name)
     };
     for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {
         if (strcmp(near[i].name, name) == 0) return near[i].what;
+    }
+    return NULL;
+}
+
+const char *known_operator_refusal(const char *name)
+{
+    static const struct {
+        const char *name, *why;
+    } reasons[] = {
+        {"execute-and-cache", "internal to the original"},
+        {"inline_external_table", "reads another service"},
+        {"macro-expand", "entity groups name other places"},
+        {"project-smart", "stands in 'find' only, and is there"},
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        if (strcmp(reasons[i].name, name) == 0) return reasons[i].why;
     }
     return NULL;
 }

@@ -57,7 +57,7 @@ enum op_kind {
     OP_MAKE_SERIES,
     OP_PARSE_KV,
     OP_MATERIALIZE, /* the same rows for all who read it */
-    OP_EXTERNAL,    /* externaldata: has a schema, and is refused when it is run */
+    OP_EXTERNAL,    /* externaldata: records that lie elsewhere */
     OP_GROUP,       /* the rows of the group under way: what an APPLY's plan reads */
     OP_APPLY,       /* mv-apply, partition: a plan over each group of rows */
     OP_EXPLAIN, /* runs its input, and tells rows, bytes and time of each operator; a root only */
@@ -65,6 +65,13 @@ enum op_kind {
 };
 
 #define TABLE_RECEIVED UINT32_MAX /* when the row came: a datetime that every source has */
+
+enum external_format {
+    EXTERNAL_DELIMITED, /* fields in the columns' order; quotes as RFC 4180 has them */
+    EXTERNAL_LINES,     /* the first column is a line; empty ones are no records */
+    EXTERNAL_RAW,       /* the first column is the whole file */
+    EXTERNAL_JSON,      /* bags, in an array, on lines or with space between them: by name */
+};
 
 enum join_kind {
     JOIN_INNERUNIQUE, /* the default: one row of the left per key */
@@ -270,8 +277,13 @@ struct op {
             bool greedy;
             const char *regex; /* of two groups, key and value; NULL = delimiters */
         } parse_kv;
+        /* Result columns: strings, or dynamics where the format is JSON: one file after the other. */
         struct {
-            const char *what; /* for the sentence */
+            uint32_t n_uris;
+            const char **uris;
+            enum external_format format;
+            char delimiter;  /* of DELIMITED */
+            bool skip_first; /* the first record of each file */
         } external;
         /* Rows with equal keys are a group; groups come in the order of their first rows. Result
          * columns: outer_columns of the group's first row, then sub_columns of the plan's result.

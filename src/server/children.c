@@ -91,6 +91,12 @@ static void foreign_args(const struct children *c, struct arg_list *a)
     if (c->o->vault_ca != NULL) arg(a, "vault-ca", c->o->vault_ca);
 }
 
+static void external_args(const struct children *c, struct arg_list *a)
+{
+    if (c->o->external_data != NULL) arg(a, "external-data", c->o->external_data);
+    if (c->o->external_ca != NULL) arg(a, "external-ca", c->o->external_ca);
+}
+
 static void child_args(const struct children *c, enum child_id which, struct arg_list *a)
 {
     const struct credentials *k = c->credentials;
@@ -145,6 +151,7 @@ static void child_args(const struct children *c, enum child_id which, struct arg
     case CHILD_LOGS:
         tls_args(c, a);
         foreign_args(c, a);
+        external_args(c, a);
         arg(a, "listen", c->o->listen);
         arg(a, "subscription", k->subscription_id);
         arg(a, "object-id", k->object_id);

@@ -2,6 +2,7 @@
 /* server/command_up.c - the command line of `keystead up` */
 #include "server/commands.h"
 
+#include "api/external.h"
 #include "base/log.h"
 #include "base/opt.h"
 #include "custody/policy.h"
@@ -136,6 +137,15 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .value = "FILE",
          .help = "CA of those vaults' certificates, PEM (the system's bundle)",
          .text = &o.vault_ca},
+        {.name = "external-data",
+         .value = "URL,...",
+         .help = "queries may read files below these (externaldata), e.g. "
+                 "https://feeds.example.com/lists/\n(none)",
+         .text = &o.external_data},
+        {.name = "external-ca",
+         .value = "FILE",
+         .help = "CA of those servers' certificates, PEM (the system's bundle)",
+         .text = &o.external_ca},
         {.name = "accept-rollback",
          .value = "N",
          .help = "open once, although an older copy was put back: the number that keyd named",
@@ -203,6 +213,9 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
     }
     CLEANUP_LOCAL(foreign_hosts_release) struct foreign_hosts foreign = {0};
     if (serve_foreign_hosts(o.vault_hosts, &foreign, d) != OK) return EXIT_USAGE;
+    CLEANUP(external_free) struct external *external = NULL;
+    if (o.external_data != NULL && external_new(&external, o.external_data, o.external_ca, d) != OK)
+        return EXIT_USAGE;
     if (hsm_check(&o.hsm, d) != OK) return EXIT_USAGE;
     if ((o.cert == NULL) != (o.key == NULL)) {
         (void)FAIL(d, ERR_INVALID, "--cert and --key go together");

@@ -46,6 +46,8 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "accept-entries", .value = "N", .number = &o.accept_entries, .max = INT64_MAX},
         {.name = "vault-hosts", .value = "SUFFIX,...", .text = &o.vault_hosts},
         {.name = "vault-ca", .value = "FILE", .text = &o.vault_ca},
+        {.name = "external-data", .value = "URL,...", .text = &o.external_data},
+        {.name = "external-ca", .value = "FILE", .text = &o.external_ca},
         {.name = "spool-bytes", .value = "N", .number = &o.spool_bytes, .max = INT64_MAX},
         {.name = "spool-total-bytes", .value = "N", .number = &o.spool_total, .max = INT64_MAX},
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},

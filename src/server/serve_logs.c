@@ -95,6 +95,8 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
         .owner_object_id = o->object_id,
         .cert_file = cert,
         .vault_hosts = vault_hosts,
+        .external_data = o->external_data,
+        .external_ca = o->external_ca,
     };
     struct api *a = NULL;
     TRY(api_new(&a, &api, d));

@@ -57,15 +57,48 @@ static enum err keep_rows(void *ctx, const struct batch *b, struct diag *d)
     return OK;
 }
 
+/* --- what externaldata reads ------------------------------------------------------------------ */
+
+static const struct {
+    const char *uri, *text;
+} external_files[] = {
+    {"https://x/a.csv",
+     "id,name,at\r\n1,\"a, \"\"b\"\"\",2024-01-02\r\n\r\nx,\"two\nlines\"\r\n3,c,,4"},
+    {"https://x/a.tsv", "1\tone\n2\ttwo\n"},
+    {"https://x/list.txt", "\xEF\xBB\xBF# head\none\n\ntwo, three\n"},
+    {"https://x/list", "one\ntwo\n"},
+    {"https://x/a.json",
+     "{\"id\":1,\"tags\":[1,2],\"name\":\"a}b\"}\n{\"id\":\"2\",\"more\":null}\n"},
+    {"https://x/array", " [ {\"id\":1}, {\"id\":{\"x\":5}} ]"},
+    {"https://x/broken", "{\"id\":1} oh {\"id\":"},
+    {"https://x/latin.txt", "caf\xE9\n"},
+};
+
+static enum err read_file(void *ctx, const char *uri, size_t len_max, int64_t deadline_us,
+                          struct buf *out, struct diag *d)
+{
+    (void)ctx, (void)len_max, (void)deadline_us;
+    for (size_t i = 0; i < sizeof external_files / sizeof external_files[0]; i++) {
+        if (strcmp(external_files[i].uri, uri) != 0) continue;
+        buf_str(out, external_files[i].text);
+        return OK;
+    }
+    return FAIL(d, ERR_UNSUPPORTED, "externaldata: this server does not read '%s'", uri);
+}
+static const struct external_ops external_made_up = {.read = read_file};
+
+/* --- running ---------------------------------------------------------------------------------- */
+
 static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
                          struct diag *d)
 {
     const struct kql_options *opt = ctx;
-    const struct exec_request q = {.plan = part, .now_ticks = opt->now_ticks};
+    const struct exec_request q = {
+        .plan = part, .external = &external_made_up, .now_ticks = opt->now_ticks};
     return exec_run(&q, each, each_ctx, NULL, d);
 }
 
-static size_t result_memory_max; /* of queries from here on; 0 = the default */
+static size_t result_memory_max;          /* of queries from here on; 0 = the default */
 static struct kql_options result_options; /* likewise; now_ticks and run are set here */
 
 /* Compiles and runs; result_release() whatever came of it. */
@@ -83,6 +116,7 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     r->schema = plan.root->schema;
     r->root = plan.root;
     struct exec_request q = {.plan = &plan,
+                             .external = &external_made_up,
                              .now_ticks = opt.now_ticks,
                              .limits = {.memory_max = result_memory_max},
                              .pool = pool};

@@ -45,6 +45,7 @@ static void put_total(struct buf *out, const struct tally *t)
 
 static void put_operators(struct buf *out)
 {
+    static const char *const sources[] = {"datatable", "externaldata", "external_data"};
     struct tally t = {0};
     const char *name;
     bool there;
@@ -53,8 +54,10 @@ static void put_operators(struct buf *out)
         const char *why = str_eq(name, "reduce") ? "its algorithm is not published" : NULL;
         put_row(out, &t, name, there, why);
     }
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+        put_row(out, &t, sources[i], true, NULL);
     for (uint32_t i = 0; (name = known_operator_at(i)) != NULL; i++)
-        put_row(out, &t, name, false, NULL);
+        put_row(out, &t, name, false, known_operator_refusal(name));
     put_total(out, &t);
 }
 
