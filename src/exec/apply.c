@@ -78,7 +78,7 @@ static enum err group_rows(struct apply *x, struct grouped *g, struct diag *d)
     struct chunk **chunks;
     uint32_t n_chunks;
     *g = (struct grouped){0};
-    TRY(rowbuf_in_order(x->q, x->rows, x->q->n_workers, &chunks, &n_chunks, d));
+    TRY(rowbuf_in_order(x->q, x->rows, x->q->n_workers, &x->q->mem.a, &chunks, &n_chunks, d));
     for (uint32_t i = 0; i < n_chunks; i++)
         g->n_rows += chunks[i]->n;
     struct row_ref *rows = arena_array(a, struct row_ref, g->n_rows);
@@ -175,8 +175,11 @@ static enum err run_plan(struct apply *x, struct query *sub, const struct row_re
     TRY(scalars_run(sub, x->op->apply.plan, d));
     TRY(run_relation(sub, x->op->apply.plan, needed, &r, d));
     enum err e = OK;
-    for (uint32_t i = 0; e == OK && i < r.n_batches; i++)
-        e = put_batch(x, sub, first, &r.batches[i], d);
+    for (uint32_t i = 0; e == OK && i < r.n_batches; i++) {
+        struct batch b;
+        e = relation_batch(sub, &r, i, &sub->mem.a, &b, d);
+        if (e == OK) e = put_batch(x, sub, first, &b, d);
+    }
     relation_release(sub, &r);
     return e;
 }

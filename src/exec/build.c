@@ -228,6 +228,41 @@ static bool as_top(const struct site *s, struct late_top *t)
     return true;
 }
 
+static bool holds_back(const struct op *op)
+{
+    switch (op->kind) {
+    case OP_TAKE:
+    case OP_COUNT:
+    case OP_SORT:
+    case OP_TOP:
+    case OP_SUMMARIZE:
+    case OP_MAKE_SERIES:
+    case OP_APPLY:
+    case OP_WHOLE:
+    case OP_EXPLAIN: return true;
+    default: return op_is_window(op);
+    }
+}
+
+enum err run_handed_out(struct query *q, const struct op *op, const bool *needed, exec_sink *result,
+                        void *ctx, bool *done, struct diag *d)
+{
+    struct pipeline p = {.q = q, .above = op};
+    struct sink *sink;
+    *done = !holds_back(op);
+    if (!*done) return OK;
+    p.legs_end = &p.legs;
+    TRY(handout_sink(q, op, needed, result, ctx, &sink, d));
+    p.sink = sink;
+    enum err e = build_input(&p, op, NULL, needed, &sink->stage, d);
+    if (e == OK)
+        e = pipeline_run(&p, false, d);
+    else
+        pipeline_close(&p);
+    sink->close(sink);
+    return e;
+}
+
 static enum err run_site(struct site *s, struct relation *out, struct diag *d)
 {
     struct late_top top;

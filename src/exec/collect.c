@@ -2,8 +2,6 @@
 /* exec/collect.c - sinks that keep rows as they come: results, and take */
 #include "exec/rowbuf.h"
 
-#include <inttypes.h>
-
 struct collect {
     struct sink sink;
     struct query *q;
@@ -19,17 +17,7 @@ struct collect {
 
 static enum err check_result(struct collect *c, struct diag *d)
 {
-    const struct exec_limits *l = &c->q->limits;
-    if (!c->limited) return OK;
-    if (atomic_load(&c->n_rows) > l->rows_max) {
-        return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
-                        "the result has more than %" PRIu64 " rows", l->rows_max);
-    }
-    if (atomic_load(&c->n_bytes) > l->bytes_max) {
-        return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
-                        "the result has more than %" PRIu64 " bytes", l->bytes_max);
-    }
-    return OK;
+    return c->limited ? result_check(c->q, c->n_rows, c->n_bytes, d) : OK;
 }
 
 static enum err collect_push(const struct stage *s, struct worker *w, const struct batch *in)

@@ -5,7 +5,6 @@
 #include "base/rand.h"
 #include "base/time.h"
 
-#include <inttypes.h>
 #include <time.h>
 
 static int64_t cpu_now_us(void)
@@ -83,20 +82,17 @@ uint64_t batch_bytes(const struct batch *b)
 static enum err hand_out(struct query *q, const struct relation *r, exec_sink *sink, void *ctx,
                          struct diag *d)
 {
-    if (r->n_rows > q->limits.rows_max) {
-        return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
-                        "the result has more than %" PRIu64 " rows", q->limits.rows_max);
-    }
+    TRY(result_check(q, r->n_rows, 0, d));
     uint64_t bytes = 0;
+    struct mem *m = &q->workers[0].scratch; /* free between pipelines */
     for (uint32_t i = 0; i < r->n_batches; i++) {
-        bytes += batch_bytes(&r->batches[i]);
-        if (bytes > q->limits.bytes_max) {
-            return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
-                            "the result has more than %" PRIu64 " bytes", q->limits.bytes_max);
-        }
+        struct batch b;
+        mem_clear(q, m);
+        TRY(relation_batch(q, r, i, &m->a, &b, d));
+        bytes += batch_bytes(&b);
+        TRY(result_check(q, r->n_rows, bytes, d));
+        TRY(sink(ctx, &b, d));
     }
-    for (uint32_t i = 0; i < r->n_batches; i++)
-        TRY(sink(ctx, &r->batches[i], d));
     return OK;
 }
 
@@ -109,6 +105,9 @@ static enum err run_result(struct query *q, const struct op *root, exec_sink *si
     if (needed == NULL) return query_full(q, d);
     for (uint32_t i = 0; i < root->schema.n; i++)
         needed[i] = true;
+    bool done;
+    TRY(run_handed_out(q, root, needed, sink, ctx, &done, d));
+    if (done) return OK;
     struct relation r;
     TRY(run_relation(q, root, needed, &r, d));
     enum err e = hand_out(q, &r, sink, ctx, d);

@@ -9,12 +9,13 @@
 #pragma once
 
 #include "exec/source.h"
+#include "exec/spill.h"
 #include "kql/plan.h"
 
 struct exec_limits {
     uint64_t rows_max;   /* of the result; 0 = 500,000 as the original */
     uint64_t bytes_max;  /* of the result; 0 = 64 MiB */
-    size_t memory_max;   /* bytes of the query's arenas; 0 = 1 GiB */
+    size_t memory_max;   /* bytes of the query's arenas; 0 = 1 GiB; see spill */
     int64_t deadline_us; /* monotonic; 0 = none */
 };
 
@@ -45,12 +46,16 @@ struct exec_request {
     int64_t now_ticks;
     struct pool *pool;          /* NULL: this thread only */
     const _Atomic bool *cancel; /* looked at before each morsel; may be NULL */
+    /* Where rows wait that do not fit into memory_max. spill NULL: such a query fails. */
+    const struct spill_ops *spill_ops;
+    void *spill;
     /* Called before the rows of each result, with its number (0: plan->root); may be NULL, then
      * only the first is run. */
     enum err (*begin)(void *ctx, uint32_t result, struct diag *d);
 };
 
-/* Called on the calling thread, batches in result order. */
+/* Called by one thread at a time, not always the caller's: batches in result order. What was handed
+ * out before a failure is part of the result all the same. */
 typedef enum err exec_sink(void *ctx, const struct batch *b, struct diag *d);
 
 enum err exec_run(const struct exec_request *r, exec_sink *sink, void *ctx,

@@ -194,16 +194,22 @@ enum err explain_run(struct query *q, const struct op *op, struct relation *out,
     q->explain = true;
     TRY(run_relation(q, root, needed, &r, d));
     struct op_count *c = count_of(q, root);
+    enum err e = OK;
     for (uint32_t i = 0; c != NULL && i < r.n_batches; i++) {
         if (atomic_load(&c->rows) >= r.n_rows) break; /* a stage or source is counted already */
-        atomic_fetch_add(&c->rows, r.batches[i].n_rows);
-        atomic_fetch_add(&c->bytes, batch_bytes(&r.batches[i]));
+        struct batch b;
+        mem_clear(q, &q->workers[0].scratch);
+        e = relation_batch(q, &r, i, &q->workers[0].scratch.a, &b, d);
+        if (e != OK) break;
+        atomic_fetch_add(&c->rows, b.n_rows);
+        atomic_fetch_add(&c->bytes, batch_bytes(&b));
     }
     relation_release(q, &r);
+    TRY(e);
     if (c == NULL) return query_full(q, d);
     mem_open(q, m);
     struct relation told = {.n_mems = 1, .mems = m};
-    enum err e = tell_all(q, op, m, &told, d);
+    e = tell_all(q, op, m, &told, d);
     if (e != OK)
         mem_close(q, m);
     else

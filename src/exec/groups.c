@@ -21,10 +21,14 @@ enum err groups_plan_init(struct groups_plan *p, struct query *q, uint32_t n_key
                               .wanted = wanted,
                               .group_size = STATES_AT};
     p->state_at = arena_array(&q->mem.a, size_t, n_aggs);
-    if (p->state_at == NULL) return query_full(q, d);
+    p->args_at = arena_array(&q->mem.a, uint32_t, n_aggs);
+    if (p->state_at == NULL || p->args_at == NULL) return query_full(q, d);
+    p->n_values = n_keys;
     for (uint32_t i = 0; i < n_aggs; i++) {
         p->state_at[i] = p->group_size;
         p->group_size += (aggs[i].call.agg->state_size + 15) & ~(size_t)15;
+        p->args_at[i] = p->n_values;
+        if (wanted[i]) p->n_values += aggs[i].call.n_args;
     }
     return OK;
 }
@@ -42,12 +46,19 @@ enum err groups_new(const struct groups_plan *p, struct groups **out, struct dia
     return OK;
 }
 
+void groups_close(struct query *q, struct groups *t)
+{
+    if (t->out != NULL) parts_close(t->out);
+    t->out = NULL;
+    mem_close(q, &t->mem);
+}
+
 static void *state_of(const struct groups_plan *p, struct group *g, uint32_t agg)
 {
     return (uint8_t *)g + p->state_at[agg];
 }
 
-static uint64_t hash_of(const struct groups_plan *p, struct bytes key)
+uint64_t groups_hash(const struct groups_plan *p, struct bytes key)
 {
     return XXH3_64bits_withSeed(key.p, key.len, p->q->hash_seed);
 }
@@ -68,34 +79,39 @@ static bool grow(struct groups *t)
     return true;
 }
 
-static struct group *add_group(const struct groups_plan *p, struct groups *t, struct bytes key,
-                               uint64_t hash)
+/* The slot of that key, or the free one where it belongs; NULL when memory is out. */
+static struct group_slot *find_slot(struct groups *t, struct bytes key, uint64_t hash)
 {
-    struct group *g = arena_alloc(&t->mem.a, p->group_size + key.len);
-    if (g == NULL) return NULL;
-    uint8_t *copy = (uint8_t *)g + p->group_size;
-    if (key.len != 0) memcpy(copy, key.p, key.len);
-    g->hash = hash;
-    g->key = (struct bytes){copy, key.len};
+    if (t->n_groups * 2 >= t->n_slots && !grow(t)) return NULL;
+    uint64_t i = hash & (t->n_slots - 1);
+    for (; t->slots[i].group != NULL; i = (i + 1) & (t->n_slots - 1)) {
+        if (t->slots[i].hash == hash && bytes_eq(t->slots[i].group->key, key)) break;
+    }
+    return &t->slots[i];
+}
+
+static void put_group(struct groups *t, struct group_slot *slot, struct group *g)
+{
+    *slot = (struct group_slot){g->hash, g};
+    g->next = NULL;
     *t->end = g;
     t->end = &g->next;
     t->n_groups++;
-    return g;
 }
 
 /* The group of that key, made if it is new; NULL when memory is out. */
 static struct group *find(const struct groups_plan *p, struct groups *t, struct bytes key,
                           uint64_t hash)
 {
-    if (t->n_groups * 2 >= t->n_slots && !grow(t)) return NULL;
-    uint64_t i = hash & (t->n_slots - 1);
-    for (; t->slots[i].group != NULL; i = (i + 1) & (t->n_slots - 1)) {
-        if (t->slots[i].hash == hash && bytes_eq(t->slots[i].group->key, key)) {
-            return t->slots[i].group;
-        }
-    }
-    struct group *g = add_group(p, t, key, hash);
-    if (g != NULL) t->slots[i] = (struct group_slot){hash, g};
+    struct group_slot *slot = find_slot(t, key, hash);
+    if (slot == NULL || slot->group != NULL) return slot != NULL ? slot->group : NULL;
+    struct group *g = arena_alloc(&t->mem.a, p->group_size + key.len);
+    if (g == NULL) return NULL;
+    uint8_t *copy = (uint8_t *)g + p->group_size;
+    if (key.len != 0) memcpy(copy, key.p, key.len);
+    g->hash = hash;
+    g->key = (struct bytes){copy, key.len};
+    put_group(t, slot, g);
     return g;
 }
 
@@ -108,7 +124,7 @@ static enum err find_by_key(const struct groups_plan *p, struct groups *t, struc
     if (keys == NULL) return query_full(w->q, &w->d);
     TRY(group_keys(&w->scratch.a, parts, p->n_keys, n, keys, &w->d));
     for (uint32_t i = 0; i < n; i++) {
-        out[i] = find(p, t, keys[i], hash_of(p, keys[i]));
+        out[i] = find(p, t, keys[i], groups_hash(p, keys[i]));
         if (out[i] == NULL) return query_full(w->q, &w->d);
     }
     return OK;
@@ -159,7 +175,7 @@ static enum err find_by_word(const struct groups_plan *p, struct groups *t, stru
         uint8_t key[GROUP_WORD_LEN] = {0};
         bool value = group_key_word(part, i, key);
         struct bytes k = {key, value ? sizeof key : 1};
-        out[i] = find(p, t, k, hash_of(p, k));
+        out[i] = find(p, t, k, groups_hash(p, k));
         if (out[i] == NULL) return query_full(w->q, &w->d);
         if (value) *m = (struct word_memo){bits, out[i]};
     }
@@ -189,52 +205,76 @@ static enum err find_groups(const struct groups_plan *p, struct groups *t, struc
 }
 
 static enum err update(const struct groups_plan *p, struct groups *t, struct worker *w,
-                       uint32_t agg, const struct batch *in, struct group *const *groups,
-                       void **states)
+                       uint32_t agg, const struct vec *values, uint32_t n,
+                       struct group *const *groups, void **states)
 {
-    const struct agg_use *use = &p->aggs[agg];
-    struct arena *a = &w->scratch.a;
-    uint32_t n_args = use->call.n_args;
-    struct vec *args = arena_array(a, struct vec, n_args);
-    const struct vec **ptrs = arena_array(a, const struct vec *, n_args);
-    if (args == NULL || ptrs == NULL) return query_full(w->q, &w->d);
-    for (uint32_t i = 0; i < n_args; i++) {
-        TRY(eval(w, use->args[i], in, &args[i]));
-        ptrs[i] = &args[i];
-    }
-    for (uint32_t i = 0; i < in->n_rows; i++)
+    const struct agg_call *call = &p->aggs[agg].call;
+    const struct vec **args = arena_array(&w->scratch.a, const struct vec *, call->n_args);
+    if (args == NULL) return query_full(w->q, &w->d);
+    for (uint32_t i = 0; i < call->n_args; i++)
+        args[i] = &values[p->args_at[agg] + i];
+    for (uint32_t i = 0; i < n; i++)
         states[i] = state_of(p, groups[i], agg);
     struct agg_cx cx = {.a = &t->mem.a, .d = &w->d};
-    return use->call.agg->update(&cx, &use->call, states, ptrs, in->n_rows);
+    return call->agg->update(&cx, call, states, args, n);
 }
 
-enum err groups_add(const struct groups_plan *p, struct groups *t, struct worker *w,
-                    const struct vec *parts, const struct batch *in)
+enum err groups_take(const struct groups_plan *p, struct groups *t, struct worker *w,
+                     const struct vec *values, uint32_t n)
 {
-    struct group **groups = arena_array(&w->scratch.a, struct group *, in->n_rows);
-    void **states = arena_array(&w->scratch.a, void *, in->n_rows);
+    if (t->out != NULL) return groups_let_out(p, t, w, values, n);
+    struct group **groups = arena_array(&w->scratch.a, struct group *, n);
+    void **states = arena_array(&w->scratch.a, void *, n);
     if (groups == NULL || states == NULL) return query_full(w->q, &w->d);
-    TRY(find_groups(p, t, w, parts, in->n_rows, groups));
+    TRY(find_groups(p, t, w, values, n, groups));
     for (uint32_t i = 0; i < p->n_aggs; i++) {
-        if (p->wanted[i]) TRY(update(p, t, w, i, in, groups, states));
+        if (p->wanted[i]) TRY(update(p, t, w, i, values, n, groups, states));
     }
     mem_settle(w->q, &t->mem);
     return OK;
 }
 
+enum err groups_add(const struct groups_plan *p, struct groups *t, struct worker *w,
+                    const struct vec *parts, const struct batch *in)
+{
+    struct vec *values = arena_array(&w->scratch.a, struct vec, p->n_values);
+    if (values == NULL) return query_full(w->q, &w->d);
+    if (p->n_keys != 0) memcpy(values, parts, p->n_keys * sizeof *values);
+    for (uint32_t i = 0; i < p->n_aggs; i++) {
+        const struct agg_use *use = &p->aggs[i];
+        for (uint32_t k = 0; p->wanted[i] && k < use->call.n_args; k++)
+            TRY(eval(w, use->args[k], in, &values[p->args_at[i] + k]));
+    }
+    TRY(groups_take(p, t, w, values, in->n_rows));
+    return groups_must_freeze(p, t) ? groups_freeze(p, t, 0, &w->d) : OK;
+}
+
 /* --- after the last row ---------------------------------------------------------------------- */
+
+enum err groups_adopt(const struct groups_plan *p, struct groups *t, struct group *g,
+                      struct diag *d)
+{
+    struct group_slot *slot = find_slot(t, g->key, g->hash);
+    if (slot == NULL) return query_full(p->q, d);
+    if (slot->group == NULL) {
+        put_group(t, slot, g);
+        return OK;
+    }
+    struct agg_cx cx = {.a = &t->mem.a, .d = d};
+    for (uint32_t i = 0; i < p->n_aggs; i++) {
+        const struct agg_call *c = &p->aggs[i].call;
+        if (!p->wanted[i]) continue;
+        TRY(c->agg->merge(&cx, c, state_of(p, slot->group, i), state_of(p, g, i)));
+    }
+    return OK;
+}
 
 static enum err merge_one(const struct groups_plan *p, struct groups *into, struct groups *from,
                           struct diag *d)
 {
-    struct agg_cx cx = {.a = &into->mem.a, .d = d};
-    for (struct group *g = from->first; g != NULL; g = g->next) {
-        struct group *mine = find(p, into, g->key, g->hash);
-        if (mine == NULL) return query_full(p->q, d);
-        for (uint32_t i = 0; i < p->n_aggs; i++) {
-            const struct agg_call *c = &p->aggs[i].call;
-            if (p->wanted[i]) TRY(c->agg->merge(&cx, c, state_of(p, mine, i), state_of(p, g, i)));
-        }
+    for (struct group *g = from->first, *next; g != NULL; g = next) {
+        next = g->next;
+        TRY(groups_adopt(p, into, g, d));
     }
     return OK;
 }
@@ -252,7 +292,7 @@ enum err groups_merge(const struct groups_plan *p, struct groups *all, struct di
 enum err groups_add_empty(const struct groups_plan *p, struct groups *t, struct diag *d)
 {
     struct bytes none = {0};
-    return find(p, t, none, hash_of(p, none)) != NULL ? OK : query_full(p->q, d);
+    return find(p, t, none, groups_hash(p, none)) != NULL ? OK : query_full(p->q, d);
 }
 
 enum err group_result(const struct groups_plan *p, struct groups *t, struct group *g, uint32_t agg,

@@ -5,10 +5,15 @@
  * A group is one block in the table's arena: this header, then the states, then the key. A worker
  * fills a table of its own; tables are merged when all are full. Groups keep the order in which
  * they were met.
+ *
+ * A table that may spill stops growing when memory is short: from then on all its rows leave memory
+ * as they came, keys and arguments, in parts by the hash of their key. groups_each() takes part after
+ * part: the groups that were met before, then the part's rows; states need no form outside of
+ * memory. Rows of one group stay in their order. The order of groups is then that of parts.
  */
 #pragma once
 
-#include "exec/run.h"
+#include "exec/spilled.h"
 
 struct group {
     struct group *next; /* in the order of arrival */
@@ -24,6 +29,11 @@ struct groups_plan { /* what all workers' tables have in common */
     const bool *wanted; /* per aggregate: computed at all */
     size_t group_size;  /* bytes, without the key */
     size_t *state_at;   /* per aggregate */
+    uint32_t
+        *args_at; /* per aggregate: its first argument among the values of a row, which are ... */
+    uint32_t n_values;    /* ... the parts of the key, then the arguments of wanted aggregates */
+    struct schema values; /* their types; n 0 in a table that must not spill */
+    bool *has_type;
 };
 
 #define GROUP_WORDS 256 /* entries, a power of two */
@@ -47,20 +57,45 @@ struct groups {
     const struct vec *dict;
     uint32_t dict_unit;
     struct group **by_code;
+    struct parts *out; /* not NULL: the table grows no more */
 };
 
 enum err groups_plan_init(struct groups_plan *p, struct query *q, uint32_t n_keys,
                           const struct agg_use *aggs, uint32_t n_aggs, const bool *wanted,
                           struct diag *d);
+/* The tables may spill; keys[n_keys] are their parts. */
+enum err groups_may_spill(struct groups_plan *p, struct expr *const *keys, struct diag *d);
 enum err groups_new(const struct groups_plan *p, struct groups **out,
                     struct diag *d); /* per worker */
 
 /* Adds rows: parts[n_keys] are the keys, aggregates evaluate their arguments over in. */
 enum err groups_add(const struct groups_plan *p, struct groups *t, struct worker *w,
                     const struct vec *parts, const struct batch *in);
-/* Merges the tables of all workers into the first. */
+void groups_close(struct query *q, struct groups *t);
+/* Merges the tables of all workers into the first, which borrows from the others' memory. */
 enum err groups_merge(const struct groups_plan *p, struct groups *all, struct diag *d);
+bool groups_spilled(const struct groups_plan *p, const struct groups *all);
+/* Calls each() with tables that together have all groups of n tables, in parts (level 0). */
+typedef enum err groups_fn(void *ctx, struct groups *t, struct diag *d);
+enum err groups_each(const struct groups_plan *p, struct groups *all, unsigned n, unsigned level,
+                     groups_fn *each, void *ctx, struct diag *d);
 /* The group of no key at all. */
 enum err groups_add_empty(const struct groups_plan *p, struct groups *t, struct diag *d);
 enum err group_result(const struct groups_plan *p, struct groups *t, struct group *g, uint32_t agg,
                       struct value *out, struct diag *d);
+
+/* --- for groups*.c ---------------------------------------------------------------------------- */
+
+uint64_t groups_hash(const struct groups_plan *p, struct bytes key);
+/* The rows' values, keys first: into the table, or out of it. */
+enum err groups_take(const struct groups_plan *p, struct groups *t, struct worker *w,
+                     const struct vec *values, uint32_t n);
+/* Puts a group of another table, whose memory stays, into this one. */
+enum err groups_adopt(const struct groups_plan *p, struct groups *t, struct group *g,
+                      struct diag *d);
+/* groups_spill.c: must the table stop growing? Then it does, and what comes goes out. */
+bool groups_must_freeze(const struct groups_plan *p, const struct groups *t);
+enum err groups_freeze(const struct groups_plan *p, struct groups *t, unsigned level,
+                       struct diag *d);
+enum err groups_let_out(const struct groups_plan *p, struct groups *t, struct worker *w,
+                        const struct vec *values, uint32_t n);

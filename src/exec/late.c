@@ -9,6 +9,7 @@
 #include "exec/run.h"
 
 #define LATE_ROWS_MAX 65536 /* more are not worth a second look */
+#define LATE_ROW_COST 400   /* bytes: keys of twice as many rows, and what it takes to sort them */
 
 bool op_is_plain_table(const struct op *op)
 {
@@ -74,7 +75,8 @@ enum err late_top_run(struct query *q, const struct late_top *t, struct relation
 {
     uint64_t count;
     TRY(eval_count(q, t->count, "top", &count, d));
-    *done = count <= LATE_ROWS_MAX && op_is_plain_table(t->input);
+    *done = count <= LATE_ROWS_MAX && op_is_plain_table(t->input) &&
+            count * LATE_ROW_COST * q->n_workers <= q->limits.memory_max / 4;
     for (uint32_t i = 0; *done && i < t->n_keys; i++)
         *done = expr_repeatable(t->keys[i].expr);
     if (!*done) return OK;

@@ -58,7 +58,9 @@ static void work(void *arg, unsigned slot)
         uint32_t unit = atomic_fetch_add(&p->next_unit, 1);
         if (unit >= n) break;
         mem_settle(q, &w->unit);
+        w->turn = p->turns + unit;
         enum err e = run_unit(p, w, p->reverse ? n - 1 - unit : unit);
+        if (e == OK && p->sink != NULL) e = p->sink->unit_end(p->sink, w);
         w->memos = NULL;
         w->unit_batch = NULL;
         mem_clear(q, &w->scratch);
@@ -84,6 +86,7 @@ enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d)
     struct query *q = p->q;
     for (unsigned i = 0; i < q->n_workers; i++)
         diag_reset(&q->workers[i].d);
+    p->turns = 0;
     for (p->phase = 0; p->phase < pipeline_phases(p); p->phase++) {
         unsigned n = n_units(p) < q->n_workers ? n_units(p) : q->n_workers;
         atomic_store(&p->next_unit, 0);
@@ -91,16 +94,19 @@ enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d)
             work(p, 0);
         else
             pool_each(q->r->pool, n, work, p);
+        p->turns += n_units(p);
     }
     close_legs(p);
 
-    enum err e = (enum err)atomic_load(&p->err);
-    if (e == OK) return OK;
-    const struct diag *why = &q->workers[p->failed].d;
-    if (e == ERR_LIMIT && why->tag[0] == 0) {
-        return FAIL_TAG(d, e, "E_RUNAWAY_QUERY", "%s", why->text);
+    return worker_result(&q->workers[p->failed], (enum err)atomic_load(&p->err), d);
+}
+
+enum err worker_result(const struct worker *w, enum err e, struct diag *d)
+{
+    if (e == ERR_LIMIT && w->d.tag[0] == 0) {
+        return FAIL_TAG(d, e, "E_RUNAWAY_QUERY", "%s", w->d.text);
     }
-    if (d != NULL && d->code == OK) *d = *why;
+    if (e != OK && d != NULL && d->code == OK) *d = w->d;
     return e;
 }
 

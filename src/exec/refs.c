@@ -11,11 +11,16 @@ static uint64_t prefix_of(struct bytes key)
     return __builtin_bswap64(v);
 }
 
+struct row_ref ref_to(struct chunk *c, uint32_t row)
+{
+    return (struct row_ref){.prefix = prefix_of(c->keys[row]), .chunk = c, .row = row};
+}
+
 void rowbuf_refs(const struct rowbuf *rb, struct row_ref *out)
 {
     for (struct chunk *c = rb->first; c != NULL; c = c->next) {
         for (uint32_t i = 0; i < c->n; i++) {
-            *out++ = (struct row_ref){.prefix = prefix_of(c->keys[i]), .chunk = c, .row = i};
+            *out++ = ref_to(c, i);
         }
     }
 }
@@ -24,6 +29,11 @@ static inline bool before(const struct row_ref *a, const struct row_ref *b)
 {
     if (a->prefix != b->prefix) return a->prefix < b->prefix;
     return bytes_cmp(a->chunk->keys[a->row], b->chunk->keys[b->row]) < 0;
+}
+
+bool ref_before(const struct row_ref *a, const struct row_ref *b)
+{
+    return before(a, b);
 }
 
 static void insertion_sort(struct row_ref *r, uint64_t n)
@@ -106,8 +116,8 @@ bool refs_gather(enum type t, uint32_t col, const struct row_ref *refs, uint32_t
     return true;
 }
 
-static enum err gather_batch(const struct rowbuf *rb, const struct row_ref *refs, uint32_t n,
-                             struct arena *a, struct batch *out, struct diag *d)
+enum err refs_batch(const struct rowbuf *rb, const struct row_ref *refs, uint32_t n,
+                    struct arena *a, struct batch *out, struct diag *d)
 {
     uint32_t n_cols = rb->schema->n;
     struct vec *cols = arena_array(a, struct vec, n_cols);
@@ -129,7 +139,7 @@ enum err refs_copy(struct rowbuf *to, const struct row_ref *refs, uint64_t n, st
     for (uint64_t from = 0; from < n; from += VEC_ROWS) {
         uint32_t k = n - from < VEC_ROWS ? (uint32_t)(n - from) : VEC_ROWS;
         struct batch b;
-        TRY(gather_batch(to, refs + from, k, &tmp, &b, d));
+        TRY(refs_batch(to, refs + from, k, &tmp, &b, d));
         for (uint32_t i = 0; i < k; i++) {
             keys[i] = refs[from + i].chunk->keys[refs[from + i].row];
         }
@@ -147,7 +157,7 @@ enum err refs_relation(const struct rowbuf *rb, const struct row_ref *refs, uint
     if (out->batches == NULL) return query_full(rb->q, d);
     for (uint64_t from = 0; from < n; from += VEC_ROWS) {
         uint32_t k = n - from < VEC_ROWS ? (uint32_t)(n - from) : VEC_ROWS;
-        TRY(gather_batch(rb, refs + from, k, a, &out->batches[out->n_batches], d));
+        TRY(refs_batch(rb, refs + from, k, a, &out->batches[out->n_batches], d));
         out->n_batches++;
     }
     return OK;

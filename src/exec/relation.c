@@ -17,8 +17,10 @@ static enum err replay_run(struct leg *l, struct worker *w, uint32_t unit)
     uint32_t from = unit * UNIT_BATCHES, to = from + UNIT_BATCHES;
     if (to > r->n_batches) to = r->n_batches;
     for (uint32_t i = from; i < to && !w->unit_done; i++) {
+        struct batch b;
         TRY(worker_next(w, (i - from) * VEC_ROWS));
-        TRY(stage_push(l->first, w, &r->batches[i]));
+        TRY(relation_batch(w->q, r, i, &w->scratch.a, &b, &w->d));
+        TRY(stage_push(l->first, w, &b));
     }
     return OK;
 }
@@ -114,6 +116,20 @@ static bool whole_column(const struct relation *r, uint32_t col, enum type t, bo
     return true;
 }
 
+/* All batches in memory. */
+static enum err read_back(struct query *q, const struct relation *r, struct mem *m,
+                          struct relation *out, struct diag *d)
+{
+    *out = (struct relation){.n_rows = r->n_rows, .n_batches = r->n_batches};
+    out->batches = arena_array(&m->a, struct batch, r->n_batches);
+    if (out->batches == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < r->n_batches; i++) {
+        TRY(relation_batch(q, r, i, &m->a, &out->batches[i], d));
+        mem_settle(q, m);
+    }
+    return OK;
+}
+
 enum err relation_whole(struct query *q, const struct relation *r, const struct schema *schema,
                         const bool *needed, bool copy_strings, struct mem *m, struct batch *out,
                         struct diag *d)
@@ -122,6 +138,11 @@ enum err relation_whole(struct query *q, const struct relation *r, const struct 
         return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY", "more than 2^31 rows at once");
     }
     mem_settle(q, m);
+    struct relation back;
+    if (r->spilled != NULL) {
+        TRY(read_back(q, r, m, &back, d));
+        r = &back;
+    }
     struct vec *cols = arena_array(&m->a, struct vec, schema->n);
     if (cols == NULL) return query_full(q, d);
     for (uint32_t c = 0; c < schema->n; c++) {

@@ -187,13 +187,13 @@ static int by_unit(const void *a, const void *b)
     return x->no < y->no ? -1 : x->no > y->no; /* a unit's chunks are all of one worker */
 }
 
-enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, struct chunk ***out,
-                         uint32_t *n_chunks, struct diag *d)
+enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, struct arena *a,
+                         struct chunk ***out, uint32_t *n_chunks, struct diag *d)
 {
     uint32_t count = 0, at = 0;
     for (unsigned i = 0; i < n; i++)
         count += rbs[i].n_chunks;
-    struct chunk **list = arena_array(&q->mem.a, struct chunk *, count);
+    struct chunk **list = arena_array(a, struct chunk *, count);
     if (list == NULL) return query_full(q, d);
     for (unsigned i = 0; i < n; i++) {
         for (struct chunk *c = rbs[i].first; c != NULL; c = c->next)
@@ -211,7 +211,7 @@ enum err rowbuf_relation(struct query *q, const struct rowbuf *rbs, unsigned n, 
     struct chunk **list;
     uint32_t n_chunks;
     struct relation r = {.n_mems = n, .mems = mems};
-    TRY(rowbuf_in_order(q, rbs, n, &list, &n_chunks, d));
+    TRY(rowbuf_in_order(q, rbs, n, &q->mem.a, &list, &n_chunks, d));
     r.batches = arena_array(&q->mem.a, struct batch, n_chunks);
     if (r.batches == NULL) return query_full(q, d);
     for (uint32_t i = 0; i < n_chunks && r.n_rows < rows_max; i++) {

@@ -40,9 +40,9 @@ enum err rowbuf_append(struct rowbuf *rb, const struct batch *b, const uint32_t 
 enum err rowbuf_batch(const struct rowbuf *rb, const struct chunk *c, struct arena *a,
                       struct batch *out, struct diag *d);
 
-/* The chunks of n buffers by units, in q's arena. */
-enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, struct chunk ***out,
-                         uint32_t *n_chunks, struct diag *d);
+/* The chunks of n buffers by units, in arena a. */
+enum err rowbuf_in_order(struct query *q, const struct rowbuf *rbs, unsigned n, struct arena *a,
+                         struct chunk ***out, uint32_t *n_chunks, struct diag *d);
 
 /* All rows of n buffers by units, no more than rows_max; mems go to the relation. */
 enum err rowbuf_relation(struct query *q, const struct rowbuf *rbs, unsigned n, uint64_t rows_max,
@@ -56,6 +56,8 @@ struct row_ref {
     uint32_t row;
 };
 
+struct row_ref ref_to(struct chunk *c, uint32_t row);
+bool ref_before(const struct row_ref *a, const struct row_ref *b);
 /* A reference per row of rb. */
 void rowbuf_refs(const struct rowbuf *rb, struct row_ref *out);
 /* By key; no two keys are equal, because they end in the row's place of arrival. tmp has n places
@@ -68,8 +70,11 @@ void refs_merge(const struct row_ref *a, uint64_t n_a, const struct row_ref *b, 
  * full. */
 bool refs_gather(enum type t, uint32_t col, const struct row_ref *refs, uint32_t n, struct arena *a,
                  struct vec *out);
+/* The rows in the order of refs as one batch in arena a; strings stay where they are. */
+enum err refs_batch(const struct rowbuf *rb, const struct row_ref *refs, uint32_t n,
+                    struct arena *a, struct batch *out, struct diag *d);
 /* Copies the rows with their keys, in the order of refs, as rows of one unit. */
 enum err refs_copy(struct rowbuf *to, const struct row_ref *refs, uint64_t n, struct diag *d);
-/* The rows in the order of refs as batches in arena a; strings stay where they are. */
+/* The same for any number of rows. */
 enum err refs_relation(const struct rowbuf *rb, const struct row_ref *refs, uint64_t n,
                        struct arena *a, struct relation *out, struct diag *d);

@@ -39,11 +39,16 @@ void mem_close(struct query *q, struct mem *m);
 struct relation {
     uint64_t n_rows;
     uint32_t n_batches;
-    struct batch *batches; /* in order; at most VEC_ROWS rows each, none empty */
+    struct batch *batches;         /* in order; at most VEC_ROWS rows each, none empty */
+    const struct spilled *spilled; /* not NULL: where they lie outside of memory, in this schema */
+    const struct schema *schema;
     unsigned n_mems;
     struct mem *mems; /* own the rows; the arrays themselves live in the query's arena */
 };
 void relation_release(struct query *q, struct relation *r);
+/* spill.c: batch i, read into arena a where it is not in memory. */
+enum err relation_batch(struct query *q, const struct relation *r, uint32_t i, struct arena *a,
+                        struct batch *out, struct diag *d);
 /* relation.c: all rows as one batch of flat columns in m; with strings copied they outlive r. */
 enum err relation_whole(struct query *q, const struct relation *r, const struct schema *schema,
                         const bool *needed, bool copy_strings, struct mem *m, struct batch *out,
@@ -66,6 +71,7 @@ struct worker {
     struct mem unit;    /* decoded columns of the unit; cleared after it */
     struct mem scratch; /* cleared before each vector */
     uint32_t unit_no;   /* of the pipeline, all legs counted through */
+    uint64_t turn;      /* of the unit, in the order in which units are begun */
     uint32_t unit_rows;
     const struct batch *unit_batch; /* what a table's unit was read into, else NULL */
     bool unit_done;                 /* the sink wants no more rows of this unit */
@@ -119,6 +125,8 @@ struct query {
     struct diag *d;
 };
 
+/* The failure e of what worker w did, as d's. */
+enum err worker_result(const struct worker *w, enum err e, struct diag *d);
 /* Begins the next vector of a unit: checks, and empties scratch. */
 enum err worker_next(struct worker *w, uint32_t first_row);
 
@@ -164,6 +172,8 @@ struct pipeline {
     _Atomic bool enough;        /* the sink needs no unit beyond those begun */
     uint32_t phase;             /* under way */
     _Atomic uint32_t next_unit; /* of the phase */
+    uint64_t turns;             /* units of earlier phases */
+    struct sink *sink;          /* where its unit_end() is to be called */
     _Atomic int err;            /* enum err of the first failure */
     unsigned failed;            /* the worker whose it is */
 };
@@ -179,6 +189,8 @@ struct sink {
     struct stage stage;
     struct pipeline *pipeline;
     bool in_order; /* units one after the other on one worker */
+    /* After the last row of a unit, on its worker; may be NULL. */
+    enum err (*unit_end)(struct sink *s, struct worker *w);
     /* After the last unit, on the calling thread: what was held back, as rows. */
     enum err (*finish)(struct sink *s, struct relation *out, struct diag *d);
     void (*close)(struct sink *s); /* also after a failure; may be NULL */
@@ -199,6 +211,14 @@ enum err build_input(struct pipeline *p, const struct op *op, const struct condi
 enum err run_relation(struct query *q, const struct op *op, const bool *needed,
                       struct relation *out, struct diag *d);
 bool op_is_ordered(const struct op *op);
+/* Runs op and hands its rows out as they come, in their order: `result` is not kept. False in *done:
+ * op holds its rows back, nothing was run. */
+enum err run_handed_out(struct query *q, const struct op *op, const bool *needed, exec_sink *result,
+                        void *ctx, bool *done, struct diag *d);
+/* handout.c */
+enum err handout_sink(struct query *q, const struct op *op, const bool *needed, exec_sink *result,
+                      void *ctx, struct sink **out, struct diag *d);
+enum err result_check(const struct query *q, uint64_t rows, uint64_t bytes, struct diag *d);
 
 /* eval.c */
 enum err eval(struct worker *w, const struct expr *e, const struct batch *in, struct vec *out);

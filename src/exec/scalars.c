@@ -22,13 +22,17 @@ static enum err first_value(struct query *q, const struct expr *e, struct value 
     struct relation r;
     TRY(run_relation(q, e->query, needed, &r, d));
     *out = (struct value){.type = e->type, .is_null = e->type != T_STRING};
-    if (r.n_rows != 0) *out = vec_value(&r.batches[0].cols[0], 0);
+    struct batch first;
+    enum err read = OK;
+    if (r.n_rows != 0) read = relation_batch(q, &r, 0, &q->mem.a, &first, d);
+    if (r.n_rows != 0 && read == OK) *out = vec_value(&first.cols[0], 0);
     bool copied = true;
     if (!out->is_null && (out->type == T_STRING || out->type == T_DYNAMIC)) {
         out->s = arena_bytes(&q->mem.a, out->s); /* the relation goes */
         copied = out->s.p != NULL;
     }
     relation_release(q, &r);
+    TRY(read);
     return copied ? OK : query_full(q, d);
 }
 

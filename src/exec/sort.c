@@ -5,15 +5,19 @@
  * top keeps at most twice the rows it wants: when a worker's buffer is full the best are copied
  * over to a new one, and from then on a row that is not better than the worst of them is not copied
  * at all.
+ *
+ * Where memory is short a worker writes what it has as a sorted run and begins anew; in the end all
+ * runs are merged (sort_spill.h).
  */
 #include "exec/key.h"
-#include "exec/rowbuf.h"
+#include "exec/sort_spill.h"
 
 struct run { /* one worker's rows */
     struct mem mem;
     struct rowbuf rows;
     struct row_ref *refs; /* sorted, from finish on */
     uint64_t n_refs;
+    struct sorted_runs spilled;
     uint64_t place; /* of the next row: the unit, then the row in it */
     struct bytes
         worst; /* top: the key of the last row that still counts; p NULL before that is known */
@@ -62,9 +66,54 @@ static enum err shrink(struct sorter *s, struct run *r, struct diag *d)
     struct bytes worst = r->refs[s->top - 1].chunk->keys[r->refs[s->top - 1].row];
     worst = arena_bytes(&mem.a, worst);
     mem_close(s->q, &r->mem);
-    *r = (struct run){.mem = mem, .rows = rows, .worst = worst, .place = r->place};
+    *r = (struct run){
+        .mem = mem, .rows = rows, .worst = worst, .place = r->place, .spilled = r->spilled};
     r->rows.m = &r->mem;
     return worst.p != NULL ? OK : query_full(s->q, d);
+}
+
+/* --- giving memory up -------------------------------------------------------------------------- */
+
+/* What it takes to sort n rows and to hand them out, beside the rows: references, room to merge
+ * them, columns. */
+static size_t sorting_takes(const struct sorter *s, uint64_t n)
+{
+    size_t row = (3 + s->q->n_workers / 2) * sizeof(struct row_ref);
+    for (uint32_t i = 0; i < s->op->schema.n; i++) {
+        if (s->needed[i]) row += type_width(s->op->schema.cols[i].type);
+    }
+    return row * n;
+}
+
+static enum err write_run(struct sorter *s, struct run *r, struct diag *d)
+{
+    struct row_ref *tmp;
+    struct mem block;
+    struct query *q = s->q;
+    if (r->rows.n_rows == 0) return OK;
+    mem_settle(q, &r->mem);
+    TRY(refs_of(r, q, &tmp, d));
+    mem_settle(q, &r->mem);
+    mem_open(q, &block);
+    uint64_t n = r->n_refs < s->top ? r->n_refs : s->top;
+    enum err e = sorted_runs_add(q, &r->spilled, &r->rows, r->refs, n, &block, d);
+    mem_close(q, &block);
+    TRY(e);
+    mem_clear(q, &r->mem);
+    rowbuf_init(&r->rows, q, &r->mem, &s->op->schema, s->needed, true);
+    r->worst = (struct bytes){0}; /* it lay there too */
+    r->refs = NULL;
+    r->n_refs = 0;
+    return OK;
+}
+
+/* Is it time to? The share of this worker must make a difference. */
+static bool must_write(const struct sorter *s, const struct run *r)
+{
+    size_t own = r->mem.charged, sorting = s->q->n_workers * sorting_takes(s, r->rows.n_rows);
+    if (s->q->r->spill == NULL || s->late || own < spill_share(s->q) / 4) return false;
+    return mem_short(s->q, 0) ||
+           atomic_load(&s->q->memory) + sorting > s->q->limits.memory_max / 4 * 3;
 }
 
 struct keyed { /* a vector's rows that matter, with their keys */
@@ -113,10 +162,12 @@ static enum err keys_of(const struct sorter *s, struct worker *w, const struct b
 
 static enum err sort_push(const struct stage *stage, struct worker *w, const struct batch *in)
 {
-    const struct sorter *s = (const struct sorter *)stage;
+    struct sorter *s = (struct sorter *)stage;
+    struct run *r = &s->runs[w->slot];
     struct keyed k;
     TRY(keys_of(s, w, in, &k));
-    return rowbuf_append(&s->runs[w->slot].rows, in, k.rows, k.n, w->unit_no, k.keys, &w->d);
+    TRY(rowbuf_append(&r->rows, in, k.rows, k.n, w->unit_no, k.keys, &w->d));
+    return must_write(s, r) ? write_run(s, r, &w->d) : OK;
 }
 
 static enum err top_push(const struct stage *stage, struct worker *w, const struct batch *in)
@@ -133,8 +184,8 @@ static enum err top_push(const struct stage *stage, struct worker *w, const stru
         n += r->worst.p == NULL || bytes_cmp(k.keys[row], r->worst) < 0;
     }
     TRY(rowbuf_append(&r->rows, in, k.rows, n, w->unit_no, k.keys, &w->d));
-    if (r->rows.n_rows / 2 < s->top || r->rows.n_rows < VEC_ROWS) return OK;
-    return shrink(s, r, &w->d);
+    if (r->rows.n_rows / 2 >= s->top && r->rows.n_rows >= VEC_ROWS) return shrink(s, r, &w->d);
+    return must_write(s, r) ? write_run(s, r, &w->d) : OK;
 }
 
 /* --- finish: each run sorted by a worker, then merged two by two ----------------------------- */
@@ -183,11 +234,35 @@ static enum err sort_all(struct sorter *s, struct row_ref **refs, uint64_t *n, s
     return OK;
 }
 
+/* The rows do not fit: those that are left become runs like the others. */
+static enum err finish_spilled(struct sorter *s, struct relation *out, struct diag *d)
+{
+    struct query *q = s->q;
+    struct sorted_runs all = {0};
+    for (unsigned i = 0; i < q->n_workers; i++)
+        TRY(write_run(s, &s->runs[i], d));
+    for (unsigned i = 0; i < q->n_workers; i++)
+        sorted_runs_join(&all, &s->runs[i].spilled);
+    return sorted_runs_merge(q, &all, &s->runs[0].rows, s->top, out, d);
+}
+
+static bool must_spill(const struct sorter *s)
+{
+    uint64_t rows = 0;
+    for (unsigned i = 0; i < s->q->n_workers; i++) {
+        if (s->runs[i].spilled.n != 0) return true;
+        rows += s->runs[i].rows.n_rows;
+    }
+    return s->q->r->spill != NULL &&
+           atomic_load(&s->q->memory) + sorting_takes(s, rows) > s->q->limits.memory_max;
+}
+
 static enum err sort_finish(struct sink *sink, struct relation *out, struct diag *d)
 {
     struct sorter *s = (struct sorter *)sink;
     struct query *q = s->q;
     unsigned n_workers = q->n_workers;
+    if (must_spill(s)) return finish_spilled(s, out, d);
     struct mem *first = &s->runs[0].mem;
     struct row_ref *refs;
     uint64_t n;
@@ -207,8 +282,10 @@ static enum err sort_finish(struct sink *sink, struct relation *out, struct diag
 static void sort_close(struct sink *sink)
 {
     struct sorter *s = (struct sorter *)sink;
-    for (unsigned i = 0; !s->taken && i < s->q->n_workers; i++)
+    for (unsigned i = 0; !s->taken && i < s->q->n_workers; i++) {
         mem_close(s->q, &s->runs[i].mem);
+        sorted_runs_close(s->q, &s->runs[i].spilled);
+    }
 }
 
 static enum err sorter_new(struct query *q, const struct op *op, const struct sort_key *keys,

@@ -23,8 +23,8 @@ static enum err summarize_push(const struct stage *stage, struct worker *w, cons
     return groups_add(&s->plan, &s->tables[w->slot], w, parts, in);
 }
 
-static enum err add_result(const struct summarize *s, struct group *g, struct vecb *cols,
-                           struct diag *d)
+static enum err add_result(const struct summarize *s, struct groups *t, struct group *g,
+                           struct vecb *cols, struct diag *d)
 {
     struct rd r = rd_from(g->key);
     uint32_t n_keys = s->op->summarize.n_keys;
@@ -39,17 +39,17 @@ static enum err add_result(const struct summarize *s, struct group *g, struct ve
             vecb_value(&cols[i], &v);
     }
     for (uint32_t i = 0; i < s->plan.n_aggs; i++) {
-        TRY(group_result(&s->plan, &s->tables[0], g, i, &v, d));
+        TRY(group_result(&s->plan, t, g, i, &v, d));
         vecb_value(&cols[n_keys + i], &v);
     }
     return OK;
 }
 
-/* The groups from *next on, as many as fit into a vector. */
-static enum err result_batch(const struct summarize *s, struct group **next, uint64_t left,
-                             struct batch *out, struct diag *d)
+/* The groups of t from *next on, as many as fit into a vector. */
+static enum err result_batch(const struct summarize *s, struct groups *t, struct group **next,
+                             uint64_t left, struct batch *out, struct diag *d)
 {
-    struct arena *a = &s->tables[0].mem.a;
+    struct arena *a = &t->mem.a;
     uint32_t n_cols = s->op->schema.n, n = left < VEC_ROWS ? (uint32_t)left : VEC_ROWS;
     struct vecb *build = arena_array(a, struct vecb, n_cols);
     struct vec *cols = arena_array(a, struct vec, n_cols);
@@ -57,12 +57,45 @@ static enum err result_batch(const struct summarize *s, struct group **next, uin
     for (uint32_t i = 0; i < n_cols; i++)
         vecb_init(&build[i], a, s->op->schema.cols[i].type, n);
     for (uint32_t i = 0; i < n; i++, *next = (*next)->next)
-        TRY(add_result(s, *next, build, d));
+        TRY(add_result(s, t, *next, build, d));
     for (uint32_t i = 0; i < n_cols; i++)
         TRY(vecb_finish(&build[i], &cols[i], d));
     *out = (struct batch){.n_rows = n, .n_cols = n_cols, .cols = cols};
-    mem_settle(s->plan.q, &s->tables[0].mem);
+    mem_settle(s->plan.q, &t->mem);
     return OK;
+}
+
+/* --- groups that do not fit into memory, nor what becomes of them ----------------------------- */
+
+struct results {
+    const struct summarize *s;
+    struct spill_list rows;
+    struct mem book;
+};
+
+static enum err write_results(void *ctx, struct groups *t, struct diag *d)
+{
+    struct results *r = ctx;
+    struct query *q = r->s->plan.q;
+    uint64_t left = t->n_groups;
+    for (struct group *g = t->first; g != NULL;) {
+        struct batch b;
+        TRY(result_batch(r->s, t, &g, left, &b, d));
+        TRY(spill_list_add(q, &r->rows, &r->book, &b, 0, d));
+        left -= b.n_rows;
+    }
+    return OK;
+}
+
+static enum err finish_spilled(struct summarize *s, struct relation *out, struct diag *d)
+{
+    struct query *q = s->plan.q;
+    struct results r = {.s = s};
+    mem_open(q, &r.book);
+    enum err e = groups_each(&s->plan, s->tables, q->n_workers, 0, write_results, &r, d);
+    if (e == OK) e = spill_relation(q, &r.rows, &s->op->schema, &r.book, out, d);
+    mem_close(q, &r.book);
+    return e;
 }
 
 static enum err summarize_finish(struct sink *sink, struct relation *out, struct diag *d)
@@ -70,6 +103,7 @@ static enum err summarize_finish(struct sink *sink, struct relation *out, struct
     struct summarize *s = (struct summarize *)sink;
     struct query *q = s->plan.q;
     struct groups *t = &s->tables[0];
+    if (groups_spilled(&s->plan, s->tables)) return finish_spilled(s, out, d);
     TRY(groups_merge(&s->plan, s->tables, d));
     /* Without `by` there is one row even when none came in. */
     if (s->plan.n_keys == 0 && t->n_groups == 0) TRY(groups_add_empty(&s->plan, t, d));
@@ -80,7 +114,7 @@ static enum err summarize_finish(struct sink *sink, struct relation *out, struct
     if (r.batches == NULL || r.mems == NULL) return query_full(q, d);
     for (struct group *g = t->first; g != NULL; r.n_batches++) {
         uint64_t left = t->n_groups - (uint64_t)r.n_batches * VEC_ROWS;
-        TRY(result_batch(s, &g, left, &r.batches[r.n_batches], d));
+        TRY(result_batch(s, t, &g, left, &r.batches[r.n_batches], d));
     }
     for (unsigned i = 0; i < q->n_workers; i++)
         r.mems[i] = s->tables[i].mem;
@@ -94,7 +128,7 @@ static void summarize_close(struct sink *sink)
     struct summarize *s = (struct summarize *)sink;
     struct query *q = s->plan.q;
     for (unsigned i = 0; !s->taken && i < q->n_workers; i++)
-        mem_close(q, &s->tables[i].mem);
+        groups_close(q, &s->tables[i]);
 }
 
 enum err summarize_sink(struct query *q, const struct op *op, const bool *needed, struct sink **out,
@@ -108,6 +142,7 @@ enum err summarize_sink(struct query *q, const struct op *op, const bool *needed
     uint32_t n_keys = op->summarize.n_keys;
     TRY(groups_plan_init(&s->plan, q, n_keys, op->summarize.aggs, op->summarize.n_aggs,
                          needed + n_keys, d));
+    TRY(groups_may_spill(&s->plan, op->summarize.keys, d));
     TRY(groups_new(&s->plan, &s->tables, d));
     /* make_list() and its like keep the order of a sorted input. */
     s->sink.in_order = op_is_ordered(op->input);
