@@ -19,7 +19,7 @@ struct result {
     struct diag d;
     struct schema schema;
     const struct op *root;
-    uint32_t n_rows;
+    uint32_t n_rows, cap;
     struct value *cells; /* row-major */
 };
 
@@ -40,10 +40,15 @@ static enum err keep_rows(void *ctx, const struct batch *b, struct diag *d)
 {
     struct result *r = ctx;
     uint32_t n_cols = r->schema.n;
-    struct value *cells =
-        arena_array(&r->a, struct value, (size_t)(r->n_rows + b->n_rows) * n_cols);
-    if (cells == NULL) return arena_full(&r->a, d);
-    if (r->n_rows != 0) memcpy(cells, r->cells, (size_t)r->n_rows * n_cols * sizeof *cells);
+    if (r->n_rows + b->n_rows > r->cap) {
+        uint32_t cap = (r->n_rows + b->n_rows) * 2;
+        struct value *cells = arena_array(&r->a, struct value, (size_t)cap * n_cols);
+        if (cells == NULL) return arena_full(&r->a, d);
+        if (r->n_rows != 0) memcpy(cells, r->cells, (size_t)r->n_rows * n_cols * sizeof *cells);
+        r->cells = cells;
+        r->cap = cap;
+    }
+    struct value *cells = r->cells;
     for (uint32_t i = 0; i < b->n_rows; i++) {
         for (uint32_t c = 0; c < n_cols; c++) {
             struct value v = vec_value(&b->cols[c], i);
@@ -52,7 +57,6 @@ static enum err keep_rows(void *ctx, const struct batch *b, struct diag *d)
             cells[(size_t)(r->n_rows + i) * n_cols + c] = v;
         }
     }
-    r->cells = cells;
     r->n_rows += b->n_rows;
     return OK;
 }
