@@ -39,7 +39,7 @@ static json_t *shown(const json_t *set, size_t i)
     if (v != NULL) return json_incref(v);
     if (settable[i].text != NULL) return json_string(settable[i].text);
     if (settable[i].type == JSON_INTEGER) return json_integer(settable[i].number);
-    return settable[i].type == JSON_TRUE ? json_false() : NULL;
+    return settable[i].type == JSON_TRUE ? json_false() : json_null();
 }
 
 static json_t *properties_json(struct arm_call *c, const json_t *doc)
@@ -53,9 +53,9 @@ static json_t *properties_json(struct arm_call *c, const json_t *doc)
     for (size_t i = 0; i < N_SETTABLE; i++) {
         if (settable[i].from != NULL && !api_version_at_least(c->version, settable[i].from))
             continue;
-        json_t *v = shown(json_object_get(doc, "set"), i);
-        if (v != NULL) json_object_set_new(p, settable[i].name, v);
+        json_object_set_new(p, settable[i].name, shown(json_object_get(doc, "set"), i));
     }
+    json_object_set_new(p, "HockeyAppToken", json_null());
     json_object_set_new(p, "ConnectionString",
                         json_sprintf("InstrumentationKey=%s;IngestionEndpoint=%s/;LiveEndpoint=%s/;"
                                      "ApplicationId=%s",
