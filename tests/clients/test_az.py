@@ -5,6 +5,8 @@ Needs az (tools/deps.sh clients); says so and skips without it.
 """
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "http"))
 
+import article
 from keystead import PROGRAM, Server
 
 # All commands of one az process, one after the other: it takes a second to start. What Debian's package lacks is put in its place,
@@ -87,11 +90,13 @@ class Az(unittest.TestCase):
         return subprocess.run([*program, *args, "-o", "json"], env=self.env, capture_output=True, text=True, timeout=180)
 
     def az(self, *args, output="json"):
+        """output None: as the arguments say."""
+        args = args if output is None else (*args, "-o", output)
         if self.worker is None:
-            r = subprocess.run(["az", *args, "-o", output], env=self.env, capture_output=True, text=True, timeout=180)
+            r = subprocess.run(["az", *args], env=self.env, capture_output=True, text=True, timeout=180)
             code, out, err = r.returncode, r.stdout, r.stderr
         else:
-            self.worker.stdin.write(json.dumps([*args, "-o", output]) + "\n")
+            self.worker.stdin.write(json.dumps(args) + "\n")
             self.worker.stdin.flush()
             code, out, err = json.loads(self.worker.stdout.readline())
         if code != 0:
@@ -238,25 +243,110 @@ class Az(unittest.TestCase):
         self.az("group", "delete", "-n", "roles", "-y")
         self.assertFalse(self.az("group", "exists", "-n", "roles"))
 
-    def test_the_procedure_of_the_article_of_2023_works_from_the_first_to_the_last_line(self):
-        """Its lines with two dashes where it has long ones, and with the shell's way of setting a variable."""
-        sub, key = self.c["subscriptionId"], self.az("keyvault", "key", "show", "--vault-name", "kv1", "-n", "k1")["key"]["kid"]
-        self.az("account", "set", "--subscription", sub)
-        self.az("monitor", "log-analytics", "cluster", "update", "--no-wait", "--name", "cluster1", "--resource-group", "rg",
-                "--key-name", "k1", "--key-vault-uri", self.s.vault_url(), "--key-version", key.rsplit("/", 1)[1])
-        cluster = self.az("monitor", "log-analytics", "cluster", "list", "--resource-group", "rg", "--query",
-                          "[?contains(name, 'cluster1')].[id]", output="tsv")
-        self.az("resource", "wait", "--created", "--ids", cluster, "--include-response-body", "true")
-        self.analytics("cluster", "wait", "-g", "rg", "-n", "cluster1", "--created")
-        account = self.s.group("/providers/Microsoft.Storage/storageAccounts/articlestore")
-        self.az("storage", "account", "create", "-n", "articlestore", "-g", "rg", "-l", "westeurope", "--sku", "Standard_LRS")
-        for kind in ("Query", "ALerts"):
-            self.az("account", "set", "--subscription", sub)
-            made = self.analytics("workspace", "linked-storage", "create", "--type", kind, "--resource-group", "rg",
-                                  "--workspace-name", "workspace1", "--storage-accounts", account)
-            self.assertEqual((made["dataSourceType"].lower(), made["storageAccountIds"]), (kind.lower(), [account]))
+    def test_policies_of_vaults_are_set_and_taken(self):
+        named, oid = ("-n", "kv1", "-g", "rg"), "33333333-0000-4000-8000-000000000001"
+        v = self.az("keyvault", "set-policy", *named, "--object-id", oid, "--key-permissions", "get", "list")
+        self.assertEqual([sorted(p["permissions"]["keys"]) for p in v["properties"]["accessPolicies"] if p["objectId"] == oid], [["get", "list"]])
+        v = self.az("keyvault", "delete-policy", *named, "--object-id", oid)
+        self.assertNotIn(oid, [p["objectId"] for p in v["properties"]["accessPolicies"]])
+        self.assertEqual(self.az("keyvault", "update", *named, "--retention-days", "90")["properties"]["softDeleteRetentionInDays"], 90)
+
+    def test_links_are_shown_changed_and_awaited(self):
         named = ("-g", "rg", "--workspace-name", "workspace1")
-        self.assertEqual(len(self.analytics("workspace", "linked-storage", "list", *named)), 2)
+        link = self.analytics("workspace", "linked-service", "show", *named, "-n", "cluster")
+        self.assertEqual(link["writeAccessResourceId"], self.s.cluster_path())
+        self.analytics("workspace", "linked-service", "wait", *named, "-n", "cluster", "--exists")
+        for kept in ("linkstore1", "linkstore2"):
+            self.az("storage", "account", "create", "-n", kept, "-g", "rg", "-l", "westeurope", "--sku", "Standard_LRS")
+        store = self.s.group("/providers/Microsoft.Storage/storageAccounts/linkstore")
+        self.analytics("workspace", "linked-storage", "create", *named, "--type", "CustomLogs", "--storage-accounts", store + "1")
+        more = self.analytics("workspace", "linked-storage", "add", *named, "--type", "CustomLogs", "--storage-accounts", store + "2")
+        self.assertEqual(more["storageAccountIds"], [store + "1", store + "2"])
+        self.analytics("workspace", "linked-storage", "remove", *named, "--type", "CustomLogs", "--storage-accounts", store + "1")
+        shown = self.analytics("workspace", "linked-storage", "show", *named, "--type", "CustomLogs")
+        self.assertEqual(shown["storageAccountIds"], [store + "2"])
+        self.analytics("workspace", "linked-storage", "delete", *named, "--type", "CustomLogs", "-y")
+
+    def test_deleted_workspaces_are_listed_and_tables_go(self):
+        self.analytics("workspace", "create", "-g", "rg", "-n", "workspace3")
+        self.analytics("workspace", "delete", "-g", "rg", "-n", "workspace3", "-y")
+        self.assertIn("workspace3", [w["name"] for w in self.analytics("workspace", "list-deleted-workspaces", "-g", "rg")])
+        self.analytics("workspace", "recover", "-g", "rg", "-n", "workspace3")
+        named = ("-g", "rg", "--workspace-name", "workspace3", "-n", "Gone_CL")
+        self.analytics("workspace", "table", "create", *named, "--columns", "TimeGenerated=datetime")
+        self.analytics("workspace", "table", "delete", *named, "-y")
+        self.assertNotIn("Gone_CL", [t["name"] for t in self.analytics("workspace", "table", "list", *named[:4])])
+        self.analytics("workspace", "delete", "-g", "rg", "-n", "workspace3", "-y", "--force")
+
+    def test_a_cluster_is_changed_awaited_and_deleted_without_waiting(self):
+        named = ("-g", "rg", "-n", "cluster3")
+        self.analytics("cluster", "create", *named, "--sku-capacity", "500", "-l", "westeurope", "--no-wait")
+        self.analytics("cluster", "wait", *named, "--created", "--interval", "1")
+        c = self.analytics("cluster", "update", *named, "--sku-capacity", "1000", "--billing-type", "Workspaces", "--tags", "a=b")
+        self.assertEqual((c["sku"]["capacity"], c["billingType"], c["tags"]), (1000, "Workspaces", {"a": "b"}))
+        self.analytics("cluster", "delete", *named, "-y", "--no-wait")
+        self.analytics("cluster", "wait", *named, "--deleted", "--interval", "1")
+
+    def test_groups_identities_locks_and_single_resources_are_shown(self):
+        self.assertEqual(self.az("group", "show", "-n", "rg")["properties"]["provisioningState"], "Succeeded")
+        self.assertEqual(self.az("group", "update", "-n", "rg", "--tags", "a=b")["tags"], {"a": "b"})
+        self.az("identity", "create", "-g", "rg", "-n", "shown", "-l", "westeurope")
+        self.assertEqual(self.az("identity", "show", "-g", "rg", "-n", "shown")["type"], "Microsoft.ManagedIdentity/userAssignedIdentities")
+        self.assertIn("shown", [x["name"] for x in self.az("identity", "list", "-g", "rg")])
+        self.az("identity", "delete", "-g", "rg", "-n", "shown")
+        self.assertEqual(self.az("resource", "show", "--ids", self.s.cluster_path())["properties"]["provisioningState"], "Succeeded")
+        self.assertEqual(self.az("provider", "register", "-n", "Microsoft.DocumentDB"), None)
+        self.assertTrue(self.az("account", "get-access-token")["accessToken"])
+
+    # --- the article --------------------------------------------------------------------------------------
+    def procedure(self, key_version):
+        """The lines of the article of 2023 for az, in its order and words, with names of things that are here."""
+        sub, vault = self.c["subscriptionId"], self.s.vault_url()
+        account = self.s.group("/providers/Microsoft.Storage/storageAccounts/articlestore")
+        group, workspace = ("--resource-group", "rg"), ("--workspace-name", "workspace1")
+        enter = ("account", "set", "--subscription", sub)
+        analytics = ("monitor", "log-analytics")
+        yield enter
+        yield (*analytics, "cluster", "update", "--no-wait", "--name", "cluster1", *group, "--key-name", "k1", "--key-vault-uri", vault,
+               "--key-version", key_version)
+        yield (*analytics, "cluster", "list", *group, "--query", "[?contains(name, 'cluster1')].[id]", "--output", "tsv")
+        yield ("resource", "wait", "--created", "--ids", self.s.cluster_path(), "--include-response-body", "true")
+        for kind in ("Query", "ALerts"):
+            yield enter
+            yield enter
+            yield (*analytics, "workspace", "linked-storage", "create", "--type", kind, *group, *workspace, "--storage-accounts", account)
+
+    def as_printed(self, key_version):
+        """The same lines out of the article itself: long dashes become two short ones, an inner quote another one, and a variable is set
+        as a shell does."""
+        with open(os.path.join(article.FOLDER, "cmk-2023-06.md"), encoding="utf-8") as f:
+            text = f.read()
+        sub = self.c["subscriptionId"]
+        meant = {"cluster-subscription-id": sub, "storage-account-subscription-id": sub, "workspace-subscription-id": sub,
+                 "cluster-name": "cluster1", "resource-group-name": "rg", "workspace-name": "workspace1", "key-name": "k1",
+                 "key-uri": self.s.vault_url(), "key-version": key_version, "$clusterResourceId": self.s.cluster_path(),
+                 "$storageAccountId": self.s.group("/providers/Microsoft.Storage/storageAccounts/articlestore")}
+        for block in re.findall(r"```azurecli\n(.*?)```", text, re.S):
+            for line in filter(None, map(str.strip, block.split("\n"))):
+                line = re.sub(r"^\$clusterResourceId = ", "", line.replace("\u2014", "--"))
+                if not line.startswith("az "):
+                    continue  # a comment, or a variable that the next line uses
+                words = shlex.split(line.replace('"cluster-name")].[id]"', "'cluster-name')].[id]\""))
+                yield tuple(meant.get(w, w.replace("'cluster-name'", "'cluster1'")) for w in words[1:])
+
+    def test_the_procedure_of_the_article_of_2023_works_from_the_first_to_the_last_line(self):
+        version = self.az("keyvault", "key", "show", "--vault-name", "kv1", "-n", "k1")["key"]["kid"].rsplit("/", 1)[1]
+        lines = list(self.procedure(version))
+        if article.exists("cmk-2023-06.md"):
+            self.assertEqual(lines, list(self.as_printed(version)))
+        self.az("storage", "account", "create", "-n", "articlestore", "-g", "rg", "-l", "westeurope", "--sku", "Standard_LRS")
+        for line in lines:
+            with self.subTest(" ".join(line)):
+                self.az(*line, output=None)
+        self.analytics("cluster", "wait", "-g", "rg", "-n", "cluster1", "--created", "--interval", "1")
+        named = ("-g", "rg", "--workspace-name", "workspace1")
+        made = self.analytics("workspace", "linked-storage", "list", *named)
+        self.assertEqual(sorted(x["dataSourceType"].lower() for x in made), ["alerts", "query"])
         self.analytics("workspace", "linked-storage", "delete", *named, "--type", "Query", "-y")
         self.analytics("workspace", "linked-storage", "delete", *named, "--type", "Alerts", "-y")
 
