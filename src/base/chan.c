@@ -2,14 +2,17 @@
 /*
  * base/chan.c - framed calls over a socket pair
  *
- * (1) send_lock keeps frames whole; lock guards everything else. lock is never held over a blocking
- *     call. Order: send_lock, then lock.
+ * (1) out.lock keeps frames whole; lock guards everything else, and is never held over a blocking call.
+ *     Order: out.lock, then lock.
  * (2) A waiting call lives on its caller's stack and is on the list until its caller takes it off.
  * (3) Each attach starts a generation with a reader of its own; a reader that ends fails the calls
  * of its generation.
+ * (4) The reader never waits for anything but its peer's bytes: what is too much is read, thrown away
+ *     and refused, if the refusal can be sent at once.
  */
 #include "base/chan.h"
 
+#include "base/chan_frame.h"
 #include "base/thread.h"
 #include "base/time.h"
 
@@ -19,8 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER_LEN 16
-#define QUEUE_MAX  1024
+#define QUEUE_MAX 1024  /* calls that wait for a thread */
+#define ANSWER_MS 30000 /* a peer that does not take an answer for so long does not get it */
 
 struct waiting {
     struct waiting *next;
@@ -38,18 +41,14 @@ struct chan {
     void (*changed)(void *ctx, bool up);
     void *changed_ctx;
     struct pool *pool;
-    pthread_mutex_t send_lock, lock;
+    struct frame_out out;
+    pthread_mutex_t lock;
     pthread_cond_t change;
     int fd; /* -1 = detached */
     uint64_t generation, id_next;
     struct waiting *waiting;
     unsigned n_readers, n_serving;
-};
-
-struct frame {
-    uint64_t id;
-    uint16_t method, error;
-    struct buf body;
+    size_t bytes_taken; /* bodies of calls that wait or are served */
 };
 
 struct serving { /* an incoming call on its way through the pool */
@@ -58,72 +57,46 @@ struct serving { /* an incoming call on its way through the pool */
     struct frame f;
 };
 
-static bool read_all(int fd, void *to, size_t n)
+static int fd_of(struct chan *c, uint64_t generation)
 {
-    uint8_t *p = to;
-    while (n != 0) {
-        ssize_t k = recv(fd, p, n, 0);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return false;
-        p += k;
-        n -= (size_t)k;
-    }
-    return true;
-}
-
-static bool read_frame(int fd, struct frame *f)
-{
-    uint8_t header[HEADER_LEN];
-    if (!read_all(fd, header, sizeof header)) return false;
-    struct rd r = rd_from(bytes_of(header, sizeof header));
-    uint32_t len = rd_u32(&r);
-    *f = (struct frame){.id = rd_u64(&r), .method = rd_u16(&r), .error = rd_u16(&r)};
-    if (len > CHAN_BODY_MAX) return false;
-    uint8_t *body = buf_extend(&f->body, len);
-    if (body != NULL && read_all(fd, body, len)) return true;
-    buf_release(&f->body);
-    return false;
-}
-
-static bool send_part(int fd, struct bytes b)
-{
-    while (b.len != 0) {
-        ssize_t k = send(fd, b.p, b.len, MSG_NOSIGNAL);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return false;
-        b.p += k;
-        b.len -= (size_t)k;
-    }
-    return true;
+    LOCK_SCOPE(&c->lock);
+    return c->generation == generation ? c->fd : -1;
 }
 
 /* Sends on the given generation only: an answer must not reach the next incarnation of the peer. */
-static enum err send_frame(struct chan *c, uint64_t generation, uint64_t id, uint16_t method,
-                           uint16_t error, struct bytes body, struct diag *d)
+static enum err send_frame(struct chan *c, uint64_t generation, const struct frame *f,
+                           struct bytes body, int64_t until, struct diag *d)
 {
     if (body.len > CHAN_BODY_MAX) {
         return FAIL(d, ERR_LIMIT, "%s: a message of more than %zu bytes", c->name, CHAN_BODY_MAX);
     }
-    CLEANUP_BUF struct buf header = {0};
-    buf_u32(&header, (uint32_t)body.len);
-    buf_u64(&header, id);
-    buf_u16(&header, method);
-    buf_u16(&header, error);
-    TRY(buf_check(&header, d));
-
-    LOCK_SCOPE(&c->send_lock);
-    pthread_mutex_lock(&c->lock);
-    int fd = c->generation == generation ? c->fd : -1;
-    pthread_mutex_unlock(&c->lock);
-    if (fd >= 0 && send_part(fd, buf_view(&header)) && send_part(fd, body)) return OK;
+    enum frame_sent s = FRAME_LATE;
+    if (frame_out_begin(&c->out, until)) {
+        int fd = fd_of(c, generation);
+        s = fd < 0 ? FRAME_GONE : frame_out_send(&c->out, fd, generation, f, body, until);
+        frame_out_end(&c->out);
+    }
+    if (s == FRAME_SENT) return OK;
+    if (s == FRAME_LATE)
+        return FAIL(d, ERR_UNAVAILABLE, "%s does not read what it is sent", c->name);
     return FAIL(d, ERR_UNAVAILABLE, "%s does not answer: it is not running", c->name);
 }
+
+/* --- incoming calls
+ * ----------------------------------------------------------------------------------- */
 
 static void answer_failure(struct buf *out, enum err e, const struct diag *d)
 {
     buf_clear(out);
     buf_blob(out, bytes_str(d->code != OK ? d->text : err_name(e)));
     buf_blob(out, bytes_str(d->tag));
+}
+
+static void give_back(struct chan *c, struct buf *body)
+{
+    LOCK_SCOPE(&c->lock);
+    c->bytes_taken -= body->len;
+    buf_release(body);
 }
 
 static void serve(void *arg)
@@ -137,9 +110,11 @@ static void serve(void *arg)
                      : FAIL(&d, ERR_UNSUPPORTED, "%s: takes no calls", c->name);
     if (e == OK) e = buf_check(&out, &d);
     if (e != OK) answer_failure(&out, e, &d);
-    /* A peer that is gone needs no answer. */
-    (void)send_frame(c, s->generation, s->f.id, 0, (uint16_t)e, buf_view(&out), NULL);
-    buf_release(&s->f.body);
+    give_back(c, &s->f.body);
+    /* A peer that is gone, or does not read, needs no answer. */
+    const struct frame answer = {.id = s->f.id, .error = (uint16_t)e};
+    int64_t until = time_mono_us() + ANSWER_MS * 1000LL;
+    (void)send_frame(c, s->generation, &answer, buf_view(&out), until, NULL);
     free(s);
 
     LOCK_SCOPE(&c->lock);
@@ -147,24 +122,41 @@ static void serve(void *arg)
     pthread_cond_broadcast(&c->change);
 }
 
+/* (4) The caller's timeout tells him where this cannot. */
+static void refuse(struct chan *c, uint64_t generation, uint64_t id, const char *why)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_BUF struct buf out = {0};
+    (void)FAIL(&d, ERR_UNAVAILABLE, "%s", why);
+    answer_failure(&out, ERR_UNAVAILABLE, &d);
+    const struct frame answer = {.id = id, .error = ERR_UNAVAILABLE};
+    if (buf_check(&out, NULL) == OK)
+        (void)send_frame(c, generation, &answer, buf_view(&out), 0, NULL);
+}
+
+static bool take_bytes(struct chan *c, size_t n)
+{
+    LOCK_SCOPE(&c->lock);
+    bool room = n <= CHAN_BYTES_MAX - c->bytes_taken;
+    if (room) c->bytes_taken += n;
+    return room;
+}
+
 static void take_call(struct chan *c, uint64_t generation, struct frame *f)
 {
     struct serving *s = malloc(sizeof *s);
     if (s == NULL) {
-        buf_release(&f->body);
+        give_back(c, &f->body);
         return; /* the caller's timeout will tell */
     }
     *s = (struct serving){.c = c, .generation = generation, .f = *f};
     pthread_mutex_lock(&c->lock);
     c->n_serving++;
     pthread_mutex_unlock(&c->lock);
-    struct diag d = DIAG_INIT;
-    if (pool_submit(c->pool, serve, s, &d) == OK) return;
+    if (pool_submit(c->pool, serve, s, NULL) == OK) return;
 
-    CLEANUP_BUF struct buf out = {0};
-    answer_failure(&out, ERR_LIMIT, &d);
-    (void)send_frame(c, generation, s->f.id, 0, ERR_UNAVAILABLE, buf_view(&out), NULL);
-    buf_release(&s->f.body);
+    refuse(c, generation, s->f.id, "too many calls wait already");
+    give_back(c, &s->f.body);
     free(s);
     LOCK_SCOPE(&c->lock);
     c->n_serving--;
@@ -209,7 +201,10 @@ struct reader {
 static void reader_end(struct reader *r)
 {
     struct chan *c = r->c;
-    pthread_mutex_lock(&c->send_lock); /* nobody may be writing to a descriptor that is closed */
+    shutdown(r->fd, SHUT_RDWR); /* whoever waits for room in it waits no longer */
+    /* Nobody may be writing to a descriptor that is closed. */
+    (void)frame_out_begin(&c->out, INT64_MAX);
+    frame_out_forget(&c->out, r->generation);
     pthread_mutex_lock(&c->lock);
     bool current = c->generation == r->generation && c->fd >= 0;
     if (current) c->fd = -1;
@@ -220,7 +215,7 @@ static void reader_end(struct reader *r)
     }
     pthread_mutex_unlock(&c->lock);
     close(r->fd);
-    pthread_mutex_unlock(&c->send_lock);
+    frame_out_end(&c->out);
     if (current && c->changed != NULL) c->changed(c->changed_ctx, false);
 
     LOCK_SCOPE(&c->lock);
@@ -228,18 +223,39 @@ static void reader_end(struct reader *r)
     pthread_cond_broadcast(&c->change);
 }
 
+/* False: the connection ends. */
+static bool read_call(struct reader *r, struct frame *f, uint32_t len)
+{
+    if (!take_bytes(r->c, len)) { /* (4) */
+        if (!frame_discard(r->fd, len)) return false;
+        refuse(r->c, r->generation, f->id, "the calls that wait hold too many bytes already");
+        return true;
+    }
+    if (frame_read_body(r->fd, f, len)) {
+        take_call(r->c, r->generation, f);
+        return true;
+    }
+    LOCK_SCOPE(&r->c->lock);
+    r->c->bytes_taken -= len;
+    return false;
+}
+
+static bool read_answer(struct reader *r, struct frame *f, uint32_t len)
+{
+    if (!frame_read_body(r->fd, f, len)) return false;
+    take_answer(r->c, r->generation, f);
+    return true;
+}
+
 static void *reader_run(void *arg)
 {
     struct reader *r = arg;
     if (r->c->changed != NULL) r->c->changed(r->c->changed_ctx, true);
     struct frame f;
-    while (read_frame(r->fd, &f)) {
-        if (f.method != 0) {
-            take_call(r->c, r->generation, &f);
-        } else {
-            take_answer(r->c, r->generation, &f);
-        }
-    }
+    uint32_t len;
+    bool more = true;
+    while (more && frame_read_header(r->fd, &f, &len))
+        more = f.method != 0 ? read_call(r, &f, len) : read_answer(r, &f, len);
     reader_end(r);
     free(r);
     return NULL;
@@ -251,7 +267,7 @@ enum err chan_new(struct chan **out, const char *name, unsigned n_threads, chan_
     struct chan *c = calloc(1, sizeof *c);
     if (c == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     *c = (struct chan){.name = name, .handler = handler, .ctx = ctx, .fd = -1};
-    pthread_mutex_init(&c->send_lock, NULL);
+    frame_out_init(&c->out);
     pthread_mutex_init(&c->lock, NULL);
     cond_init(&c->change);
     enum err e = pool_new(&c->pool, n_threads, QUEUE_MAX, d);
@@ -274,7 +290,7 @@ void chan_free(struct chan *c)
     pool_free(c->pool);
     pthread_cond_destroy(&c->change);
     pthread_mutex_destroy(&c->lock);
-    pthread_mutex_destroy(&c->send_lock);
+    frame_out_release(&c->out);
     free(c);
 }
 
@@ -350,7 +366,8 @@ enum err chan_call(struct chan *c, uint16_t method, struct bytes in, struct buf 
     c->waiting = &w;
     pthread_mutex_unlock(&c->lock);
 
-    enum err e = send_frame(c, w.generation, w.id, method, 0, in, d);
+    const struct frame f = {.id = w.id, .method = method};
+    enum err e = send_frame(c, w.generation, &f, in, until, d);
 
     LOCK_SCOPE(&c->lock);
     while (e == OK && !w.done) {

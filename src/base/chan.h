@@ -11,14 +11,16 @@
  *     16  ...  body: the call's argument, the result, or after a failure its sentence and tag
  *
  * The peer may die and come back: while no socket is attached every call is ERR_UNAVAILABLE, calls
- * that were waiting fail the same way, and chan_attach() brings the channel back to life. Bodies
- * are wiped after use: file keys pass through here.
+ * that were waiting fail the same way, and chan_attach() brings the channel back to life. A peer that
+ * does not read keeps nobody longer than the timeout of his call. Bodies are wiped after use: file
+ * keys pass through here.
  */
 #pragma once
 
 #include "base/bytes.h"
 
-#define CHAN_BODY_MAX ((size_t)64 << 20) /* bytes */
+#define CHAN_BODY_MAX  ((size_t)64 << 20)  /* bytes of one body */
+#define CHAN_BYTES_MAX ((size_t)128 << 20) /* of all calls that wait for a thread or are served */
 
 struct chan;
 

@@ -124,6 +124,10 @@ static bool take_event(struct keyd *k, struct account *a, enum key_event event)
      * even where the state of the start stays. */
     bool changed = to.state != a->at.state || (a->fresh && event != KEY_NO_ANSWER);
     if (to.state == KEY_REVOKED && a->at.state != KEY_REVOKED) a->revocations++;
+    if (to.state == KEY_REVOKED || (event == KEY_REPLAYED && to.state == KEY_ACTIVE)) {
+        a->spool_kek[0] = 0; /* destroyed, or put back */
+        a->spool_known = true;
+    }
     a->at = to;
     if (key_state_locked(to.state)) wipe_keys(a);
     if (!changed) return false;
@@ -176,6 +180,7 @@ static enum err adopt_new(struct keyd *k, struct scope *s, struct state_record *
     TRY(account_insert(k, s, rec, &a, d));
     TRY(account_adopt_wrap(a, w, d));
     a->aeks[0].key = TAKE(*aek);
+    a->spool_known = true;
     a->good_us = time_now_us();
     a->good_boot_us = asked_boot_us;
     *out = a;

@@ -56,6 +56,11 @@ struct account {
     int64_t good_us, good_boot_us; /* when the last good unwrap was asked for; 0 = never */
     uint64_t seq, seq_told, seq_saved, seq_restoring;
     uint32_t revocations; /* how often it was REVOKED; binds a spool to the outage it was made in */
+    unsigned n_untold;    /* how often this holder did not acknowledge that the account is locked */
+    /* The platform's version that wraps its spool, "" = there is none; keyd knows it from the calls
+     * since its start, or since there was none for sure. */
+    char spool_kek[KEK_ID_MAX];
+    bool spool_known;
 };
 
 struct version_use { /* when a KEK version last unwrapped something */

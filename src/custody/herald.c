@@ -7,7 +7,8 @@
  *     cannot lose it.
  * (2) A locked state is told at once by the thread that found it; the holder acknowledges within
  *     WIPE_MS, or holder_failed() has it killed. With no holder connected there is nothing to wipe
- *     but what its leases end by themselves.
+ *     but what its leases end by themselves. One that connects later may still be the old one, with
+ *     keys: it has UNTOLD_MAX tries.
  * (3) All else - retries, the states a new holder must hear, the state records - is the herald
  *     thread's. It alone writes state records, always the newest state, so an old one can never
  *     follow a new one.
@@ -19,8 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TELL_MS  5000
-#define RETRY_US US_PER_S
+#define TELL_MS    5000
+#define RETRY_US   US_PER_S
+#define UNTOLD_MAX 3
 
 void herald_wake(struct keyd *k)
 {
@@ -37,6 +39,13 @@ static enum err send_news(struct keyd *k, const struct news *n, struct diag *d)
     return chan_call(k->logs, LOGS_NEWS, buf_view(&in), NULL, timeout_ms, d);
 }
 
+static void holder_did_not_wipe(struct keyd *k, const struct account *a, const struct diag *d)
+{
+    LOG(ERROR, "holder.did_not_wipe", F_STR("account", a->hex), F_ERR(d));
+    (void)AUDIT(k->audit, NULL, "holder.failed", F_STR("account", a->hex), F_STR("error", d->text));
+    if (k->holder_failed != NULL) k->holder_failed(k->ctx);
+}
+
 void herald_tell(struct keyd *k, struct account *a)
 {
     pthread_mutex_lock(&k->lock);
@@ -46,12 +55,8 @@ void herald_tell(struct keyd *k, struct account *a)
     enum err e = OK;
     if (n.seq != 0 && chan_is_up(k->logs)) {
         e = send_news(k, &n, &d);
-        if (e != OK && key_state_locked(n.state) && chan_is_up(k->logs)) { /* (2) */
-            LOG(ERROR, "holder.did_not_wipe", F_STR("account", a->hex), F_ERR(&d));
-            (void)AUDIT(k->audit, NULL, "holder.failed", F_STR("account", a->hex),
-                        F_STR("error", d.text));
-            if (k->holder_failed != NULL) k->holder_failed(k->ctx);
-        }
+        if (e != OK && key_state_locked(n.state) && chan_is_up(k->logs))
+            holder_did_not_wipe(k, a, &d); /* (2) */
         LOCK_SCOPE(&k->lock);
         if (e == OK && a->seq_told < n.seq) a->seq_told = n.seq;
     }
@@ -106,6 +111,31 @@ static bool collect(struct keyd *k, struct due *out)
     return true;
 }
 
+/* (2) */
+static void count_untold(struct keyd *k, struct account *a, const struct news *n,
+                         const struct diag *d)
+{
+    if (!key_state_locked(n->state) || !chan_is_up(k->logs)) return;
+    pthread_mutex_lock(&k->lock);
+    bool enough = ++a->n_untold == UNTOLD_MAX; /* once per holder: holder_changed() begins anew */
+    pthread_mutex_unlock(&k->lock);
+    if (enough) holder_did_not_wipe(k, a, d);
+}
+
+static enum err tell_again(struct keyd *k, struct account *a, struct diag *d)
+{
+    pthread_mutex_lock(&k->lock);
+    struct news n = account_news(k, a);
+    bool told = a->seq_told == n.seq;
+    pthread_mutex_unlock(&k->lock);
+    if (told) return OK;
+    enum err e = send_news(k, &n, d);
+    if (e != OK) count_untold(k, a, &n, d);
+    LOCK_SCOPE(&k->lock);
+    if (e == OK && a->seq_told < n.seq) a->seq_told = n.seq;
+    return e;
+}
+
 /* True: all is told and written. */
 static bool deliver(struct keyd *k, const struct due *due)
 {
@@ -113,15 +143,7 @@ static bool deliver(struct keyd *k, const struct due *due)
     for (size_t i = 0; i < due->n; i++) {
         struct account *a = due->accounts[i];
         struct diag d = DIAG_INIT;
-        pthread_mutex_lock(&k->lock);
-        struct news n = account_news(k, a);
-        bool told = a->seq_told == n.seq;
-        pthread_mutex_unlock(&k->lock);
-        enum err e = told ? OK : send_news(k, &n, &d);
-        if (e == OK && !told) {
-            LOCK_SCOPE(&k->lock);
-            if (a->seq_told < n.seq) a->seq_told = n.seq;
-        }
+        enum err e = tell_again(k, a, &d);
         if (e == OK) e = save(k, a, &d);
         if (e == OK) continue;
         all = false;

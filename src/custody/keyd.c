@@ -257,8 +257,11 @@ static void holder_changed(void *ctx, bool up)
     struct keyd *k = ctx;
     if (!up) return;
     LOCK_SCOPE(&k->lock);
-    MAP_EACH (&k->accounts, e)
-        ((struct account *)e->value)->seq_told = 0;
+    MAP_EACH (&k->accounts, e) {
+        struct account *a = e->value;
+        a->seq_told = 0;
+        a->n_untold = 0;
+    }
     herald_wake(k);
 }
 

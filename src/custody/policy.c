@@ -51,6 +51,13 @@ struct key_policy policy_resolve(const struct key_policy *p, const struct key_po
     return r;
 }
 
+bool policy_eq(const struct key_policy *a, const struct key_policy *b)
+{
+    return a->outage == b->outage && a->grace_s == b->grace_s &&
+           a->retain_max_s == b->retain_max_s && a->probe_s == b->probe_s &&
+           a->bound_s == b->bound_s;
+}
+
 static enum err within(const char *what, uint32_t v, uint32_t min, uint32_t max, struct diag *d)
 {
     if (v >= min && v <= max) return OK;

@@ -41,6 +41,8 @@ struct key_policy { /* 0 in a field: the server's default */
 /* Every field set: from p, else from defaults, else ours. */
 struct key_policy policy_resolve(const struct key_policy *p, const struct key_policy *defaults);
 
+bool policy_eq(const struct key_policy *a, const struct key_policy *b);
+
 /* ERR_INVALID: a resolved policy that is out of its limits, or does not fit together (1). */
 enum err policy_check(const struct key_policy *p, struct diag *d);
 

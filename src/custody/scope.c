@@ -163,6 +163,25 @@ static enum err check_policy(const struct keyd *k, const struct key_policy *p, s
     return policy_check(&resolved, d);
 }
 
+static enum err audit_policy(struct keyd *k, const struct scope_record *rec, const char *by,
+                             struct diag *d)
+{
+    struct key_policy p = policy_resolve(&rec->policy, &k->policy);
+    return AUDIT(k->audit, d, "scope.policy", F_STR("scope", rec->name),
+                 F_STR("outage", outage_policy_name(p.outage)), F_U64("grace_s", p.grace_s),
+                 F_U64("retain_max_s", p.retain_max_s == RETAIN_FOREVER ? 0 : p.retain_max_s),
+                 F_U64("probe_s", p.probe_s), F_U64("bound_s", p.bound_s), F_STR("by", by));
+}
+
+/* The log service's word on a policy, with a key or without: written down before it counts. */
+static enum err audit_new_policy(struct keyd *k, const struct key_policy *was,
+                                 const struct scope_record *rec, struct diag *d)
+{
+    struct key_policy is = policy_resolve(&rec->policy, &k->policy),
+                      before = policy_resolve(was, &k->policy);
+    return policy_eq(&is, &before) ? OK : audit_policy(k, rec, "scope.set", d);
+}
+
 static enum err need_iek(struct keyd *k, struct diag *d)
 {
     LOCK_SCOPE(&k->lock);
@@ -174,6 +193,7 @@ static enum err add_scope(struct keyd *k, struct scope_record *rec, struct diag 
     struct kek_info info;
     TRY(kek_check(k, &rec->kek, CALL_MS_DEFAULT, &info, d));
     if (rec->is_double) TRY(need_iek(k, d));
+    TRY(audit_new_policy(k, &(struct key_policy){0}, rec, d));
     CLEANUP_LEDGER struct ledger l = {0};
     TRY(ledger_begin(&l, k, d));
     TRY(ledger_scope(&l, rec, d));
@@ -203,6 +223,7 @@ static enum err change_scope(struct keyd *k, struct scope *s, struct scope_recor
         return FAIL(d, ERR_CONFLICT, "scope %s: the number of its layers never changes", rec->name);
     struct rotation r = {.kek = &rec->kek};
     TRY(kek_check(k, &rec->kek, scope_call_ms(k, s), &r.info, d));
+    TRY(audit_new_policy(k, &s->rec.policy, rec, d));
     TRY(rotate_scope(k, s, &r, rec, wraps, d));
     pthread_mutex_lock(&k->lock);
     s->rec = *rec;
@@ -351,16 +372,6 @@ static int64_t next_due(struct keyd *k, const struct scope *s)
 {
     LOCK_SCOPE(&k->lock);
     return scope_next_due(k, s);
-}
-
-static enum err audit_policy(struct keyd *k, const struct scope_record *rec, const char *by,
-                             struct diag *d)
-{
-    struct key_policy p = policy_resolve(&rec->policy, &k->policy);
-    return AUDIT(k->audit, d, "scope.policy", F_STR("scope", rec->name),
-                 F_STR("outage", outage_policy_name(p.outage)), F_U64("grace_s", p.grace_s),
-                 F_U64("retain_max_s", p.retain_max_s == RETAIN_FOREVER ? 0 : p.retain_max_s),
-                 F_U64("probe_s", p.probe_s), F_U64("bound_s", p.bound_s), F_STR("by", by));
 }
 
 enum err scope_set_policy(struct keyd *k, const char *name, const struct key_policy *p,

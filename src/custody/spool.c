@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "custody/core.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define CALL_MS         5000
@@ -61,6 +62,15 @@ static enum err make_wrap(struct keyd *k, struct wrap *w, struct diag *d)
     return k->port.wrap(k->port.ctx, &call, &info, secret_view(aek), &w->w, d);
 }
 
+/* Under lock. From here on the version is needed, until the account serves again or is revoked. */
+static void note_version(struct keyd *k, const struct wrap *w)
+{
+    struct account *a = account_find(k, w->account);
+    if (a == NULL) return;
+    snprintf(a->spool_kek, sizeof a->spool_kek, "%s", w->w.kek_id);
+    a->spool_known = true;
+}
+
 enum err spool_make(struct keyd *k, struct rd *in, struct buf *out, struct diag *d)
 {
     struct wrap w = {
@@ -79,6 +89,7 @@ enum err spool_make(struct keyd *k, struct rd *in, struct buf *out, struct diag 
     TRY(may_spool(k, w.account, true, &now, d));
     if (now != w.gen) return FAIL(d, ERR_CONFLICT, "account %s was revoked meanwhile", hex);
     TRY(spool_encode(&w, k->mk, &record, d));
+    note_version(k, &w);
     buf_blob(out, buf_view(&record));
     return buf_check(out, d);
 }
@@ -195,6 +206,7 @@ static enum err hand_out(struct keyd *k, struct spool_request *q, struct buf *ou
     TRY(unwrap(k, q, &aek, d));
     LOCK_SCOPE(&k->lock); /* (3) */
     TRY(still_same(k, q, d));
+    note_version(k, &q->wrap);
     for (uint32_t i = 0; i < q->n + q->is_new; i++)
         TRY(derive_one(k, q, aek, i, d));
     buf_bytes(out, buf_view(&q->keys));

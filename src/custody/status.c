@@ -52,15 +52,27 @@ static bool is_safe(const struct scope *s, const char *kek_id)
     return true;
 }
 
+/* May rows of an outage lie under this version of the platform's key? After a start of keyd nobody
+ * knows, until the account serves again, is revoked, or asks. */
+static bool spools_need(const struct keyd *k, const char *kek_id)
+{
+    MAP_EACH (&k->accounts, e) {
+        const struct account *a = e->value;
+        if (a->removed || a->at.state == KEY_REVOKED) continue;
+        if (a->spool_known ? str_eq(a->spool_kek, kek_id) : a->at.state != KEY_ACTIVE) return true;
+    }
+    return false;
+}
+
 static json_t *version_json(const struct keyd *k, const struct scope *s, const char *kek_id,
                             uint64_t count)
 {
-    bool needed_by_mk = s->platform && str_eq(k->mk_record.w.kek_id, kek_id);
+    bool needed = s->platform && (str_eq(k->mk_record.w.kek_id, kek_id) || spools_need(k, kek_id));
     json_t *o = json_object();
     json_object_set_new(o, "version", json_string(kek_id));
     json_object_set_new(o, "count", json_integer((json_int_t)count));
     json_object_set_new(o, "lastUsed", time_or_null(last_used(s, kek_id)));
-    json_object_set_new(o, "safeToDisable", json_boolean(is_safe(s, kek_id) && !needed_by_mk));
+    json_object_set_new(o, "safeToDisable", json_boolean(is_safe(s, kek_id) && !needed));
     return o;
 }
 

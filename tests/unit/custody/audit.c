@@ -254,3 +254,37 @@ TEST(audit, every_use_of_a_key_has_its_line)
     buf_release(&log);
     house_close(&h);
 }
+
+TEST(audit, a_policy_that_comes_with_a_key_is_written_down_before_it_counts)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    struct custody_kek kek = house_kek("");
+    CLEANUP_BUF struct buf text = log_text(h.audit_dir);
+    REQUIRE(
+        !has_line(buf_cstr(&text), "scope.policy", CLUSTER)); /* the server's own: nothing new */
+    kek.policy = (struct key_policy){.outage = OUTAGE_SUSPEND, .grace_s = 77};
+    REQUIRE_OK(custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
+    buf_release(&text);
+    text = log_text(h.audit_dir);
+    REQUIRE(has_line(buf_cstr(&text), "scope.policy", "77"));
+    REQUIRE(strstr(buf_cstr(&text), "scope.policy") <
+            strstr(strstr(buf_cstr(&text), "scope.policy"), "scope.set"));
+
+    /* It cannot be written: the old one stays. */
+    REQUIRE(house_settles(&h));
+    log_set_level(LOG_ERROR + 1);
+    pthread_mutex_lock(&h.keyd->lock);
+    os_fault_arm(1, EIO);
+    REQUIRE_ERR(ERR_IO, AUDIT(h.keyd->audit, &d, "test", F_STR("a", "b")));
+    os_fault_arm(0, 0);
+    pthread_mutex_unlock(&h.keyd->lock);
+    kek.policy.grace_s = 88;
+    REQUIRE_ERR(ERR_IO, custody_scope_set(h.custody, CLUSTER, &kek, NULL, &d));
+    pthread_mutex_lock(&h.keyd->lock);
+    EXPECT_EQ(scope_find(h.keyd, CLUSTER)->rec.policy.grace_s, 77);
+    pthread_mutex_unlock(&h.keyd->lock);
+    house_close(&h);
+}

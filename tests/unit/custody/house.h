@@ -43,6 +43,7 @@ struct house {
     struct change changes[256];
     size_t n_changes;
     _Atomic int refuse_changes; /* this many calls of changed(RESTORING) fail */
+    _Atomic bool refuse_wipes;  /* and those that are told to wipe */
     _Atomic unsigned n_holder_failed, n_audit_failed;
     char audit_dir[256];
     const char *anchor; /* NULL: none */
@@ -122,6 +123,7 @@ static inline enum err house_changed(void *ctx, const uint8_t account[16], enum 
         atomic_fetch_sub(&h->refuse_changes, 1);
         return FAIL(d, ERR_IO, "replay failed");
     }
+    if (key_state_locked(now) && h->refuse_wipes) return FAIL(d, ERR_IO, "nothing was wiped");
     LOCK_SCOPE(&h->lock);
     if (h->n_changes < 256) {
         struct change *c = &h->changes[h->n_changes++];

@@ -160,6 +160,32 @@ TEST(custody, revoked_survives_a_catalogue_that_could_not_be_written)
     house_close(&h);
 }
 
+/* It may be the old one, with keys: keyd has only been away. */
+TEST(custody, a_holder_that_is_told_again_of_a_revocation_and_does_not_wipe_is_reported)
+{
+    struct diag d = DIAG_INIT;
+    struct house h;
+    with_cluster(&h);
+    tv_enable(&h.vault, "kek", NULL, false);
+    house_advance(36);
+    EXPECT_EQ(custody_account_state(h.custody, account), KEY_REVOKED);
+    REQUIRE(house_settles(&h));
+    EXPECT_EQ(h.n_holder_failed, 0);
+    log_set_level(LOG_ERROR + 1);
+    h.refuse_wipes = true;
+    custody_free(TAKE(h.custody));
+    house_start_custody(&h);
+    house_connect(&h);
+    REQUIRE_OK(custody_wait_ready(h.custody, 120000, &d));
+    for (int i = 0; i < 12000 && h.n_holder_failed == 0; i++)
+        time_sleep_us(10000);
+    EXPECT_EQ(h.n_holder_failed, 1);
+    h.refuse_wipes = false;
+    REQUIRE(house_settles(&h)); /* it goes on telling */
+    EXPECT_EQ(h.n_holder_failed, 1);
+    house_close(&h);
+}
+
 TEST(custody, an_outage_keeps_serving_and_nothing_is_revoked)
 {
     struct diag d = DIAG_INIT;

@@ -123,3 +123,54 @@ TEST(custody, a_spool_from_before_a_denial_is_never_opened_after_it)
     REQUIRE_ERR(ERR_KEY_LOCKED, custody_spool_keys(h.custody, &q, &k, &d));
     house_close(&h);
 }
+
+/* What the status says of a version of the platform's key; nothing lies under it but a spool. */
+static bool is_safe(struct house *h, const char *kek_id)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP_JSON json_t *j = NULL;
+    REQUIRE_OK(custody_status(h->custody, &j, &d));
+    size_t i, k;
+    json_t *a, *w;
+    bool found = false, safe = false;
+    json_array_foreach (json_get(j, "accounts"), i, a) {
+        json_array_foreach (json_get(a, "wraps"), k, w) {
+            if (!str_eq(json_get_str(w, "version"), kek_id)) continue;
+            found = true;
+            safe = json_get_bool(w, "safeToDisable", false);
+        }
+    }
+    REQUIRE(found);
+    return safe;
+}
+
+#define P1 PLATFORM_URI "/keys/pmk/p1"
+
+TEST(custody, a_version_of_the_platforms_key_under_which_a_spool_lies_is_not_safe_to_disable)
+{
+    static const uint8_t its[16] = "the-platforms...";
+    struct diag d = DIAG_INIT;
+    struct house h;
+    suspended(&h);
+    CLEANUP_BUF struct buf record = {0};
+    struct file_key *k = NULL;
+    REQUIRE_OK(custody_account_add(h.custody, "platform", its, "-", &d));
+    REQUIRE_OK(custody_spool_make(h.custody, account, &record, &d));
+    tv_add(&h.vault, PLATFORM_URI, "pmk", "p2", true);
+    house_advance(34); /* followed: MK and the platform's own accounts lie under p2 */
+    REQUIRE(!is_safe(&h, P1));
+
+    house_restart_keyd(&h); /* which does not know of the spool until it is asked */
+    house_advance(2);
+    REQUIRE(!is_safe(&h, P1));
+    struct spool_ask q = ask_new(&record);
+    REQUIRE_OK(custody_spool_keys(h.custody, &q, &k, &d));
+    file_key_free(k);
+    REQUIRE(!is_safe(&h, P1));
+
+    tv_mood(&h.vault, CUSTOMER_URI, MOOD_GOOD); /* the store has put the rows back */
+    house_advance(36);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE(is_safe(&h, P1));
+    house_close(&h);
+}
