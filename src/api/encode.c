@@ -4,56 +4,9 @@
 
 #include "base/str.h"
 #include "column/dyn.h"
+#include "json/json.h"
 
 #include <math.h>
-
-/* The length of the well-formed UTF-8 sequence at p, 0 if there is none. */
-static size_t utf8_length(const uint8_t *p, size_t left)
-{
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xc2 ? 0
-               : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0 ? 3
-               : p[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left) return 0;
-    return utf8_valid(bytes_of(p, n)) ? n : 0;
-}
-
-static void escape(struct buf *out, uint8_t c)
-{
-    switch (c) {
-    case '"': buf_str(out, "\\\""); break;
-    case '\\': buf_str(out, "\\\\"); break;
-    case '\n': buf_str(out, "\\n"); break;
-    case '\r': buf_str(out, "\\r"); break;
-    case '\t': buf_str(out, "\\t"); break;
-    default: buf_fmt(out, "\\u%04x", c); break;
-    }
-}
-
-void encode_string(struct buf *out, struct bytes s)
-{
-    buf_u8(out, '"');
-    for (size_t i = 0; i < s.len;) {
-        size_t plain = i;
-        while (plain < s.len && s.p[plain] >= 0x20 && s.p[plain] < 0x7f && s.p[plain] != '"' &&
-               s.p[plain] != '\\') {
-            plain++;
-        }
-        buf_bytes(out, bytes_of(s.p + i, plain - i));
-        i = plain;
-        if (i == s.len) break;
-        if (s.p[i] < 0x80) {
-            escape(out, s.p[i++]);
-            continue;
-        }
-        size_t n = utf8_length(s.p + i, s.len - i);
-        buf_bytes(out, n != 0 ? bytes_of(s.p + i, n) : BYTES("\xef\xbf\xbd"));
-        i += n != 0 ? n : 1;
-    }
-    buf_u8(out, '"');
-}
 
 static void encode_real(struct buf *out, double v)
 {
@@ -89,7 +42,7 @@ static void encode_dynamic(struct buf *out, struct bytes v)
 {
     CLEANUP_BUF struct buf text = {0};
     dyn_to_json(v, &text);
-    encode_string(out, buf_view(&text));
+    json_quote(out, buf_view(&text));
 }
 
 static const struct u128 *u128_at(const struct vec *v, uint32_t row)
@@ -113,7 +66,7 @@ static void encode(struct buf *out, const struct vec *v, uint32_t row, bool nati
         decimal_format(u128_at(v, row), out);
         buf_u8(out, '"');
         break;
-    case T_STRING: encode_string(out, vec_str(v, row)); break;
+    case T_STRING: json_quote(out, vec_str(v, row)); break;
     case T_DATETIME: quoted(out, datetime_format, vec_i64(v, row)); break;
     case T_TIMESPAN: quoted(out, timespan_format, vec_i64(v, row)); break;
     case T_GUID: encode_guid(out, u128_at(v, row)); break;
@@ -144,9 +97,9 @@ void encode_columns(struct buf *out, const struct schema *s)
     for (uint32_t i = 0; i < s->n; i++) {
         if (i != 0) buf_u8(out, ',');
         buf_str(out, "{\"name\":");
-        encode_string(out, bytes_str(s->cols[i].name));
+        json_quote(out, bytes_str(s->cols[i].name));
         buf_str(out, ",\"type\":");
-        encode_string(out, bytes_str(type_name(s->cols[i].type)));
+        json_quote(out, bytes_str(type_name(s->cols[i].type)));
         buf_u8(out, '}');
     }
     buf_u8(out, ']');

@@ -17,8 +17,6 @@
 
 #include "column/vec.h"
 
-/* A JSON string with its quotes; what is not UTF-8 becomes U+FFFD. */
-void encode_string(struct buf *out, struct bytes s);
 void encode_value(struct buf *out, const struct vec *v, uint32_t row);
 /* [{"name":..,"type":..},..] */
 void encode_columns(struct buf *out, const struct schema *s);

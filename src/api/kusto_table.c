@@ -19,7 +19,7 @@ static void columns(struct buf *out, bool v2, const struct schema *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         buf_str(out, i != 0 ? ",{\"ColumnName\":" : "{\"ColumnName\":");
-        encode_string(out, bytes_str(s->cols[i].name));
+        json_quote(out, bytes_str(s->cols[i].name));
         if (!v2) buf_fmt(out, ",\"DataType\":\"%s\"", kusto_net_type(s->cols[i].type));
         buf_fmt(out, ",\"ColumnType\":\"%s\"}", type_name(s->cols[i].type));
     }
@@ -31,7 +31,7 @@ void kusto_table_begin(struct buf *out, bool v2, uint32_t id, const char *kind, 
     if (v2) {
         buf_fmt(out, "{\"FrameType\":\"DataTable\",\"TableId\":%u,\"TableKind\":\"%s\",", id, kind);
         buf_str(out, "\"TableName\":");
-        encode_string(out, bytes_str(name));
+        json_quote(out, bytes_str(name));
     } else {
         buf_fmt(out, "{\"TableName\":\"Table_%u\"", id);
     }

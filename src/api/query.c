@@ -184,7 +184,7 @@ static enum err begin_table(struct query_call *q, uint32_t result, struct diag *
     const char *name = query_table_name(q, result);
     if (name == NULL) return arena_full(q->a, d);
     buf_str(out, result == 0 ? "{\"tables\":[{\"name\":" : "]},{\"name\":");
-    encode_string(out, bytes_str(name));
+    json_quote(out, bytes_str(name));
     buf_str(out, ",\"columns\":");
     encode_columns(out, query_table_schema(q, result));
     buf_str(out, ",\"rows\":[");

@@ -2,6 +2,8 @@
 /* base/err.c - names of errors, and the sentence that goes with one */
 #include "base/err.h"
 
+#include "base/str.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,7 @@ void diag_fail(struct diag *d, enum err code, const char *tag, const char *file,
     va_start(ap, fmt);
     vsnprintf(d->text, sizeof d->text, fmt, ap);
     va_end(ap);
+    utf8_mend(d->text); /* "%.40s" may end within a character: such a text fits into no JSON */
 }
 
 void diag_reset(struct diag *d)

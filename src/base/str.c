@@ -234,6 +234,16 @@ bool utf8_valid(struct bytes s)
     return true;
 }
 
+void utf8_mend(char *s)
+{
+    size_t len = strlen(s);
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_step((const uint8_t *)s + i, len - i);
+        if (n == 0) s[i] = '?';
+        i += n != 0 ? n : 1;
+    }
+}
+
 void guid_random(struct guid *g)
 {
     rand_bytes(g->b, sizeof g->b);

@@ -35,6 +35,8 @@ void percent_encode(struct buf *out, struct bytes in); /* all but unreserved, RF
 enum err percent_decode(struct buf *out, struct bytes in, bool plus, struct diag *d);
 
 bool utf8_valid(struct bytes s); /* no surrogates, no overlong forms, RFC 3629 */
+/* '?' for each byte that belongs to no character: of a text from outside that was cut. */
+void utf8_mend(char *s);
 
 #define GUID_TEXT_MAX 37 /* bytes, with the terminating zero */
 

@@ -31,6 +31,7 @@ void answer_error(struct endpoint *e, int status, const char *code, const char *
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    utf8_mend(text); /* what was cut may end within a character */
     answer_json(e, status, json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", text));
 }
 

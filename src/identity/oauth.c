@@ -47,6 +47,7 @@ void answer_oauth_error(struct endpoint *e, int status, const char *error, int c
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    utf8_mend(text); /* what was cut may end within a character */
     timestamp(when);
     new_id(trace);
     correlation(e->req, correlated);

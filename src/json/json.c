@@ -110,3 +110,53 @@ enum err json_put(json_t *o, const char *name, json_t *v, struct diag *d)
         return FAIL(d, ERR_LIMIT, "out of memory");
     return OK;
 }
+
+/* --- strings without a document --- */
+
+/* The length of the well-formed UTF-8 sequence at p, 0 if there is none. */
+static size_t utf8_length(const uint8_t *p, size_t left)
+{
+    size_t n = p[0] < 0x80   ? 1
+               : p[0] < 0xc2 ? 0
+               : p[0] < 0xe0 ? 2
+               : p[0] < 0xf0 ? 3
+               : p[0] < 0xf5 ? 4
+                             : 0;
+    if (n == 0 || n > left) return 0;
+    return utf8_valid(bytes_of(p, n)) ? n : 0;
+}
+
+static void escape(struct buf *out, uint8_t c)
+{
+    switch (c) {
+    case '"': buf_str(out, "\\\""); break;
+    case '\\': buf_str(out, "\\\\"); break;
+    case '\n': buf_str(out, "\\n"); break;
+    case '\r': buf_str(out, "\\r"); break;
+    case '\t': buf_str(out, "\\t"); break;
+    default: buf_fmt(out, "\\u%04x", c); break;
+    }
+}
+
+void json_quote(struct buf *out, struct bytes s)
+{
+    buf_u8(out, '"');
+    for (size_t i = 0; i < s.len;) {
+        size_t plain = i;
+        while (plain < s.len && s.p[plain] >= 0x20 && s.p[plain] < 0x7f && s.p[plain] != '"' &&
+               s.p[plain] != '\\') {
+            plain++;
+        }
+        buf_bytes(out, bytes_of(s.p + i, plain - i));
+        i = plain;
+        if (i == s.len) break;
+        if (s.p[i] < 0x80) {
+            escape(out, s.p[i++]);
+            continue;
+        }
+        size_t n = utf8_length(s.p + i, s.len - i);
+        buf_bytes(out, n != 0 ? bytes_of(s.p + i, n) : BYTES("\xef\xbf\xbd"));
+        i += n != 0 ? n : 1;
+    }
+    buf_u8(out, '"');
+}

@@ -23,6 +23,9 @@ static inline void json_cleanup(json_t **j)
 enum err json_read(struct bytes text, json_t **out, struct diag *d);
 enum err json_write(const json_t *j, struct buf *out, struct diag *d); /* compact; appends */
 
+/* A string with its quotes; what is not UTF-8 becomes U+FFFD. Appends. */
+void json_quote(struct buf *out, struct bytes s);
+
 /* Member without case; NULL when o is no object or has no such member. Borrowed. */
 json_t *json_get(const json_t *o, const char *name);
 /* Along names: json_at(o, "properties", "keyVaultProperties", NULL). Borrowed. */

@@ -28,36 +28,28 @@ static const char *signature(int status)
     }
 }
 
-/* Text from outside: cut, and what is no UTF-8 left out as a whole. */
-static json_t *text_json(const char *s)
+/* --- a record, written as it goes: every request has one --- */
+
+static void text(struct buf *b, const char *name, const char *s)
 {
-    size_t n = s != NULL ? strnlen(s, TEXT_MAX) : 0;
-    while (n > 0 && n == TEXT_MAX && (s[n] & 0xc0) == 0x80)
-        n--; /* not in the middle of a character */
-    json_t *j = json_stringn(s != NULL ? s : "", n);
-    return j != NULL ? j : json_string("");
+    if (b->p[b->len - 1] != '{') buf_u8(b, ',');
+    buf_fmt(b, "\"%s\":", name);
+    json_quote(b, bytes_of(s != NULL ? s : "", s != NULL ? strnlen(s, TEXT_MAX) : 0));
 }
 
-static json_t *upper(const char *s)
+static void open_object(struct buf *b, const char *name)
 {
-    CLEANUP_FREE char *copy = str_dup(s != NULL ? s : "");
-    if (copy == NULL) return json_string("");
-    for (char *p = copy; *p != 0; p++)
-        *p = (char)toupper((unsigned char)*p);
-    return json_string(copy);
+    buf_fmt(b, ",\"%s\":{", name);
 }
 
-static json_t *identity_json(const struct caller *who)
+static void upper(struct buf *b, const char *name, const char *s)
 {
-    if (who->object_id[0] == 0) return json_object();
-    json_t *claim =
-        json_pack("{s:s, s:s}", "http://schemas.microsoft.com/identity/claims/objectidentifier",
-                  who->object_id, "appid", who->app_id);
-    if (claim != NULL && who->upn[0] != 0) {
-        json_object_set_new(claim, "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
-                            json_string(who->upn));
-    }
-    return json_pack("{s:o}", "claim", claim);
+    char copy[512];
+    size_t n = 0;
+    for (; s != NULL && s[n] != 0 && n + 1 < sizeof copy; n++)
+        copy[n] = (char)toupper((unsigned char)s[n]);
+    copy[n] = 0;
+    text(b, name, copy);
 }
 
 struct event {
@@ -66,40 +58,60 @@ struct event {
     int64_t took_us;
 };
 
-/* Without "identity" and "properties". */
-static json_t *start(const struct event *e)
+/* Up to "identity" and "properties". */
+static void start(struct buf *b, const struct event *e)
 {
     char time[TIME_TEXT_MAX], took[24];
     time_format_iso7(time_now_us(), time);
     snprintf(took, sizeof took, "%lld", (long long)(e->took_us / 1000));
-    return json_pack("{s:s, s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:s, s:o, s:o}", "time", time,
-                     "resourceId", upper(e->resource_id), "operationName", e->operation,
-                     "operationVersion", text_json(e->version), "category", "AuditEvent",
-                     "resultType", e->status < 400 ? "Success" : "Failed", "resultSignature",
-                     signature(e->status), "resultDescription", text_json(e->description),
-                     "durationMs", took, "callerIpAddress", text_json(e->ip), "correlationId",
-                     text_json(e->correlation));
+    buf_str(b, "{");
+    text(b, "time", time);
+    upper(b, "resourceId", e->resource_id);
+    text(b, "operationName", e->operation);
+    text(b, "operationVersion", e->version);
+    text(b, "category", "AuditEvent");
+    text(b, "resultType", e->status < 400 ? "Success" : "Failed");
+    text(b, "resultSignature", signature(e->status));
+    text(b, "resultDescription", e->description);
+    text(b, "durationMs", took);
+    text(b, "callerIpAddress", e->ip);
+    text(b, "correlationId", e->correlation);
 }
 
-static enum err append(struct keyvault *kv, json_t *record, bool sync, struct diag *d)
+static void identity(struct buf *b, const struct caller *who)
 {
-    CLEANUP_BUF struct buf text = {0};
-    if (record == NULL) return kv_out_of_memory(d);
-    TRY(json_write(record, &text, d));
-    return audit_log_append(kv->audit, buf_view(&text), sync, d);
+    buf_str(b, ",\"identity\":{");
+    if (who->object_id[0] != 0) {
+        buf_str(b, "\"claim\":{");
+        text(b, "http://schemas.microsoft.com/identity/claims/objectidentifier", who->object_id);
+        if (who->upn[0] != 0)
+            text(b, "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", who->upn);
+        text(b, "appid", who->app_id);
+        buf_str(b, "}");
+    }
+    buf_str(b, "}");
 }
 
-static json_t *request_properties(const struct call *c)
+static enum err append(struct keyvault *kv, struct buf *record, bool sync, struct diag *d)
+{
+    buf_str(record, "}");
+    TRY(buf_check(record, d));
+    return audit_log_append(kv->audit, buf_view(record), sync, d);
+}
+
+static void properties(struct buf *b, const struct call *c)
 {
     const struct http_request *req = c->req;
     CLEANUP_FREE char *uri = str_fmt("https://%s%s", req->authority, req->target);
     CLEANUP_FREE char *id =
         c->object != NULL ? str_fmt("https://%s/%s", req->authority, c->object) : NULL;
-    json_t *p = json_pack("{s:o, s:o, s:o, s:i}", "clientInfo",
-                          text_json(http_header(req, "User-Agent")), "requestUri", text_json(uri),
-                          "id", text_json(id), "httpStatusCode", c->res->status);
-    if (c->fault != NULL) json_object_set_new(p, "fault", json_string(c->fault));
-    return p;
+    open_object(b, "properties");
+    text(b, "clientInfo", http_header(req, "User-Agent"));
+    text(b, "requestUri", uri);
+    text(b, "id", id);
+    buf_fmt(b, ",\"httpStatusCode\":%d", c->res->status);
+    if (c->fault != NULL) text(b, "fault", c->fault);
+    buf_str(b, "}");
 }
 
 /* A request that may have changed something: its record must outlive a crash of the machine as the
@@ -131,10 +143,11 @@ enum err kv_audit_request(const struct call *c, const char *description, int64_t
                             .correlation = correlation,
                             .status = c->res->status,
                             .took_us = took_us};
-    CLEANUP_JSON json_t *record = start(&e);
-    json_object_set_new(record, "identity", identity_json(&c->who));
-    json_object_set_new(record, "properties", request_properties(c));
-    return append(c->kv, record, changes(c), d);
+    CLEANUP_BUF struct buf record = {0};
+    start(&record, &e);
+    identity(&record, &c->who);
+    properties(&record, c);
+    return append(c->kv, &record, changes(c), d);
 }
 
 void kv_audit_clock(struct keyvault *kv, const char *operation, const char *vault_id,
@@ -145,12 +158,14 @@ void kv_audit_clock(struct keyvault *kv, const char *operation, const char *vaul
                             .resource_id = vault_id,
                             .description = failure != NULL ? failure->text : "",
                             .status = failure != NULL ? 500 : 200};
-    CLEANUP_JSON json_t *record = start(&e);
-    json_object_set_new(record, "identity", json_object());
-    json_object_set_new(record, "properties",
-                        json_pack("{s:s, s:s, s:i}", "clientInfo", "keystead", "id", object,
-                                  "httpStatusCode", e.status));
-    if (append(kv, record, true, &d) != OK) {
+    CLEANUP_BUF struct buf record = {0};
+    start(&record, &e);
+    buf_str(&record, ",\"identity\":{}");
+    open_object(&record, "properties");
+    text(&record, "clientInfo", "keystead");
+    text(&record, "id", object);
+    buf_fmt(&record, ",\"httpStatusCode\":%d}", e.status);
+    if (append(kv, &record, true, &d) != OK) {
         LOG(ERROR, "audit.record_lost", F_STR("operation", operation), F_ERR(&d));
     }
 }

@@ -95,16 +95,22 @@ enum err kv_key_remove(struct keyvault *kv, const struct key_ref *r, struct diag
 /* --- finding --- */
 
 /* The key's document; NULL when there is none, or when it is only not yet swept away. */
-enum err kv_key_load(struct keyvault *kv, const struct key_ref *r, json_t **out, struct diag *d)
+static enum err load_key(struct keyvault *kv, doc_reader *read, const struct key_ref *r,
+                         json_t **out, struct diag *d)
 {
     *out = NULL;
     if (!kv_is_word(r->name, 1, KEY_NAME_MAX - 1)) return OK;
     struct place p;
     kv_place_key(r, &p);
     CLEANUP_JSON json_t *key = NULL;
-    TRY(kv_doc_get(kv, "key", p.key, &key, d));
+    TRY(read(kv, "key", p.key, &key, d));
     if (!kv_is_due(key)) *out = TAKE(key);
     return OK;
+}
+
+enum err kv_key_load(struct keyvault *kv, const struct key_ref *r, json_t **out, struct diag *d)
+{
+    return load_key(kv, kv_doc_get, r, out, d);
 }
 
 static const char *latest(const json_t *key)
@@ -116,8 +122,8 @@ static const char *latest(const json_t *key)
 }
 
 /* Takes key. */
-static enum err load_version(struct keyvault *kv, const struct key_ref *r, json_t *key,
-                             struct key_version *out, struct diag *d)
+static enum err load_version(struct keyvault *kv, doc_reader *read, const struct key_ref *r,
+                             json_t *key, struct key_version *out, struct diag *d)
 {
     CLEANUP_KEY_VERSION struct key_version v = {.key = key};
     const char *version = r->version[0] != 0 ? r->version : latest(key);
@@ -126,23 +132,35 @@ static enum err load_version(struct keyvault *kv, const struct key_ref *r, json_
     str_lower(v.version);
     struct place p;
     kv_place_version(r, v.version, &p);
-    TRY(kv_doc_get(kv, "version", p.version, &v.doc, d));
+    TRY(read(kv, "version", p.version, &v.doc, d));
     if (v.doc == NULL) return kv_key_not_found(r, d);
     *out = v;
     v = (struct key_version){0}; /* handed over */
     return OK;
 }
 
-enum err kv_key_find(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
-                     struct diag *d)
+static enum err find(struct keyvault *kv, doc_reader *read, const struct key_ref *r,
+                     struct key_version *out, struct diag *d)
 {
     json_t *key;
-    TRY(kv_key_load(kv, r, &key, d));
+    TRY(load_key(kv, read, r, &key, d));
     if (key == NULL || json_get(key, "deleted") != NULL) {
         json_decref(key);
         return kv_key_not_found(r, d);
     }
-    return load_version(kv, r, key, out, d);
+    return load_version(kv, read, r, key, out, d);
+}
+
+enum err kv_key_find(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                     struct diag *d)
+{
+    return find(kv, kv_doc_get, r, out, d);
+}
+
+enum err kv_key_look(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                     struct diag *d)
+{
+    return find(kv, kv_doc_look, r, out, d);
 }
 
 enum err kv_key_find_deleted(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
@@ -154,7 +172,7 @@ enum err kv_key_find_deleted(struct keyvault *kv, const struct key_ref *r, struc
         json_decref(key);
         return deleted_not_found(r, d);
     }
-    return load_version(kv, r, key, out, d);
+    return load_version(kv, kv_doc_get, r, key, out, d);
 }
 
 /* The vault may have been deleted since the request found it. */

@@ -78,6 +78,7 @@ enum err keyvault_open(struct keyvault **out, const struct keyvault_config *c, s
     TRY(kv_throttle_new(&kv->throttle,
                         c->requests_per_10s != 0 ? c->requests_per_10s : REQUESTS_MAX, d));
     TRY(kv_loaded_new(&kv->loaded, d));
+    TRY(kv_doc_cache_new(&kv->docs, d));
     bool left;
     TRY(kv_hsm_sweep(kv, true, &left, d));
     if (c->faults) TRY(kv_faults_new(&kv->faults, d));
@@ -93,6 +94,7 @@ void keyvault_close(struct keyvault *kv)
     audit_log_close(kv->audit);
     kv_loaded_free(kv->loaded);
     kv_throttle_free(kv->throttle);
+    kv_doc_cache_free(kv->docs);
     kv_faults_free(kv->faults);
     kvstore_close(kv->store);
     free(kv->suffix);
@@ -232,7 +234,7 @@ static enum err serve_data(struct call *c, const char *name, struct diag *d)
     const char *row = c->pool ? arena_fmt(c->req->a, "%s.hsm", name) : name;
     if (row == NULL) return kv_out_of_memory(d);
     /* The row of a pool is not to be reached by a vault's host. */
-    if (strchr(name, '.') == NULL) TRY(kv_vault_find(c->kv, row, &vault, d));
+    if (strchr(name, '.') == NULL) TRY(kv_vault_look(c->kv, row, &vault, d));
     if (vault == NULL || kv_vault_is_deleted(vault)) {
         return FAIL_TAG(d, ERR_NOT_FOUND, "VaultNotFound", "The vault %s was not found.", name);
     }

@@ -178,7 +178,7 @@ static enum err get_key(struct call *c, const struct key_ref *r, enum permission
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_find(c->kv, r, &v, d));
+    TRY(kv_key_look(c->kv, r, &v, d));
     reply_bundle(c, r, &v);
     return OK;
 }
@@ -269,7 +269,7 @@ static enum err purge_key(struct call *c, const struct key_ref *r, enum permissi
 static enum err operate(struct call *c, const struct key_ref *r, enum permission p, struct diag *d)
 {
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_find(c->kv, r, &v, d));
+    TRY(kv_key_look(c->kv, r, &v, d));
     CLEANUP_FREE char *kid = kv_key_url(c, "keys", kv_shown_name(&v), v.version);
     if (kid == NULL) return kv_out_of_memory(d);
     return kv_key_operate(c, &v, r, p, kid, d);
@@ -280,7 +280,7 @@ static enum err release_key(struct call *c, const struct key_ref *r, enum permis
 {
     (void)p;
     CLEANUP_KEY_VERSION struct key_version v = {0};
-    TRY(kv_key_find(c->kv, r, &v, d));
+    TRY(kv_key_look(c->kv, r, &v, d));
     return FAIL_TAG(
         d, ERR_DENIED, "OperationNotPermitted",
         "Operation release is not permitted on this key: no key of this vault is exportable.");

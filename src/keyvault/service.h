@@ -41,6 +41,7 @@ struct keyvault {
     struct tidy *tidy;
     struct audit_log *audit;
     struct throttle *throttle;
+    struct doc_cache *docs;
     struct loaded_keys *loaded;
     struct faults *faults;         /* NULL: started without them */
     struct keyvault_config config; /* callbacks */
@@ -105,6 +106,14 @@ enum err kv_network_check(const struct call *c, const json_t *vault, struct diag
 /* *out is the caller's; NULL when there is none. */
 enum err kv_doc_get(struct keyvault *kv, const char *table, const char *key, json_t **out,
                     struct diag *d);
+/* The same for reading alone, outside of transactions: *out is shared, nobody changes it. */
+enum err kv_doc_look(struct keyvault *kv, const char *table, const char *key, json_t **out,
+                     struct diag *d);
+typedef enum err doc_reader(struct keyvault *kv, const char *table, const char *key, json_t **out,
+                            struct diag *d); /* one of the two */
+struct doc_cache;
+enum err kv_doc_cache_new(struct doc_cache **out, struct diag *d);
+void kv_doc_cache_free(struct doc_cache *c); /* NULL is fine */
 enum err kv_doc_put(struct keyvault *kv, const char *table, const char *key, const json_t *j,
                     struct diag *d);
 /* Calls visit for each document whose key starts with prefix, in order of keys. */
@@ -190,6 +199,8 @@ bool kv_is_due(const json_t *vault_or_key);
 /* The vault of this row ("kv1", or "pool1.hsm"), soft-deleted ones included; *out NULL when there
  * is none. */
 enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, struct diag *d);
+enum err kv_vault_look(struct keyvault *kv, const char *name, json_t **out,
+                       struct diag *d);        /* for reading alone: kv_doc_look() */
 bool kv_vault_is_deleted(const json_t *vault); /* false for NULL */
 bool kv_vault_name_valid(const char *name);
 /* The vault after a PUT (patch: a PATCH) of body; old NULL: a new one. Nothing is written. */
@@ -253,6 +264,9 @@ void kv_place_version(const struct key_ref *r, const char *version, struct place
 enum err kv_key_load(struct keyvault *kv, const struct key_ref *r, json_t **out, struct diag *d);
 enum err kv_key_not_found(const struct key_ref *r, struct diag *d);
 enum err kv_key_find(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
+                     struct diag *d);
+/* The same for reading alone, outside of transactions: kv_doc_look(). */
+enum err kv_key_look(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
                      struct diag *d);
 enum err kv_key_find_deleted(struct keyvault *kv, const struct key_ref *r, struct key_version *out,
                              struct diag *d);

@@ -102,15 +102,26 @@ bool kv_is_due(const json_t *o)
     return deleted != NULL && now_s() >= json_get_int(deleted, "purge", INT64_MAX);
 }
 
-enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, struct diag *d)
+static enum err find(struct keyvault *kv, doc_reader *read, const char *name, json_t **out,
+                     struct diag *d)
 {
     char key[VAULT_NAME_MAX];
     *out = NULL;
     if (!lower_row(name, key)) return OK; /* no vault can have that name */
     CLEANUP_JSON json_t *vault = NULL;
-    TRY(kv_doc_get(kv, "vault", key, &vault, d));
+    TRY(read(kv, "vault", key, &vault, d));
     if (!kv_is_due(vault)) *out = TAKE(vault);
     return OK;
+}
+
+enum err kv_vault_find(struct keyvault *kv, const char *name, json_t **out, struct diag *d)
+{
+    return find(kv, kv_doc_get, name, out, d);
+}
+
+enum err kv_vault_look(struct keyvault *kv, const char *name, json_t **out, struct diag *d)
+{
+    return find(kv, kv_doc_look, name, out, d);
 }
 
 enum err kv_vault_save(struct keyvault *kv, const json_t *vault, struct diag *d)

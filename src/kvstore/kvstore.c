@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,7 +40,8 @@ struct kvstore {
     struct file_key *key;
     uint64_t next_block; /* (3) */
     bool in_txn;
-    bool broken; /* (5) */
+    _Atomic uint64_t changes; /* that were committed */
+    bool broken;              /* (5) */
     char *path;
 };
 
@@ -67,6 +69,7 @@ static enum err exec(struct kvstore *k, const char *text, struct diag *d)
 static enum err write_fail(struct kvstore *k, int rc, const char *what, struct diag *d)
 {
     k->broken = true;
+    atomic_fetch_add(&k->changes, 1); /* it may have happened or not */
     LOG(ERROR, "kvstore.broken", F_STR("path", k->path), F_STR("what", what),
         F_STR("error", sqlite3_errmsg(k->db)));
     return db_fail(k, rc & 0xff, what, d);
@@ -305,6 +308,17 @@ void kvstore_close(struct kvstore *k)
 
 /* --- rows --- */
 
+/* Inside a transaction nothing has changed yet for the others. */
+static void changed(struct kvstore *k)
+{
+    if (!k->in_txn) atomic_fetch_add(&k->changes, 1);
+}
+
+uint64_t kvstore_changes(const struct kvstore *k)
+{
+    return atomic_load(&k->changes);
+}
+
 static enum err check_names(const char *table, const char *key, struct diag *d)
 {
     if (strlen(table) <= KV_NAME_MAX && strlen(key) <= KV_NAME_MAX) return OK;
@@ -376,7 +390,9 @@ enum err kvstore_put(struct kvstore *k, const char *table, const char *key, stru
     bind_text(st, 2, key);
     sqlite3_bind_blob(st, 3, sealed.p, (int)sealed.len, SQLITE_STATIC);
     int rc = sqlite3_step(st);
-    return rc == SQLITE_DONE ? OK : write_fail(k, rc, "write", d);
+    if (rc != SQLITE_DONE) return write_fail(k, rc, "write", d);
+    changed(k);
+    return OK;
 }
 
 enum err kvstore_delete(struct kvstore *k, const char *table, const char *key, struct diag *d)
@@ -388,7 +404,9 @@ enum err kvstore_delete(struct kvstore *k, const char *table, const char *key, s
     bind_text(st, 1, table);
     bind_text(st, 2, key);
     int rc = sqlite3_step(st);
-    return rc == SQLITE_DONE ? OK : write_fail(k, rc, "delete", d);
+    if (rc != SQLITE_DONE) return write_fail(k, rc, "delete", d);
+    changed(k);
+    return OK;
 }
 
 /* Names first, rows one by one after: visit may change what is being walked. */
@@ -485,6 +503,8 @@ enum err kvstore_commit(struct kvstore_txn *t, struct diag *d)
         kvstore_txn_end(t);
         return e;
     }
+    k->in_txn = false;
+    changed(k);
     txn_over(t);
     return OK;
 }

@@ -51,6 +51,10 @@ enum err kvstore_put(struct kvstore *k, const char *table, const char *key, stru
 enum err kvstore_delete(struct kvstore *k, const char *table, const char *key,
                         struct diag *d); /* absent is fine */
 
+/* Grows with every change that has been committed, before the call that did it returns. What was read
+ * outside of a transaction is still so as long as this has not grown since before the reading. */
+uint64_t kvstore_changes(const struct kvstore *k);
+
 typedef enum err kvstore_visit(void *ctx, const char *key, struct bytes value, struct diag *d);
 /*
  * Calls visit for each row of the table whose key starts with prefix ("" = all), in byte order of

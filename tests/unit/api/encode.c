@@ -58,7 +58,7 @@ TEST(encode, any_bytes_make_a_valid_json_string)
             const uint8_t bytes[3] = {(uint8_t)first, (uint8_t)second, 'x'};
             struct diag d = DIAG_INIT;
             CLEANUP_BUF struct buf out = {0};
-            encode_string(&out, bytes_of(bytes, sizeof bytes));
+            json_quote(&out, bytes_of(bytes, sizeof bytes));
             CLEANUP_JSON json_t *j = NULL;
             REQUIRE_OK(json_read(buf_view(&out), &j, &d));
             REQUIRE(json_is_string(j));
@@ -69,7 +69,7 @@ TEST(encode, any_bytes_make_a_valid_json_string)
 TEST(encode, well_formed_text_is_kept_as_it_is)
 {
     CLEANUP_BUF struct buf out = {0};
-    encode_string(&out, BYTES("a\"\\\n\t\x01 \xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91"));
+    json_quote(&out, BYTES("a\"\\\n\t\x01 \xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91"));
     EXPECT_STR(buf_cstr(&out), "\"a\\\"\\\\\\n\\t\\u0001 \xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91\"");
 }
 

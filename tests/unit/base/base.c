@@ -110,6 +110,9 @@ TEST(str, utf8_takes_no_overlong_form_and_no_surrogate)
 {
     REQUIRE(utf8_valid(BYTES("h\xc3\xa9llo \xe2\x82\xac \xf0\x9f\x94\x91")));
     REQUIRE(!utf8_valid(BYTES("\xc0\xaf")));
+    char cut[] = "caf\xc3\xa9 \xe2\x82 \xff\xf0\x9f\x94\x91\xc3";
+    utf8_mend(cut);
+    EXPECT_STR(cut, "caf\xc3\xa9 ?? ?\xf0\x9f\x94\x91?");
     REQUIRE(!utf8_valid(BYTES("\xe0\x80\xaf")));
     REQUIRE(!utf8_valid(BYTES("\xed\xa0\x80")));
     REQUIRE(!utf8_valid(BYTES("\xf4\x90\x80\x80")));

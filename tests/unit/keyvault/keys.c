@@ -386,7 +386,10 @@ TEST(keyvault, what_came_with_a_later_version_is_not_there_in_an_earlier_one)
     REQUIRE(json_at(a->body, "attributes", "hsmPlatform", NULL) == NULL);
     a = ask(kv, "GET", OLD("/keys/k", "7.5"), T, NULL);
     EXPECT_STR(text_at(a, "attributes", "hsmPlatform"), "0");
-    static const char *const bad[] = {"6.0", "7", "7.x", "7.10", "seven", "2025"};
+    /* The last one is cut within a character, where it is repeated. */
+    static const char *const bad[] = {
+        "6.0",   "7",    "7.x", "7.10",
+        "seven", "2025", "",    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xc3\xa9"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CLEANUP_FREE char *url = str_fmt("kv1." SUFFIX "/keys/k?api-version=%s", bad[i]);
         EXPECT_REFUSAL(ask(kv, "GET", url, T, NULL), 400, "BadParameter", "");
