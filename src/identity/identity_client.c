@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "identity/route.h"
+#include "identity/token_cache.h"
 #include "identity/wire.h"
 
 #include <stdio.h>
@@ -27,12 +28,14 @@ struct identity_client {
     struct chan *chan;
     pthread_rwlock_t cache_lock; /* (1) */
     struct jwt_keys *keys;       /* NULL = never fetched */
+    uint64_t keys_number;        /* grows with each set */
     json_t *issuers;             /* keeps the texts */
     const char *issuer_texts[ISSUERS_MAX + 1];
     pthread_mutex_t fetch_lock; /* (2) */
     int64_t credit_us;          /* monotonic time that fetches have not used up yet */
     int64_t counted_us;         /* when credit was last added */
-    json_t *foreign;            /* names of issuers that identity checks itself; under cache_lock */
+    struct token_cache *tokens;
+    json_t *foreign; /* names of issuers that identity checks itself; under cache_lock */
 };
 
 enum err identity_client_new(struct identity_client **out, struct chan *chan, struct diag *d)
@@ -42,13 +45,19 @@ enum err identity_client_new(struct identity_client **out, struct chan *chan, st
     c->chan = chan;
     pthread_rwlock_init(&c->cache_lock, NULL);
     pthread_mutex_init(&c->fetch_lock, NULL);
-    *out = c;
-    return OK;
+    enum err e = token_cache_new(&c->tokens, d);
+    if (e == OK) {
+        *out = c;
+    } else {
+        identity_client_free(c);
+    }
+    return e;
 }
 
 void identity_client_free(struct identity_client *c)
 {
     if (c == NULL) return;
+    token_cache_free(c->tokens);
     jwt_keys_free(c->keys);
     json_decref(c->issuers);
     json_decref(c->foreign);
@@ -75,6 +84,7 @@ static void replace_cache(struct identity_client *c, struct jwt_keys *keys, json
     jwt_keys_free(c->keys);
     json_decref(c->issuers);
     c->keys = keys;
+    c->keys_number++;
     c->issuers = issuers;
     json_decref(c->foreign);
     c->foreign = foreign;
@@ -116,12 +126,13 @@ static enum err fetch_keys(struct identity_client *c, struct diag *d)
 }
 
 static enum err verify_cached(struct identity_client *c, const char *token,
-                              const char *const *audiences, json_t **claims, bool *want_keys,
-                              struct diag *d)
+                              const char *const *audiences, json_t **claims, uint64_t *keys_number,
+                              bool *want_keys, struct diag *d)
 {
     enum err e = ERR_UNAVAILABLE;
     pthread_rwlock_rdlock(&c->cache_lock);
     *want_keys = c->keys == NULL;
+    *keys_number = c->keys_number;
     if (c->keys != NULL) {
         const struct jwt_expect want = {
             .issuers = c->issuer_texts, .audiences = audiences, .now_us = time_now_us()};
@@ -202,22 +213,47 @@ static enum err ask_foreign(struct identity_client *c, const char *token,
     return OK;
 }
 
+static void keep(struct identity_client *c, const char *token, const json_t *claims,
+                 const struct caller *who, uint64_t keys_number)
+{
+    const char *audience = json_string_value(json_object_get(claims, "aud"));
+    struct cached_token t = {.who = *who,
+                             .from_s = (int64_t)json_number_value(json_object_get(claims, "nbf")),
+                             .until_s = (int64_t)json_number_value(json_object_get(claims, "exp")),
+                             .keys = keys_number};
+    if (audience == NULL || strlen(audience) >= sizeof t.audience) return;
+    snprintf(t.audience, sizeof t.audience, "%s", audience);
+    token_cache_keep(c->tokens, token, &t);
+}
+
+static uint64_t keys_number_of(struct identity_client *c)
+{
+    pthread_rwlock_rdlock(&c->cache_lock);
+    uint64_t n = c->keys_number;
+    pthread_rwlock_unlock(&c->cache_lock);
+    return n;
+}
+
 enum err identity_verify(struct identity_client *c, const char *token, const char *const *audiences,
                          struct caller *out, struct diag *d)
 {
     CLEANUP_JSON json_t *claims = NULL;
     struct diag why = DIAG_INIT;
     bool want_keys = false;
-    enum err e = verify_cached(c, token, audiences, &claims, &want_keys, &why);
+    uint64_t keys_number = keys_number_of(c);
+    if (token_cache_find(c->tokens, token, keys_number, audiences, time_now_us(), out)) return OK;
+    enum err e = verify_cached(c, token, audiences, &claims, &keys_number, &want_keys, &why);
     if (want_keys) {
         if (is_foreign(c, token)) return ask_foreign(c, token, audiences, out, d);
         TRY(fetch_keys(c, d));
         diag_reset(&why);
-        e = verify_cached(c, token, audiences, &claims, &want_keys, &why);
+        e = verify_cached(c, token, audiences, &claims, &keys_number, &want_keys, &why);
     }
     if (e != OK && is_foreign(c, token)) return ask_foreign(c, token, audiences, out, d);
     if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
-    return read_caller(claims, out, d);
+    TRY(read_caller(claims, out, d));
+    keep(c, token, claims, out, keys_number);
+    return OK;
 }
 
 enum err identity_ending(struct identity_client *c, json_t **out, struct diag *d)

@@ -321,7 +321,7 @@ static size_t len_without_slash(const char *s)
     return n != 0 && s[n - 1] == '/' ? n - 1 : n;
 }
 
-static bool is_expected(const char *aud, const char *const *audiences)
+bool jwt_is_for(const char *aud, const char *const *audiences)
 {
     for (; aud != NULL && *audiences != NULL; audiences++) {
         if (bytes_eq(bytes_of(aud, len_without_slash(aud)),
@@ -335,9 +335,9 @@ static bool is_expected(const char *aud, const char *const *audiences)
 static enum err check_audience(const json_t *claims, const char *const *audiences, struct diag *d)
 {
     const json_t *aud = json_object_get(claims, "aud");
-    if (is_expected(json_string_value(aud), audiences)) return OK;
+    if (jwt_is_for(json_string_value(aud), audiences)) return OK;
     for (size_t i = 0; i < json_array_size(aud); i++) {
-        if (is_expected(json_string_value(json_array_get(aud, i)), audiences)) return OK;
+        if (jwt_is_for(json_string_value(json_array_get(aud, i)), audiences)) return OK;
     }
     return FAIL_TAG(d, ERR_DENIED, "Audience", "the token is for another audience");
 }

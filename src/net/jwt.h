@@ -42,6 +42,9 @@ struct jwt_expect {
 enum err jwt_verify(const char *token, const struct jwt_keys *keys, const struct jwt_expect *want,
                     json_t **claims, struct diag *d);
 
+/* Is this "aud" one of them? A slash at the end of either counts for nothing. */
+bool jwt_is_for(const char *aud, const char *const *audiences);
+
 /* The claims of a token that nobody has checked: to find out whose key to check it with. */
 enum err jwt_peek(const char *token, json_t **claims, struct diag *d);
 

@@ -5,6 +5,7 @@
 
 #include "base/rand.h"
 #include "crypto/hash.h"
+#include "identity/token_cache.h"
 #include "identity/wire.h"
 #include "net/jwt.h"
 
@@ -43,6 +44,9 @@ TEST(service, each_peer_may_ask_what_its_work_needs_and_no_more)
         {ID_MANAGED_DELETE, {true, false, false, false}},
         {ID_TOKEN, {false, false, true, false}},
         {ID_FORWARD, {true, false, false, false}},
+        {ID_FOREIGN, {true, true, false, false}},
+        {ID_GROUPS, {false, true, false, false}},
+        {ID_ENDING, {true, false, false, false}},
     };
     world_open(&w, "peers");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -518,4 +522,88 @@ TEST(restart, the_store_keeps_the_secret_out_of_its_files)
         REQUIRE(b.len == 0 || memmem(b.p, b.len, secret, 64) == NULL);
         REQUIRE(b.len == 0 || memmem(b.p, b.len, "ServicePrincipal", 16) == NULL);
     }
+}
+
+/* --- tokens that were verified before
+ * -------------------------------------------------------------------- */
+
+TEST(verify, a_token_seen_before_is_still_asked_for_its_audience_and_an_altered_one_is_another)
+{
+    static const char *const others[] = {"https://management.azure.com", NULL};
+    struct diag d = DIAG_INIT;
+    struct caller who;
+    world_open(&w, "again");
+    struct identity_client *c = w.clients[IDENTITY_PEER_VAULT];
+    char *t = founder_token(&w, w.founder.client_secret, "https://vault.azure.net");
+    for (int i = 0; i < 2; i++) {
+        who = (struct caller){0};
+        REQUIRE_OK(identity_verify(c, t, vault_audiences, &who, &d));
+        EXPECT_STR(who.object_id, w.founder.object_id);
+        EXPECT_STR(who.app_id, w.founder.client_id);
+    }
+    REQUIRE_ERR(ERR_DENIED, identity_verify(c, t, others, &who, &d));
+    EXPECT_STR(d.tag, "Audience");
+    diag_reset(&d);
+    char *bent = str_dup(t);
+    bent[strlen(bent) - 4] ^= 1;
+    REQUIRE_ERR(ERR_DENIED, identity_verify(c, bent, vault_audiences, &who, &d));
+    free(bent);
+    free(t);
+    world_close(&w);
+}
+
+TEST(verify, what_is_kept_of_a_token_is_of_one_key_set_and_of_no_other_token)
+{
+    struct diag d = DIAG_INIT;
+    CLEANUP(token_cache_free) struct token_cache *c = NULL;
+    struct caller who;
+    REQUIRE_OK(token_cache_new(&c, &d));
+    const struct cached_token t = {.who = {.object_id = "a"},
+                                   .from_s = 1000,
+                                   .until_s = 2000,
+                                   .audience = "https://vault.azure.net/",
+                                   .keys = 3};
+    const int64_t now = 1500 * US_PER_S;
+    REQUIRE(!token_cache_find(c, "t", 3, vault_audiences, now, &who));
+    token_cache_keep(c, "t", &t);
+    REQUIRE(token_cache_find(c, "t", 3, vault_audiences, now, &who));
+    EXPECT_STR(who.object_id, "a");
+    REQUIRE(!token_cache_find(c, "t", 4, vault_audiences, now, &who));
+    REQUIRE(!token_cache_find(c, "u", 3, vault_audiences, now, &who));
+    REQUIRE(!token_cache_find(c, "t", 3, vault_audiences, 3000 * US_PER_S, &who));
+    REQUIRE(!token_cache_find(c, "t", 3, vault_audiences, 600 * US_PER_S, &who));
+    /* More than there are places: whoever is found is who was kept. */
+    for (int i = 0; i < 5000; i++) {
+        char name[16];
+        struct cached_token one = t;
+        snprintf(name, sizeof name, "t%d", i);
+        snprintf(one.who.object_id, sizeof one.who.object_id, "%d", i);
+        token_cache_keep(c, name, &one);
+    }
+    int found = 0;
+    for (int i = 0; i < 5000; i++) {
+        char name[16], id[16];
+        snprintf(name, sizeof name, "t%d", i);
+        snprintf(id, sizeof id, "%d", i);
+        if (!token_cache_find(c, name, 3, vault_audiences, now, &who)) continue;
+        EXPECT_STR(who.object_id, id);
+        found++;
+    }
+    REQUIRE(found > 0 && found <= 1024);
+}
+
+TEST(service, the_groups_of_a_principal_are_those_it_is_in_now)
+{
+    struct diag d = DIAG_INIT;
+    char(*groups)[GUID_TEXT_MAX] = NULL;
+    size_t n = 9;
+    world_open(&w, "groups");
+    struct identity_client *c = w.clients[IDENTITY_PEER_VAULT];
+    REQUIRE_OK(identity_groups(c, w.founder.object_id, &groups, &n, &d));
+    EXPECT_EQ(n, 0);
+    free(groups);
+    REQUIRE_ERR(ERR_DENIED,
+                identity_groups(c, "11111111-2222-4333-8444-555555555555", &groups, &n, &d));
+    EXPECT_STR(d.tag, "NoStanding");
+    world_close(&w);
 }
