@@ -52,7 +52,11 @@ static json_t *document(const struct identity *id, enum token_kind kind)
         "RS256", "PS256", "ES256", "id_token_signing_alg_values_supported", "RS256",
         "claims_supported", "sub", "iss", "aud", "exp", "iat", "nbf", "oid", "tid", "appid", "ver",
         "tenant_region_scope", "cloud_instance_name", strstr(id->endpoint, "://") + 3);
-    bool good = j != NULL;
+    const char *host = strstr(id->endpoint, "://") + 3; /* of the little of Graph that there is */
+    bool good = j != NULL &&
+                json_object_set_new(j, "cloud_graph_host_name", json_string(host)) == 0 &&
+                json_object_set_new(j, "msgraph_host", json_string(host)) == 0 &&
+                json_object_set_new(j, "rbac_url", json_string(id->endpoint)) == 0;
     for (size_t i = 0; good && i < sizeof urls / sizeof *urls; i++) {
         snprintf(rest, sizeof rest, "/%s%s", kind == TOKEN_ADFS ? "adfs" : id->tenant_id,
                  urls[i].path);

@@ -63,6 +63,9 @@ enum err token_issue(struct identity *id, const struct token_wish *w, struct buf
                 put(claims, "idtyp", is_person ? "user" : "app") &&
                 put(claims, is_v2 ? "azpacr" : "appidacr", w->acr) && put_groups(claims, p);
     if (is_v2) good = good && put(claims, "azp", client);
+    if (!is_v2) {
+        good = good && put(claims, "idp", json_string_value(json_object_get(claims, "iss")));
+    }
     if (p->kind == PRINCIPAL_MANAGED) good = good && put(claims, "xms_mirid", p->resource);
     if (is_person) {
         good = good && put_person(claims, p) && put(claims, "scp", "user_impersonation") &&

@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "crypto/secret_file.h"
 #include "server/control.h"
 
 #include <fcntl.h>
@@ -34,6 +35,9 @@ static const enum child_id pairs[][2] = {{CHILD_LOGS, CHILD_KEYD},
     (30 * US_PER_S) /* up for so long: the next failure starts from the smallest backoff */
 #define STOP_US  (20 * US_PER_S) /* per process, then SIGKILL */
 #define ARGS_MAX 48
+
+#define PASSPHRASE_FD     4 /* of the vault; our own descriptors of that number are closed on exec */
+#define PASSPHRASE_OPTION "fd:4"
 
 /* --- starting one process --------------------------------------------------------------------- */
 
@@ -123,8 +127,11 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         if (c->o->faults) arg(a, "faults", NULL);
         hsm_args(a, &c->o->hsm);
         if (c->o->hsm.vault_root != NULL) arg(a, "vault-root", c->o->hsm.vault_root);
-        if (c->o->hsm.passphrase_file != NULL)
+        if (c->passphrase != NULL) {
+            arg(a, "vault-passphrase-file", PASSPHRASE_OPTION);
+        } else if (c->o->hsm.passphrase_file != NULL) {
             arg(a, "vault-passphrase-file", c->o->hsm.passphrase_file);
+        }
         arg(a, "platform-principal", k->platform_object_id);
         break;
     case CHILD_KEYD:
@@ -167,13 +174,16 @@ static void child_args(const struct children *c, enum child_id which, struct arg
     a->v[a->n] = NULL;
 }
 
-/* In the new process: nothing but async-signal-safe calls. */
-static void become_child(int control, const int lock_fds[2], char *const *argv)
+/* In the new process: nothing but async-signal-safe calls. passphrase -1: none. */
+static void become_child(int control, int passphrase, const int lock_fds[2], char *const *argv)
 {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    /* Out of the way of one another: either may have the other's number. */
+    if (passphrase >= 0 && (passphrase = fcntl(passphrase, F_DUPFD_CLOEXEC, 10)) < 0) _exit(127);
     if (control != CONTROL_FD && dup2(control, CONTROL_FD) < 0) _exit(127);
+    if (passphrase >= 0 && dup2(passphrase, PASSPHRASE_FD) < 0) _exit(127);
     fcntl(CONTROL_FD, F_SETFD, 0);
     for (int i = 0; i < 2; i++)
         if (lock_fds[i] >= 0) fcntl(lock_fds[i], F_SETFD, 0); /* (3) */
@@ -206,14 +216,17 @@ static enum err connect_pair(struct children *c, enum child_id a, enum child_id 
 enum err children_start(struct children *c, enum child_id which, struct diag *d)
 {
     struct child *child = &c->children[which];
+    CLEANUP_FD int passphrase = -1;
     int fds[2];
+    if (which == CHILD_VAULT && c->passphrase != NULL)
+        TRY(secret_pipe(c->passphrase, &passphrase, d));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
         return FAIL(d, ERR_IO, "socket pair: %s", strerror(errno));
     }
     struct arg_list args = {0};
     child_args(c, which, &args);
     pid_t pid = fork();
-    if (pid == 0) become_child(fds[1], c->dir->lock_fds, args.v);
+    if (pid == 0) become_child(fds[1], passphrase, c->dir->lock_fds, args.v);
     arg_list_release(&args);
     close(fds[1]);
     if (pid < 0) {

@@ -66,6 +66,7 @@ struct children {
     void (*tick)(void *ctx);
     void *ctx;
     int watch[2];
+    struct secret *passphrase; /* of --vault-passphrase-file fd:N, for each start of the vault */
     struct child children[N_CHILDREN];
     int signals;
     bool stopping;

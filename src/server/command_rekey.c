@@ -54,7 +54,7 @@ int command_rekey(int argc, char **argv, struct diag *d)
          .text = &r.data},
         {.name = "new-passphrase-file",
          .value = "FILE",
-         .help = "the new passphrase: its first line, mode 0600",
+         .help = "the new passphrase, as --vault-passphrase-file has it",
          .text = &r.new_passphrase_file},
         {.name = "new-vault-root",
          .value = "KIND",

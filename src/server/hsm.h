@@ -27,7 +27,8 @@ struct hsm_options {                       /* and what else the keys of this ser
      .help = "what the vault's keys lie under, from the first start on: file, passphrase\n"        \
              "or token (file: DIR/vault/root.key)"},                                               \
     {.name = "vault-passphrase-file", .value = "FILE", .text = &(o)->passphrase_file,              \
-     .help = "its first line, mode 0600; a systemd credential is such a file"},                    \
+     .help = "the passphrase is its first line (mode 0600); credential:NAME, of systemd;\n"         \
+             "fd:N, an open descriptor"},                                                          \
     {.name = "hsm-files", .value = "DIR", .text = &(o)->files,                                     \
      .help = "directory in which the module of the anchor's token writes files: keyd may write\n"  \
              "there, and nowhere else (none: an HSM that is reached by other means)"},             \

@@ -7,7 +7,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "crypto/secret.h"
+#include "crypto/secret_file.h"
 #include "net/tls.h"
 #include "server/doorway.h"
 
@@ -348,9 +348,14 @@ enum err supervisor_run(const struct up_options *o, struct diag *d)
                                    .ctx = &s,
                                    .watch = {-1, -1},
                                    .signals = -1};
-    enum err e = run(&s, d);
+    enum err e =
+        secret_is_fd(o->hsm.passphrase_file)
+            ? secret_from_file(o->hsm.passphrase_file, "passphrase", &s.children.passphrase, d)
+            : OK;
+    if (e == OK) e = run(&s, d);
     close_doorways(&s);
     if (s.children.signals >= 0) children_stop(&s.children);
+    secret_free(s.children.passphrase);
     datadir_release(&s.dir);
     wipe(&s.credentials, sizeof s.credentials);
     if (e == OK) LOG(INFO, "up.stopped");

@@ -74,12 +74,14 @@ class Server:
         self.process, self.tokens = None, {}
         self.log = open(self.data.rstrip("/") + ".log", "ab")
 
+    pass_fds = ()  # descriptors that the server inherits
+
     # --- life ---------------------------------------------------------------------------------------------
     def start(self, timeout=60):
         self.process = subprocess.Popen(
             [PROGRAM, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--vault-listen",
              f"127.0.0.1:{self.vault_port}", *self.options],
-            stdout=subprocess.PIPE, stderr=self.log, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=self.log, start_new_session=True, pass_fds=self.pass_fds)
         os.set_blocking(self.process.stdout.fileno(), False)
         until, line = time.time() + timeout * PATIENCE, b""
         while not line.endswith(b"\n"):

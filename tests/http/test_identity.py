@@ -705,6 +705,38 @@ class Identity(unittest.TestCase):
             self.assertEqual(self.get(self.foreign(self.other, f"unknown{i}"), self.s.sub()).status, 401)
         self.assertLessEqual(self.issuer.fetches, fetches + 1)
 
+    def test_a_well_signed_token_is_refused_by_every_service_when_a_claim_is_wrong(self):
+        """Nothing is wrong with key and signature here: each claim is looked at by itself, everywhere."""
+        self.issuer.keys = {"k1": self.rsa, "k2": self.ec}
+        c, now, guid = self.s.credentials, self.now(), str(uuid.uuid4())
+        doors = {
+            "arm": ("GET", f"{c['endpoint']}{self.s.sub()}?api-version=2021-04-01", None),
+            "identity": ("GET", f"{c['endpoint']}/admin/identities", None),
+            "query": ("POST", f"{c['endpoint']}/v1/workspaces/{guid}/query", '{"query":"T"}'),
+            "ingestion": ("POST", f"{c['endpoint']}/dataCollectionRules/dcr-{guid.replace('-', '')}/streams/Custom-T?api-version=2023-01-01",
+                          "[]"),
+            "vault": ("GET", self.s.vault_url("/keys?api-version=7.4", "keystead-platform"), None),
+            "vault-arm": ("GET", f"{c['endpoint']}{self.s.sub('/providers/Microsoft.KeyVault/vaults')}?api-version=2022-07-01", None),
+        }
+        bad = {"expired": {"exp": now - 1000, "nbf": now - 8000}, "not yet valid": {"nbf": now + 1000},
+               "for another audience": {"aud": "https://example.org"}, "of an issuer that is ours": {"iss": f"{c['endpoint']}/adfs"},
+               "of another tenant": {"iss": self.issuer.url.replace("/tenant", "/other")}, "without an end": {"exp": None},
+               "for ever": {"exp": "never"}}
+        for door, (method, url, body) in doors.items():
+            def ask(**changes):
+                a = self.s.raw(method, url, body, {"Authorization": "Bearer " + self.foreign(self.rsa, "k1", **changes),
+                                                   "Content-Type": "application/json"})
+                # The query API says 403 to a token that is no good, as documented, and which refusal it is by its code.
+                refused = a.status == 401 or (door == "query" and a.json["error"]["code"].startswith(("InvalidAuth", "InvalidToken")))
+                return refused, a
+
+            with self.subTest(door=door):
+                self.assertFalse(ask()[0], "a good one")
+                for name, changes in bad.items():
+                    with self.subTest(token=name):
+                        refused, a = ask(**changes)
+                        self.assertTrue(refused, a)
+
     def derived(self, subject):
         """The object id that identity makes of an issuer and a claim (docs/operate/identity.md)."""
         text = b"".join(len(x).to_bytes(4, "little") + x for x in (b"keystead foreign principal", self.issuer.url.encode(),

@@ -88,6 +88,7 @@ TEST(oauth, v1_answers_strings_and_takes_a_resource)
     EXPECT_STR(json_get_str(c, "aud"), "https://vault.azure.net");
     EXPECT_STR(json_get_str(c, "ver"), "1.0");
     EXPECT_STR(json_get_str(c, "appidacr"), "1");
+    EXPECT_STR(json_get_str(c, "idp"), json_get_str(c, "iss"));
     world_close(&w);
 }
 
@@ -258,6 +259,8 @@ TEST(discovery, documents_name_an_issuer_on_our_host_and_the_tenants_endpoints)
         for (int k = 0; k < 3; k++)
             EXPECT_STR(text_at(&r, names[k]), path_of(forms[k]));
         REQUIRE(json_get_str(r.json, "authorization_endpoint") != NULL);
+        EXPECT_STR(text_at(&r, "msgraph_host"), "localhost:8443");
+        EXPECT_STR(text_at(&r, "rbac_url"), ENDPOINT);
         /* What the documents name is ours. */
         for (int k = 1; k < 3; k++)
             REQUIRE(identity_owns_path(text_at(&r, names[k]) + strlen(ENDPOINT)));
