@@ -96,6 +96,10 @@ class JavaScript(Scripts):
             self.assertEqual(a.status, 201, a)
         self.run_node("keys.mjs")
 
+    def test_arm_keyvault_does_all_it_can_with_vaults_and_pools(self):
+        self.s.done(self.s.arm("PUT", self.s.group(group="vaults"), "2021-04-01", {"location": "westeurope"}))
+        self.run_node("vaults.mjs")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -120,6 +120,52 @@ class Accounts(unittest.TestCase):
         self.assertIsNone(self.send(other, 1))
         self.assertEqual(self.seen(other), [1])
 
+    def identity(self, cluster, **identity):
+        return self.s.arm("PATCH", self.s.cluster_path(cluster), "2022-10-01", {"identity": identity})
+
+    def shown_identity(self, cluster):
+        return self.s.arm("GET", self.s.cluster_path(cluster), "2022-10-01").json["identity"]
+
+    def test_a_cluster_changes_its_kind_of_identity_and_back_and_keeps_its_rows(self):
+        s, cluster = self.s, self.fresh_cluster(True)
+        _, w = self.fresh_workspace(cluster)
+        self.send(w, 1)
+        first = self.shown_identity(cluster)["principalId"]
+        lent = s.done(s.arm("PUT", s.group("/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lent"), "2023-01-31",
+                            {"location": "westeurope"})).json
+        assigned = {"type": "UserAssigned", "userAssignedIdentities": {lent["id"]: {}}}
+        both = {**assigned, "type": "SystemAssigned,UserAssigned"}
+        for kind in (assigned, both, {"type": "SystemAssigned, UserAssigned"}, {"type": "UserAssigned"}):
+            a = self.identity(cluster, **kind)  # it has a key; and one kind at a time, whatever the version allows
+            self.assertEqual(a.status, 400, a)
+        self.assertEqual(self.seen(w), [1])
+
+        s.done(self.remove_key(cluster))
+        self.assertEqual(self.identity(cluster, **both).status, 400)
+        s.done(self.identity(cluster, **assigned))
+        self.assertEqual(self.shown_identity(cluster), {"type": "UserAssigned", "userAssignedIdentities": {lent["id"]: {
+            "principalId": lent["properties"]["principalId"], "clientId": lent["properties"]["clientId"]}}})
+        self.assertGreaterEqual(s.set_key(version=self.version, cluster=cluster).status, 400)  # nobody granted it anything
+        s.grant(lent["properties"]["principalId"])
+        s.done(s.set_key(version=self.version, cluster=cluster))
+        s.wait(lambda: s.query("Rows_CL | count", w).status == 200, 60, "the rows under the lent identity")
+        self.send(w, 2)
+
+        s.done(self.remove_key(cluster))
+        s.done(self.identity(cluster, type="SystemAssigned"))
+        second = self.shown_identity(cluster)["principalId"]
+        self.assertNotEqual(first, second)  # what was granted to the first does not come back
+        self.assertGreaterEqual(s.set_key(version=self.version, cluster=cluster).status, 400)
+        s.grant(second)
+        s.done(s.set_key(version=self.version, cluster=cluster))
+        s.wait(lambda: s.query("Rows_CL | count", w).status == 200, 60, "the rows under its own identity")
+        self.send(w, 3)
+        self.assertEqual(self.seen(w), [1, 2, 3])
+
+        s.done(self.identity(cluster, type="None"))
+        self.assertTrue(self.refused(w))
+        self.assertEqual(self.shown_identity(cluster), {"type": "None"})
+
     def test_identity_none_revokes_and_cannot_be_undone(self):
         cluster = self.fresh_cluster(True)
         _, w = self.fresh_workspace(cluster)
