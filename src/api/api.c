@@ -2,6 +2,7 @@
 /* api/api.c - the front door: opened, started, told of keys, stopped */
 #include "api/activity.h"
 #include "api/front.h"
+#include "storage/spill_file.h"
 #include "api/key_audit.h"
 #include "api/vault_audit.h"
 
@@ -67,6 +68,8 @@ enum err api_new(struct api **out, const struct api_config *c, struct diag *d)
     if (c->external_data != NULL)
         TRY(external_new(&a->external, c->external_data, c->external_ca, d));
     a->c.external_data = a->c.external_ca = NULL; /* external's */
+    if (c->spill_dir != NULL) TRY(spill_room_new(&a->spill, c->spill_dir, c->spill_bytes, d));
+    a->c.spill_dir = NULL; /* the room's */
     a->dropped_ids = dedupe_new(DEDUPE_MAX);
     if (a->dropped_ids == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     *out = TAKE(a);
@@ -81,6 +84,7 @@ void api_free(struct api *a)
     activity_free(a->activity);
     dedupe_free(a->dropped_ids);
     external_free(a->external);
+    spill_room_free(a->spill);
     arm_close(a->arm);
     readers_free(a->readers);
     for (size_t i = 0; i < sizeof a->strings / sizeof a->strings[0]; i++)

@@ -39,6 +39,9 @@ struct api_config {
     const char *const
         *vault_hosts;           /* allow-listed suffixes of key URIs with port, NULL-terminated */
     unsigned operation_threads; /* 0 = 4 */
+    size_t query_memory;        /* bytes of one query's rows; 0 = as exec.h says */
+    const char *spill_dir;      /* for rows that do not fit, and answers; NULL: they fail */
+    uint64_t spill_bytes;       /* of all queries together */
     const char *external_data;  /* URL prefixes that queries may read from; NULL = none */
     const char *external_ca;    /* of their certificates; NULL = the system's bundle */
 };

@@ -37,6 +37,7 @@ struct api {
     struct metrics metrics;
     pthread_mutex_t lock; /* over runs and readers */
     struct query_run *runs;
+    struct spill_room *spill; /* NULL: rows must fit into memory */
     struct reader_pool *readers;
     struct external *external;   /* NULL: externaldata is refused */
     struct timer *timer; /* retention and what else is due by the clock */

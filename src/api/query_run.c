@@ -2,6 +2,7 @@
 /* api/query_run.c - running a query: its key, its limits, and how a lock takes it back */
 #include "api/query.h"
 
+#include "api/answer.h"
 #include "api/key_audit.h"
 #include "api/source.h"
 #include "api/timespan.h"
@@ -19,6 +20,8 @@ struct query_run { /* in the api's list until its last row is sent */
     struct query_run *next, *previous;
     char workspace[GUID_TEXT_MAX];
     _Atomic bool cancel;
+    struct spill_file *rows; /* those that do not fit into memory; NULL: they must */
+    struct answer answer;
 };
 
 /* --- running queries -------------------------------------------------------------------------- */
@@ -33,6 +36,8 @@ static void run_end(struct query_run *r)
         if (a->runs == r) a->runs = r->next;
     }
     http_recall_release(&r->recall);
+    answer_release(&r->answer);
+    spill_file_free(r->rows);
     free(r);
 }
 
@@ -45,6 +50,12 @@ static struct query_run *run_begin(struct api *a, const char *workspace)
 {
     struct query_run *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
+    if (answer_init(&r->answer, a->spill, NULL) != OK ||
+        (a->spill != NULL && spill_file_new(&r->rows, a->spill, NULL) != OK)) {
+        answer_release(&r->answer);
+        free(r);
+        return NULL;
+    }
     r->api = a;
     http_recall_init(&r->recall, sent);
     snprintf(r->workspace, sizeof r->workspace, "%s", workspace);
@@ -61,7 +72,9 @@ void queries_cancel(struct api *a, const char *workspace)
     for (struct query_run *r = a->runs; r != NULL; r = r->next) {
         if (workspace != NULL && !str_eq(r->workspace, workspace)) continue;
         atomic_store(&r->cancel, true);
-        http_recall_now(&r->recall); /* (2) */
+        answer_wipe(&r->answer); /* (2) */
+        if (r->rows != NULL) spill_file_wipe(r->rows);
+        http_recall_now(&r->recall);
     }
 }
 
@@ -91,7 +104,9 @@ static bool refuse(struct query_call *q, enum query_fault fault, const struct di
 {
     bool gone = fault == QUERY_LOCKED || fault == QUERY_SUSPENDED;
     if (gone) buf_release(&q->front->res->body); /* rows that were encoded are wiped */
-    return q->writer->fail(q, fault, d) && !gone;
+    bool kept = q->writer->fail(q, fault, d) && !gone;
+    if (!kept && q->run != NULL) answer_clear(&q->run->answer);
+    return kept;
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
@@ -100,6 +115,8 @@ static int64_t ticks_now(void)
 {
     return time_now_us() * 10 + TICKS_UNIX;
 }
+
+static const struct spill_ops spill_ops = {spill_file_write, spill_file_read};
 
 /* bag_unpack() and pivot() look at their rows to know their columns. */
 static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
@@ -110,10 +127,12 @@ static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, 
         .plan = part,
         .source = &source_ops_store,
         .external = external_ops(q->front->api->external),
-        .limits = {.deadline_us = q->deadline_us},
+        .limits = {.memory_max = q->front->api->c.query_memory, .deadline_us = q->deadline_us},
         .now_ticks = q->now_ticks,
         .pool = q->front->api->c.query_pool,
         .cancel = &q->run->cancel,
+        .spill_ops = &spill_ops,
+        .spill = q->run->rows,
     };
     return exec_run(&request, each, each_ctx, NULL, d);
 }
@@ -143,7 +162,8 @@ static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
     TRY(q->writer->rows(q, b, d));
     q->table_rows += b->n_rows;
     q->rows += b->n_rows;
-    if (out->len > QUERY_RESULT_MAX) {
+    TRY(answer_put(&q->run->answer, out, d));
+    if (q->run->answer.len + out->len > QUERY_RESULT_MAX) {
         return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
                         "the result has more than %zu bytes of JSON", QUERY_RESULT_MAX);
     }
@@ -198,11 +218,14 @@ static enum err run(struct query_call *q, struct diag *d)
         .external = external_ops(api->external),
         .limits = {.rows_max = q->rows_max,
                    .bytes_max = q->bytes_max,
+                   .memory_max = api->c.query_memory,
                    .deadline_us = q->deadline_us},
         .now_ticks = q->now_ticks,
         .pool = api->c.query_pool,
         .cancel = &q->run->cancel,
         .begin = begin_table,
+        .spill_ops = &spill_ops,
+        .spill = q->run->rows,
     };
     return exec_run(&request, take_batch, q, &q->stats, d);
 }
@@ -270,6 +293,7 @@ void query_execute(struct query_call *q)
     enum err e = run_counted(q, &d);
     if (e == OK) q->writer->end(q);
     if (e == OK || refuse(q, fault_of(q, e, &d), &d)) {
+        q->run->recall.stored = answer_stored(&q->run->answer);
         c->res->recall = &q->run->recall;
     } else {
         run_end(q->run);

@@ -18,7 +18,7 @@ static struct exec_limits with_defaults(struct exec_limits l)
 {
     if (l.rows_max == 0) l.rows_max = ROWS_MAX_DEFAULT;
     if (l.bytes_max == 0) l.bytes_max = BYTES_MAX_DEFAULT;
-    if (l.memory_max == 0) l.memory_max = MEMORY_MAX_DEFAULT;
+    if (l.memory_max == 0) l.memory_max = EXEC_MEMORY;
     return l;
 }
 

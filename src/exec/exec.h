@@ -12,6 +12,8 @@
 #include "exec/spill.h"
 #include "kql/plan.h"
 
+#define EXEC_MEMORY ((size_t)1 << 30) /* bytes; the default of memory_max */
+
 struct exec_limits {
     uint64_t rows_max;   /* of the result; 0 = 500,000 as the original */
     uint64_t bytes_max;  /* of the result; 0 = 64 MiB */

@@ -15,11 +15,10 @@
 
 #include <stdatomic.h>
 
-#define ROWS_MAX_DEFAULT   500000ULL /* rows of a result */
-#define BYTES_MAX_DEFAULT  ((uint64_t)64 << 20)
-#define MEMORY_MAX_DEFAULT ((size_t)1 << 30) /* bytes of all arenas of a query */
-#define WORKERS_MAX        64
-#define OP_DEPTH_MAX       2000 /* operators above each other in a plan */
+#define ROWS_MAX_DEFAULT  500000ULL /* rows of a result */
+#define BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
+#define WORKERS_MAX       64
+#define OP_DEPTH_MAX      2000 /* operators above each other in a plan */
 
 /* --- memory: an arena that counts against the query's ceiling (4) ----------------------------- */
 

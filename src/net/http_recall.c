@@ -26,11 +26,17 @@ void http_recall_release(struct http_recall *r)
     pthread_mutex_destroy(&r->lock);
 }
 
+static void forget(struct http_recall *r)
+{
+    if (r->stored.forget != NULL) r->stored.forget(r->stored.ctx);
+    buf_release(&r->body);
+}
+
 void http_recall_now(struct http_recall *r)
 {
     LOCK_SCOPE(&r->lock);
     r->recalled = true;
-    buf_release(&r->body);
+    forget(r);
     if (r->fd >= 0) (void)shutdown(r->fd, SHUT_RDWR); /* wakes whoever waits for the client */
 }
 
@@ -38,7 +44,14 @@ static ssize_t read_piece(void *cls, uint64_t at, char *to, size_t max)
 {
     struct http_recall *r = cls;
     LOCK_SCOPE(&r->lock);
-    if (r->recalled || at >= r->body.len) return MHD_CONTENT_READER_END_WITH_ERROR;
+    uint64_t before = r->stored.len;
+    if (r->recalled || at >= before + r->body.len) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (at < before) {
+        size_t most = before - at < max ? (size_t)(before - at) : max;
+        size_t n = r->stored.read(r->stored.ctx, at, (uint8_t *)to, most);
+        return n != 0 ? (ssize_t)n : MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    at -= before;
     size_t n = r->body.len - (size_t)at < max ? r->body.len - (size_t)at : max;
     memcpy(to, r->body.p + at, n);
     return (ssize_t)n;
@@ -50,7 +63,7 @@ static void finish(void *cls)
     {
         LOCK_SCOPE(&r->lock);
         r->fd = -1;
-        buf_release(&r->body);
+        forget(r);
     }
     r->done(r);
 }
@@ -62,7 +75,7 @@ static struct MHD_Response *start(struct http_recall *r, struct MHD_Connection *
     LOCK_SCOPE(&r->lock);
     if (r->recalled || info == NULL) return NULL;
     struct MHD_Response *m =
-        MHD_create_response_from_callback(body->len, PIECE, read_piece, r, finish);
+        MHD_create_response_from_callback(r->stored.len + body->len, PIECE, read_piece, r, finish);
     if (m == NULL) return NULL;
     r->body = *body;
     *body = (struct buf){0};

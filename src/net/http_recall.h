@@ -12,7 +12,19 @@
 
 #include <pthread.h>
 
+/* The beginning of a body that does not lie in memory; what is in the response's buffer follows it. */
+struct http_stored {
+    uint64_t len; /* bytes; 0 = there is none */
+    /* Copies at least one byte from `at` on, at most max; 0: that is not to be had any more. Called
+     * on the connection's thread, one piece after the other. */
+    size_t (*read)(void *ctx, uint64_t at, uint8_t *to, size_t max);
+    /* Forgets what was read, at once: the answer is recalled, or sent. */
+    void (*forget)(void *ctx);
+    void *ctx;
+};
+
 struct http_recall {
+    struct http_stored stored; /* set before the response is handed over */
     /* The server is done with the object, sent or not: called once for each that was handed to it
      * in a response, on any thread, under no lock. */
     void (*done)(struct http_recall *r);

@@ -165,6 +165,8 @@ static void child_args(const struct children *c, enum child_id which, struct arg
         if (c->o->hsm.direct) hsm_args(a, &c->o->hsm);
         arg_number(a, "accept-entries", c->o->accept_entries);
         arg_number(a, "spool-bytes", c->o->spool_bytes);
+        arg_number(a, "query-memory-bytes", c->o->query_memory);
+        arg_number(a, "query-disk-bytes", c->o->query_disk);
         arg_number(a, "spool-total-bytes", c->o->spool_total);
         arg_number(a, "spool-hours", c->o->spool_hours);
         if (c->o->allow_swap) arg(a, "allow-swap", NULL);

@@ -34,6 +34,7 @@ struct up_options {
     bool virtual_clock, allow_swap, faults;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s; /* 0 = the default */
     uint64_t spool_bytes, spool_total, spool_hours;
+    uint64_t query_memory, query_disk;
     const char *outage_policy;                /* NULL = retain */
     const char *cert, *key, *ca;              /* the operator's own; NULL = DIR/tls */
     const char *issuers;                      /* file of foreign issuers; NULL = none */

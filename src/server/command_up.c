@@ -6,9 +6,13 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "custody/policy.h"
+#include "exec/exec.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "storage/store.h"
+
+#define QUERY_MEMORY_MIN ((uint64_t)8 << 20)  /* bytes */
+#define QUERY_DISK       ((uint64_t)16 << 30) /* bytes */
 
 static const char *const usages[] = {"keystead up --data DIR [options]",
                                      "keystead vault --data DIR [options]",
@@ -36,6 +40,8 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
                            .probe_s = PROBE_S,
                            .spool_bytes = SPOOL_BYTES,
                            .spool_total = SPOOL_TOTAL,
+                           .query_memory = EXEC_MEMORY,
+                           .query_disk = QUERY_DISK,
                            .spool_hours = SPOOL_HOURS};
     const struct opt opts[] = {
         {.name = "data",
@@ -157,6 +163,19 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .help = "open once, although entries of the catalogue are missing or older: the number "
                  "that the\nlog service named; copy the data directory first",
          .number = &o.accept_entries,
+         .min = 1,
+         .max = INT64_MAX},
+        {.name = "query-memory-bytes",
+         .value = "BYTES",
+         .help = "memory for the rows of one query; more go to the disk, sealed (1073741824)",
+         .number = &o.query_memory,
+         .min = QUERY_MEMORY_MIN,
+         .max = INT64_MAX},
+        {.name = "query-disk-bytes",
+         .value = "BYTES",
+         .help = "disk for rows and answers of all queries that do not fit into memory "
+                 "(17179869184)",
+         .number = &o.query_disk,
          .min = 1,
          .max = INT64_MAX},
         {.name = "spool-bytes",

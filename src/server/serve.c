@@ -51,6 +51,8 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "spool-bytes", .value = "N", .number = &o.spool_bytes, .max = INT64_MAX},
         {.name = "spool-total-bytes", .value = "N", .number = &o.spool_total, .max = INT64_MAX},
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},
+        {.name = "query-memory-bytes", .value = "N", .number = &o.query_memory, .max = INT64_MAX},
+        {.name = "query-disk-bytes", .value = "N", .number = &o.query_disk, .max = INT64_MAX},
         {.name = "virtual-clock", .flag = &o.virtual_clock},
         {.name = "allow-swap", .flag = &o.allow_swap},
         {.name = "faults", .flag = &o.faults},

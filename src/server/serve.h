@@ -13,7 +13,7 @@ struct serve_options {
     bool virtual_clock, allow_swap, faults;
     struct hsm_options hsm;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s, accept_rollback,
-        accept_entries, spool_bytes, spool_total, spool_hours;
+        accept_entries, spool_bytes, spool_total, spool_hours, query_memory, query_disk;
 };
 
 enum err serve_parse(int argc, char **argv, struct serve_options *out, struct diag *d);

@@ -80,6 +80,7 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
     memcpy(vault_hosts + n_hosts, foreign.suffixes, foreign.n * sizeof foreign.suffixes[0]);
     CLEANUP_FREE char *cert = serve_cert_file(o);
     CLEANUP_FREE char *vault_audit = str_fmt("%s/vault/audit", o->data);
+    CLEANUP_FREE char *spill = str_fmt("%s/spill", o->data);
     const struct api_config api = {
         .catalog = l->catalog,
         .custody = l->custody,
@@ -95,6 +96,9 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
         .owner_object_id = o->object_id,
         .cert_file = cert,
         .vault_hosts = vault_hosts,
+        .query_memory = o->query_memory,
+        .spill_dir = spill,
+        .spill_bytes = o->query_disk,
         .external_data = o->external_data,
         .external_ca = o->external_ca,
     };

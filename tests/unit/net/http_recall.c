@@ -14,6 +14,8 @@
 struct fixture {
     struct http_recall recall;
     bool at_once; /* recalled before the server has the answer */
+    bool stored;  /* as many bytes again come first, and lie elsewhere */
+    _Atomic int n_forgotten;
     _Atomic int n_done;
 };
 
@@ -23,12 +25,27 @@ static void count_done(struct http_recall *r)
     atomic_fetch_add(&f->n_done, 1);
 }
 
+static size_t read_stored(void *ctx, uint64_t at, uint8_t *to, size_t max)
+{
+    (void)ctx;
+    size_t n = max < 1000 ? max : 1000;
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint8_t)('a' + (at + i) % 16);
+    return n;
+}
+
+static void forget_stored(void *ctx)
+{
+    atomic_fetch_add(&((struct fixture *)ctx)->n_forgotten, 1);
+}
+
 static void answer(void *ctx, const struct http_request *q, struct http_response *r)
 {
     (void)q;
     struct fixture *f = ctx;
     r->status = 200;
     r->recall = &f->recall;
+    if (f->stored) f->recall.stored = (struct http_stored){BODY, read_stored, forget_stored, f};
     for (size_t i = 0; i < BODY; i += 16)
         buf_str(&r->body, "0123456789abcdef");
     if (f->at_once) http_recall_now(&f->recall);
@@ -76,6 +93,47 @@ TEST(http_recall, an_answer_that_is_not_recalled_arrives_whole)
     http_recall_now(&f.recall); /* too late, and harmless */
     http_server_stop(s);
     REQUIRE(atomic_load(&f.n_done) == 1);
+    http_recall_release(&f.recall);
+}
+
+TEST(http_recall, what_is_stored_elsewhere_comes_before_the_body)
+{
+    struct fixture f = {.stored = true};
+    struct http_server *s = start(&f, false);
+    int fd = ask(http_server_port(s));
+    size_t at = 0, head = 0, line = 0;
+    char c[1 << 16];
+    for (ssize_t n; (n = recv(fd, c, sizeof c, 0)) > 0;) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (head == 0) { /* up to the empty line */
+                line = c[i] == '\n' ? line + 1 : c[i] == '\r' ? line : 0;
+                head = line == 2;
+                continue;
+            }
+            REQUIRE(c[i] == (at < BODY ? (char)('a' + at % 16) : "0123456789abcdef"[at % 16]));
+            at++;
+        }
+    }
+    close(fd);
+    EXPECT_EQ(at, 2 * BODY);
+    wait_done(&f);
+    EXPECT_EQ(atomic_load(&f.n_forgotten), 1);
+    http_server_stop(s);
+    http_recall_release(&f.recall);
+}
+
+TEST(http_recall, a_recall_forgets_what_was_read_from_elsewhere)
+{
+    struct fixture f = {.stored = true};
+    struct http_server *s = start(&f, false);
+    int fd = ask(http_server_port(s));
+    char first[512];
+    REQUIRE(recv(fd, first, sizeof first, 0) > 0);
+    http_recall_now(&f.recall);
+    REQUIRE(atomic_load(&f.n_forgotten) == 1);
+    wait_done(&f);
+    REQUIRE(rest(fd) < BODY / 2);
+    http_server_stop(s);
     http_recall_release(&f.recall);
 }
 
