@@ -14,7 +14,8 @@ struct known {
     struct known *older, *younger;
     uint8_t id[BATCH_ID_LEN];
     int64_t time_us;
-    bool is_stored; /* else it is being written */
+    bool is_stored; /* else it is being written, */
+    bool is_logged; /* and was stored before, as a log says that was read meanwhile */
 };
 
 struct dedupe {
@@ -111,7 +112,7 @@ void dedupe_end(struct dedupe *t, const uint8_t id[BATCH_ID_LEN], bool is_stored
 {
     LOCK_SCOPE(&t->lock);
     struct known *k = find(t, id);
-    if (is_stored) {
+    if (is_stored || k->is_logged) {
         k->is_stored = true;
     } else {
         forget(t, k);
@@ -124,10 +125,15 @@ enum err dedupe_note(struct dedupe *t, const uint8_t id[BATCH_ID_LEN], int64_t t
 {
     LOCK_SCOPE(&t->lock);
     expire(t, now_us);
-    if (time_us + DEDUPE_US <= now_us || find(t, id) != NULL) return OK;
-    struct known *k = NULL;
-    TRY(add(t, id, time_us, &k, d));
-    k->is_stored = true;
+    if (time_us + DEDUPE_US <= now_us) return OK;
+    struct known *k = find(t, id);
+    if (k == NULL) {
+        TRY(add(t, id, time_us, &k, d));
+        k->is_stored = true;
+    } else if (!k->is_stored) {
+        k->is_logged = true;
+        k->time_us = time_us;
+    }
     return OK;
 }
 

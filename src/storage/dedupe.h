@@ -29,7 +29,8 @@ enum err dedupe_begin(struct dedupe *t, const uint8_t id[BATCH_ID_LEN], int64_t 
                       struct diag *d);
 void dedupe_end(struct dedupe *t, const uint8_t id[BATCH_ID_LEN], bool is_stored);
 
-/* What a log says. An id that is being written stays its writer's. */
+/* What a log says. An id that is being written stays its writer's, and is stored also when the writer
+ * fails. */
 enum err dedupe_note(struct dedupe *t, const uint8_t id[BATCH_ID_LEN], int64_t time_us,
                      int64_t now_us, struct diag *d);
 /* Is it stored, or being written this moment? */

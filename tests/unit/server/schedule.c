@@ -208,7 +208,8 @@ static void check_rows(struct run *r, struct side *x, const uint8_t *counts, boo
         uint8_t c = counts[n->first];
         for (uint64_t id = n->first; id < n->first + n->n; id++)
             HOLDS(1, counts[id] == c, "batch %zu is there in part", i);
-        HOLDS(3, c <= 1, "batch %zu (fate %d) is there %d times", i, n->fate, c);
+        HOLDS(3, c <= 1, "batch %zu (fate %d, %s id) is there %d times", i, n->fate,
+              n->has_id ? "an" : "no", c);
         if (n->fate == REFUSED) HOLDS(1, c == 0, "batch %zu was refused, and is there", i);
         if (n->fate == STORED)
             HOLDS(1, c == 1, "batch %zu of %u rows was acknowledged, and is gone", i, n->n);
