@@ -169,6 +169,7 @@ struct keyd {
     struct mk_record mk_record;
     struct iek iek;
     uint64_t generation, seq;
+    uint64_t holder; /* how many have connected: which of them has heard something */
     bool ready, stopping, herald_due;
     char waits_for[256];       /* why it is not ready */
     pthread_mutex_t save_lock; /* one writer of state records; taken before lock */
@@ -341,6 +342,9 @@ enum err spool_keys(struct keyd *k, struct rd *in, struct buf *out, struct diag 
 void herald_wake(struct keyd *k); /* under lock */
 void *herald_run(void *keyd);
 void herald_tell(struct keyd *k, struct account *a); /* now, and waits for the acknowledgement */
+/* `holder` acknowledged news number seq. One that was replaced meanwhile counts for nothing: the next
+ * has heard nothing yet. */
+void herald_told(struct keyd *k, struct account *a, uint64_t seq, uint64_t holder);
 
 /* status.c */
 enum err status_json(struct keyd *k, const char *scope, struct buf *out, struct diag *d);

@@ -46,10 +46,17 @@ static void holder_did_not_wipe(struct keyd *k, const struct account *a, const s
     if (k->holder_failed != NULL) k->holder_failed(k->ctx);
 }
 
+void herald_told(struct keyd *k, struct account *a, uint64_t seq, uint64_t holder)
+{
+    LOCK_SCOPE(&k->lock);
+    if (k->holder == holder && a->seq_told < seq) a->seq_told = seq;
+}
+
 void herald_tell(struct keyd *k, struct account *a)
 {
     pthread_mutex_lock(&k->lock);
     struct news n = account_news(k, a);
+    uint64_t holder = k->holder;
     pthread_mutex_unlock(&k->lock);
     struct diag d = DIAG_INIT;
     enum err e = OK;
@@ -57,8 +64,7 @@ void herald_tell(struct keyd *k, struct account *a)
         e = send_news(k, &n, &d);
         if (e != OK && key_state_locked(n.state) && chan_is_up(k->logs))
             holder_did_not_wipe(k, a, &d); /* (2) */
-        LOCK_SCOPE(&k->lock);
-        if (e == OK && a->seq_told < n.seq) a->seq_told = n.seq;
+        if (e == OK) herald_told(k, a, n.seq, holder);
     }
     LOCK_SCOPE(&k->lock);
     herald_wake(k);
@@ -127,12 +133,12 @@ static enum err tell_again(struct keyd *k, struct account *a, struct diag *d)
     pthread_mutex_lock(&k->lock);
     struct news n = account_news(k, a);
     bool told = a->seq_told == n.seq;
+    uint64_t holder = k->holder;
     pthread_mutex_unlock(&k->lock);
     if (told) return OK;
     enum err e = send_news(k, &n, d);
     if (e != OK) count_untold(k, a, &n, d);
-    LOCK_SCOPE(&k->lock);
-    if (e == OK && a->seq_told < n.seq) a->seq_told = n.seq;
+    if (e == OK) herald_told(k, a, n.seq, holder);
     return e;
 }
 

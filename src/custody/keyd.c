@@ -257,6 +257,7 @@ static void holder_changed(void *ctx, bool up)
     struct keyd *k = ctx;
     if (!up) return;
     LOCK_SCOPE(&k->lock);
+    k->holder++;
     MAP_EACH (&k->accounts, e) {
         struct account *a = e->value;
         a->seq_told = 0;

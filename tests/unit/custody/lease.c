@@ -3,7 +3,6 @@
  * either side */
 #include "house.h"
 
-
 static const uint8_t account[16] = "account-one.....";
 static const uint8_t other[16] = "account-two.....";
 
@@ -68,6 +67,25 @@ TEST(custody, a_file_opens_after_a_restart_of_keyd_and_after_one_of_the_log_serv
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
     REQUIRE_OK(house_read(&h, &f, &d));
     buf_release(&f.block);
+    house_close(&h);
+}
+
+/* The acknowledgement of the one that died may be noted after the next has connected. */
+TEST(custody, what_a_holder_heard_the_next_has_not_heard)
+{
+    struct house h;
+    house_open(&h);
+    house_cluster(&h, CLUSTER, account);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    uint64_t before = h.keyd->holder;
+    house_restart_custody(&h);
+    REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE(h.keyd->holder > before);
+    struct account *a = account_find(h.keyd, account);
+    herald_told(h.keyd, a, a->seq + 1, before);
+    REQUIRE(a->seq_told <= a->seq);
+    herald_told(h.keyd, a, a->seq + 1, h.keyd->holder);
+    EXPECT_EQ(a->seq_told, a->seq + 1);
     house_close(&h);
 }
 
