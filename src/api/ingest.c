@@ -142,8 +142,7 @@ static bool find_table(struct ingest_call *q, const char *table)
 {
     struct front_call *c = q->front;
     struct diag d = DIAG_INIT;
-    enum err e =
-        store_table_find(atomic_load(&c->api->store), &q->workspace.id, table, &q->table, &d);
+    enum err e = arm_table_of(c->api->arm, &q->workspace.id, table, &q->table, &d);
     if (e == OK) return true;
     if (e == ERR_NOT_FOUND) {
         not_found(c, "The table", table);
@@ -161,7 +160,9 @@ static bool find_default(struct ingest_call *q, const char *stream)
     const char *table = rule_table(stream);
     if (table != NULL) return find_table(q, table);
     front_error(c->res, 400, "InvalidStream",
-                "The rule takes streams Custom-<table>_CL, no others.", NULL, NULL);
+                "The rule takes streams Custom-<table>_CL and those of a few standard tables, no "
+                "others.",
+                NULL, NULL);
     return false;
 }
 

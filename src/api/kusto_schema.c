@@ -123,6 +123,7 @@ static void tables_of(const struct kusto_request *r, const struct workspace *w, 
     const struct api *api = r->front->api;
     t->source = (struct source_tables){
         .store = atomic_load(&api->store),
+        .arm = api->arm,
         .workspace = w->id,
         .sees_activity = settings_of(api->arm).activity_in_workspaces && !key_audit_is(w),
         .a = r->front->req->a};

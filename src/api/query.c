@@ -285,9 +285,10 @@ static const struct query_writer writer = {
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
-static void query(struct front_call *c, const struct workspace *w, enum plane plane)
+static void query(struct front_call *c, const struct workspace *w, enum plane plane, bool is_search)
 {
-    struct la_query q = {.call = {.front = c, .workspace = *w, .writer = &writer}};
+    struct la_query q = {
+        .call = {.front = c, .workspace = *w, .writer = &writer, .takes_plans = is_search}};
     if (!query_allowed(c, w, plane)) return;
     CLEANUP_JSON json_t *body = NULL;
     if (str_eq(c->req->method, "POST")) {
@@ -301,7 +302,12 @@ static void query(struct front_call *c, const struct workspace *w, enum plane pl
             return;
         }
     }
-    if (read_request(&q.call, body)) query_execute(&q.call);
+    if (!read_request(&q.call, body)) return;
+    if (is_search && q.call.timespan == NULL) {
+        say_bad_body(c, "A search needs a timespan.");
+        return;
+    }
+    query_execute(&q.call);
 }
 
 static void no_workspace(struct front_call *c)
@@ -331,13 +337,15 @@ void query_workspace(struct front_call *c)
 {
     if (!front_verify(c, PLANE_QUERY)) return;
     const char *id = between(c->req->a, c->req->path, "/v1/workspaces/", "/query");
+    bool is_search = id == NULL;
     struct workspace w;
+    if (is_search) id = between(c->req->a, c->req->path, "/v1/workspaces/", "/search");
     if (id == NULL) {
         no_path(c);
     } else if (!query_workspace_of(c->api, id, &w)) {
         no_workspace(c);
     } else {
-        query(c, &w, PLANE_QUERY);
+        query(c, &w, PLANE_QUERY, is_search);
     }
 }
 
@@ -349,7 +357,7 @@ static void query_by_id(struct front_call *c, const char *id, enum plane plane)
     } else if (!arm_workspace_by_id(c->api->arm, id, &w)) {
         no_workspace(c);
     } else {
-        query(c, &w, plane);
+        query(c, &w, plane, false);
     }
 }
 

@@ -59,6 +59,7 @@ struct query_call {
     int64_t take_max;            /* rows of each result; 0 = all */
     const struct kql_parameter *parameters;
     uint32_t n_parameters;
+    bool takes_plans; /* tables of the plans Basic and Auxiliary may be read */
     bool by_database; /* the query may call its workspace by database("...") */
     unsigned wait_s;
     uint64_t rows_max, bytes_max; /* of the result; 0 = as exec.h says */

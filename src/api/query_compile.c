@@ -12,7 +12,8 @@ enum err query_compiles(void *ctx, const struct workspace *w, const char *text, 
                                    .workspace = w->id,
                                    .names = {w->name, w->customer_id, w->arm_id},
                                    .sees_activity = settings_of(api->arm).activity_in_workspaces,
-                                   .a = a};
+                                   .a = a,
+                                   .arm = api->arm};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     const struct kql_catalog catalog = source_catalog(&tables);
     const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};

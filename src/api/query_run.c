@@ -205,12 +205,15 @@ static enum err run(struct query_call *q, struct diag *d)
         .by_database = q->by_database,
         .sees_activity = settings_of(api->arm).activity_in_workspaces,
         .a = q->a,
+        .arm = api->arm,
+        .takes_plans = q->takes_plans,
         .gone = q->gone,
         .n_gone = (uint32_t)json_array_size(q->gone_names)};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     if (q->now_ticks == 0) q->now_ticks = ticks_now();
     q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
     TRY(compile(q, &tables, q->now_ticks, d));
+    TRY(source_check_plans(&tables, q->text, d));
     q->n_tables = tables.n_touched;
     const struct exec_request request = {
         .plan = &q->plan,

@@ -5,16 +5,43 @@
 #include "base/str.h"
 
 #include "api/activity.h"
+#include "ingest/standard_table.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 struct source_table { /* in the query's arena */
     struct source_tables *query;
-    struct table *table;
+    struct table *table; /* NULL: a standard table that nothing was written to yet */
 };
 
 /* --- names ------------------------------------------------------------------------------------ */
+
+/* What plans the query's tables have. */
+static enum err note_plan(struct source_tables *t, const struct table *table, struct diag *d)
+{
+    char plan[16];
+    for (uint32_t i = 0; i < t->n_cheap + t->n_analytics && i < SOURCE_TABLES_MAX; i++) {
+        if (t->seen[i] == table) return OK;
+    }
+    uint32_t n = t->n_cheap + t->n_analytics;
+    if (n < SOURCE_TABLES_MAX) t->seen[n] = table;
+    if (t->arm == NULL || !arm_table_plan(t->arm, table, plan)) {
+        t->n_analytics++;
+        return OK;
+    }
+    if (!t->takes_plans) {
+        return FAIL_TAG(
+            d, ERR_UNSUPPORTED, PLAN_TAG,
+            "the table '%s' has the plan %s: it is queried by /search, not by this call",
+            store_table_name(table), plan);
+    }
+    t->n_cheap++;
+    if (t->cheap != NULL) return OK;
+    t->cheap = store_table_name(table);
+    t->plan = arena_str(t->a, bytes_str(plan));
+    return t->plan != NULL ? OK : arena_full(t->a, d);
+}
 
 static enum err find_table(void *ctx, const char *name, const struct schema **schema, void **table,
                            struct diag *d)
@@ -23,12 +50,17 @@ static enum err find_table(void *ctx, const char *name, const struct schema **sc
     struct table *found = NULL;
     const struct guid *workspace =
         t->sees_activity && str_eq(name, ACTIVITY_TABLE) ? activity_workspace() : &t->workspace;
-    TRY(store_table_find(t->store, workspace, name, &found, d));
+    const struct standard_table *standard = standard_table_find(name);
+    struct diag why = DIAG_INIT;
+    enum err e = store_table_find(t->store, workspace, name, &found, &why);
+    bool is_empty = e == ERR_NOT_FOUND && standard != NULL && str_eq(standard->name, name);
+    if (e != OK && !is_empty) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    if (found != NULL) TRY(note_plan(t, found, d));
     struct source_table *x = arena_new(t->a, struct source_table);
     if (x == NULL) return arena_full(t->a, d);
     *x = (struct source_table){t, found};
     t->n_touched++;
-    *schema = store_table_schema(found);
+    *schema = found != NULL ? store_table_schema(found) : &standard->schema;
     *table = x;
     return OK;
 }
@@ -36,8 +68,13 @@ static enum err find_table(void *ctx, const char *name, const struct schema **sc
 static const char *name_at(void *ctx, uint32_t i)
 {
     struct source_tables *t = ctx;
-    struct table *x = store_table_at(t->store, &t->workspace, i);
-    return x != NULL ? store_table_name(x) : NULL;
+    char plan[16];
+    for (uint32_t k = 0;; k++) { /* a union of all is one of all that the call may read */
+        struct table *x = store_table_at(t->store, &t->workspace, k);
+        if (x == NULL) return NULL;
+        bool is_left_out = t->arm != NULL && !t->takes_plans && arm_table_plan(t->arm, x, plan);
+        if (!is_left_out && i-- == 0) return store_table_name(x);
+    }
 }
 
 static bool is_here(void *ctx, const char *function, const char *name)
@@ -94,6 +131,12 @@ static enum err open_scan(void *table, const uint32_t *columns, uint32_t n_colum
                           const struct scan_hint *hints, uint32_t n_hints, void **scan,
                           uint32_t *n_units, struct diag *d)
 {
+    const struct source_table *t = table;
+    if (t->table == NULL) {
+        *scan = NULL;
+        *n_units = 0;
+        return OK;
+    }
     struct store_hint *mine = calloc((size_t)n_hints + 1, sizeof *mine);
     if (mine == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     struct store_scan *s = NULL;
@@ -118,7 +161,7 @@ static uint64_t scan_rows(void *scan, uint32_t unit)
 
 static void close_scan(void *scan)
 {
-    store_scan_close(scan);
+    if (scan != NULL) store_scan_close(scan);
 }
 
 const struct source_ops source_ops_store = {

@@ -156,6 +156,12 @@ uint64_t arm_diagnostic_sent(struct arm *a, const json_t *setting);
 enum err arm_diagnostic_save(struct arm *a, const json_t *setting, uint64_t sequence,
                              struct diag *d);
 
+/* The table of that name; a standard one is made when it is first asked for. ERR_NOT_FOUND. */
+enum err arm_table_of(struct arm *a, const struct guid *workspace, const char *name,
+                      struct table **out, struct diag *d);
+/* Has the table another plan than Analytics? plan: its name. */
+bool arm_table_plan(struct arm *a, const struct table *t, char plan[16]);
+
 struct docs *arm_docs(struct arm *a);
 /* Would the request change what a lock holds? scope: the lock's. For requests that other processes
  * answer; arm_handle() asks itself. */

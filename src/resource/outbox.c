@@ -84,6 +84,28 @@ static json_t *document_of(const struct arm_event *e)
     return j;
 }
 
+/* The id of a table's resource is its name: that is not on the disk in plain. A plane without a store
+ * (a test's) has nothing to seal with, and no tables. NULL: it can't be sealed; the change fails. */
+static json_t *sealed(struct arm *a, const struct arm_event *e)
+{
+    CLEANUP_JSON json_t *plain = document_of(e), *doc = json_object();
+    struct diag d = DIAG_INIT;
+    if (a->store == NULL) return TAKE(plain);
+    if (arm_seal(a, e->id, plain, doc, &d) == OK) return TAKE(doc);
+    LOG(ERROR, "activity.unsealed", F_ERR(&d));
+    return NULL;
+}
+
+static json_t *opened(struct arm *a, const char *id, json_t *doc)
+{
+    json_t *plain = NULL;
+    struct diag d = DIAG_INIT;
+    if (json_object_get(doc, "sealed") == NULL) return json_incref(doc);
+    if (arm_unseal(a, id, doc, &plain, &d) == OK) return plain;
+    LOG(ERROR, "activity.unreadable", F_STR("event", id), F_ERR(&d));
+    return NULL;
+}
+
 /* Borrows the document. */
 static struct arm_event event_of(const char *id, const json_t *doc)
 {
@@ -104,7 +126,7 @@ void outbox_put(struct arm *a, struct change *c, const struct arm_event *e)
 {
     char id[GUID_TEXT_MAX];
     if (a->c.event == NULL) return;
-    change_put(c, DOC_OUTBOX, e->id, "", document_of(e));
+    change_put(c, DOC_OUTBOX, e->id, "", sealed(a, e));
     for (int i = 0; i < TOLD_MAX && take(a->outbox, &a->outbox->told, id); i++)
         change_remove(c, DOC_OUTBOX, id); /* (3) */
 }
@@ -124,8 +146,9 @@ void arm_tell(struct arm *a, const struct arm_event *e, bool noted)
 static void tell_again(struct arm *a, const char *id)
 {
     CLEANUP_JSON json_t *doc = docs_get(a->docs, DOC_OUTBOX, id);
-    if (doc == NULL) return;
-    const struct arm_event e = event_of(id, doc);
+    CLEANUP_JSON json_t *plain = doc != NULL ? opened(a, id, doc) : NULL;
+    if (plain == NULL) return;
+    const struct arm_event e = event_of(id, plain);
     outbox_tell(a, &e, true);
 }
 

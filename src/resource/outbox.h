@@ -7,6 +7,7 @@
  * (2) It is told before the request is answered. What a crash or a full disk kept from being told is
  *     told when the store is open again, or with the next housekeeping; whoever is told looks for the
  *     event's id first then: exactly once.
+ *     It is sealed under the platform's key, as the activity log is.
  * (3) What has been told leaves with the next change: it costs no transaction of its own.
  */
 #pragma once

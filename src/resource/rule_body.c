@@ -11,6 +11,7 @@
  */
 #include "resource/rule.h"
 
+#include "ingest/standard_table.h"
 #include "ingest/transform.h"
 
 #define STREAMS_MAX      20 /* as documented */
@@ -19,6 +20,7 @@
 #define COLUMNS_MAX      500
 #define NAME_MAX_LEN     64
 #define CUSTOM           "Custom-"
+#define STANDARD         "Microsoft-"
 
 /* --- failing ---------------------------------------------------------------------------------- */
 
@@ -96,7 +98,10 @@ enum err rule_stream(const json_t *properties, const char *stream, struct arena 
 const char *rule_table(const char *stream)
 {
     bool custom = str_starts_nocase(stream, CUSTOM) && str_ends(stream, "_CL");
-    return custom ? stream + sizeof CUSTOM - 1 : NULL;
+    if (custom) return stream + sizeof CUSTOM - 1;
+    if (!str_starts_nocase(stream, STANDARD)) return NULL;
+    const struct standard_table *s = standard_table_find(stream + sizeof STANDARD - 1);
+    return s != NULL && s->takes_streams ? s->name : NULL;
 }
 
 static enum err check_streams(struct arm_call *c, const json_t *p, struct diag *d)
@@ -223,17 +228,19 @@ static enum err find_output(struct arm_call *c, const json_t *p, const json_t *f
     const char *output = json_get_str(flow, "outputStream");
     const char *name = rule_table(output != NULL ? output : stream);
     if (name == NULL) {
-        return INVALID(c, "InvalidOutputTable", target, d,
-                       "The output stream is not Custom-<table>_CL: '%.80s'.",
-                       output != NULL ? output : stream);
+        return INVALID(
+            c, "InvalidOutputTable", target, d,
+            "The output stream is not Custom-<table>_CL, and no table of the original that "
+            "takes streams: '%.80s'.",
+            output != NULL ? output : stream);
     }
     struct diag why = DIAG_INIT;
-    enum err e = store_table_find(c->arm->store, &w.id, name, out, &why);
+    enum err e = arm_table_of(c->arm, &w.id, name, out, &why);
     if (e == ERR_NOT_FOUND) {
         return INVALID(c, "InvalidOutputTable", target, d,
-                       "Table for output stream 'Custom-%.80s' is not available for destination "
+                       "Table for output stream '%.80s' is not available for destination "
                        "'%.60s'.",
-                       name, to);
+                       output != NULL ? output : stream, to);
     }
     return e == OK ? OK : FAIL(d, e, "%s", why.text);
 }

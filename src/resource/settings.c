@@ -28,6 +28,7 @@ static const struct setting {
     NUMBER("linkOperationsMax", link_operations_max, 2, 1000),
     NUMBER("linkWindowDays", link_window_days, 30, 3650),
     NUMBER("capacityLockDays", capacity_lock_days, 31, 3650),
+    NUMBER("tablePlanDays", table_plan_days, 7, 3650),
     NUMBER("softDeleteDays", soft_delete_days, 14, 3650),
     NUMBER("clusterCreateSeconds", duration_s[LASTS_CLUSTER_CREATE], 0, 86400),
     NUMBER("keyUpdateSeconds", duration_s[LASTS_KEY_UPDATE], 0, 86400),

@@ -33,6 +33,7 @@ struct settings {
     int64_t link_operations_max; /* of one workspace, in link_window_days */
     int64_t link_window_days;
     int64_t capacity_lock_days; /* a capacity does not go down so long */
+    int64_t table_plan_days;    /* a table keeps its plan so long at least */
     int64_t soft_delete_days;   /* of clusters and workspaces */
     int64_t duration_s[LASTS_KINDS];
     int64_t account_key_max_age_days; /* then new files get a new AEK; 0: only on request */

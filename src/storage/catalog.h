@@ -9,7 +9,7 @@
  *      kind         id                        parent             value
  *      resource     ARM id, lower case        type, lower case   JSON
  *      operation    guid                      -                  JSON
- *      outbox       guid of the event         -                  JSON: what the activity log is to be told
+ *      outbox       guid of the event         -                  JSON, sealed: what the activity log is to be told
  *      account      account id, hex           workspace id       JSON: scope, cluster
  *      wrap         account/aek/gen, hex      account            MACed wrap record (keys.md)
  *      state        account id, hex           -                  MACed key state

@@ -118,7 +118,7 @@ class Rules(unittest.TestCase):
             self.assertIn(word, x["message"])
         for answer, code in (
                 (self.put("bad", output="Custom-None_CL"), "InvalidOutputTable"),
-                (self.put("bad", output="Microsoft-Syslog"), "InvalidOutputTable"),
+                (self.put("bad", output="Microsoft-SecurityEvent"), "InvalidOutputTable"),
                 (self.put("bad", stream="Microsoft-Perf"), "InvalidStream"),
                 (self.put("bad", dataSources={"syslog": [{"name": "x"}]}), "InvalidDataSource"),
                 (self.put("bad", destinations={"logAnalytics": [{"workspaceResourceId": "/x", "name": "here"}]}),
