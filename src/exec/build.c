@@ -119,6 +119,7 @@ struct site {
     const struct conditions *below; /* per source; NULL: none */
     const bool *needed;             /* of its result */
     const struct stage *next;
+    bool is_result; /* of the query: its limits hold */
 };
 
 static const struct conditions *below_at(const struct site *s, uint32_t source)
@@ -203,7 +204,7 @@ static enum err sink_of(const struct site *s, struct sink **out, const struct op
     case OP_APPLY: return apply_sink(q, op, needed, out, d);
     case OP_WHOLE: return whole_sink(q, op, out, d);
     default:
-        return collect_sink(q, op, needed, true, out, d); /* a stage or source at the very top */
+        return collect_sink(q, op, needed, s->is_result, out, d); /* a stage or source on top */
     }
 }
 
@@ -375,5 +376,13 @@ enum err run_relation(struct query *q, const struct op *op, const bool *needed,
 {
     struct pipeline none = {.q = q};
     struct site s = {.p = &none, .op = op, .needed = needed};
+    return run_site(&s, out, d);
+}
+
+enum err run_root(struct query *q, const struct op *op, const bool *needed, struct relation *out,
+                  struct diag *d)
+{
+    struct pipeline none = {.q = q};
+    struct site s = {.p = &none, .op = op, .needed = needed, .is_result = true};
     return run_site(&s, out, d);
 }

@@ -109,7 +109,7 @@ static enum err run_result(struct query *q, const struct op *root, exec_sink *si
     TRY(run_handed_out(q, root, needed, sink, ctx, &done, d));
     if (done) return OK;
     struct relation r;
-    TRY(run_relation(q, root, needed, &r, d));
+    TRY(run_root(q, root, needed, &r, d));
     enum err e = hand_out(q, &r, sink, ctx, d);
     relation_release(q, &r);
     return e;

@@ -192,7 +192,7 @@ enum err explain_run(struct query *q, const struct op *op, struct relation *out,
     for (uint32_t i = 0; i < root->schema.n; i++)
         needed[i] = true;
     q->explain = true;
-    TRY(run_relation(q, root, needed, &r, d));
+    TRY(run_root(q, root, needed, &r, d));
     struct op_count *c = count_of(q, root);
     enum err e = OK;
     for (uint32_t i = 0; c != NULL && i < r.n_batches; i++) {

@@ -209,6 +209,9 @@ enum err build_input(struct pipeline *p, const struct op *op, const struct condi
 /* Runs op into a relation; its rows are in order where op is ordered. */
 enum err run_relation(struct query *q, const struct op *op, const bool *needed,
                       struct relation *out, struct diag *d);
+/* The same of a result: stops when its limits are passed. */
+enum err run_root(struct query *q, const struct op *op, const bool *needed, struct relation *out,
+                  struct diag *d);
 bool op_is_ordered(const struct op *op);
 /* Runs op and hands its rows out as they come, in their order: `result` is not kept. False in *done:
  * op holds its rows back, nothing was run. */
