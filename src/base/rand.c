@@ -12,12 +12,12 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool fixed;
-static uint64_t fixed_state;
+static struct rand_quick fixed_stream;
 
-/* SplitMix64 (Steele, Lea, Flood 2014): enough for tests, never for keys. */
-static uint64_t next_fixed(void)
+/* SplitMix64 (Steele, Lea, Flood 2014): enough for tests and rand(), never for keys. */
+uint64_t rand_quick_u64(struct rand_quick *q)
 {
-    uint64_t z = (fixed_state += 0x9e3779b97f4a7c15U);
+    uint64_t z = (q->state += 0x9e3779b97f4a7c15U);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
     return z ^ (z >> 31);
@@ -27,7 +27,7 @@ static void fixed_bytes(uint8_t *p, size_t n)
 {
     pthread_mutex_lock(&lock);
     while (n != 0) {
-        uint64_t v = next_fixed();
+        uint64_t v = rand_quick_u64(&fixed_stream);
         size_t k = n < sizeof v ? n : sizeof v;
         memcpy(p, &v, k);
         p += k;
@@ -39,7 +39,7 @@ static void fixed_bytes(uint8_t *p, size_t n)
 void rand_fix_seed(uint64_t seed)
 {
     fixed = true;
-    fixed_state = seed;
+    fixed_stream.state = seed;
 }
 
 void rand_bytes(void *p, size_t n)
@@ -68,12 +68,31 @@ uint64_t rand_u64(void)
     return v;
 }
 
+/* Values under this limit would make small results of v % n likelier. */
+static uint64_t unfair_below(uint64_t n)
+{
+    return -n % n;
+}
+
 uint64_t rand_below(uint64_t n)
 {
-    /* Values under this limit would make small results likelier. */
-    uint64_t limit = -n % n, v;
+    uint64_t limit = unfair_below(n), v;
     do {
         v = rand_u64();
+    } while (v < limit);
+    return v % n;
+}
+
+struct rand_quick rand_quick_begin(void)
+{
+    return (struct rand_quick){rand_u64()};
+}
+
+uint64_t rand_quick_below(struct rand_quick *q, uint64_t n)
+{
+    uint64_t limit = unfair_below(n), v;
+    do {
+        v = rand_quick_u64(q);
     } while (v < limit);
     return v % n;
 }

@@ -363,11 +363,12 @@ EVAL(eval_tohex)
 EVAL(eval_rand)
 {
     void *data;
+    struct rand_quick q = rand_quick_begin();
     TRY(out_flat(cx, T_REAL, n, out, &data));
     for (uint32_t i = 0; i < n; i++) {
         int64_t below = call->n_args > 0 ? X : 1;
-        double unit = (double)(rand_u64() >> 11) * 0x1p-53;
-        ((double *)data)[i] = below > 1 ? (double)rand_below((uint64_t)below) : unit;
+        double unit = (double)(rand_quick_u64(&q) >> 11) * 0x1p-53;
+        ((double *)data)[i] = below > 1 ? (double)rand_quick_below(&q, (uint64_t)below) : unit;
     }
     return OK;
 }
