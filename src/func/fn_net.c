@@ -112,6 +112,8 @@ static bool compare(bool v6, struct bytes a, struct bytes b, const struct fn_cal
     unsigned given;
     if (!ip_parse(a, &x) || !ip_parse(b, &y) || (!v6 && (!x.v4 || !y.v4))) return false;
     if (!prefix_arg(call, args, 2, i, v6 ? 128 : 32, &given)) return false;
+    ip_map(&x);
+    ip_map(&y);
     bool of_four = !v6 || (x.v4 && y.v4 && call->n_args > 2 && given <= 32);
     *out = ip_cmp(&x, &y, least(least(x.prefix, y.prefix), given + (of_four ? 96 : 0)));
     return true;

@@ -333,7 +333,9 @@ static enum err put_replaced_all(struct bytes s, struct bytes lookups, struct by
     buf_shrink(texts, 0);
     while (lists && dyn_iter_next(&a, &name, &lookup) && dyn_iter_next(&b, &name, &rewrite)) {
         struct piece *next;
-        struct bytes what = kept_text(lookup, texts), by = kept_text(rewrite, texts);
+        struct bytes what = kept_text(lookup, texts), by = what;
+        /* What is no text replaces nothing, but what it was for is not looked at again. */
+        if (dyn_kind(rewrite) == DYN_STRING) by = kept_text(rewrite, texts);
         TRY(replace_pieces(pieces, n, what, by, &next, &n, d));
         free(pieces);
         pieces = next;

@@ -45,6 +45,7 @@ bool ip_parse(struct bytes s, struct ip *out)
             out->b[12 + k] = (uint8_t)(v4 >> (24 - 8 * k));
         out->prefix += 96;
         out->v4 = true;
+        out->dotted = false;
         return true;
     }
     const uint8_t *slash = s.len != 0 ? memchr(s.p, '/', s.len) : NULL;
@@ -54,10 +55,11 @@ bool ip_parse(struct bytes s, struct ip *out)
     text[n] = '\0';
     if (inet_pton(AF_INET6, text, out->b) != 1) return false;
     out->v4 = false;
+    out->dotted = memchr(s.p, '.', n) != NULL;
     struct rd r = rd_from(bytes_of(s.p + n, s.len - n));
     if (!scan_prefix(&r, 128, &out->prefix)) return false;
     /* ::192.168.0.0/16 counts the bits of its dotted part. */
-    if (n < s.len && out->prefix <= 32 && memchr(s.p, '.', n) != NULL) out->prefix += 96;
+    if (n < s.len && out->prefix <= 32 && out->dotted) out->prefix += 96;
     return true;
 }
 
@@ -71,6 +73,12 @@ void ip_mask(struct ip *a, unsigned prefix)
 {
     for (unsigned k = 0; k < 16; k++)
         a->b[k] &= mask_byte(prefix, k);
+}
+
+void ip_map(struct ip *a)
+{
+    static const uint8_t zeros[12];
+    if (a->dotted && memcmp(a->b, zeros, sizeof zeros) == 0) memset(a->b + 10, 0xff, 2);
 }
 
 int ip_cmp(const struct ip *a, const struct ip *b, unsigned prefix)

@@ -195,6 +195,28 @@ static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **ou
 
 /* --- calls that are the binder's own ---------------------------------------------------------- */
 
+static bool reads_columns(const struct expr *e)
+{
+    if (e->kind == EXPR_COL) return true;
+    for (uint32_t i = 0; e->kind == EXPR_CALL && i < e->call.n_args; i++) {
+        if (reads_columns(e->args[i])) return true;
+    }
+    return false;
+}
+
+/* toscalar(rand()): one value for all rows. */
+static enum err bind_toscalar_value(struct scope *s, const struct ast *n, struct expr **out)
+{
+    struct op *row;
+    TRY(bind_expr(s, n, out));
+    if ((*out)->kind != EXPR_CALL || reads_columns(*out)) return OK;
+    struct named_expr value = {"value", *out};
+    TRY(op_new(s->b, OP_ROWS, NULL, n->pos, &row));
+    row->rows.n_rows = 1;
+    TRY(op_project(s->b, row, n->pos, &value, 1, &row));
+    return expr_query(s->b, row, n->pos, out);
+}
+
 static enum err bind_toscalar(struct scope *s, const struct ast *n, struct expr **out)
 {
     struct op *op;
@@ -202,7 +224,8 @@ static enum err bind_toscalar(struct scope *s, const struct ast *n, struct expr 
         return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0219",
                         "toscalar() takes 1 argument, not %u", n->args.n);
     }
-    if (!is_tabular(s->b, s->names, n->args.at[0])) return bind_expr(s, n->args.at[0], out);
+    if (!is_tabular(s->b, s->names, n->args.at[0]))
+        return bind_toscalar_value(s, n->args.at[0], out);
     TRY(bind_table(s->b, s->names, n->args.at[0], &op));
     return expr_query(s->b, op, n->pos, out);
 }

@@ -91,7 +91,7 @@ static const char *name_at(void *ctx, uint32_t i)
 }
 
 /* A workbook fills datetime({Start}) and time("{Range}") in before it sends the query. */
-static char *filled(const char *query)
+static inline char *filled(const char *query)
 {
     char *q = str_dup(query);
     REQUIRE(q != NULL);
