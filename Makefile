@@ -92,10 +92,11 @@ bench-layers: build
 	@$(call BUILD,release,--target bench_layers)
 	@python3 bench/bench_layers.py
 
-## make kql-coverage  writes docs/kql-coverage.md anew from the tables of operators, functions and plugins
+## make kql-coverage  writes docs/kql-coverage.md anew from the tables of operators, functions and plugins, and the corpora
 kql-coverage:
 	@$(call BUILD,debug)
-	@KQL_COVERAGE=write build/debug/t_kql_coverage >/dev/null
+	@for t in kql_coverage exec_corpus exec_docs exec_thirdparty; do \
+	  KQL_COVERAGE=write build/debug/t_$$t >/dev/null || exit 1; done
 
 ## make bench-custody   how fast a denial bites, how soon rows are back, what watching keys costs; RECORD=1
 bench-custody: build

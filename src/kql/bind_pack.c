@@ -70,6 +70,7 @@ enum err bind_pack_all(struct scope *s, const struct ast *n, struct expr **out)
         TRY(expr_col(s->b, s->row, i, &columns[shown]));
         names[shown++] = s->row->cols[i].name;
     }
+    if (shown == 0) return empty_bag(s, n->pos, out);
     return (filled ? pack_filled : pack_columns)(s, n->pos, columns, names, shown, out);
 }
 

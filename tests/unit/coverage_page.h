@@ -56,6 +56,9 @@ static inline bool is_kql_name(const char *name)
     for (uint32_t i = 0; (op = kql_operator_at(i, &there)) != NULL; i++) {
         if (str_eq(op, name)) return true;
     }
+    for (uint32_t i = 0; (op = known_operator_at(i)) != NULL; i++) {
+        if (str_eq(op, name)) return true;
+    }
     return false;
 }
 

@@ -11,7 +11,7 @@
 
 #include "../coverage_page.h"
 
-#define FLOOR 1277 /* queries answered as the real engine does */
+#define FLOOR 1285 /* queries answered as the real engine does */
 
 static const struct reason reasons[] = {
     {"dk:datetime-part-function-00", "the record has long here, and int in ks:0785"},
@@ -21,6 +21,7 @@ static const struct reason reasons[] = {
     {"dk:geo-polygon-densify-function-01", "the last digit of a double as text"},
     {"dk:geo-s2cell-neighbors-function-00", "neighbours in another order; none is documented"},
     {"dk:geo-s2cell-neighbors-function-01", "neighbours in another order; none is documented"},
+    {"dk:hash-many-function-00", "how hashes are combined is not published"},
     {"ks:0469", "which of two groups with equal sums is kept"},
     {"ks:1383", "which of two groups with equal sums is kept"},
     {"ks:0617", "a column name with a random GUID in it"},
