@@ -130,7 +130,7 @@ TEST(http_recall, a_recall_forgets_what_was_read_from_elsewhere)
     char first[512];
     REQUIRE(recv(fd, first, sizeof first, 0) > 0);
     http_recall_now(&f.recall);
-    REQUIRE(atomic_load(&f.n_forgotten) == 1);
+    REQUIRE(atomic_load(&f.n_forgotten) >= 1);
     wait_done(&f);
     REQUIRE(rest(fd) < BODY / 2);
     http_server_stop(s);
