@@ -174,6 +174,15 @@ static void weather(struct rd *in)
     tv_mood(&h.vault, CUSTOMER_URI, mood);
 }
 
+static void end(void)
+{
+    house_close(&h);
+    buf_release(&header);
+    buf_release(&record);
+    buf_release(&body);
+    buf_release(&answer);
+}
+
 static void begin(void)
 {
     house_open(&h);
@@ -189,7 +198,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static unsigned n;
     if (n++ % INPUTS_PER_KEYD == 0) {
-        if (h.keyd != NULL) house_close(&h);
+        if (n == 1 && atexit(end) != 0) abort(); /* then leaks are looked for */
+        if (n != 1) house_close(&h);
         begin();
     }
     struct rd in = rd_from(bytes_of(data, size));

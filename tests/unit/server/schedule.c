@@ -110,6 +110,7 @@ struct side { /* a cluster, its vault, its workspace and account */
 struct run {
     struct world w;
     struct side sides[SIDES];
+    enum mood platform; /* of its vault */
     const char *clock;
 };
 
@@ -264,7 +265,10 @@ static enum fate deliver(struct run *r, struct side *x, const struct note *n)
         if (e == OK) return n->fate >= STORED ? n->fate : s == KEY_SUSPENDED ? SPOOLED : STORED;
         if (e == ERR_KEY_LOCKED) return drop(r, x, n);
         if (e != ERR_UNAVAILABLE && e != ERR_CONFLICT) return n->fate >= STORED ? n->fate : UNKNOWN;
-        if (str_eq(d.tag, "SpoolFull")) return n->fate;
+        if (str_eq(d.tag, "SpoolFull")) {
+            HOLDS(3, r->w.spool_bytes != 0, "rows are refused, and the spool has room: %s", d.text);
+            return n->fate;
+        }
         time_sleep_us(1000);
     }
     return n->fate;
@@ -369,6 +373,34 @@ static void new_weather(struct run *r, struct side *x)
     tv_mood(&r->w.vault, side_uris[x->index], m);
 }
 
+static void set_platform(struct run *r, enum mood m)
+{
+    r->platform = m;
+    tv_mood(&r->w.vault, PLATFORM_URI, m);
+}
+
+/* The operator's own vault is out: who is served goes on, nothing new is spooled. */
+static void platform_weather(struct run *r)
+{
+    static const enum mood moods[] = {MOOD_GOOD, MOOD_GOOD,  MOOD_SILENT, MOOD_SILENT,
+                                      MOOD_LIES, MOOD_TOKEN, MOOD_BUSY,   MOOD_SLOW};
+    set_platform(r, moods[pick(sizeof moods / sizeof moods[0])]);
+}
+
+/* 0: as large as they are by default. */
+static void set_spools(struct run *r, uint64_t bytes)
+{
+    r->w.spool_bytes = bytes; /* of the next store, */
+    atomic_load(&r->w.store)->c.spool.bytes_max =
+        bytes != 0 ? bytes : SPOOL_BYTES; /* and of this */
+}
+
+static void other_spools(struct run *r)
+{
+    static const uint64_t sizes[] = {0, 1, 3000, 10000};
+    set_spools(r, sizes[pick(sizeof sizes / sizeof sizes[0])]);
+}
+
 static void new_policy(struct run *r, struct side *x)
 {
     static const struct key_policy policies[] = {
@@ -464,8 +496,8 @@ static const char *in_keyd(struct run *r, const struct side *x, enum key_state *
 {
     LOCK_SCOPE(&r->w.keyd->lock);
     const struct account *a = account_find(r->w.keyd, x->account);
-    *s = a->at.state;
-    if (!key_state_locked(*s)) return NULL;
+    *s = a != NULL ? a->at.state : KEY_SUSPENDED; /* without the platform's key it knows nobody */
+    if (a == NULL || !key_state_locked(*s)) return NULL;
     for (size_t i = 0; i < a->n_aeks; i++) {
         if (a->aeks[i].key != NULL) return "an AEK";
     }
@@ -481,7 +513,7 @@ static void end_lease_of_old_keyd(struct run *r, struct side *x, double seconds)
     if (x->new_keyd_s < 0) return;
     x->new_keyd_s += seconds;
     if (key_state_leases(at)) x->new_keyd_s = -1;
-    if (x->new_keyd_s < LEASE_S_MAX) return;
+    if (x->new_keyd_s < LEASE_S_MAX && !must_refuse(x)) return;
     x->new_keyd_s = -1;
     LOCK_SCOPE(&r->w.custody->lock);
     world_end_lease(&r->w, x->account);
@@ -521,11 +553,30 @@ static void restart_logs(struct run *r, bool crash)
         world_open_account(&r->w, r->sides[i].account);
 }
 
+/* While the platform's vault is out a new keyd knows nothing and nobody. */
+static void live_without_keyd(struct run *r)
+{
+    for (int round = 0; round < 3; round++) {
+        pass(r, 1 + (double)pick(30));
+        for (int i = 0; i < SIDES; i++) {
+            send_new(r, &r->sides[i]);
+            query(r, &r->sides[i]);
+        }
+    }
+    set_platform(r, MOOD_GOOD);
+}
+
 static void restart_keyd(struct run *r)
 {
-    world_restart_keyd(&r->w);
+    static const enum mood outages[] = {MOOD_SILENT, MOOD_LIES, MOOD_TOKEN, MOOD_BUSY};
+    bool is_out = false;
+    for (size_t i = 0; i < sizeof outages / sizeof outages[0]; i++)
+        is_out = is_out || r->platform == outages[i];
+    world_replace_keyd(&r->w);
     for (int i = 0; i < SIDES; i++)
         r->sides[i].new_keyd_s = 0;
+    if (is_out) live_without_keyd(r);
+    world_await_keyd(&r->w);
 }
 
 /* The holder's machine stands still for longer than a lease lasts. If keyd had something to tell it
@@ -701,6 +752,8 @@ static const struct {
     {"query", 12, query, NULL},
     {"flush", 6, flush, NULL},
     {"policy", 3, new_policy, NULL},
+    {"platform", 4, NULL, platform_weather},
+    {"spools", 4, NULL, other_spools},
     {"rotate the KEK", 3, rotate_kek, NULL},
     {"rotate the AEK", 3, rotate_aek, NULL},
     {"clear or set", 2, clear_or_set, NULL},
@@ -755,6 +808,8 @@ static void end_seed(struct run *r)
 {
     static uint8_t counts[ROWS_MAX];
     step_name = "end";
+    set_platform(r, MOOD_GOOD);
+    set_spools(r, 0);
     for (int i = 0; i < SIDES; i++) {
         struct side *x = &r->sides[i];
         x->mood = MOOD_GOOD;

@@ -368,13 +368,24 @@ static void world_stop_logs(struct world *w, bool crash)
     w->catalog = NULL;
 }
 
-static void world_restart_keyd(struct world *w)
+static void world_replace_keyd(struct world *w)
 {
-    struct diag d = DIAG_INIT;
     keyd_free(TAKE(w->keyd));
     world_start_keyd(w);
     world_connect(w);
-    REQUIRE_OK(custody_wait_ready(w->custody, 120000, &d));
+}
+
+/* It tries once a second of virtual time. */
+static void world_await_keyd(struct world *w)
+{
+    struct diag d = DIAG_INIT;
+    enum err e = ERR_UNAVAILABLE;
+    for (int i = 0; e != OK && i < 240; i++) {
+        diag_reset(&d);
+        e = custody_wait_ready(w->custody, 500, &d);
+        if (e != OK) REQUIRE(clock_advance(US_PER_S, NULL) == OK);
+    }
+    if (e != OK) fail_msg("%s", d.text);
 }
 
 static void world_open(struct world *w, const char *dir)
