@@ -288,7 +288,20 @@ static void on_tick(void *ctx)
     if (certificates(s, &d) != OK) LOG(ERROR, "tls.not_renewed", F_ERR(&d));
 }
 
-/* Everything before the first process. Changed addresses are written down at each start. */
+/* Every wrap, the platform's own too, names its key by the vault's name and port: under others nothing
+ * would ever be unwrapped. */
+static enum err check_vault_name(const struct supervisor *s, const char *before, struct diag *d)
+{
+    const char *now = s->credentials.vault_suffix;
+    if (str_eq(before, now)) return OK;
+    return FAIL(
+        d, ERR_INVALID,
+        "the keys of %s are named under %s, not %s: start with the --domain and the port of "
+        "--vault-listen that this directory, or the one it is a copy of, was made with",
+        s->dir.path, before, now);
+}
+
+/* Everything before the first process. Another front address is written down. */
 static enum err prepare(struct supervisor *s, struct diag *d)
 {
     TRY(datadir_clock(&s->dir, s->o->virtual_clock, d));
@@ -299,7 +312,9 @@ static enum err prepare(struct supervisor *s, struct diag *d)
         return credentials_read(path, &s->credentials, d);
     }
     TRY(first ? check_first_start(s, d) : credentials_read(path, &s->credentials, d));
+    const struct credentials before = s->credentials;
     TRY(addresses(s, d));
+    if (!first) TRY(check_vault_name(s, before.vault_suffix, d));
     TRY(certificates(s, d));
     return first ? OK : save_credentials(s, d);
 }

@@ -986,6 +986,12 @@ static const char *fast_dir(void)
     return mkdtemp(dir) != NULL ? dir : test_dir();
 }
 
+/* Of a child that ends otherwise than by _exit(): one of its calls failed. */
+static void say_seed(void)
+{
+    fprintf(stderr, "SEED=%" PRIu64 ", step %d (%s)\n", seed_now, step_now, step_name);
+}
+
 static bool run_all(uint64_t seeds, uint64_t jobs, const char *root)
 {
     for (uint64_t j = 0; j < jobs; j++) { /* a clock belongs to a process */
@@ -995,6 +1001,7 @@ static bool run_all(uint64_t seeds, uint64_t jobs, const char *root)
         if (pid != 0) continue;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         log_set_level(LOG_ERROR + 1);
+        if (atexit(say_seed) != 0) _exit(1);
         for (uint64_t world = j; world * SHARE < seeds; world += jobs)
             run_world(world * SHARE + 1, (world + 1) * SHARE, root);
         _exit(0);
