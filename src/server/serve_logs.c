@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/time.h"
 #include "server/harden.h"
 #include "server/process.h"
 #include "server/records.h"
@@ -114,6 +115,20 @@ static enum err listen_on(struct logs *l, const struct serve_options *o, struct 
 #define MEMTABLE_ROWS 65536 /* the log holds them uncompressed, and a restart replays them */
 #define READY_MS      2000  /* per try; the supervisor's stop is noticed in between */
 
+/* keyd may be ready, and the platform's vault fall silent before the store has its key. */
+static enum err await_store(struct logs *l, const struct store_config *c, struct diag *d)
+{
+    struct diag why = DIAG_INIT;
+    enum err e;
+    while ((e = store_open(&l->store, c, &why)) == ERR_UNAVAILABLE) {
+        if (process_quitting()) return FAIL(d, ERR_CANCELLED, "stopped before the store was open");
+        LOG(WARN, "logs.waits_for_platform_key", F_ERR(&why));
+        diag_reset(&why);
+        time_sleep_us(READY_MS * 1000);
+    }
+    return e == OK ? OK : FAIL_TAG(d, e, why.tag, "%s", why.text);
+}
+
 static enum err open_store(struct logs *l, const struct serve_options *o, struct diag *d)
 {
     static const struct key_ops key_ops = {
@@ -149,7 +164,7 @@ static enum err open_store(struct logs *l, const struct serve_options *o, struct
                                              .accepted = custody_entries_accepted,
                                              .moved = custody_entries_moved};
     TRY(api_platform_account(a, config.platform_account, d));
-    TRY(store_open(&l->store, &config, d));
+    TRY(await_store(l, &config, d));
     return api_start(a, l->store, d);
 }
 

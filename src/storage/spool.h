@@ -47,9 +47,14 @@ struct spool_file {
 
 enum err spool_new(struct account *a, struct spool **out, struct diag *d);
 void spool_free(struct spool *sp); /* wipes; NULL is fine */
-/* The account's files, the oldest first. free() */
+/* spool_files.c. The account's files, the oldest first. free() */
 enum err spool_files(const struct spool *sp, struct spool_file **out, uint32_t *n, struct diag *d);
 enum err spool_remove_files(const struct spool *sp, struct diag *d);
+enum err spool_files_weigh(const struct spool *sp, uint32_t *n, uint64_t *bytes, struct diag *d);
+
+/* store_spool.c. Under lock. */
+void spool_set_state(struct spool *sp, enum spool_state s); /* who waits for another hears of it */
+uint64_t spool_bytes(const struct spool *sp);
 /* Under lock: tells the store how much it holds now. */
 void spool_weigh(struct spool *sp);
 void spool_forget(struct spool *sp); /* under lock, with nobody inside: keys and record */

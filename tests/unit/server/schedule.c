@@ -544,9 +544,18 @@ static void find_tables(struct run *r, bool create)
     }
 }
 
+/* It has to, for a store to open: else the log service waits for it. */
+static bool platform_serves(struct run *r)
+{
+    LOCK_SCOPE(&r->w.keyd->lock);
+    const struct account *a = account_find(r->w.keyd, platform_account);
+    return a != NULL && key_state_leases(a->at.state);
+}
+
 static void restart_logs(struct run *r, bool crash)
 {
     world_stop_logs(&r->w, crash);
+    if (!platform_serves(r)) set_platform(r, MOOD_GOOD);
     world_start_logs(&r->w);
     find_tables(r, false);
     for (int i = 0; i < SIDES; i++)
