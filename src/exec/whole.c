@@ -20,6 +20,7 @@ static whole_fn *const functions[N_WHOLE_KINDS] = {
     [WHOLE_ACTIVE_USERS] = whole_active_users,
     [WHOLE_ROLLING_PERCENTILE] = whole_rolling_percentile,
     [WHOLE_COMPONENTS] = whole_components,
+    [WHOLE_PATHS] = whole_paths,
 };
 
 struct whole_sink {

@@ -99,6 +99,7 @@ static bind_op_fn *const op_binders[] = {
     [OPER_FORK] = bind_fork,
     [OPER_MAKE_GRAPH] = bind_make_graph,
     [OPER_GRAPH_MATCH] = bind_graph_match,
+    [OPER_GRAPH_SHORTEST] = bind_graph_shortest,
     [OPER_GRAPH_TO_TABLE] = bind_graph_to_table,
     [OPER_GRAPH_COMPONENTS] = bind_graph_components,
     [OPER_FACET] = bind_facet,
@@ -122,8 +123,9 @@ const char *kql_operator_at(uint32_t i, bool *there)
 
 bool kql_has_function(const char *name)
 {
-    static const char *const elsewhere[] = {"materialize", "percentiles", "percentilesw", "table",
-                                            "workspace"};
+    static const char *const elsewhere[] = {
+        "all",         "inner_nodes",  "map",   "materialize", "node_degree_in", "node_degree_out",
+        "percentiles", "percentilesw", "table", "workspace"};
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
         if (strcmp(elsewhere[i], name) == 0) return true;
     }
@@ -151,8 +153,8 @@ static enum err bind_one(struct op_cx *cx, struct op **out)
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0174",
                         "'%s' needs a table before it", n->name);
     }
-    bool of_graphs =
-        n->op == OPER_GRAPH_MATCH || n->op == OPER_GRAPH_TO_TABLE || n->op == OPER_GRAPH_COMPONENTS;
+    bool of_graphs = n->op == OPER_GRAPH_MATCH || n->op == OPER_GRAPH_SHORTEST ||
+                     n->op == OPER_GRAPH_TO_TABLE || n->op == OPER_GRAPH_COMPONENTS;
     if (!of_graphs && cx->in != NULL && is_graph(b, cx->in)) {
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0001",
                         "'%s' wants a table, not a graph", n->name);
@@ -208,23 +210,46 @@ static enum err no_graph(struct binder *b, const struct op *op)
                     "a query gives a table, not a graph");
 }
 
+/* ... | graph-to-table nodes as N, edges as E; is not a result: what follows names its tables. */
+static bool only_names_tables(const struct ast *n)
+{
+    if (n->kind != AST_PIPE || n->args.n == 0) return false;
+    const struct ast *last = n->args.at[n->args.n - 1];
+    for (uint32_t i = 0; last->op == OPER_GRAPH_TO_TABLE && i < last->args.n; i++) {
+        if (last->args.at[i]->left == NULL) return false;
+    }
+    return last->op == OPER_GRAPH_TO_TABLE;
+}
+
+static enum err bind_result(struct binder *b, struct binding **names, const struct ast *n,
+                            struct op **out)
+{
+    b->result = n;
+    TRY(bind_table(b, *names, n, out));
+    TRY(no_graph(b, *out));
+    for (; b->exported != NULL; b->exported = b->exported->up)
+        TRY(bind_push(b, names, *b->exported));
+    return OK;
+}
+
 static enum err bind_results(struct binder *b, struct binding *names, const struct ast_body *body)
 {
-    b->result = body->result;
-    TRY(bind_table(b, names, body->result, &b->plan->root));
-    TRY(no_graph(b, b->plan->root));
-    if (body->explain) return bind_explain(b, &b->plan->root);
-    for (uint32_t i = 0; i < body->more.n; i++) {
-        const struct ast *n = body->more.at[i];
-        struct render first = b->plan->render;
+    struct render first = {0}; /* the chart is the first result's */
+    const struct ast *n = body->result;
+    for (uint32_t i = 0; i <= body->more.n; i++) {
         struct op *op;
-        b->result = n;
-        TRY(bind_table(b, names, n, &op));
-        TRY(no_graph(b, op));
-        TRY(plan_add(b, NULL, n->pos, op));
-        b->plan->render = first; /* the chart is the first result's */
+        if (i > 0) n = body->more.at[i - 1];
+        TRY(bind_result(b, &names, n, &op));
+        if (i < body->more.n && only_names_tables(n)) continue;
+        if (b->plan->root == NULL) {
+            b->plan->root = op;
+            first = b->plan->render;
+        } else {
+            TRY(plan_add(b, NULL, n->pos, op));
+        }
+        b->plan->render = first;
     }
-    return OK;
+    return body->explain ? bind_explain(b, &b->plan->root) : OK;
 }
 
 static enum err take_of(struct binder *b, struct op **root, struct expr *count)

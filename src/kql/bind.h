@@ -38,6 +38,7 @@ struct binder {
     const struct ast *result; /* the pipe of the result under way: fork and facet may end it */
     const struct ast *pipe;   /* under way */
     struct graph *graphs;     /* bind_graph.c */
+    struct binding *exported; /* names for the statements that follow: graph-to-table's */
     const struct ast *bin_auto_size, *bin_auto_at; /* of `set`, NULL */
     bool asks_received; /* the operator under way, for what its rows do not have: bind_received.c */
 };
@@ -223,7 +224,7 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_make_graph, bind_graph_match, bind_graph_to_table, bind_graph_components, bind_find,
+    bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table, bind_graph_components, bind_find,
     bind_fork, bind_facet, bind_consume, bind_assert_schema, bind_top_hitters, bind_search,
     bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv, bind_scan, bind_top_nested;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
@@ -231,6 +232,9 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);
 /* bind_graph.c: n.name of a pattern; does the operator stand for a graph? */
 enum err bind_dotted(struct scope *s, const struct ast *n, bool *found, struct expr **out);
+/* all(), any(), map(), node_degree_in(), node_degree_out() in a pattern; *found is false when it is
+ * another function. */
+enum err bind_graph_function(struct scope *s, const struct ast *n, bool *found, struct expr **out);
 bool is_graph(const struct binder *b, const struct op *op);
 /* bind_scan.c: step.column; *found is false when the path is no such thing. */
 enum err bind_scan_path(struct scope *s, const struct ast *n, bool *found, struct expr **out);

@@ -381,6 +381,9 @@ static enum err bind_call(struct scope *s, const struct ast *n, struct expr **ou
     if (f != NULL && f->kind == BIND_LET) TRY(resolve_let(s->b, f));
     if (f != NULL && f->kind == BIND_FUNCTION) return bind_function_scalar(s, f, n, out);
     if (s->aggs != NULL && agg_find(n->name) != NULL) return bind_aggregate(s, n, out);
+    bool found = false;
+    if (s->dotted && s->row != NULL) TRY(bind_graph_function(s, n, &found, out));
+    if (found) return OK;
 
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (strcmp(n->name, own[i].name) == 0) return own[i].bind(s, n, out);

@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * kql/bind_graph.c - graphs: make-graph and what may follow it
- *
- * A graph is two tables: its edges, with "$from", "$to" and a number "$row" behind their columns, and
- * its nodes, with "$id" behind theirs. A path of a pattern is a chain of joins over them; columns go
- * by the names of the pattern, n.name, which bind_path() finds there. An edge of the pattern is not
- * the same edge as another (cycles=unique_edges, the default).
- */
-#include "kql/bind.h"
+/* kql/bind_graph.c - make-graph, graph-to-table, graph-mark-components; graphs are in bind_graph.h */
+#include "kql/bind_graph.h"
 
-#include <stdio.h>
-
-struct graph {
-    struct op *op; /* what stands for it in a pipe */
-    struct op *edges, *nodes;
-    uint32_t n_edge_cols, n_node_cols; /* without those of the graph */
-    struct graph *up;
-};
-
-static enum err find_graph(struct op_cx *cx, const struct graph **out)
+enum err find_graph(struct op_cx *cx, const struct graph **out)
 {
     for (*out = cx->b->graphs; *out != NULL; *out = (*out)->up) {
         if ((*out)->op == cx->in) return OK;
@@ -119,9 +103,8 @@ static enum err all_ids(struct op_cx *cx, struct op *const *tables, const uint32
     return distinct_ids(cx, ids, 0, out);
 }
 
-/* left join right on a column of each; all columns of both. */
-static enum err join_on(struct op_cx *cx, enum join_kind kind, struct op *left, uint32_t left_col,
-                        struct op *right, uint32_t right_col, struct op **out)
+enum err graph_join(struct op_cx *cx, enum join_kind kind, struct op *left, uint32_t left_col,
+                    struct op *right, uint32_t right_col, struct op **out)
 {
     struct binder *b = cx->b;
     uint32_t n_left = left->schema.n, n_right = right->schema.n;
@@ -161,7 +144,7 @@ static enum err with_properties(struct op_cx *cx, struct op *ids, struct op *tab
     uint32_t *cols = arena_array(b->a, uint32_t, n + 1);
     const char **names = arena_array(b->a, const char *, n + 1);
     if (cols == NULL || names == NULL) return bind_full(b);
-    TRY(join_on(cx, JOIN_LEFT_OUTER, ids, 0, table, id, &joined));
+    TRY(graph_join(cx, JOIN_LEFT_OUTER, ids, 0, table, id, &joined));
     for (uint32_t i = 0; i < n; i++) {
         cols[i] = i == id ? 0 : 1 + i;
         names[i] = table->schema.cols[i].name;
@@ -217,22 +200,75 @@ enum err bind_make_graph(struct op_cx *cx, struct op **out)
 
 /* --- graph-to-table, graph-mark-components ---------------------------------------------------- */
 
+/* hash() of a column, which is what the original's ids of nodes are. */
+static enum err add_hash(struct op_cx *cx, const struct op *in, uint32_t col, const char *name,
+                         struct named_expr *exprs, uint32_t *n)
+{
+    struct scope s = {.b = cx->b, .row = &in->schema, .base = &in->schema, .where = cx->ast->name};
+    struct expr *id;
+    if (name == NULL) return OK;
+    TRY(expr_col(cx->b, &in->schema, col, &id));
+    exprs[*n].name = name;
+    return expr_call(&s, cx->ast->pos, "hash", &id, 1, &exprs[(*n)++].expr);
+}
+
+static enum err check_output(struct op_cx *cx, const struct ast *what, bool nodes)
+{
+    for (uint32_t i = 0; i < what->params.n; i++) {
+        const struct ast *p = what->params.at[i];
+        bool good = nodes ? strcmp(p->name, "with_node_id") == 0
+                          : strcmp(p->name, "with_source_id") == 0 ||
+                                strcmp(p->name, "with_target_id") == 0;
+        if (!good || p->left->kind != AST_NAME) {
+            return FAIL_TAG(diag_at(cx->b->d, p->pos), ERR_INVALID, "SYN0002",
+                            "graph-to-table %s has no parameter '%s'", what->name, p->name);
+        }
+    }
+    return OK;
+}
+
+/* nodes [as N] [with_node_id=id], edges [as E] [with_source_id=id] [with_target_id=id] */
+static enum err table_of_graph(struct op_cx *cx, const struct graph *g, const struct ast *what,
+                               struct op **out)
+{
+    struct binder *b = cx->b;
+    bool nodes = strcmp(what->name, "nodes") == 0;
+    if (!nodes && strcmp(what->name, "edges") != 0) {
+        return FAIL_TAG(diag_at(b->d, what->pos), ERR_INVALID, "SYN0002",
+                        "'graph-to-table' gives nodes or edges, not '%s'", what->name);
+    }
+    TRY(check_output(cx, what, nodes));
+    struct op *in = nodes ? g->nodes : g->edges;
+    uint32_t n_cols = nodes ? g->n_node_cols : g->n_edge_cols, n = 0;
+    struct named_expr *exprs = arena_array(b->a, struct named_expr, (size_t)n_cols + 3);
+    if (exprs == NULL) return bind_full(b);
+    if (nodes) {
+        TRY(add_hash(cx, in, n_cols, param_word(what, "with_node_id"), exprs, &n));
+    } else {
+        TRY(add_hash(cx, in, n_cols, param_word(what, "with_source_id"), exprs, &n));
+        TRY(add_hash(cx, in, n_cols + 1, param_word(what, "with_target_id"), exprs, &n));
+    }
+    for (uint32_t i = 0; i < n_cols; i++) {
+        exprs[n].name = in->schema.cols[i].name;
+        TRY(expr_col(b, &in->schema, i, &exprs[n++].expr));
+    }
+    TRY(op_project(b, in, what->pos, exprs, n, out));
+    if (what->left == NULL) return OK;
+    struct op *kept;
+    TRY(op_new(b, OP_MATERIALIZE, *out, what->pos, &kept));
+    *out = kept;
+    return bind_push(b, &b->exported,
+                     (struct binding){.name = what->left->name, .kind = BIND_TABLE, .op = kept});
+}
+
+/* The first table goes on; others are there by the names that they got. */
 enum err bind_graph_to_table(struct op_cx *cx, struct op **out)
 {
     const struct graph *g;
-    const char *what = cx->ast->left->name;
     TRY(find_graph(cx, &g));
-    bool nodes = strcmp(what, "nodes") == 0;
-    if (!nodes && strcmp(what, "edges") != 0) {
-        return FAIL_TAG(diag_at(cx->b->d, cx->ast->left->pos), ERR_INVALID, "SYN0002",
-                        "'graph-to-table' gives nodes or edges, not '%s'", what);
-    }
-    uint32_t n = nodes ? g->n_node_cols : g->n_edge_cols;
-    uint32_t *cols = arena_array(cx->b->a, uint32_t, n + 1);
-    if (cols == NULL) return bind_full(cx->b);
-    for (uint32_t i = 0; i < n; i++)
-        cols[i] = i;
-    return op_columns(cx->b, nodes ? g->nodes : g->edges, cx->ast->pos, cols, NULL, n, out);
+    for (uint32_t i = cx->ast->args.n; i-- > 0;)
+        TRY(table_of_graph(cx, g, cx->ast->args.at[i], out));
+    return OK;
 }
 
 enum err bind_graph_components(struct op_cx *cx, struct op **out)
@@ -265,183 +301,4 @@ enum err bind_graph_components(struct op_cx *cx, struct op **out)
     TRY(op_new(b, OP_MATERIALIZE, op, cx->ast->pos, &marked.nodes));
     marked.n_node_cols = n + 1;
     return push_graph(cx, marked, out);
-}
-
-/* --- graph-match ------------------------------------------------------------------------------ */
-
-#define EDGES_MAX 32
-
-struct matching {
-    struct op_cx *cx;
-    const struct graph *g;
-    struct op *rows; /* so far; NULL at the beginning */
-    uint32_t n_edges, edge_rows[EDGES_MAX];
-    uint32_t n_unnamed;
-};
-
-/* The table with its columns as "name.column"; *hidden is where those of the graph begin. */
-static enum err named_table(struct matching *m, struct op *in, const char *name, struct op **out)
-{
-    struct binder *b = m->cx->b;
-    uint32_t n = in->schema.n;
-    uint32_t *cols = arena_array(b->a, uint32_t, n);
-    const char **names = arena_array(b->a, const char *, n);
-    if (cols == NULL || names == NULL) return bind_full(b);
-    for (uint32_t i = 0; i < n; i++) {
-        cols[i] = i;
-        names[i] = arena_fmt(b->a, "%s.%s", name, in->schema.cols[i].name);
-        if (names[i] == NULL) return bind_full(b);
-    }
-    return op_columns(b, in, m->cx->ast->pos, cols, names, n, out);
-}
-
-static enum err name_of(struct matching *m, const struct ast *piece, const char **out)
-{
-    *out = piece->name != NULL ? piece->name : arena_fmt(m->cx->b->a, "$%u", m->n_unnamed++);
-    return *out != NULL ? OK : bind_full(m->cx->b);
-}
-
-static int find_id(const struct matching *m, const char *node)
-{
-    char name[200];
-    snprintf(name, sizeof name, "%s.$id", node);
-    return m->rows != NULL ? schema_find(&m->rows->schema, name) : -1;
-}
-
-static enum err add_filter(struct matching *m, const char *oper, uint32_t x, uint32_t y)
-{
-    struct binder *b = m->cx->b;
-    const struct schema *row = &m->rows->schema;
-    struct scope s = {.b = b, .row = row, .base = row, .where = "graph-match"};
-    struct expr *left, *right;
-    struct op *filter;
-    TRY(expr_col(b, row, x, &left));
-    TRY(expr_col(b, row, y, &right));
-    TRY(op_new(b, OP_FILTER, m->rows, m->cx->ast->pos, &filter));
-    TRY(expr_call2(&s, m->cx->ast->pos, oper, left, right, &filter->filter.condition));
-    m->rows = filter;
-    return OK;
-}
-
-/* The node that begins a path: a new one, or one that is there. */
-static enum err first_node(struct matching *m, const struct ast *n, uint32_t *id)
-{
-    const char *name;
-    TRY(name_of(m, n, &name));
-    int at = find_id(m, name);
-    if (at < 0) {
-        if (m->rows != NULL) {
-            return FAIL(diag_at(m->cx->b->d, n->pos), ERR_UNSUPPORTED,
-                        "a path that begins with a new node is not supported behind another path");
-        }
-        TRY(named_table(m, m->g->nodes, name, &m->rows));
-        at = find_id(m, name);
-    }
-    *id = (uint32_t)at;
-    return OK;
-}
-
-/* From the node whose id is column `id` along an edge; *id becomes the edge's other end. */
-static enum err along_edge(struct matching *m, const struct ast *e, uint32_t *id)
-{
-    const char *name;
-    struct op *edges;
-    uint32_t from = m->g->n_edge_cols + (e->descending ? 1 : 0), n_left = m->rows->schema.n;
-    if (m->n_edges == EDGES_MAX) {
-        return FAIL_TAG(diag_at(m->cx->b->d, e->pos), ERR_LIMIT, "SEM0001",
-                        "a pattern of more than %d edges", EDGES_MAX);
-    }
-    TRY(name_of(m, e, &name));
-    TRY(named_table(m, m->g->edges, name, &edges));
-    TRY(join_on(m->cx, JOIN_INNER, m->rows, *id, edges, from, &m->rows));
-    *id = n_left + m->g->n_edge_cols + (e->descending ? 0 : 1);
-    uint32_t row = n_left + m->g->n_edge_cols + 2;
-    for (uint32_t i = 0; i < m->n_edges; i++)
-        TRY(add_filter(m, "op !=", m->edge_rows[i], row));
-    m->edge_rows[m->n_edges++] = row;
-    return OK;
-}
-
-static enum err to_node(struct matching *m, const struct ast *n, uint32_t *id)
-{
-    const char *name;
-    struct op *nodes;
-    TRY(name_of(m, n, &name));
-    int there = find_id(m, name);
-    if (there >= 0) {
-        TRY(add_filter(m, "op ==", *id, (uint32_t)there));
-        *id = (uint32_t)there;
-        return OK;
-    }
-    uint32_t n_left = m->rows->schema.n;
-    TRY(named_table(m, m->g->nodes, name, &nodes));
-    TRY(join_on(m->cx, JOIN_INNER, m->rows, *id, nodes, m->g->n_node_cols, &m->rows));
-    *id = n_left + m->g->n_node_cols;
-    return OK;
-}
-
-static enum err match_path(struct matching *m, const struct ast *path)
-{
-    uint32_t id;
-    TRY(first_node(m, path->args.at[0], &id));
-    for (uint32_t i = 1; i + 1 < path->args.n; i += 2) {
-        TRY(along_edge(m, path->args.at[i], &id));
-        TRY(to_node(m, path->args.at[i + 1], &id));
-    }
-    return OK;
-}
-
-static enum err check_cycles(struct op_cx *cx)
-{
-    static const char *const allowed[] = {"cycles", NULL};
-    const char *cycles = param_word(cx->ast, "cycles");
-    TRY(check_params(cx, allowed));
-    if (cycles == NULL || strcmp(cycles, "unique_edges") == 0) return OK;
-    return FAIL(diag_at(cx->b->d, cx->ast->pos), ERR_UNSUPPORTED,
-                "'graph-match' with cycles=%s is not supported", cycles);
-}
-
-enum err bind_graph_match(struct op_cx *cx, struct op **out)
-{
-    struct matching m = {.cx = cx};
-    TRY(check_cycles(cx));
-    TRY(find_graph(cx, &m.g));
-    for (uint32_t i = 0; i < cx->ast->args.n; i++)
-        TRY(match_path(&m, cx->ast->args.at[i]));
-    if (cx->ast->left != NULL) {
-        struct op *filter;
-        struct scope s = {.b = cx->b,
-                          .names = *cx->names,
-                          .row = &m.rows->schema,
-                          .base = &m.rows->schema,
-                          .dotted = true,
-                          .where = "graph-match"};
-        TRY(op_new(cx->b, OP_FILTER, m.rows, cx->ast->pos, &filter));
-        TRY(bind_condition(&s, cx->ast->left, &filter->filter.condition));
-        m.rows = filter;
-    }
-    struct ast project = {.kind = AST_OPERATOR,
-                          .op = OPER_PROJECT,
-                          .name = cx->ast->name,
-                          .pos = cx->ast->pos,
-                          .args = cx->ast->by};
-    struct op_cx inner = *cx;
-    inner.ast = &project;
-    inner.in = m.rows;
-    inner.dotted = true;
-    return bind_project(&inner, out);
-}
-
-/* n.name in an expression of a pattern. */
-enum err bind_dotted(struct scope *s, const struct ast *n, bool *found, struct expr **out)
-{
-    const struct ast *base = n->args.at[0];
-    *found = false;
-    if (base->kind != AST_NAME || n->right != NULL || n->is_open) return OK;
-    const char *name = arena_fmt(s->b->a, "%s.%s", base->name, n->name);
-    if (name == NULL) return bind_full(s->b);
-    int at = schema_find(s->row, name);
-    if (at < 0) return OK;
-    *found = true;
-    return expr_col(s->b, s->row, (uint32_t)at, out);
 }

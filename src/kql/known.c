@@ -120,7 +120,7 @@ static const char *const plugins[] = {
 
 // clang-format off
 static const char *const operators[] = {
-    "execute-and-cache", "graph-shortest-paths", "graph-where-edges", "graph-where-nodes",
+    "execute-and-cache", "graph-where-edges", "graph-where-nodes",
     "inline_external_table", "macro-expand", "partitioned-by", "project-by-names",
     "project-smart",
 };
@@ -195,10 +195,12 @@ const char *known_operator_refusal(const char *name)
     static const struct {
         const char *name, *why;
     } reasons[] = {
-        {"execute-and-cache", "internal to the original"},
-        {"inline_external_table", "reads another service"},
+        {"graph-where-edges", "it is not documented"},
+        {"graph-where-nodes", "it is not documented"},
+        {"execute-and-cache", "it internal to the original"},
+        {"inline_external_table", "it reads another service"},
         {"macro-expand", "entity groups name other places"},
-        {"project-smart", "stands in 'find' only, and is there"},
+        {"project-smart", "it stands in 'find' only, and is there"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         if (strcmp(reasons[i].name, name) == 0) return reasons[i].why;
@@ -228,7 +230,9 @@ const char *known_refusal(const char *name)
         {"geo_polygon_to_h3cells", "H3 has no package in Debian"},
         {"graph", "there are no stored graphs"},
         {"hll_isvalid", "it is not documented"},
+        {"labels", "only stored graphs have labels"},
         {"materialized_view", "there are no materialized views"},
+        {"node_id", "it is not documented"},
         {"parse_user_agent", "the package uap-core is not installed"},
         {"passthrough", "it is internal to the original"},
         {"resource", "it names another place"},

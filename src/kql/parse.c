@@ -302,6 +302,9 @@ static bool at_param(const struct parser *p)
         "dynamic_depth",
         "with_node_id",
         "with_component_id",
+        "with_source_id",
+        "with_target_id",
+        "output",
     };
     if (at_hint(p)) return true;
     if (!tok_is(p, tok_ahead(p, 1), "=")) return false;

@@ -3,8 +3,9 @@
  * kql/parse_graph.c - operators over graphs
  *
  *   make-graph from --> to [with T on id] [with_node_id=id]
- *   graph-match (a)-[e]->(b)<-[f]-(c), (a)-->(c) [where ...] project ...
- *   graph-to-table nodes | edges
+ *   graph-match [cycles=all] (a)-[e]->(b)<-[f]-(c), (a)-[g*1..3]->(c), (a)--(b) [where ...] project ...
+ *   graph-shortest-paths [output=all] (a)-[e*1..3]->(b) [where ...] project ...
+ *   graph-to-table nodes [as N] [with_node_id=id], edges [as E] [with_source_id=id] [with_target_id=id]
  *   graph-mark-components [kind=weak] [with_component_id=id]
  */
 #include "kql/parse.h"
@@ -48,7 +49,24 @@ static enum err parse_node(struct parser *p, struct ast **out)
     return expect(p, ")");
 }
 
-/* -[e]-> <-[e]- --> <--: a CLAUSE with the edge's name; descending: against the arrow. */
+/* *2..5, at the star: two constants. */
+static enum err parse_lengths(struct parser *p, struct ast *edge)
+{
+    p->at++;
+    for (int i = 0; i < 2; i++) {
+        struct ast *n;
+        if (i == 1) TRY(expect(p, ".."));
+        if (tok(p)->kind != TOK_LONG) return expected(p, "a number of edges");
+        TRY(node_new(p, AST_CONST, &n));
+        TRY(literal_number(p, tok(p), &n->value));
+        p->at++;
+        TRY(list_add(p, &edge->args, n));
+    }
+    return OK;
+}
+
+/* -[e]-> <-[e]- -[e]- --> <-- -- and -[e*1..3]->: a CLAUSE with the edge's name; descending: against
+ * the arrow; is_open: in either direction; args: the lengths. */
 static enum err parse_edge(struct parser *p, struct ast **out)
 {
     struct ast *n;
@@ -57,18 +75,13 @@ static enum err parse_edge(struct parser *p, struct ast **out)
     TRY(expect(p, "-"));
     if (accept(p, "[")) {
         if (!at_token(p, "]") && !at_token(p, "*")) TRY(parse_name(p, &n->name));
-        if (at_token(p, "*")) {
-            return FAIL(diag_at(p->d, tok(p)->pos), ERR_UNSUPPORTED,
-                        "an edge of variable length is not supported");
-        }
+        if (at_token(p, "*")) TRY(parse_lengths(p, n));
         TRY(expect(p, "]"));
     }
     TRY(expect(p, "-"));
     bool onward = accept(p, ">");
-    if (onward == n->descending) {
-        return FAIL(diag_at(p->d, n->pos), ERR_UNSUPPORTED,
-                    "an edge of either direction is not supported");
-    }
+    if (onward && n->descending) return expected(p, "one direction of an edge");
+    n->is_open = !onward && !n->descending;
     *out = n;
     return OK;
 }
@@ -98,15 +111,17 @@ enum err parse_graph_match(struct parser *p, struct ast *o)
     return parse_list(p, parse_named, &o->by);
 }
 
+static enum err parse_graph_table(struct parser *p, struct ast **out)
+{
+    TRY(node_new(p, AST_CLAUSE, out));
+    TRY(parse_name(p, &(*out)->name));
+    if (accept(p, "as")) TRY(parse_name_node(p, &(*out)->left));
+    return parse_params(p, &(*out)->params);
+}
+
 enum err parse_graph_to_table(struct parser *p, struct ast *o)
 {
-    const struct token *t = tok(p);
-    TRY(parse_name_node(p, &o->left));
-    if (at_token(p, "as") || at_token(p, ",") || tok_is(p, tok_ahead(p, 1), "=")) {
-        return FAIL(diag_at(p->d, t->pos), ERR_UNSUPPORTED,
-                    "'graph-to-table' into several tables or with ids is not supported");
-    }
-    return OK;
+    return parse_list(p, parse_graph_table, &o->args);
 }
 
 enum err parse_graph_components(struct parser *p, struct ast *o)

@@ -194,6 +194,7 @@ static const struct oper opers[] = {
     {"assert-schema", OPER_ASSERT_SCHEMA, parse_assert_schema, false},
     {"make-graph", OPER_MAKE_GRAPH, parse_make_graph, false},
     {"graph-match", OPER_GRAPH_MATCH, parse_graph_match, false},
+    {"graph-shortest-paths", OPER_GRAPH_SHORTEST, parse_graph_match, false},
     {"graph-to-table", OPER_GRAPH_TO_TABLE, parse_graph_to_table, false},
     {"graph-mark-components", OPER_GRAPH_COMPONENTS, parse_graph_components, false},
 };

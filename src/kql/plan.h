@@ -101,6 +101,7 @@ enum whole_kind {
     WHOLE_ACTIVE_USERS,
     WHOLE_ROLLING_PERCENTILE,
     WHOLE_COMPONENTS,
+    WHOLE_PATHS,
     N_WHOLE_KINDS,
 };
 
@@ -149,6 +150,25 @@ struct ip_lookup {
     bool unmatched; /* rows without a match stay */
 };
 #define LOOKUP_SECOND (1U << 31)
+
+/* Edges of variable length: from the node in column `from` of each row along edges of the other table,
+ * whose columns are both ends, the edge's number, and n values. Result columns: the row's, the node
+ * where the path ends, numbers of its edges (dynamic), ids of the nodes on its way without its ends
+ * (dynamic), its length, and per value an array of it over edges, or over the nodes on the way, or
+ * whether any or all of them are true. */
+enum path_value { PATH_EACH, PATH_ANY, PATH_ALL };
+struct path_search {
+    uint32_t from;
+    uint32_t len_min, len_max;
+    enum cycles { CYCLES_UNIQUE_EDGES, CYCLES_NONE, CYCLES_ALL } cycles;
+    enum { PATHS_ALL, PATHS_SHORTEST, PATHS_ONE_SHORTEST } which; /* per pair of ends */
+    uint32_t n;
+    struct path_column {
+        enum path_value value;
+        bool of_nodes;
+        bool required; /* of ALL: a path for which it is false is not wanted */
+    } * columns;
+};
 
 /* Plugins of a time line: columns of the input are an id, a time and dimensions. */
 struct timeline {
