@@ -59,7 +59,7 @@ static const struct mistake mistakes[] = {
     {"print {Name}", ERR_INVALID, "SEM0100", 6, "client parameter {Name}"},
     {"T | where s matches regex '('", ERR_INVALID, "", 12, ""},
     {"T | reduce by s", ERR_UNSUPPORTED, "", 4, "'reduce' is not supported"},
-    {"T | graph-shortest-paths (a)-[e*1..2]->(b) project e", ERR_UNSUPPORTED, "", 4,
+    {"T | graph-where-nodes true", ERR_UNSUPPORTED, "", 4,
      "graph-shortest-paths"},
     {"T | extend geo_point_to_h3cell(1.0, 2.0)", ERR_UNSUPPORTED, "", 11, "geo_point_to_h3cell()"},
     {"workspace('w').T", ERR_UNSUPPORTED, "", 0, "another database or workspace"},
@@ -221,7 +221,7 @@ TEST(known, tables_are_sorted)
     REQUIRE(known_function("geo_point_to_h3cell") && known_function("make_list"));
     REQUIRE(known_plugin("active_users_count") && known_plugin("pivot") &&
             known_plugin("sql_request"));
-    REQUIRE(known_operator("macro-expand") && known_operator("graph-shortest-paths"));
+    REQUIRE(known_operator("macro-expand") && known_operator("graph-where-nodes"));
     REQUIRE(!known_function("nothing") && !known_operator("where"));
 }
 
