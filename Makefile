@@ -95,7 +95,7 @@ bench-layers: build
 ## make kql-coverage  writes docs/kql-coverage.md anew from the tables of operators, functions and plugins, and the corpora
 kql-coverage:
 	@$(call BUILD,debug)
-	@for t in kql_coverage exec_corpus exec_docs exec_thirdparty; do \
+	@for t in kql_coverage kql_corpus exec_corpus exec_docs exec_thirdparty exec_realworld; do \
 	  KQL_COVERAGE=write build/debug/t_$$t >/dev/null || exit 1; done
 
 ## make bench-custody   how fast a denial bites, how soon rows are back, what watching keys costs; RECORD=1
