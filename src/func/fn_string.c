@@ -306,16 +306,9 @@ static enum err replace_pieces(const struct piece *in, uint32_t n, struct bytes 
     return OK;
 }
 
-/* Text of element k of a list, kept in one buffer; the buffer has room for all of them. */
-static struct bytes kept_text(struct bytes element, struct buf *texts)
-{
-    size_t from = texts->len;
-    dyn_to_string(element, texts);
-    return bytes_of(texts->p + from, texts->len - from);
-}
-
+/* A replacement that is no text leaves what was found as it is, and no other pair touches it. */
 static enum err put_replaced_all(struct bytes s, struct bytes lookups, struct bytes rewrites,
-                                 struct buf *texts, struct buf *out, struct diag *d)
+                                 struct buf *out, struct diag *d)
 {
     struct dyn_iter a, b;
     struct bytes name, lookup, rewrite;
@@ -325,18 +318,12 @@ static enum err put_replaced_all(struct bytes s, struct bytes lookups, struct by
     pieces[0].text = s;
     bool lists = dyn_iter_init(&a, lookups);
     lists = dyn_iter_init(&b, rewrites) && lists;
-    /* The pieces point into the buffer, so it must not move: text of an element is at most 6 times
-     * its bytes. */
-    buf_clear(texts);
-    (void)buf_extend(texts, 6 * (lookups.len + rewrites.len) + 64);
-    TRY(buf_check(texts, d)); // NOLINT: the cleanup frees
-    buf_shrink(texts, 0);
     while (lists && dyn_iter_next(&a, &name, &lookup) && dyn_iter_next(&b, &name, &rewrite)) {
         struct piece *next;
-        struct bytes what = kept_text(lookup, texts), by = what;
-        /* What is no text replaces nothing, but what it was for is not looked at again. */
-        if (dyn_kind(rewrite) == DYN_STRING) by = kept_text(rewrite, texts);
-        TRY(replace_pieces(pieces, n, what, by, &next, &n, d));
+        if (dyn_kind(lookup) != DYN_STRING) continue;
+        struct bytes what = dyn_scalar(lookup).s;
+        struct bytes by = dyn_kind(rewrite) == DYN_STRING ? dyn_scalar(rewrite).s : what;
+        TRY(replace_pieces(pieces, n, what, by, &next, &n, d)); // NOLINT: the cleanup frees
         free(pieces);
         pieces = next;
     }
@@ -350,11 +337,10 @@ EVAL(eval_replace_strings)
 {
     (void)call;
     CLEANUP_ROWS struct rows_out r;
-    CLEANUP_BUF struct buf texts = {0};
     TRY(rows_begin(cx, &r, T_STRING, n, out));
     for (uint32_t i = 0; i < n; i++) {
-        TRY(put_replaced_all(vec_str(args[0], i), vec_str(args[1], i), vec_str(args[2], i), &texts,
-                             &r.b, cx->d));
+        TRY(put_replaced_all(vec_str(args[0], i), vec_str(args[1], i), vec_str(args[2], i), &r.b,
+                             cx->d));
         row_end(&r);
     }
     return rows_end(cx, &r, out);

@@ -169,6 +169,8 @@ static const char *call_name(struct binder *b, const struct ast *n)
     }
     if (n->args.n == 0) return strcmp(n->name, "ingestion_time") == 0 ? "$IngestionTime" : "";
     const char *first = auto_name(b, n->args.at[0]);
+    bool sorts = strcmp(n->name, "array_sort_asc") == 0 || strcmp(n->name, "array_sort_desc") == 0;
+    if (sorts) return first[0] != '\0' ? arena_fmt(b->a, "%s_sorted", first) : "";
     bool by_first =
         bsearch(n->name, named_by_first, sizeof named_by_first / sizeof named_by_first[0],
                 sizeof named_by_first[0], compare) != NULL;

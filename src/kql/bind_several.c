@@ -4,7 +4,8 @@
  *
  * The registry knows such a function as one that gives a bag: under its documented twin's name, as
  * series_stats_dynamic, or as "columns series_fft", which no query can write. The bag is computed
- * once, in a projection below, and then taken apart.
+ * once, in a projection below, and then taken apart. array_sort_asc() and array_sort_desc() of
+ * several arrays give an array of arrays, which is taken apart in the same way.
  */
 #include "kql/bind.h"
 
@@ -84,10 +85,30 @@ static const struct {
       {"variance", T_REAL}}},
 };
 
-/* The row of the table, or -1: the function gives one column, or is the query's own. */
+#define SORTED 1000 /* stands for a row: of arrays that are sorted together */
+
+static bool is_sort(const char *name)
+{
+    return strcmp(name, "array_sort_asc") == 0 || strcmp(name, "array_sort_desc") == 0;
+}
+
+/* How many arrays are sorted: the last argument may be a bool. */
+static uint32_t sorted_arrays(const struct ast *call)
+{
+    uint32_t n = call->args.n;
+    const struct ast *last = n > 0 ? call->args.at[n - 1] : NULL;
+    bool option = last != NULL && last->kind == AST_CONST && last->value.type == T_BOOL;
+    return n - option;
+}
+
+/* The row of the table, SORTED, or -1: the function gives one column, or is the query's own. */
 static int find_several(struct binding *names, const struct ast *call)
 {
     if (call->kind != AST_CALL || find_binding(names, call->name) != NULL) return -1;
+    if (is_sort(call->name)) {
+        uint32_t n = sorted_arrays(call);
+        return n > 1 && n <= SEVERAL_MAX ? SORTED : -1;
+    }
     for (size_t i = 0; i < sizeof several / sizeof several[0]; i++) {
         if (strcmp(several[i].function, call->name) == 0) return (int)i;
     }
@@ -133,7 +154,7 @@ enum err bind_bags(struct scope *s, const struct ast_list *items, struct op *in,
         int row = find_several(s->names, call);
         if (row < 0) continue;
         exprs[n].name = "";
-        TRY(bind_bag(s, call, several[row].bag, &exprs[n++].expr));
+        TRY(bind_bag(s, call, row == SORTED ? call->name : several[row].bag, &exprs[n++].expr));
     }
     *out = in;
     if (n == in->schema.n) return OK;
@@ -153,20 +174,50 @@ static enum err bind_member(struct scope *s, uint32_t pos, struct expr *bag, con
     return expr_cast(s, pos, *out, m->type, true, out);
 }
 
+static const char *given_name(const struct ast *item, uint32_t k)
+{
+    const struct ast *given =
+        item->kind == AST_NAMED && k < item->names.n ? item->names.at[k] : NULL;
+    return given != NULL ? given->name : NULL;
+}
+
+/* a_sorted, b_sorted; what has no name is array1_sorted by its place. */
+static enum err bind_sorted(struct scope *s, const struct ast *item, struct expr *arrays,
+                            struct several_column *out, uint32_t *n)
+{
+    struct binder *b = s->b;
+    const struct ast *call = value_of(item);
+    *n = sorted_arrays(call);
+    for (uint32_t k = 0; k < *n; k++) {
+        struct value place = {.type = T_LONG, .i = k};
+        struct expr *index;
+        const char *given = given_name(item, k), *arg = auto_name(b, call->args.at[k]);
+        TRY(expr_const(b, &place, &index));
+        TRY(expr_call2(s, item->pos, "op index", arrays, index, &out[k].expr));
+        out[k].given = given != NULL;
+        out[k].name = given != NULL    ? given
+                      : arg[0] != '\0' ? arena_fmt(b->a, "%s_sorted", arg)
+                                       : arena_fmt(b->a, "array%u_sorted", k);
+        if (out[k].name == NULL) return bind_full(b);
+    }
+    return OK;
+}
+
 enum err bind_members(struct scope *s, const struct ast *item, struct expr *bag,
                       struct several_column *out, uint32_t *n)
 {
     struct binder *b = s->b;
     const struct ast *call = value_of(item);
     int row = find_several(s->names, call);
+    if (row == SORTED) return bind_sorted(s, item, bag, out, n);
     const char *arg = call->args.n > 0 ? auto_name(b, call->args.at[0]) : "";
     uint32_t n_given = item->kind == AST_NAMED ? item->names.n : 0;
     *n = 0;
     for (const struct member *m = several[row].members; m->name != NULL; m++) {
         struct several_column *c = &out[(*n)++];
-        const struct ast *given = *n <= n_given ? item->names.at[*n - 1] : NULL;
-        c->given = given != NULL && given->name != NULL;
-        c->name = c->given ? given->name : arena_fmt(b->a, "%s_%s_%s", call->name, arg, m->name);
+        const char *given = given_name(item, *n - 1);
+        c->given = given != NULL;
+        c->name = c->given ? given : arena_fmt(b->a, "%s_%s_%s", call->name, arg, m->name);
         if (c->name == NULL) return bind_full(b);
         TRY(bind_member(s, item->pos, bag, m, &c->expr));
         if (n_given > 0 && !item->is_open) return OK; /* x = f() is the first, (x) = f() all */

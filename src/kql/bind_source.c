@@ -55,6 +55,50 @@ static enum err one_row(struct binder *b, uint32_t pos, struct op **out)
     return OK;
 }
 
+struct named_item { /* print_0 = item */
+    struct ast name, whole, *names[1];
+};
+
+static enum err name_item(struct binder *b, struct ast *item, uint32_t i, struct ast **out)
+{
+    struct named_item *n = arena_new(b->a, struct named_item);
+    if (n == NULL) return bind_full(b);
+    n->name = (struct ast){.kind = AST_NAME, .pos = item->pos};
+    n->name.name = arena_fmt(b->a, "print_%u", i);
+    if (n->name.name == NULL) return bind_full(b);
+    n->names[0] = &n->name;
+    n->whole = (struct ast){.kind = AST_NAMED, .pos = item->pos, .left = item};
+    n->whole.names = (struct ast_list){.n = 1, .at = n->names};
+    *out = &n->whole;
+    return OK;
+}
+
+/* One of the values gives several columns: a projection, in which the others have their names. */
+static enum err print_several(struct op_cx *cx, struct op *row, struct op **out)
+{
+    struct ast print = *cx->ast;
+    struct op_cx projected = *cx;
+    print.args.at = arena_array(cx->b->a, struct ast *, print.args.n);
+    if (print.args.at == NULL) return bind_full(cx->b);
+    for (uint32_t i = 0; i < print.args.n; i++) {
+        struct ast *item = cx->ast->args.at[i];
+        bool named = item->kind == AST_NAMED || gives_several(*cx->names, item);
+        print.args.at[i] = item;
+        if (!named) TRY(name_item(cx->b, item, i, &print.args.at[i]));
+    }
+    projected.ast = &print;
+    projected.in = row;
+    return bind_project(&projected, out);
+}
+
+static bool prints_several(struct op_cx *cx)
+{
+    for (uint32_t i = 0; i < cx->ast->args.n; i++) {
+        if (gives_several(*cx->names, cx->ast->args.at[i])) return true;
+    }
+    return false;
+}
+
 enum err bind_print(struct op_cx *cx, struct op **out)
 {
     struct binder *b = cx->b;
@@ -64,6 +108,8 @@ enum err bind_print(struct op_cx *cx, struct op **out)
     struct named_expr *exprs = arena_array(b->a, struct named_expr, list->n + 1);
     struct op *row;
     if (exprs == NULL) return bind_full(b);
+    TRY(one_row(b, cx->ast->pos, &row));
+    if (prints_several(cx)) return print_several(cx, row, out);
     for (uint32_t i = 0; i < list->n; i++) {
         const struct ast *item = list->at[i];
         bool given = item->kind == AST_NAMED;
@@ -72,7 +118,6 @@ enum err bind_print(struct op_cx *cx, struct op **out)
         TRY(bind_expr(&s, given ? item->left : item, &exprs[i].expr));
         TRY(names_add(&names, name, given, item->pos, &exprs[i].name));
     }
-    TRY(one_row(b, cx->ast->pos, &row));
     return op_project(b, row, cx->ast->pos, exprs, list->n, out);
 }
 
