@@ -98,6 +98,45 @@ async function rules() {
   await monitor.dataCollectionEndpoints.delete(group, "around-dce");
 }
 
+async function kept() {
+  const search = await logs.savedSearches.createOrUpdate(group, "workspace1", "around-search", {
+    category: "c", displayName: "d", query: "Around_CL | count", version: 2,
+  });
+  assert.equal(search.query, "Around_CL | count");
+  assert.equal((await logs.savedSearches.get(group, "workspace1", "around-search")).displayName, "d");
+  assert.deepEqual((await logs.savedSearches.listByWorkspace(group, "workspace1")).value.map((x) => x.name), ["around-search"]);
+  await logs.savedSearches.delete(group, "workspace1", "around-search");
+  const keys = await logs.sharedKeys.getSharedKeys(group, "workspace1");
+  assert.notEqual((await logs.sharedKeys.regenerate(group, "workspace1")).primarySharedKey, keys.primarySharedKey);
+  ok("arm-operationalinsights keeps a saved search, and reads and renews the shared keys");
+  const tagged = await logs.workspaces.update(group, "workspace1", { tags: { a: "b" } });
+  assert.deepEqual(tagged.tags, { a: "b" });
+  await logs.workspaces.beginCreateOrUpdateAndWait(group, "around-gone", { location }, { updateIntervalInMs: 100 });
+  await logs.workspaces.beginDeleteAndWait(group, "around-gone", { updateIntervalInMs: 100 });
+  assert.ok((await names(logs.deletedWorkspaces.list())).includes("around-gone"));
+  ok("arm-operationalinsights lists a deleted workspace");
+}
+
+async function audit() {
+  const vault = `/subscriptions/${c.subscriptionId}/resourceGroups/${group}/providers/Microsoft.KeyVault/vaults/kv1`;
+  const made = await monitor.diagnosticSettings.createOrUpdate(vault, "around-audit", {
+    workspaceId: workspace.id, logAnalyticsDestinationType: "Dedicated", logs: [{ category: "AuditEvent", enabled: true }],
+  });
+  assert.equal(made.name, "around-audit");
+  assert.equal((await monitor.diagnosticSettings.get(vault, "around-audit")).workspaceId, workspace.id);
+  assert.ok((await monitor.diagnosticSettingsCategory.list(vault)).value.some((x) => x.name === "AuditEvent"));
+  assert.deepEqual((await monitor.diagnosticSettings.list(vault)).value.map((x) => x.name), ["around-audit"]);
+  await monitor.diagnosticSettings.delete(vault, "around-audit");
+  ok("arm-monitor sends a vault's audit to a workspace");
+  const since = new Date(Date.now() - 3600e3).toISOString();
+  const events = [];
+  const filter = `eventTimestamp ge '${since}' and resourceGroupName eq '${group}'`;
+  for await (const e of monitor.activityLogs.list(filter)) events.push(e);
+  const write = events.find((e) => e.operationName?.value === "Microsoft.OperationalInsights/workspaces/write");
+  assert.ok(write.eventTimestamp instanceof Date && write.caller, JSON.stringify(events[0]));
+  ok("arm-monitor reads the activity log");
+}
+
 async function alerts() {
   const made = await monitor.scheduledQueryRules.createOrUpdate(group, "around-alert", {
     location,
@@ -160,6 +199,8 @@ async function roles() {
 }
 
 await rules();
+await kept();
+await audit();
 await alerts();
 await components();
 await sentinel();

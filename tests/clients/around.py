@@ -4,6 +4,7 @@ workspace1 and runs it.
 
 usage: around.py DIR/credentials.json    (REQUESTS_CA_BUNDLE names the server's CA)
 """
+import datetime
 import json
 import sys
 import uuid
@@ -54,6 +55,37 @@ monitor.data_collection_rules.delete(GROUP, "around-dcr")
 monitor.data_collection_endpoints.delete(GROUP, "around-dce")
 fails(ResourceNotFoundError, lambda: monitor.data_collection_rules.get(GROUP, "around-dcr"))
 ok("mgmt-monitor makes a collection endpoint and a rule, and removes them")
+
+vault = workspace.id.split("/providers/")[0] + "/providers/Microsoft.KeyVault/vaults/kv1"
+made = monitor.diagnostic_settings.create_or_update(vault, "around-audit", {
+    "workspace_id": workspace.id, "logs": [{"category": "AuditEvent", "enabled": True}]})
+assert made.workspace_id == workspace.id
+listed = monitor.diagnostic_settings.list(vault)
+assert "around-audit" in [x.name for x in getattr(listed, "value", listed)]
+monitor.diagnostic_settings.delete(vault, "around-audit")
+since = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)).isoformat()
+events = list(monitor.activity_logs.list(f"eventTimestamp ge '{since}' and resourceGroupName eq '{GROUP}'"))
+assert "Microsoft.OperationalInsights/workspaces/write" in [x.operation_name.value for x in events]
+ok("mgmt-monitor sends a vault's audit to a workspace, and reads the activity log")
+
+alert = monitor.scheduled_query_rules.create_or_update(GROUP, "around-alert", {
+    "location": LOCATION, "enabled": "true", "source": {"query": "Words_CL | count", "data_source_id": workspace.id, "query_type": "ResultCount"},
+    "schedule": {"frequency_in_minutes": 5, "time_window_in_minutes": 5}, "action": {
+        "odata.type": "Microsoft.WindowsAzure.Management.Monitoring.Alerts.Models.Microsoft.AppInsights.Nexus.DataContracts.Resources."
+        "ScheduledQueryRules.AlertingAction", "severity": "3", "trigger": {"threshold_operator": "GreaterThan", "threshold": 1}}})
+assert alert.source.query == "Words_CL | count"
+monitor.scheduled_query_rules.delete(GROUP, "around-alert")
+ok("mgmt-monitor keeps a scheduled query rule")
+
+logs = client(LogAnalyticsManagementClient)
+search = logs.saved_searches.create_or_update(GROUP, "workspace1", "around-search", {
+    "category": "c", "display_name": "d", "query": "Words_CL | count", "version": 2})
+assert logs.saved_searches.get(GROUP, "workspace1", "around-search").query == search.query
+logs.saved_searches.delete(GROUP, "workspace1", "around-search")
+keys = logs.shared_keys.get_shared_keys(GROUP, "workspace1")
+assert logs.shared_keys.regenerate(GROUP, "workspace1").primary_shared_key != keys.primary_shared_key
+assert "Word" in [x.name for x in logs.schema.get(GROUP, "workspace1").value]
+ok("mgmt-loganalytics keeps a saved search, renews shared keys and shows the schema")
 
 apps = client(ApplicationInsightsManagementClient)
 app = apps.components.create_or_update(GROUP, "around-app", {
