@@ -34,6 +34,7 @@ static const struct route routes[] = {
     {.path = "/admin/keys/unlock", .methods = "POST", .needs_store = true, .run = admin_unlock},
     {.path = "/admin/lockbox", .methods = "POST", .needs_store = true, .run = admin_lockbox},
     {.path = "/datacollectionrules/", .methods = "POST", .needs_store = true, .run = ingest_rows},
+    {.path = "/v1/$batch", .methods = "POST", .needs_store = true, .run = query_batch},
     {.path = "/v1/workspaces/", .methods = "GET,POST", .needs_store = true, .run = query_workspace},
     {.path = "/v1/subscriptions/",
      .methods = "GET,POST",

@@ -99,7 +99,7 @@ bool delete_vaults_of_group(struct front_call *c);
 bool forward_vault_list(struct front_call *c); /* false: the call is something else */
 endpoint activity_list;
 endpoint arm_endpoint, metadata_endpoint;
-endpoint query_workspace, query_resource, query_arm;
+endpoint query_workspace, query_batch, query_resource, query_arm;
 endpoint kusto_metadata, kusto_query_v1, kusto_query_v2, kusto_mgmt;
 endpoint ingest_rows;
 

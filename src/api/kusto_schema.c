@@ -2,9 +2,7 @@
 /* api/kusto_schema.c - databases, tables and columns as .show commands have them */
 #include "api/kusto_schema.h"
 
-#include "api/activity.h"
-#include "api/key_audit.h"
-#include "api/source.h"
+#include "api/query_tables.h"
 #include "resource/settings.h"
 
 #include <stdlib.h>
@@ -113,45 +111,10 @@ bool show_databases(struct kusto_request *r, const char *const *names, uint32_t 
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
-struct tables { /* of one workspace, as its queries see them */
-    struct source_tables source;
-    struct kql_catalog catalog;
-};
-
-static void tables_of(const struct kusto_request *r, const struct workspace *w, struct tables *t)
-{
-    const struct api *api = r->front->api;
-    t->source = (struct source_tables){
-        .store = atomic_load(&api->store),
-        .arm = api->arm,
-        .workspace = w->id,
-        .sees_activity = settings_of(api->arm).activity_in_workspaces && !key_audit_is(w),
-        .a = r->front->req->a};
-    t->catalog = source_catalog(&t->source);
-}
-
-/* The i-th with its schema, NULL after the last. */
-static const char *table_at(struct tables *t, uint32_t i, const struct schema **schema)
-{
-    void *table;
-    struct diag d = DIAG_INIT;
-    const char *name = t->catalog.table_name(t->catalog.ctx, i);
-    bool last = name == NULL && t->source.sees_activity && i != UINT32_MAX;
-    if (last && (i == 0 || t->catalog.table_name(t->catalog.ctx, i - 1) != NULL)) {
-        name = ACTIVITY_TABLE; /* behind the workspace's own */
-    }
-    if (name == NULL || t->catalog.table(t->catalog.ctx, name, schema, &table, &d) != OK) {
-        return NULL;
-    }
-    return name;
-}
-
-static bool find_schema(struct front_call *c, struct tables *t, const char *name,
+static bool find_schema(struct front_call *c, struct query_tables *t, const char *name,
                         const struct schema **schema)
 {
-    void *table;
-    struct diag d = DIAG_INIT;
-    if (t->catalog.table(t->catalog.ctx, name, schema, &table, &d) == OK) return true;
+    if (query_table_find(t, name, schema)) return true;
     struct kusto_problem p = {.status = 400,
                               .code = "BadRequest_EntityNotFound",
                               .type = "Kusto.Data.Exceptions.EntityNotFoundException"};
@@ -168,13 +131,13 @@ bool show_tables(struct kusto_request *r, const char *db, const char *const *nam
                  struct shown *out)
 {
     struct workspace w;
-    struct tables t;
+    struct query_tables t;
     const struct schema *s;
     if (!kusto_database(r->front, db, &w)) return false;
-    tables_of(r, &w, &t);
+    query_tables_init(&t, r->front->api, &w, r->front->req->a);
     CLEANUP_JSON json_t *rows = json_array();
     const char *name;
-    for (uint32_t i = 0; n == 0 && (name = table_at(&t, i, &s)) != NULL; i++)
+    for (uint32_t i = 0; n == 0 && (name = query_table_at(&t, i, &s)) != NULL; i++)
         json_array_append_new(rows, json_pack("[s, s, s, s]", name, w.name, "", ""));
     for (uint32_t i = 0; i < n; i++) {
         if (!find_schema(r->front, &t, names[i], &s)) return false;
@@ -245,10 +208,10 @@ bool show_table_schema(struct kusto_request *r, const char *db, const char *tabl
                        struct shown *out)
 {
     struct workspace w;
-    struct tables t;
+    struct query_tables t;
     const struct schema *s;
     if (!kusto_database(r->front, db, &w)) return false;
-    tables_of(r, &w, &t);
+    query_tables_init(&t, r->front->api, &w, r->front->req->a);
     if (!find_schema(r->front, &t, table, &s)) return false;
     json_t *text = as_json ? dumped(table_json(table, s)) : csl_of(s);
     *out =
@@ -271,12 +234,13 @@ static json_t *flat_row(const char *db, const char *table, const char *column, c
                      version, "", "");
 }
 
-static void add_flat(json_t *rows, const char *db, const struct workspace *w, struct tables *t)
+static void add_flat(json_t *rows, const char *db, const struct workspace *w,
+                     struct query_tables *t)
 {
     const struct schema *s;
     const char *name;
     json_array_append_new(rows, flat_row(db, "", "", "", w->name, "v1.0"));
-    for (uint32_t i = 0; (name = table_at(t, i, &s)) != NULL; i++) {
+    for (uint32_t i = 0; (name = query_table_at(t, i, &s)) != NULL; i++) {
         json_array_append_new(rows, flat_row(db, name, "", "", "", ""));
         for (uint32_t c = 0; c < s->n; c++) {
             json_array_append_new(
@@ -285,12 +249,12 @@ static void add_flat(json_t *rows, const char *db, const struct workspace *w, st
     }
 }
 
-static json_t *database_json(const char *db, const struct workspace *w, struct tables *t)
+static json_t *database_json(const char *db, const struct workspace *w, struct query_tables *t)
 {
     json_t *tables = json_object();
     const struct schema *s;
     const char *name;
-    for (uint32_t i = 0; (name = table_at(t, i, &s)) != NULL; i++)
+    for (uint32_t i = 0; (name = query_table_at(t, i, &s)) != NULL; i++)
         json_object_set_new(tables, name, table_json(name, s));
     return json_pack("{s:s, s:o, s:{}, s:{}, s:{}, s:i, s:i, s:{}, s:s, s:s}", "Name", db, "Tables",
                      tables, "ExternalTables", "MaterializedViews", "EntityGroups", "MajorVersion",
@@ -305,8 +269,8 @@ bool show_schema(struct kusto_request *r, const char *const *names, uint32_t n, 
     if (!read_databases(r->front, names, n, &x)) return false;
     json_t *rows = json_array(), *all = json_object();
     for (uint32_t i = 0; i < x.n; i++) {
-        struct tables t;
-        tables_of(r, &x.list[i], &t);
+        struct query_tables t;
+        query_tables_init(&t, r->front->api, &x.list[i], r->front->req->a);
         if (as_json) {
             json_object_set_new(all, label(&x, i), database_json(label(&x, i), &x.list[i], &t));
         } else {

@@ -338,12 +338,15 @@ void query_workspace(struct front_call *c)
     if (!front_verify(c, PLANE_QUERY)) return;
     const char *id = between(c->req->a, c->req->path, "/v1/workspaces/", "/query");
     bool is_search = id == NULL;
+    const char *described = between(c->req->a, c->req->path, "/v1/workspaces/", "/metadata");
     struct workspace w;
     if (is_search) id = between(c->req->a, c->req->path, "/v1/workspaces/", "/search");
-    if (id == NULL) {
+    if (id == NULL && described == NULL) {
         no_path(c);
-    } else if (!query_workspace_of(c->api, id, &w)) {
+    } else if (!query_workspace_of(c->api, id != NULL ? id : described, &w)) {
         no_workspace(c);
+    } else if (id == NULL) {
+        query_metadata(c, &w, PLANE_QUERY);
     } else {
         query(c, &w, PLANE_QUERY, is_search);
     }

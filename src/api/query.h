@@ -83,6 +83,15 @@ struct query_call {
 bool query_allowed(struct front_call *c, const struct workspace *w, enum plane plane);
 /* Runs the query and answers it, also where it fails. */
 void query_execute(struct query_call *q);
+/* Several answers as one: an entry among the running queries of all these workspaces (customer ids),
+ * so that a lock of one takes the answer back (2). NULL: out of memory. query_held() is the
+ * response's recall, which ends it. */
+struct query_run *query_hold(struct api *a, const char *const *workspaces, size_t n);
+/* The text so far, when it is long enough, moves out of memory; what stays is the answer's end. */
+enum err query_hold_put(struct query_run *r, struct buf *text, struct diag *d);
+struct http_recall *query_held(struct query_run *r);
+/* The tables of the workspace as the query API describes them: query_tables.c */
+void query_metadata(struct front_call *c, const struct workspace *w, enum plane plane);
 /* What the table with this number is called: the first PrimaryResult; of several others, those that
  * have a name of their own keep it. In q->a. */
 const char *query_table_name(const struct query_call *q, uint32_t result);

@@ -18,10 +18,11 @@ struct query_run { /* in the api's list until its last row is sent */
     struct http_recall recall;
     struct api *api;
     struct query_run *next, *previous;
-    char workspace[GUID_TEXT_MAX];
     _Atomic bool cancel;
     struct spill_file *rows; /* those that do not fit into memory; NULL: they must */
     struct answer answer;
+    size_t n_workspaces;
+    char workspaces[][GUID_TEXT_MAX]; /* customer ids, lower case */
 };
 
 /* --- running queries -------------------------------------------------------------------------- */
@@ -46,9 +47,9 @@ static void sent(struct http_recall *recall)
     run_end((struct query_run *)((char *)recall - offsetof(struct query_run, recall)));
 }
 
-static struct query_run *run_begin(struct api *a, const char *workspace)
+struct query_run *query_hold(struct api *a, const char *const *workspaces, size_t n)
 {
-    struct query_run *r = calloc(1, sizeof *r);
+    struct query_run *r = calloc(1, sizeof *r + n * GUID_TEXT_MAX);
     if (r == NULL) return NULL;
     if (answer_init(&r->answer, a->spill, NULL) != OK ||
         (a->spill != NULL && spill_file_new(&r->rows, a->spill, NULL) != OK)) {
@@ -57,8 +58,12 @@ static struct query_run *run_begin(struct api *a, const char *workspace)
         return NULL;
     }
     r->api = a;
+    r->n_workspaces = n;
+    for (size_t i = 0; i < n; i++) {
+        snprintf(r->workspaces[i], GUID_TEXT_MAX, "%s", workspaces[i]);
+        str_lower(r->workspaces[i]);
+    }
     http_recall_init(&r->recall, sent);
-    snprintf(r->workspace, sizeof r->workspace, "%s", workspace);
     LOCK_SCOPE(&a->lock);
     r->next = a->runs;
     if (r->next != NULL) r->next->previous = r;
@@ -66,11 +71,30 @@ static struct query_run *run_begin(struct api *a, const char *workspace)
     return r;
 }
 
+enum err query_hold_put(struct query_run *r, struct buf *text, struct diag *d)
+{
+    return answer_put(&r->answer, text, d);
+}
+
+struct http_recall *query_held(struct query_run *r)
+{
+    r->recall.stored = answer_stored(&r->answer);
+    return &r->recall;
+}
+
+static bool reads(const struct query_run *r, const char *workspace)
+{
+    bool found = workspace == NULL;
+    for (size_t i = 0; i < r->n_workspaces && !found; i++)
+        found = str_eq(r->workspaces[i], workspace);
+    return found;
+}
+
 void queries_cancel(struct api *a, const char *workspace)
 {
     LOCK_SCOPE(&a->lock);
     for (struct query_run *r = a->runs; r != NULL; r = r->next) {
-        if (workspace != NULL && !str_eq(r->workspace, workspace)) continue;
+        if (!reads(r, workspace)) continue;
         atomic_store(&r->cancel, true);
         answer_wipe(&r->answer); /* (2) */
         if (r->rows != NULL) spill_file_wipe(r->rows);
@@ -287,7 +311,8 @@ void query_execute(struct query_call *q)
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
     q->a = &a;
-    q->run = run_begin(c->api, q->workspace.customer_id);
+    const char *id = q->workspace.customer_id;
+    q->run = query_hold(c->api, &id, 1);
     if (q->run == NULL) {
         front_unavailable(c->res, "The server is out of memory.", 1);
         return;
@@ -296,8 +321,7 @@ void query_execute(struct query_call *q)
     enum err e = run_counted(q, &d);
     if (e == OK) q->writer->end(q);
     if (e == OK || refuse(q, fault_of(q, e, &d), &d)) {
-        q->run->recall.stored = answer_stored(&q->run->answer);
-        c->res->recall = &q->run->recall;
+        c->res->recall = query_held(q->run);
     } else {
         run_end(q->run);
     }

@@ -165,6 +165,13 @@ async function logs(place) {
   assert.deepEqual(byResource.tables[0].rows, [[30000]]);
   await assert.rejects(query.queryWorkspace(place.customerId, "Sdk_CL | nonsense", day), { statusCode: 400, code: "BadArgumentError" });
   ok("monitor-query-logs queries by workspace and by resource");
+  const both = await query.queryBatch([
+    { workspaceId: place.customerId, query: "Sdk_CL | count", timespan: day },
+    { workspaceId: place.customerId, query: "Sdk_CL | nonsense", timespan: day },
+  ]);
+  assert.deepEqual([both[0].status, both[0].tables[0].rows], ["Success", [[30000]]]);
+  assert.deepEqual([both[1].status, both[1].code], ["Failure", "BadArgumentError"]);
+  ok("monitor-query-logs asks several queries at once, and sees which of them failed");
 }
 
 async function revocation(place, vault) {

@@ -17,7 +17,7 @@ from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
 from azure.mgmt.keyvault import KeyVaultManagementClient
 from azure.mgmt.loganalytics import LogAnalyticsManagementClient
 from azure.monitor.ingestion import LogsIngestionClient
-from azure.monitor.query import LogsQueryClient, LogsQueryStatus
+from azure.monitor.query import LogsBatchQuery, LogsQueryClient, LogsQueryStatus
 
 # glibc does not know that names under .localhost are this machine: elsewhere a line in /etc/hosts says so.
 getaddrinfo = socket.getaddrinfo
@@ -135,7 +135,10 @@ assert isinstance(answer.tables[0].rows[0]["last"], datetime.datetime)
 if hasattr(query, "query_resource"):  # since 1.2
     assert query.query_resource(workspace.id, "Sdk_CL | count", timespan=DAY).tables[0].rows[0][0] == 30000
 assert fails(HttpResponseError, lambda: ask("Sdk_CL | nonsense")).error.code == "BadArgumentError"
-ok("monitor-query queries")
+both = query.query_batch([LogsBatchQuery(workspace_id=workspace.customer_id, query=q, timespan=DAY) for q in ("Sdk_CL | count", "Sdk_CL | nonsense")])
+assert (both[0].status, both[0].tables[0].rows[0][0]) == (LogsQueryStatus.SUCCESS, 30000)
+assert (both[1].status, both[1].code) == (LogsQueryStatus.FAILURE, "BadArgumentError")
+ok("monitor-query queries, also several at once")
 
 # --- revocation -------------------------------------------------------------------------------------------------
 keys.update_key_properties("k1", version, enabled=False)

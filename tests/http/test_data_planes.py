@@ -100,6 +100,40 @@ class DataPlanes(unittest.TestCase):
                 a = self.s.call(method, url, body, resource)
                 self.assertEqual((a.status, a.json["tables"][0]["rows"]), (200, [[2]]), a)
 
+    def test_a_batch_answers_each_member_as_if_it_came_alone(self):
+        def batch(*requests):
+            return self.s.call("POST", "/v1/$batch", {"requests": list(requests)}, QUERY)
+        a = batch({"id": "1", "method": "POST", "path": "/query", "workspace": self.w, "body": {"query": "print 1"},
+                   "headers": {"Content-Type": "application/json", "Prefer": "include-statistics=true"}},
+                  {"id": "2", "workspace": self.w, "body": {"query": "print 2"}},
+                  {"id": "bad", "workspace": self.w, "body": {"query": "nonsense("}},
+                  {"id": "get", "workspace": self.w, "method": "GET", "path": "/query?query=print%203"},
+                  {"id": "nowhere", "workspace": "00000000-0000-0000-0000-000000000001", "body": {"query": "print 1"}},
+                  {"id": "path", "workspace": self.w, "path": "/other", "body": {"query": "print 1"}},
+                  {"id": "verb", "workspace": self.w, "method": "DELETE", "body": {"query": "print 1"}})
+        self.assertEqual(a.status, 200, a)
+        got = {r["id"]: r for r in a.json["responses"]}
+        self.assertEqual([(k, got[k]["status"]) for k in got], [
+            ("1", 200), ("2", 200), ("bad", 400), ("get", 200), ("nowhere", 400), ("path", 404), ("verb", 400)])
+        self.assertEqual([got[k]["body"]["tables"][0]["rows"] for k in ("1", "2", "get")], [[[1]], [[2]], [[3]]])
+        self.assertEqual(("statistics" in got["1"]["body"], "statistics" in got["2"]["body"]), (True, False))
+        self.assertEqual(got["nowhere"]["body"]["error"]["code"], "FailedToResolveResource")
+        one = {"id": "1", "workspace": self.w, "body": {"query": "print 1"}}
+        for requests in ((), (one, one), ({"id": "1", "body": {}},), ({**one, "id": None},), (one,) * 101):
+            self.error(batch(*requests), 400, "BadArgumentError")
+        self.error(self.s.call("POST", "/v1/$batch", b"{", QUERY), 400, "BadArgumentError")
+        self.error(self.s.raw("POST", self.s.credentials["endpoint"] + "/v1/$batch", b"{}"), 401, "AuthenticationFailed")
+
+    def test_the_metadata_tell_of_tables_and_columns(self):
+        for method in ("GET", "POST"):
+            a = self.s.call(method, f"/v1/workspaces/{self.w}/metadata", None if method == "GET" else {}, QUERY)
+            self.assertEqual(a.status, 200, a)
+            t = next(t for t in a.json["tables"] if t["name"] == "Rows_CL")
+            self.assertEqual((t["timespanColumn"], t["columns"][1]), ("TimeGenerated", {"name": "Word", "type": "string"}))
+            self.assertIn("AzureActivity", [t["name"] for t in a.json["tables"]])
+            self.assertEqual(a.json["workspaces"], [{"id": self.w, "resourceId": self.s.workspace_path(), "name": "workspace1",
+                                                     "region": "westeurope"}])
+
     def test_a_query_that_is_wrong_is_told_where(self):
         e = self.error(self.s.query("print x =", self.w), 400, "BadArgumentError", "SyntaxError")
         self.assertTrue(e["innererror"]["innererror"]["code"].startswith("SYN"))

@@ -23,15 +23,16 @@ class SlowReader(unittest.TestCase):
     def tearDown(self):
         self.s.close()
 
-    def begin(self):
+    def begin(self, path=None, body=None):
         """Asks for all rows and reads a little of the answer."""
-        body = json.dumps({"query": "Wide_CL"}).encode()
+        path = path or f"/v1/workspaces/{self.w}/query"
+        body = json.dumps(body or {"query": "Wide_CL"}).encode()
         plain = socket.socket()
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # not to be filled by what is lost
         plain.settimeout(30)
         plain.connect(("127.0.0.1", self.s.port))
         c = self.s.context.wrap_socket(plain, server_hostname="localhost")
-        c.sendall(f"POST /v1/workspaces/{self.w}/query HTTP/1.1\r\nHost: localhost\r\n"
+        c.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n"
                   f"Authorization: Bearer {self.s.token(QUERY)}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         first = c.recv(4096)
         self.assertTrue(first.startswith(b"HTTP/1.1 200"), first)
@@ -52,7 +53,12 @@ class SlowReader(unittest.TestCase):
             return n
 
     def test_rows_on_their_way_are_taken_back_when_the_key_goes(self):
-        c = self.begin()
+        self.taken_back(self.begin())
+
+    def test_so_are_those_of_a_batch(self):
+        self.taken_back(self.begin("/v1/$batch", {"requests": [{"id": "1", "workspace": self.w, "body": {"query": "Wide_CL"}}]}))
+
+    def taken_back(self, c):
         self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": False}})
         self.s.wait(lambda: self.s.query("Wide_CL | count", self.w).status == 403, 30, "revocation")
         self.assertLess(self.rest(c), ROWS * WIDTH // 2)  # what lay in the buffers of the connection

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/query_tables.h - the tables that queries of a workspace can name, for those who ask what there
+ * is */
+#pragma once
+
+#include "api/query.h"
+#include "api/source.h"
+
+struct query_tables {
+    struct source_tables source;
+    struct kql_catalog catalog;
+};
+
+/* What it remembers lies in a. */
+void query_tables_init(struct query_tables *t, struct api *api, const struct workspace *w,
+                       struct arena *a);
+/* The i-th with its schema, NULL after the last. */
+const char *query_table_at(struct query_tables *t, uint32_t i, const struct schema **schema);
+/* False: there is no such table. */
+bool query_table_find(struct query_tables *t, const char *name, const struct schema **schema);
