@@ -8,7 +8,6 @@
  */
 #include "api/query.h"
 
-#include "api/encode.h"
 
 #define BATCH_MAX 100 /* members */
 
@@ -127,7 +126,7 @@ static enum err add_answer(struct buf *out, const struct member *m, const struct
                            struct diag *d)
 {
     buf_str(out, "{\"id\":");
-    encode_string(out, bytes_str(m->id));
+    json_quote(out, bytes_str(m->id));
     buf_fmt(out, ",\"status\":%d,\"headers\":{},\"body\":", res->status);
     TRY(copy_stored(out, res, d));
     if (res->recall == NULL && res->body.len == 0) buf_str(out, "{}");
