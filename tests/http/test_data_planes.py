@@ -198,7 +198,7 @@ class DataPlanes(unittest.TestCase):
     def test_unknown_rules_streams_and_tables_are_refused(self):
         self.error(self.post([], "None_CL"), 404, "NotFound")
         self.error(self.post([], rule="dcr-" + "0" * 32), 404, "NotFound")
-        self.error(self.post([], stream="Microsoft-Event"), 400, "InvalidStream")
+        self.error(self.post([], stream="Microsoft-Nothing"), 400, "InvalidStream")
         self.error(self.post([], version="2020-01-01"), 400, "InvalidApiVersionParameter")
         self.error(self.post([], resource=ARM), 401, "InvalidAuthenticationTokenAudience")
 
