@@ -295,6 +295,7 @@ static enum err serve(struct call *c, struct diag *d)
 void keyvault_routes(http_route_visit *visit, void *ctx)
 {
     kv_rest_routes(visit, ctx);
+    kv_roles_routes(visit, ctx);
     kv_arm_routes(visit, ctx);
     visit(ctx, "vault-admin", "GET", "admin/faults");
     visit(ctx, "vault-admin", "POST", "admin/faults");

@@ -403,3 +403,18 @@ enum err kv_roles_handle(struct call *c, const json_t *pool, bool *done, struct 
     *done = read_target(c, &t);
     return *done ? handle(c, pool, &t, d) : OK;
 }
+
+void kv_roles_routes(http_route_visit *visit, void *ctx)
+{
+    static const char *const paths[][2] = {
+        {"GET", "providers/Microsoft.Authorization/roleDefinitions"},
+        {"GET", "providers/Microsoft.Authorization/roleAssignments"},
+        {"GET", "providers/Microsoft.Authorization/roleAssignments/*"},
+        {"PUT", "providers/Microsoft.Authorization/roleAssignments/*"},
+        {"DELETE", "providers/Microsoft.Authorization/roleAssignments/*"},
+        {"PUT", "keys/providers/Microsoft.Authorization/roleAssignments/*"},
+        {"PUT", "keys/*/providers/Microsoft.Authorization/roleAssignments/*"},
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        visit(ctx, "pool", paths[i][0], paths[i][1]);
+}

@@ -181,6 +181,7 @@ enum err kv_policy_change(const json_t *old, const char *verb, const json_t *cha
 /* --- roles.c: who may do what in a pool (its own roles, as Managed HSM has them) --- */
 /* Paths under .../providers/Microsoft.Authorization; *done false: it is none of them. */
 enum err kv_roles_handle(struct call *c, const json_t *pool, bool *done, struct diag *d);
+void kv_roles_routes(http_route_visit *visit, void *ctx);
 enum err kv_roles_check(const struct call *c, const json_t *pool, const char *key,
                         enum permission p, struct diag *d);
 enum err kv_roles_remove_all(struct keyvault *kv, const char *row, struct diag *d);

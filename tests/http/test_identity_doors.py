@@ -11,9 +11,12 @@ import unittest
 import urllib.parse
 
 from keystead import ARM, INGEST, PROGRAM, QUERY, VAULT, Server
+from softhsm import Token
 from tokens import Key, b64, hs256, parts, public_der, public_pem
 
 GUID = "11111111-2222-4333-8444-555555555555"
+
+POOL = "https://managedhsm.azure.net"
 
 # What of the front door's own table needs no token at all.
 OPEN = {"/healthz", "/readyz", "/metrics", "/metadata/endpoints", "/v1/rest/auth/metadata"}
@@ -24,8 +27,14 @@ BEHIND = {"identity", "vault", "/subscriptions/", "/subscriptions", "/tenants", 
 class Doors(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.s = Server("--virtual-clock", "--faults").start()
+        cls.token = Token()
+        cls.addClassCleanup(cls.token.close)
+        cls.s = Server("--virtual-clock", "--faults", *cls.token.options).start()
         cls.s.make_all()
+        cls.s.done(cls.s.arm("PUT", cls.s.group("/providers/Microsoft.KeyVault/managedHSMs/pool1"), "2023-07-01", {
+            "location": "westeurope", "sku": {"family": "B", "name": "Standard_B1"}, "properties": {
+                "tenantId": cls.s.credentials["tenantId"], "initialAdminObjectIds": [cls.s.credentials["objectId"]]}}))
+        cls.pool = "https://pool1.managedhsm." + cls.s.credentials["vaultSuffix"].partition(".")[2]
         cls.s.make_table("Door_CL", {"N": "long"})
         cls.workspace = cls.s.workspace_id()
         made = cls.s.call("POST", "/admin/identities", {"name": "nobody"})
@@ -121,6 +130,9 @@ class Doors(unittest.TestCase):
                            {403} if plane == "arm" else {200, 403})
             elif plane == "vault":
                 yield plane, methods, self.s.vault_url("/" + self.fill(path)), VAULT, {200} if path == "rng" else {403}
+                yield "pool", methods, f"{self.pool}/{self.fill(path)}", POOL, {200} if path == "rng" else {403}
+            elif plane == "pool":
+                yield plane, methods, f"{self.pool}/{self.fill(path)}", POOL, {403}
             elif plane in ("vault-arm", "vault-admin"):
                 at = c["endpoint"] if plane == "vault-arm" else f"https://{c['vaultSuffix']}"
                 expected = {403, 404, 200} if path.endswith("NameAvailability") or "deleted" in path else {403}
@@ -131,8 +143,8 @@ class Doors(unittest.TestCase):
                 self.fail(f"a new plane, {plane}: teach it to this test")
 
     def ask(self, method, url, resource, token):
-        version = {ARM: "2022-10-01", VAULT: "7.4", INGEST: "2023-01-01", QUERY: "v1"}[resource]
-        if "Microsoft.Authorization" in url:
+        version = {ARM: "2022-10-01", VAULT: "7.4", POOL: "7.4", INGEST: "2023-01-01", QUERY: "v1"}[resource]
+        if "Microsoft.Authorization" in url and resource == ARM:
             version = "2022-04-01"
         if "KeyVault" in url or "ManagedIdentity" in url:
             version = "2023-07-01"
@@ -222,12 +234,13 @@ class Doors(unittest.TestCase):
             return s.raw("PUT", url, json.dumps({"location": "westeurope"}), bearer)
         if resource == INGEST:
             return s.raw("POST", s.credentials["endpoint"] + s.stream_path("Door_CL", self.workspace), '[{"N":1}]', bearer)
-        if resource == VAULT:
-            return s.raw("POST", s.vault_url("/keys/forged/create?api-version=7.4"), '{"kty":"RSA"}', bearer)
+        if resource in (VAULT, POOL):
+            at = s.vault_url() if resource == VAULT else self.pool
+            return s.raw("POST", at + "/keys/forged/create?api-version=7.4", '{"kty":"RSA-HSM"}', bearer)
         return s.raw("POST", f"{s.credentials['endpoint']}/v1/workspaces/{self.workspace}/query", '{"query":"Door_CL"}', bearer)
 
     def test_every_forged_token_is_refused_and_changes_nothing(self):
-        for resource in (ARM, INGEST, VAULT, QUERY):
+        for resource in (ARM, INGEST, VAULT, POOL, QUERY):
             before = self.fingerprint()
             for name, token in self.forgeries(resource):
                 with self.subTest(resource=resource, forgery=name):
