@@ -4,6 +4,7 @@
 Only the standard library. Vault names (NAME.vault.localhost) are connected to at 127.0.0.1 without a resolver, their certificates
 are checked strictly all the same.
 """
+import ctypes
 import gzip
 import http.client
 import json
@@ -25,6 +26,15 @@ VAULT = "https://vault.azure.net"
 QUERY = "https://api.loganalytics.io"
 INGEST = "https://monitor.azure.com"
 PATIENCE = 5  # times as long as a quiet machine may need, before a test says that something does not happen
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def die_with_the_test():
+    """In the child: a test that is killed leaves no server behind."""
+    PR_SET_PDEATHSIG = 1
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_ports(n):
@@ -81,7 +91,8 @@ class Server:
         self.process = subprocess.Popen(
             [PROGRAM, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--vault-listen",
              f"127.0.0.1:{self.vault_port}", *self.options],
-            stdout=subprocess.PIPE, stderr=self.log, start_new_session=True, pass_fds=self.pass_fds)
+            stdout=subprocess.PIPE, stderr=self.log, start_new_session=True, pass_fds=self.pass_fds,
+            preexec_fn=die_with_the_test)
         os.set_blocking(self.process.stdout.fileno(), False)
         until, line = time.time() + timeout * PATIENCE, b""
         while not line.endswith(b"\n"):
