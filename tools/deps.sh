@@ -4,7 +4,7 @@
 set -eu
 build="gcc g++ make cmake pkg-config libmicrohttpd-dev libgnutls28-dev libcurl4-openssl-dev libjansson-dev libsimdjson-dev
  libzstd-dev zlib1g-dev libsqlite3-dev libsodium-dev libre2-dev libintelrdfpmath-dev libxxhash-dev libseccomp-dev libcmocka-dev
- libs2-dev tzdata
+ libs2-dev tzdata uap-core
  libssl-dev libp11-kit-dev"
 test="clang clang-format clang-tidy libclang-rt-14-dev python3 openssl git softhsm2"
 clients="azure-cli python3-azure python3-azure-kusto-data" # and Node 20, which Debian 12 does not have

@@ -170,6 +170,7 @@ const char *known_approximation(const char *name)
 {
     static const char period[] = "how the original finds a period (-1) is not published";
     static const char hashes[] = "how the original combines hashes is not published";
+    static const char patterns[] = "which release of the patterns the original has is not known";
     static const char size[] = "the original's size of a dynamic is not published";
     static const char fence[] = "the scale of 'ctukey' is known from one recorded answer";
     static const struct {
@@ -178,6 +179,7 @@ const char *known_approximation(const char *name)
         {"estimate_data_size", size},
         {"hash_combine", hashes},
         {"hash_many", hashes},
+        {"parse_user_agent", patterns},
         {"series_decompose", period},
         {"series_decompose_anomalies", fence},
         {"series_decompose_forecast", period},
@@ -233,7 +235,6 @@ const char *known_refusal(const char *name)
         {"labels", "only stored graphs have labels"},
         {"materialized_view", "there are no materialized views"},
         {"node_id", "it is not documented"},
-        {"parse_user_agent", "the package uap-core is not installed"},
         {"passthrough", "it is internal to the original"},
         {"resource", "it names another place"},
         {"row_id", "it is internal to the original"},
