@@ -51,7 +51,8 @@ static enum err recover_work(struct arm *a, const json_t *op, struct diag *d)
     return key != NULL ? cluster_set_key(a, doc, key, d) : OK;
 }
 
-/* Those that are still there and not linked to anything else meanwhile. */
+/* Those that are still there and not linked to anything else meanwhile. A link that was being made or
+ * undone when the cluster went is not one to come back. */
 static void restore_links(struct arm *a, const json_t *tomb, struct change *c)
 {
     size_t i;
@@ -59,7 +60,7 @@ static void restore_links(struct arm *a, const json_t *tomb, struct change *c)
     json_array_foreach (json_object_get(tomb, "links"), i, link) {
         CLEANUP_FREE char *key = str_dup(doc_str(link, "id"));
         CLEANUP_FREE char *owner = str_dup(doc_str(link, "workspaceId"));
-        if (key == NULL || owner == NULL) continue;
+        if (key == NULL || owner == NULL || !str_eq(doc_str(link, "state"), "Succeeded")) continue;
         str_lower(key);
         str_lower(owner);
         CLEANUP_JSON json_t *other = arm_doc(a, key);

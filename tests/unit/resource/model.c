@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Thousands of random requests on clusters, links, keys and workspaces, with the clock turned in
- * between, against a small model of the rules. Custody and identity are played; catalogue, plane
- * and operations are the real ones. MODEL_SEEDS in the environment asks for more seeds, MODEL_SEED
+ * Thousands of random requests on clusters, links, keys and workspaces, in all dialects, with the
+ * clock turned and the operator's switches set in between, against a small model of the rules.
+ * Custody and identity are played; catalogue, plane and operations are the real ones. MODEL_SEEDS in the environment asks for more seeds, MODEL_SEED
  * for one.
  */
 #include "resource/plane.h"
@@ -25,7 +25,25 @@
 #define HOUR_US      (3600 * US_PER_S)
 #define DAY_US       (24 * HOUR_US)
 #define SUB          "11111111-1111-1111-1111-111111111111"
-#define VERSION      "2022-10-01"
+
+/* What the versions have of their own: the first article's to the newest. */
+static const struct dialect {
+    const char *version;
+    int created, put, keyed, removed, linked; /* statuses of success */
+    int64_t capacities[3];                    /* some that it allows */
+    bool any_capacity, removes_key, first;    /* first: the switches of the first article count */
+} dialects[] = {
+    {"2019-08-01-preview", 202, 202, 200, 200, 200, {1000, 1100, 2000}, false, true, true},
+    {"2020-03-01-preview", 200, 200, 200, 200, 200, {1000, 1500, 2000}, false, false, false},
+    {"2020-08-01", 202, 200, 200, 202, 200, {100, 777, 1000}, true, false, false},
+    {"2021-06-01", 202, 200, 200, 202, 200, {500, 1000, 2000}, false, false, false},
+    {"2022-10-01", 202, 200, 202, 202, 202, {100, 500, 1000}, false, false, false},
+    {"2025-07-01", 202, 200, 202, 202, 202, {100, 500, 1000}, false, false, false},
+};
+#define N_DIALECTS   (sizeof dialects / sizeof dialects[0])
+#define BAD_CAPACITY 150                /* in none of their lists */
+static const struct dialect *how;       /* of the request under way */
+static bool put_recovers, delete_fails; /* the operator's switches for the first article */
 
 /* --- the plane -------------------------------------------------------------------------------- */
 
@@ -73,7 +91,7 @@ static int call(const char *method, const char *path, json_t *body, json_t **rep
     struct diag d = DIAG_INIT;
     arena_init(&a, 0);
     if (sent != NULL) REQUIRE_OK(json_write(sent, &text, &d));
-    const struct http_field query[] = {{"api-version", VERSION}};
+    const struct http_field query[] = {{"api-version", how->version}};
     const struct http_request req = {.a = &a,
                                      .method = method,
                                      .path = path,
@@ -101,13 +119,15 @@ struct model_cluster {
     enum state state;
     int64_t due, capacity, sized, created, deleted;
     int key, next_key; /* 0 = none */
-    bool keyed, recovers;
+    bool keyed, recovers, with_links;
+    int was_linked[N_WORKSPACES]; /* which of its lives, when the cluster was deleted; 0 = not */
 };
 
 enum link_state { UNLINKED, LINKING, LINKED, UNLINKING };
 
 struct model_workspace {
-    bool is_there, is_buried, ever;
+    bool is_there, is_buried;
+    int life; /* how often it was made anew */
     int64_t deleted;
     enum link_state link;
     int cluster, buried_cluster; /* -1 = none */
@@ -164,7 +184,21 @@ static void unlink_all_of(int cluster)
 {
     for (int i = 0; i < N_WORKSPACES; i++) {
         struct model_workspace *w = &workspaces[i];
-        if (w->link != UNLINKED && w->cluster == cluster) w->link = UNLINKED;
+        bool its = w->link != UNLINKED && w->cluster == cluster;
+        clusters[cluster].was_linked[i] = its && w->link == LINKED ? w->life : 0;
+        if (its) w->link = UNLINKED;
+    }
+}
+
+/* Those that are still the same, and free. */
+static void link_again(int cluster)
+{
+    for (int i = 0; i < N_WORKSPACES; i++) {
+        struct model_workspace *w = &workspaces[i];
+        bool same = w->is_there && clusters[cluster].was_linked[i] == w->life;
+        if (!same || w->life == 0 || w->link != UNLINKED) continue;
+        w->link = LINKED;
+        w->cluster = cluster;
     }
 }
 
@@ -186,6 +220,7 @@ static void settle_cluster(int i)
             c->key = c->next_key;
             c->keyed = c->keyed || c->key != 0;
         }
+        if (c->recovers && c->with_links) link_again(i);
         c->state = READY;
     }
     c->recovers = false;
@@ -241,7 +276,7 @@ static void settle_all(void)
     for (int i = 0; i < N_WORKSPACES; i++) {
         struct model_workspace *w = &workspaces[i];
         if (w->is_buried && w->deleted + 14 * DAY_US <= now)
-            *w = (struct model_workspace){.cluster = -1, .buried_cluster = -1};
+            *w = (struct model_workspace){.cluster = -1, .buried_cluster = -1, .life = w->life};
     }
 }
 
@@ -252,9 +287,18 @@ static bool is_there(const struct model_cluster *c)
     return c->state != ABSENT && c->state != BURIED;
 }
 
+static bool is_allowed(int64_t capacity)
+{
+    bool listed = false;
+    for (int i = 0; i < 3; i++)
+        listed = listed || how->capacities[i] == capacity;
+    return listed || how->any_capacity;
+}
+
 static int write_status(const struct model_cluster *c, int64_t capacity, int64_t now)
 {
     if (c->state != READY) return 400;
+    if (capacity != c->capacity && !is_allowed(capacity)) return 400;
     bool locked =
         capacity < c->capacity && now < c->sized + 31 * DAY_US && now >= c->created + 6 * HOUR_US;
     return locked ? 400 : 200;
@@ -269,8 +313,8 @@ static void resize(struct model_cluster *c, int64_t capacity)
 
 static int64_t some_capacity(void)
 {
-    static const int64_t all[] = {100, 500, 1000};
-    return all[draw(3)];
+    uint64_t i = draw(8);
+    return i == 7 ? BAD_CAPACITY : how->capacities[i % 3];
 }
 
 static json_t *cluster_body(int i, int64_t capacity)
@@ -292,22 +336,38 @@ static void put_cluster(int i, uint64_t seed, int step)
         active += is_there(&clusters[k]);
         reserved += clusters[k].state != ABSENT;
     }
+    bool recovers = c->state == BURIED && how->first && put_recovers;
     if (is_there(c)) {
         wanted = write_status(c, capacity, time_now_us());
+        if (wanted == 200) wanted = how->put;
     } else {
         bool full = active >= ACTIVE_MAX || reserved >= RESERVED_MAX;
-        wanted = c->state == BURIED || full ? 409 : 202;
+        wanted = c->state == BURIED && !recovers ? 409
+                 : !is_allowed(capacity)         ? 400
+                 : full && !recovers             ? 409
+                                                 : how->created;
     }
     expect(call("PUT", cluster_path(i, path), cluster_body(i, capacity), NULL), wanted, i, seed,
            step);
-    if (wanted == 200) resize(c, capacity);
-    if (wanted != 202) return;
+    if (wanted >= 300) return;
     int64_t now = time_now_us();
-    *c = (struct model_cluster){.state = BUSY_CREATING,
-                                .due = now + 7200 * US_PER_S,
-                                .capacity = capacity,
-                                .sized = now,
-                                .created = now};
+    if (recovers) {
+        c->state = BUSY_CREATING;
+        c->recovers = c->with_links = true;
+        c->due = now + 7200 * US_PER_S;
+    } else if (is_there(c)) {
+        resize(c, capacity);
+        if (!how->removes_key || c->key == 0) return;
+        c->state = BUSY_UPDATING; /* a PUT without a key takes it away */
+        c->due = now + 3700 * US_PER_S;
+        c->next_key = 0;
+    } else {
+        *c = (struct model_cluster){.state = BUSY_CREATING,
+                                    .due = now + 7200 * US_PER_S,
+                                    .capacity = capacity,
+                                    .sized = now,
+                                    .created = now};
+    }
 }
 
 static void patch_capacity(int i, uint64_t seed, int step)
@@ -333,7 +393,7 @@ static void patch_key(int i, int key, uint64_t seed, int step)
         bool changes = key != c->key;
         wanted = c->state != READY                     ? 400
                  : key != 0 && changes && vault_denies ? 400
-                 : changes                             ? 202
+                 : changes                             ? how->keyed
                                                        : 200;
     }
     snprintf(name, sizeof name, "k%d", key);
@@ -342,10 +402,18 @@ static void patch_key(int i, int key, uint64_t seed, int step)
                              "keyVaultUri", key != 0 ? "https://kv1.vault.localhost" : "",
                              "keyName", key != 0 ? name : "", "keyVersion", "");
     expect(call("PATCH", cluster_path(i, path), body, NULL), wanted, i, seed, step);
-    if (wanted != 202) return;
+    if (wanted >= 300 || key == c->key) return;
     c->state = BUSY_UPDATING;
     c->due = time_now_us() + 3700 * US_PER_S;
     c->next_key = key;
+}
+
+static int links_of(int cluster)
+{
+    int n = 0;
+    for (int i = 0; i < N_WORKSPACES; i++)
+        n += workspaces[i].link != UNLINKED && workspaces[i].cluster == cluster;
+    return n;
 }
 
 static void delete_cluster(int i, uint64_t seed, int step)
@@ -353,10 +421,11 @@ static void delete_cluster(int i, uint64_t seed, int step)
     char path[256];
     struct model_cluster *c = &clusters[i];
     bool busy = c->state == BUSY_CREATING || c->state == BUSY_UPDATING;
-    int wanted = !is_there(c) ? 204 : busy ? 409 : 202;
+    bool in_use = c->state == READY && how->first && delete_fails && links_of(i) != 0;
+    int wanted = !is_there(c) ? 204 : busy || in_use ? 409 : how->removed;
     last = "DELETE cluster";
     expect(call("DELETE", cluster_path(i, path), NULL, NULL), wanted, i, seed, step);
-    if (c->state != READY) return;
+    if (c->state != READY || in_use) return;
     c->state = BUSY_DELETING;
     c->due = time_now_us() + 5000 * US_PER_S;
 }
@@ -365,13 +434,15 @@ static void recover_cluster(int i, uint64_t seed, int step)
 {
     char path[256], action[280];
     struct model_cluster *c = &clusters[i];
+    bool with_links = draw(2) == 0;
     last = "POST recover";
     snprintf(action, sizeof action, "%s/recover", cluster_path(i, path));
-    expect(call("POST", action, json_object(), NULL), c->state == BURIED ? 202 : 404, i, seed,
-           step);
+    expect(call("POST", action, json_pack("{s:b}", "withLinks", with_links), NULL),
+           c->state == BURIED ? 202 : 404, i, seed, step);
     if (c->state != BURIED) return;
     c->state = BUSY_CREATING;
     c->recovers = true;
+    c->with_links = with_links;
     c->due = time_now_us() + 7200 * US_PER_S;
 }
 
@@ -391,6 +462,7 @@ static void put_workspace(int i, uint64_t seed, int step)
             w->cluster = w->buried_cluster;
         }
     }
+    if (wanted == 201) w->life++;
     w->is_there = true;
 }
 
@@ -402,7 +474,7 @@ static void delete_workspace(int i, bool force, uint64_t seed, int step)
     workspace_path(i, "", path);
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
-    const struct http_field query[] = {{"api-version", VERSION}, {"force", "true"}};
+    const struct http_field query[] = {{"api-version", how->version}, {"force", "true"}};
     const struct http_request req = {.a = &a,
                                      .method = "DELETE",
                                      .path = path,
@@ -416,7 +488,7 @@ static void delete_workspace(int i, bool force, uint64_t seed, int step)
     expect(res.status, w->is_there ? 200 : 204, i, seed, step);
     if (!w->is_there) return;
     if (force) {
-        *w = (struct model_workspace){.cluster = -1, .buried_cluster = -1};
+        *w = (struct model_workspace){.cluster = -1, .buried_cluster = -1, .life = w->life};
         return;
     }
     w->is_there = false;
@@ -435,14 +507,6 @@ static int recent_links(const struct model_workspace *w)
     return n;
 }
 
-static int links_of(int cluster)
-{
-    int n = 0;
-    for (int i = 0; i < N_WORKSPACES; i++)
-        n += workspaces[i].link != UNLINKED && workspaces[i].cluster == cluster;
-    return n;
-}
-
 static int link_status(const struct model_workspace *w, int i, int cluster)
 {
     if (!w->is_there) return 404;
@@ -453,7 +517,7 @@ static int link_status(const struct model_workspace *w, int i, int cluster)
     if (clusters[cluster].keyed && clusters[cluster].key == 0) return 400;
     if (region_of(i) != region_of(cluster)) return 400;
     if (links_of(cluster) >= ROOM_MAX) return 409;
-    return recent_links(w) >= LINKS_MAX ? 400 : 202;
+    return recent_links(w) >= LINKS_MAX ? 400 : how->linked;
 }
 
 static void put_link(int i, int cluster, uint64_t seed, int step)
@@ -466,7 +530,7 @@ static void put_link(int i, int cluster, uint64_t seed, int step)
         json_pack("{s:{s:s}}", "properties", "writeAccessResourceId", cluster_path(cluster, id));
     expect(call("PUT", workspace_path(i, "/linkedServices/cluster", path), body, NULL), wanted, i,
            seed, step);
-    if (wanted != 202) return;
+    if (wanted >= 300 || w->link == LINKED) return;
     w->link = LINKING;
     w->cluster = cluster;
     w->due = time_now_us() + 3900 * US_PER_S;
@@ -478,11 +542,14 @@ static void delete_link(int i, uint64_t seed, int step)
 {
     char path[256];
     struct model_workspace *w = &workspaces[i];
-    int wanted = !w->is_there ? 404 : w->link == UNLINKED ? 204 : w->link != LINKED ? 409 : 202;
+    int wanted = !w->is_there          ? 404
+                 : w->link == UNLINKED ? 204
+                 : w->link != LINKED   ? 409
+                                       : how->linked;
     last = "DELETE link";
     expect(call("DELETE", workspace_path(i, "/linkedServices/cluster", path), NULL, NULL), wanted,
            i, seed, step);
-    if (wanted != 202) return;
+    if (wanted >= 300 || w->link != LINKED) return;
     w->link = UNLINKING;
     w->due = time_now_us() + 4100 * US_PER_S;
 }
@@ -550,7 +617,7 @@ static void compare_workspace(int i, uint64_t seed, int step)
     struct workspace routed;
     REQUIRE(arm_workspace_by_id(arm, path, &routed));
     bool good = str_eq_nocase(shown != NULL ? shown : "", id) &&
-                str_eq(sku, holds ? "LACluster" : "PerGB2018") &&
+                str_eq_nocase(sku, holds ? "LACluster" : "PerGB2018") &&
                 str_eq_nocase(routed.cluster_id, id) && routed.has_account &&
                 routed.is_customer_key == (holds && clusters[w->cluster].keyed);
     if (good) return;
@@ -560,10 +627,22 @@ static void compare_workspace(int i, uint64_t seed, int step)
              routed.is_customer_key, id, holds && clusters[w->cluster].keyed);
 }
 
+/* The operator changes his mind about the first article. */
+static void set_switches(void)
+{
+    struct diag d = DIAG_INIT;
+    put_recovers = draw(2) == 0;
+    delete_fails = draw(2) == 0;
+    CLEANUP_JSON json_t *j = json_pack("{s:b, s:b}", "legacyPutRecovers", put_recovers,
+                                       "legacyDeleteFails", delete_fails);
+    REQUIRE_OK(settings_change(arm, j, NULL, &d));
+}
+
 static void step_of(uint64_t seed, int step)
 {
     int i = (int)draw(N_CLUSTERS), w = (int)draw(N_WORKSPACES);
-    switch (draw(16)) {
+    how = &dialects[draw(N_DIALECTS)];
+    switch (draw(17)) {
     case 0:
     case 1:
     case 2: put_cluster(i, seed, step); break;
@@ -579,6 +658,7 @@ static void step_of(uint64_t seed, int step)
     case 12: put_link(w, i, seed, step); break;
     case 13: delete_link(w, seed, step); break;
     case 14: vault_denies = draw(3) == 0; break;
+    case 15: set_switches(); break;
     default: turn(); break;
     }
 }
@@ -586,7 +666,8 @@ static void step_of(uint64_t seed, int step)
 static void run(uint64_t seed)
 {
     seed_state = seed;
-    vault_denies = false;
+    vault_denies = put_recovers = delete_fails = false;
+    how = &dialects[4];
     memset(clusters, 0, sizeof clusters);
     for (int i = 0; i < N_WORKSPACES; i++)
         workspaces[i] = (struct model_workspace){.cluster = -1, .buried_cluster = -1};
@@ -597,6 +678,7 @@ static void run(uint64_t seed)
            201, 0, seed, -1);
     for (int step = 0; step < STEPS; step++) {
         step_of(seed, step);
+        how = &dialects[2 + draw(N_DIALECTS - 2)]; /* those that show associatedWorkspaces */
         for (int i = 0; i < N_CLUSTERS; i++)
             compare_cluster(i, seed, step);
         for (int i = 0; i < N_WORKSPACES; i++)
