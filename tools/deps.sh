@@ -7,7 +7,7 @@ build="gcc g++ make cmake pkg-config libmicrohttpd-dev libgnutls28-dev libcurl4-
  libs2-dev tzdata uap-core
  libssl-dev libp11-kit-dev"
 test="clang clang-format clang-tidy libclang-rt-14-dev python3 openssl git softhsm2"
-clients="azure-cli python3-azure python3-azure-kusto-data" # and Node 20, which Debian 12 does not have
+clients="azure-cli python3-azure python3-azure-kusto-data python3-applicationinsights" # and Node 20, which Debian 12 does not have
 case "${1:-build}" in
 build) want=$build ;;
 test) want="$build $test" ;;

@@ -35,6 +35,8 @@ static const struct route routes[] = {
     {.path = "/admin/lockbox", .methods = "POST", .needs_store = true, .run = admin_lockbox},
     {.path = "/datacollectionrules/", .methods = "POST", .needs_store = true, .run = ingest_rows},
     {.path = "/v1/$batch", .methods = "POST", .needs_store = true, .run = query_batch},
+    {.path = "/v2/track", .methods = "POST", .needs_store = true, .run = track_telemetry},
+    {.path = "/v2.1/track", .methods = "POST", .needs_store = true, .run = track_telemetry},
     {.path = "/v1/workspaces/", .methods = "GET,POST", .needs_store = true, .run = query_workspace},
     {.path = "/v1/subscriptions/",
      .methods = "GET,POST",

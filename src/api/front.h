@@ -101,7 +101,7 @@ endpoint activity_list;
 endpoint arm_endpoint, metadata_endpoint;
 endpoint query_workspace, query_batch, query_resource, query_arm;
 endpoint kusto_metadata, kusto_query_v1, kusto_query_v2, kusto_mgmt;
-endpoint ingest_rows;
+endpoint ingest_rows, track_telemetry;
 
 /* Compiles a query against the workspace's tables; arm_config.check_query. */
 enum err query_compiles(void *api, const struct workspace *w, const char *text, struct arena *a,

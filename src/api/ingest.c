@@ -2,90 +2,34 @@
 /*
  * api/ingest.c - the Logs Ingestion API: rows for one stream of a collection rule
  *
- * (1) 204 without x-keystead-dropped-rows means: on disk, and readable. With it: counted as
- *     dropped, durably, before the answer. Anything else means that nothing was taken.
- * (2) Rows are dropped only while the key is revoked (unless the setting whileRevokedRejects says that
- *     they are refused), or (4). While it is suspended they go to the
- *     spool. While it is not known what the customer wants, they wait; what waits in vain is asked
- *     to come again.
- * (3) The same rows that come again under one x-ms-client-request-id, for one table and within five
- *     minutes, are the same batch: acknowledged again, not stored and not counted again.
- * (4) A workspace that has reached its daily cap drops what comes until midnight UTC.
+ * What becomes of the rows, and in which state of the key: deliver.h.
  */
-#include "api/front.h"
+#include "api/deliver.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "ingest/gzip.h"
 #include "ingest/rows.h"
 #include "ingest/transform.h"
 #include "resource/apiversion.h"
-#include "resource/quota.h"
 #include "resource/rule.h"
-#include "resource/settings.h"
 
 #include <stdlib.h>
 
 #define CALL_MAX     ((size_t)1 << 20) /* bytes of one call, packed and unpacked, as documented */
 #define ACTION       "Microsoft.Insights/Telemetry/Write"
 #define RETRY_S      2
-#define FULL_RETRY_S 60              /* the spool is full: that is not over in a moment */
-#define WAIT_US      (10 * US_PER_S) /* for a verdict, or for a replay */
-#define WAIT_STEP_US 20000
+#define FULL_RETRY_S 60  /* the spool is full: that is not over in a moment */
 #define ID_MAX       128 /* characters of a request id */
-#define READERS_MAX  16  /* kept for reuse */
 
 struct ingest_call {
     struct front_call *front;
-    struct workspace workspace;
-    struct table *table;
-    const char *name; /* the sender's, of this batch; NULL: none */
-    bool has_id;
-    uint8_t id[BATCH_ID_LEN]; /* of name, table and rows */
-    bool is_routed;           /* by a customer's rule: stream and kql of route */
+    struct delivery to; /* its id: of name, table and rows */
+    const char *name;   /* the sender's, of this batch; NULL: none */
+    bool is_routed;     /* by a customer's rule: stream and kql of route */
     struct rule_route route;
     struct row_reader *reader;
     struct buf text; /* unpacked */
 };
-
-/* --- readers ---------------------------------------------------------------------------------- */
-
-struct reader_pool {
-    uint32_t n;
-    struct row_reader *v[READERS_MAX];
-};
-
-static enum err reader_take(struct api *a, struct row_reader **out, struct diag *d)
-{
-    {
-        LOCK_SCOPE(&a->lock);
-        if (a->readers != NULL && a->readers->n != 0) {
-            *out = a->readers->v[--a->readers->n];
-            return OK;
-        }
-    }
-    return row_reader_new(out, d);
-}
-
-static void reader_give(struct api *a, struct row_reader *r)
-{
-    row_reader_forget(r);
-    {
-        LOCK_SCOPE(&a->lock);
-        if (a->readers == NULL) a->readers = calloc(1, sizeof *a->readers);
-        if (a->readers != NULL && a->readers->n < READERS_MAX) {
-            a->readers->v[a->readers->n++] = r;
-            return;
-        }
-    }
-    row_reader_free(r);
-}
-
-void readers_free(struct reader_pool *p)
-{
-    for (uint32_t i = 0; p != NULL && i < p->n; i++)
-        row_reader_free(p->v[i]);
-    free(p);
-}
 
 /* --- the path --------------------------------------------------------------------------------- */
 
@@ -142,7 +86,7 @@ static bool find_table(struct ingest_call *q, const char *table)
 {
     struct front_call *c = q->front;
     struct diag d = DIAG_INIT;
-    enum err e = arm_table_of(c->api->arm, &q->workspace.id, table, &q->table, &d);
+    enum err e = arm_table_of(c->api->arm, &q->to.workspace.id, table, &q->to.table, &d);
     if (e == OK) return true;
     if (e == ERR_NOT_FOUND) {
         not_found(c, "The table", table);
@@ -156,7 +100,7 @@ static bool find_table(struct ingest_call *q, const char *table)
 static bool find_default(struct ingest_call *q, const char *stream)
 {
     struct front_call *c = q->front;
-    if (!front_allow(c, PLANE_INGEST, ACTION, true, q->workspace.rule_id)) return false;
+    if (!front_allow(c, PLANE_INGEST, ACTION, true, q->to.workspace.rule_id)) return false;
     const char *table = rule_table(stream);
     if (table != NULL) return find_table(q, table);
     front_error(c->res, 400, "InvalidStream",
@@ -185,7 +129,7 @@ static bool find_routed(struct ingest_call *q, const char *rule, const char *str
     }
     if (e != OK) return false;
     q->is_routed = true;
-    q->workspace = q->route.workspace;
+    q->to.workspace = q->route.workspace;
     return find_table(q, q->route.table);
 }
 
@@ -195,9 +139,9 @@ static bool find_target(struct ingest_call *q)
     struct guid id;
     if (!read_path(q->front, &rule, &stream)) return false;
     bool is_own =
-        rule_workspace(rule, &id) && arm_workspace(q->front->api->arm, &id, &q->workspace);
+        rule_workspace(rule, &id) && arm_workspace(q->front->api->arm, &id, &q->to.workspace);
     return (is_own ? find_default(q, stream) : find_routed(q, rule, stream)) &&
-           front_network(q->front, PLANE_INGEST, q->workspace.private_ingestion);
+           front_network(q->front, PLANE_INGEST, q->to.workspace.private_ingestion);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */
@@ -247,7 +191,7 @@ static enum err transform(struct ingest_call *q, struct arena *a, int64_t now, s
     CLEANUP(transform_free) struct transform *t = NULL;
     TRY(transform_new(&t, q->route.kql, &q->route.stream, now, d));
     TRY(rows_read(q->reader, text, &q->route.stream, now, a, &rows, &stats, d));
-    return transform_run(t, &rows, store_table_schema(q->table), a, out, d);
+    return transform_run(t, &rows, store_table_schema(q->to.table), a, out, d);
 }
 
 static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, struct batch *out)
@@ -257,7 +201,7 @@ static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, str
     struct diag d = DIAG_INIT;
     int64_t now = time_now_us() * 10 + TICKS_UNIX;
     enum err e = q->is_routed ? transform(q, a, now, text, out, &d)
-                              : rows_read(q->reader, text, store_table_schema(q->table), now, a,
+                              : rows_read(q->reader, text, store_table_schema(q->to.table), now, a,
                                           out, &stats, &d);
     if (e == OK) {
         atomic_fetch_add(&c->api->metrics.bytes_ingested, text.len);
@@ -273,130 +217,36 @@ static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, str
 
 /* --- the rows --------------------------------------------------------------------------------- */
 
-static void come_again(struct ingest_call *q, uint64_t rows)
+static void answer(struct ingest_call *q, enum delivered end, uint64_t rows, const struct diag *d)
 {
-    atomic_fetch_add(&q->front->api->metrics.rows_refused, rows);
-    front_unavailable(
-        q->front->res,
-        "Rows can't be taken at the moment: the key that encrypts them is not at hand.", RETRY_S);
-}
-
-static void come_later(struct ingest_call *q, uint64_t rows, const char *why)
-{
-    atomic_fetch_add(&q->front->api->metrics.rows_refused, rows);
-    front_unavailable(q->front->res, why, FULL_RETRY_S);
-}
-
-/* (3) Counts rows that came for the first time. */
-static enum err count_dropped(struct ingest_call *q, const char *reason, uint64_t rows,
-                              struct diag *d)
-{
-    struct api *a = q->front->api;
-    char table[GUID_TEXT_MAX];
-    guid_format(store_table_id(q->table), table);
-    bool fresh = true;
-    if (q->has_id) TRY(dedupe_begin(a->dropped_ids, q->id, time_now_us(), &fresh, d));
-    if (!fresh) return OK;
-    enum err e = dropped_add(a->dropped, q->workspace.account, table, reason, rows, d);
-    if (q->has_id) dedupe_end(a->dropped_ids, q->id, e == OK);
-    return e;
-}
-
-/* reason: "keyRevoked" or "dailyQuota", as the counter is called. */
-static void drop(struct ingest_call *q, const char *reason, uint64_t rows)
-{
-    struct front_call *c = q->front;
-    struct store *store = atomic_load(&c->api->store);
-    if (q->has_id && store != NULL && store_batch_known(store, q->id)) {
-        c->res->status = 204; /* (3): stored before the key was withdrawn */
+    struct http_response *res = q->front->res;
+    switch (end) {
+    case DELIVERED_DROPPED:
+        http_setf(res, "x-keystead-dropped-rows", "%llu", (unsigned long long)rows);
+        res->status = 204;
         return;
-    }
-    bool rejects = settings_of(c->api->arm).while_revoked_rejects;
-    if (rejects &&
-        str_eq(reason, DROPPED_REVOKED)) { /* the operator would rather have them later */
-        come_again(q, rows);
-        return;
-    }
-    struct diag d = DIAG_INIT;
-    if (count_dropped(q, reason, rows, &d) != OK) {
-        LOG(ERROR, "dropped.uncounted", F_ERR(&d));
-        come_again(q, rows); /* (1): not counted, not acknowledged */
-        return;
-    }
-    c->res->status = 204;
-    http_setf(c->res, "x-keystead-dropped-rows", "%llu", (unsigned long long)rows);
-}
-
-/* False: the key's state has moved on, look again. Else the answer is written. */
-static bool append(struct ingest_call *q, const struct batch *rows, bool to_spool)
-{
-    struct front_call *c = q->front;
-    struct store *store = atomic_load(&c->api->store);
-    struct diag d = DIAG_INIT;
-    bool repeated = false;
-    if (store == NULL) {
-        come_again(q, rows->n_rows);
-        return true;
-    }
-    enum err e = (to_spool ? store_spool_append : store_append_once)(
-        store, q->table, q->workspace.account, rows, q->has_id ? q->id : NULL, &repeated, &d);
-    switch (e) {
-    case OK:
-        if (!repeated) atomic_fetch_add(&c->api->metrics.rows_ingested, rows->n_rows);
-        c->res->status = 204;
-        return true;
-    case ERR_KEY_LOCKED: drop(q, DROPPED_REVOKED, rows->n_rows); return true;
-    case ERR_CONFLICT: return false;
-    case ERR_UNAVAILABLE:
-        if (!str_eq(d.tag, "SpoolFull")) return false;
-        come_later(q, rows->n_rows, d.text);
-        return true;
-    case ERR_INVALID:
-    case ERR_LIMIT: front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL); return true;
-    default:
-        LOG(ERROR, "ingest.failed", F_ERR(&d));
-        front_unavailable(c->res, "The rows could not be written.", RETRY_S);
-        return true;
+    case DELIVERED: res->status = 204; return;
+    case REFUSED_KEY: front_unavailable(res, DELIVER_NO_KEY, RETRY_S); return;
+    case REFUSED_FULL: front_unavailable(res, d->text, FULL_RETRY_S); return;
+    case REFUSED_ROWS: front_error(res, 400, "InvalidPayload", d->text, NULL, NULL); return;
+    case REFUSED_DISK: front_unavailable(res, "The rows could not be written.", RETRY_S); return;
     }
 }
 
-/* (2) Until somebody has taken the rows, or the time is up. */
-static void deliver(struct ingest_call *q, const struct batch *rows, size_t text_len)
-{
-    struct api *a = q->front->api;
-    bool in_quota = false; /* its bytes are taken once */
-    int64_t until = time_mono_us() + WAIT_US;
-    do {
-        enum key_state s = custody_account_state(a->c.custody, q->workspace.account);
-        if (s == KEY_REVOKED) {
-            drop(q, DROPPED_REVOKED, rows->n_rows);
-            return;
-        }
-        bool waits = s == KEY_DOUBT || s == KEY_RESTORING;
-        if (!waits && !in_quota && !(in_quota = quota_take(a->arm, &q->workspace, text_len))) {
-            drop(q, DROPPED_QUOTA, rows->n_rows); /* (4) */
-            return;
-        }
-        if (!waits && append(q, rows, s == KEY_SUSPENDED)) return;
-        time_sleep_us(WAIT_STEP_US);
-    } while (time_mono_us() < until && !atomic_load(&a->stopping));
-    come_again(q, rows->n_rows);
-}
-
-/* (3) With the rows in it: a client may use one id for all it sends. */
+/* With the rows in it: a client may use one id for all it sends. */
 static enum err name_batch(struct ingest_call *q, struct bytes text, struct diag *d)
 {
     struct sha256_ctx *h = NULL;
     uint8_t hash[32];
     if (q->name == NULL) return OK;
     TRY(sha256_new(&h, d));
-    sha256_add(h, BYTES_OF(q->workspace.id));
-    sha256_add(h, BYTES_OF(*store_table_id(q->table)));
+    sha256_add(h, BYTES_OF(q->to.workspace.id));
+    sha256_add(h, BYTES_OF(*store_table_id(q->to.table)));
     sha256_add(h, bytes_of(q->name, strlen(q->name) + 1));
     sha256_add(h, text);
     sha256_end(h, hash);
-    memcpy(q->id, hash, sizeof q->id);
-    q->has_id = true;
+    memcpy(q->to.id, hash, sizeof q->to.id);
+    q->to.has_id = true;
     return OK;
 }
 
@@ -412,21 +262,18 @@ static void take(struct ingest_call *q)
         c->res->status = 204;
         return;
     }
-    if (!q->workspace.has_account) {
-        come_again(q, rows.n_rows);
-        return;
-    }
     struct diag d = DIAG_INIT;
     if (name_batch(q, text, &d) != OK) {
         front_unavailable(c->res, "The server is out of memory.", RETRY_S);
         return;
     }
-    deliver(q, &rows, text.len);
+    enum delivered end = deliver_rows(&q->to, &rows, text.len, &d);
+    answer(q, end, rows.n_rows, &d);
 }
 
 void ingest_rows(struct front_call *c)
 {
-    struct ingest_call q = {.front = c};
+    struct ingest_call q = {.front = c, .to.api = c->api};
     if (!front_verify(c, PLANE_INGEST) || !check_version(c) || !find_target(&q)) return;
     const char *id = http_header(c->req, "x-ms-client-request-id");
     if (id != NULL && id[0] != '\0' && strlen(id) <= ID_MAX) {
@@ -434,11 +281,11 @@ void ingest_rows(struct front_call *c)
         q.name = id;
     }
     struct diag d = DIAG_INIT;
-    if (reader_take(c->api, &q.reader, &d) != OK) {
+    if (deliver_reader(c->api, &q.reader, &d) != OK) {
         front_unavailable(c->res, "The server is out of memory.", RETRY_S);
         return;
     }
     take(&q);
     buf_release(&q.text);
-    reader_give(c->api, q.reader);
+    deliver_reader_back(c->api, q.reader);
 }

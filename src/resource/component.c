@@ -7,6 +7,8 @@
  * cluster (the guid it is associated by), and under "set" the properties that a customer sets, in
  * the names of the wire: PascalCase, unlike every other type's.
  */
+#include "resource/component.h"
+
 #include "resource/plane.h"
 
 static const struct { /* what a customer sets, and what it is while he has not */
@@ -258,3 +260,45 @@ enum err component_remove(struct arm_call *c, struct diag *d)
 {
     return arm_remove(c, true, d);
 }
+
+/* --- telemetry -------------------------------------------------------------------------------- */
+
+static void describe(struct arm *a, const json_t *doc, struct component *out)
+{
+    const json_t *set = json_object_get(doc, "set");
+    struct component x = {.needs_token = json_is_true(json_object_get(set, "DisableLocalAuth")),
+                          .keeps_address = json_is_true(json_object_get(set, "DisableIpMasking"))};
+    const char *access = doc_str(set, "publicNetworkAccessForIngestion");
+    snprintf(x.id, sizeof x.id, "%s", doc_str(doc, "id"));
+    snprintf(x.app_id, sizeof x.app_id, "%s", doc_str(doc, "appId"));
+    x.has_workspace = arm_workspace_by_id(a, doc_str(doc, "workspace"), &x.workspace);
+    x.private_ingestion =
+        x.workspace.private_ingestion || (access[0] != '\0' && !str_eq_nocase(access, "Enabled"));
+    *out = x;
+}
+
+bool arm_component_by_key(struct arm *a, const char *key, struct component *out)
+{
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_COMPONENT, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        if (key == NULL || !str_eq_nocase(doc_str(doc, "key"), key)) continue;
+        describe(a, doc, out);
+        return true;
+    }
+    return false;
+}
+
+/* Rows go by retention or with their table: none is taken out of its sealed file by itself. */
+static enum err refuse_purge(struct arm_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *doc = NULL;
+    TRY(arm_need_doc(c, &doc, d));
+    return ARM_FAIL(
+        c, d, 400, "NotSupported",
+        "Purge is not supported: rows go by retention, or all at once with their table or "
+        "workspace.");
+}
+
+const struct arm_action component_actions[] = {{"purge", refuse_purge}, {NULL, NULL}};

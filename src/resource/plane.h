@@ -264,6 +264,7 @@ arm_op table_list, table_get, table_put, table_patch, table_remove;
 extern const struct arm_action table_actions[];
 arm_op rule_list, rule_get, rule_put, rule_patch, rule_remove;
 arm_op component_list, component_get, component_put, component_patch, component_remove;
+extern const struct arm_action component_actions[];
 arm_op alert_rule_list, alert_rule_get, alert_rule_put, alert_rule_patch, alert_rule_remove;
 arm_op lockbox_list, lockbox_get, lockbox_opted_in, lockbox_enable, lockbox_disable;
 extern const struct arm_action lockbox_actions[];
