@@ -77,6 +77,24 @@ static const char *name_at(void *ctx, uint32_t i)
     }
 }
 
+/* Saved searches are opened when a query first names what is no table of its own text. */
+static enum err find_function(void *ctx, const char *name, struct kql_function *out, struct diag *d)
+{
+    struct source_tables *t = ctx;
+    bool may_have = t->arm != NULL && t->names[2] != NULL;
+    if (may_have && !t->has_functions) {
+        TRY(arm_stored_functions(t->arm, t->names[2], t->a, &t->functions, &t->n_functions, d));
+        t->has_functions = true;
+    }
+    for (uint32_t i = 0; i < t->n_functions; i++) {
+        const struct stored_function *f = &t->functions[i];
+        if (!str_eq(f->name, name)) continue;
+        *out = (struct kql_function){.parameters = f->parameters, .body = f->query};
+        return OK;
+    }
+    return FAIL(d, ERR_NOT_FOUND, "there is no function '%s'", name);
+}
+
 static bool is_here(void *ctx, const char *function, const char *name)
 {
     const struct source_tables *t = ctx;
@@ -92,6 +110,7 @@ struct kql_catalog source_catalog(struct source_tables *t)
     return (struct kql_catalog){.ctx = t,
                                 .table = find_table,
                                 .table_name = name_at,
+                                .function = find_function,
                                 .is_here = is_here,
                                 .has_received = true};
 }

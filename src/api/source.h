@@ -25,7 +25,10 @@ struct source_tables { /* one query's */
     const char *cheap, *plan;      /* the first such table, and its plan; NULL */
     uint32_t n_cheap, n_analytics; /* different tables, of the first SOURCE_TABLES_MAX */
     const struct table *seen[SOURCE_TABLES_MAX];
-    uint32_t n_touched;      /* tables that the query has named */
+    uint32_t n_touched;                /* tables that the query has named */
+    bool has_functions;                /* they were asked for; */
+    struct stored_function *functions; /* the workspace's saved searches that have an alias */
+    uint32_t n_functions;
     struct store_gone *gone; /* whose rows are left out */
     uint32_t n_gone;
 };

@@ -273,7 +273,7 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
                      const struct kql_options *opt, struct plan *out, struct diag *d)
 {
     struct ast_body *body;
-    struct binding *names;
+    struct binding *names = NULL;
     struct plan plan = {0};
     TRY(kql_parse(a, text, &body, d));
     struct binder b = {.a = a,
@@ -283,7 +283,8 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
                        .d = d,
                        .now_ticks = opt->now_ticks,
                        .plan = &plan};
-    TRY(bind_body(&b, NULL, NULL, body, &names));
+    TRY(stored_root(&b, &names));
+    TRY(bind_body(&b, names, NULL, body, &names));
     TRY(bind_results(&b, names, body));
     if (opt->take_max > 0 && !body->explain) TRY(take_each(&b, opt->take_max));
     *out = plan;

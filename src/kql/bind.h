@@ -61,12 +61,15 @@ struct binding {
     struct frame *frame; /* NULL: not declared by a body */
     uint32_t place;      /* in the frame: later places are not visible from here */
     const char *name;
-    enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION, BIND_PATTERN } kind;
+    enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION, BIND_PATTERN, BIND_STORED } kind;
     const struct ast *ast;     /* LET: bound on first use. FUNCTION */
     struct expr *expr;         /* SCALAR */
     const struct schema *base; /* SCALAR: (1); NULL when it has no columns */
     struct op *op;             /* TABLE */
     bool is_view;
+    struct bytes text;     /* FUNCTION that is stored: what its tree was made of */
+    const char *broken;    /* such a one that could not be parsed: why */
+    struct stored *stored; /* STORED: stands for all of them */
 };
 
 struct agg_scope;
@@ -120,6 +123,14 @@ enum err bind_table(struct binder *b, struct binding *names, const struct ast *n
 enum err table_argument(struct binder *b, struct binding *names, const struct ast *n,
                         struct ast *out);
 enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out);
+
+/* --- bind_stored.c: functions of the catalogue ------------------------------------------------ */
+
+enum err stored_root(struct binder *b, struct binding **names);      /* below all other names */
+struct binding *stored_find(struct binding *root, const char *name); /* NULL = no such */
+enum err stored_check(struct binder *b, const struct binding *f, const struct ast *call);
+/* A failure inside of f, as the caller is to hear it; any other as it is. */
+enum err stored_told(struct binder *b, const struct binding *f, const struct ast *call, enum err e);
 
 /* bind_parameter.c: the value of a query parameter, the client's or its default. */
 enum err bind_parameter(struct scope *s, const struct ast *n, struct expr **out);
@@ -224,9 +235,10 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table, bind_graph_components, bind_find,
-    bind_fork, bind_facet, bind_consume, bind_assert_schema, bind_top_hitters, bind_search,
-    bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv, bind_scan, bind_top_nested;
+    bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table,
+    bind_graph_components, bind_find, bind_fork, bind_facet, bind_consume, bind_assert_schema,
+    bind_top_hitters, bind_search, bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv,
+    bind_scan, bind_top_nested;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
  */
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);

@@ -95,7 +95,8 @@ static enum err bind_arguments(struct scope *s, struct binding *f, const struct 
         }
         TRY(bind_argument(s, call, param, argument_for(call, param, i - first), &names));
     }
-    return bind_body(s->b, names, s->base, fn->body, out);
+    *out = names;
+    return OK;
 }
 
 static enum err no_result(struct binder *b, const struct ast *call)
@@ -104,29 +105,44 @@ static enum err no_result(struct binder *b, const struct ast *call)
                     "the function %s() has no result", call->name);
 }
 
+/* The body's names and what it gives: a table in *op, or a value in *expr. */
+static enum err bind_function_body(struct scope *s, const struct binding *f, struct binding *names,
+                                   struct op **op, struct expr **expr)
+{
+    const struct ast_body *body = f->ast->body;
+    TRY(bind_body(s->b, names, s->base, body, &names));
+    if (op != NULL) return bind_table(s->b, names, body->result, op);
+    struct scope inner = *s;
+    inner.names = names;
+    inner.row = NULL; /* a function does not see its caller's columns */
+    return bind_expr(&inner, body->result, expr);
+}
+
+static enum err bind_call_of(struct scope *s, struct binding *f, const struct ast *call,
+                             struct op *piped, struct op **op, struct expr **expr)
+{
+    struct binder *b = s->b;
+    struct bytes text = b->text;
+    struct binding *names;
+    TRY(bind_deeper(b, call->pos));
+    TRY(stored_check(b, f, call));
+    TRY(bind_arguments(s, f, call, piped, &names));
+    if (f->ast->body->result == NULL) return no_result(b, call);
+    if (f->text.p != NULL) b->text = f->text;
+    TRY(stored_told(b, f, call, bind_function_body(s, f, names, op, expr)));
+    b->text = text;
+    b->depth--;
+    return OK;
+}
+
 enum err bind_function_table(struct scope *s, struct binding *f, const struct ast *call,
                              struct op *piped, struct op **out)
 {
-    struct binding *names;
-    TRY(bind_deeper(s->b, call->pos));
-    TRY(bind_arguments(s, f, call, piped, &names));
-    if (f->ast->body->result == NULL) return no_result(s->b, call);
-    TRY(bind_table(s->b, names, f->ast->body->result, out));
-    s->b->depth--;
-    return OK;
+    return bind_call_of(s, f, call, piped, out, NULL);
 }
 
 enum err bind_function_scalar(struct scope *s, struct binding *f, const struct ast *call,
                               struct expr **out)
 {
-    struct binding *names;
-    TRY(bind_deeper(s->b, call->pos));
-    TRY(bind_arguments(s, f, call, NULL, &names));
-    if (f->ast->body->result == NULL) return no_result(s->b, call);
-    struct scope body = *s;
-    body.names = names;
-    body.row = NULL; /* a function does not see its caller's columns */
-    TRY(bind_expr(&body, f->ast->body->result, out));
-    s->b->depth--;
-    return OK;
+    return bind_call_of(s, f, call, NULL, NULL, out);
 }

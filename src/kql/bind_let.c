@@ -18,6 +18,7 @@ struct binding *find_binding(struct binding *names, const char *name)
 {
     struct binding *n = names;
     while (n != NULL) {
+        if (n->kind == BIND_STORED) return stored_find(n, name);
         if (n->frame == NULL) {
             if (strcmp(n->name, name) == 0) return n;
             n = n->up;

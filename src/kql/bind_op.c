@@ -463,6 +463,7 @@ static const char *property_text(struct binder *b, const struct ast *n)
     struct buf text = {0};
     const char *out = NULL;
     if (n->kind == AST_NAME) return n->name;
+    if (n->kind != AST_CONST && n->end > b->text.len) return "";
     if (n->kind != AST_CONST) return arena_str(b->a, bytes_of(b->text.p + n->pos, n->end - n->pos));
     switch (n->value.type) {
     case T_STRING: return arena_str(b->a, n->value.s);

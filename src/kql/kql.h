@@ -12,6 +12,11 @@
 #define KQL_TEXT_MAX  ((size_t)1 << 20) /* bytes of one query */
 #define KQL_DEPTH_MAX 200               /* nesting of expressions and of lets */
 
+struct kql_function {
+    const char *parameters; /* a:long, T:(x:string, *), b:string = "x"; may be empty */
+    const char *body;       /* a query */
+};
+
 /* Names that a query may mention. Each call may be made often and must be cheap. */
 struct kql_catalog {
     void *ctx;
@@ -20,6 +25,9 @@ struct kql_catalog {
                       struct diag *d);
     /* The i-th table name, NULL after the last: for union *, misspelt names and completion. */
     const char *(*table_name)(void *ctx, uint32_t i);
+    /* The stored function of that name, or ERR_NOT_FOUND; NULL: there are none. Its texts live as
+     * long as the catalogue. */
+    enum err (*function)(void *ctx, const char *name, struct kql_function *out, struct diag *d);
     /* Is workspace("name") (or database, app ...) the place whose tables these are? NULL: never. */
     bool (*is_here)(void *ctx, const char *function, const char *name);
     bool has_received; /* its tables know when each row came: TABLE_RECEIVED of plan.h */

@@ -469,6 +469,16 @@ enum err parse_body(struct parser *p, const char *closing, struct ast_body **out
     return OK;
 }
 
+enum err kql_parse_function(struct arena *a, struct bytes text, struct ast **out, struct diag *d)
+{
+    struct parser p = {.a = a, .text = text, .d = d};
+    struct token *tokens;
+    TRY(kql_lex(a, text, &tokens, &p.n, d));
+    p.tokens = tokens;
+    TRY(parse_function(&p, out));
+    return tok(&p)->kind == TOK_END ? OK : expected(&p, "the end of the function");
+}
+
 enum err kql_parse(struct arena *a, struct bytes text, struct ast_body **out, struct diag *d)
 {
     if (text.len > KQL_TEXT_MAX) {

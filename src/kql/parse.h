@@ -15,6 +15,9 @@ enum err kql_parse(struct arena *a, struct bytes text, struct ast_body **out, st
 /* The whole text is one literal; a number may have a sign. */
 enum err kql_parse_literal(struct arena *a, struct bytes text, struct ast **out, struct diag *d);
 
+/* A function by itself: (a:long) { ... }. */
+enum err kql_parse_function(struct arena *a, struct bytes text, struct ast **out, struct diag *d);
+
 struct parser {
     struct arena *a;
     struct bytes text;

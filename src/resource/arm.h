@@ -156,6 +156,13 @@ uint64_t arm_diagnostic_sent(struct arm *a, const json_t *setting);
 enum err arm_diagnostic_save(struct arm *a, const json_t *setting, uint64_t sequence,
                              struct diag *d);
 
+/* A workspace's saved searches that queries may call by their alias. */
+struct stored_function {
+    const char *name, *parameters, *query; /* parameters may be empty */
+};
+enum err arm_stored_functions(struct arm *arm, const char *workspace_id, struct arena *a,
+                              struct stored_function **out, uint32_t *n, struct diag *d);
+
 /* The table of that name; a standard one is made when it is first asked for. ERR_NOT_FOUND. */
 enum err arm_table_of(struct arm *a, const struct guid *workspace, const char *name,
                       struct table **out, struct diag *d);

@@ -20,25 +20,29 @@ static const char *workspace_key(struct arm_call *c)
 }
 
 /* The prefix of the keys of a workspace's searches in an account. */
-static const char *place_in_account(struct arm_call *c, const char *account_key,
+static const char *place_in_account(struct arena *a, const char *account_key,
                                     const char *customer_id)
 {
-    return arena_fmt(c->a, "%s/savedsearches/%s", account_key, customer_id);
+    return arena_fmt(a, "%s/savedsearches/%s", account_key, customer_id);
 }
 
-/* The prefix of the keys of this workspace's searches at this moment. */
-static const char *place_of(struct arm_call *c)
+/* The prefix of the keys of a workspace's searches at this moment. */
+static const char *place_now(struct arm *arm, struct arena *a, const char *w)
 {
-    const char *w = workspace_key(c);
-    const char *link_key = arena_fmt(c->a, "%s/linkedstorageaccounts/query", w);
-    CLEANUP_JSON json_t *link = link_key != NULL ? arm_doc(c->arm, link_key) : NULL;
-    if (link == NULL) return arena_fmt(c->a, "%s/savedsearches", w);
-    CLEANUP_JSON json_t *workspace = arm_doc(c->arm, w);
+    const char *link_key = arena_fmt(a, "%s/linkedstorageaccounts/query", w);
+    CLEANUP_JSON json_t *link = link_key != NULL ? arm_doc(arm, link_key) : NULL;
+    if (link == NULL) return arena_fmt(a, "%s/savedsearches", w);
+    CLEANUP_JSON json_t *workspace = arm_doc(arm, w);
     const char *account = json_string_value(json_array_get(json_object_get(link, "accounts"), 0));
-    char *lower = account != NULL ? arena_str(c->a, bytes_str(account)) : NULL;
+    char *lower = account != NULL ? arena_str(a, bytes_str(account)) : NULL;
     if (lower == NULL) return NULL;
     str_lower(lower);
-    return place_in_account(c, lower, doc_str(workspace, "customerId"));
+    return place_in_account(a, lower, doc_str(workspace, "customerId"));
+}
+
+static const char *place_of(struct arm_call *c)
+{
+    return place_now(c->arm, c->a, workspace_key(c));
 }
 
 static enum err key_of(struct arm_call *c, const char **out, struct diag *d)
@@ -175,6 +179,49 @@ static enum err read_properties(struct arm_call *c, json_t **out, struct diag *d
     return OK;
 }
 
+/* --- as functions of queries ------------------------------------------------------------------ */
+
+static enum err add_function(struct arm *arm, struct arena *a, const char *key, const json_t *doc,
+                             struct stored_function *out, uint32_t *n, struct diag *d)
+{
+    CLEANUP_JSON json_t *p = NULL;
+    TRY(arm_unseal(arm, key, doc, &p, d));
+    const char *alias = json_get_str(p, "functionAlias"), *query = json_get_str(p, "query");
+    const char *parameters = json_get_str(p, "functionParameters");
+    if (alias == NULL || alias[0] == '\0' || query == NULL) return OK;
+    struct stored_function f = {.name = arena_str(a, bytes_str(alias)),
+                                .parameters =
+                                    arena_str(a, bytes_str(parameters != NULL ? parameters : "")),
+                                .query = arena_str(a, bytes_str(query))};
+    if (f.name == NULL || f.parameters == NULL || f.query == NULL) return arena_full(a, d);
+    out[(*n)++] = f;
+    return OK;
+}
+
+enum err arm_stored_functions(struct arm *arm, const char *workspace, struct arena *a,
+                              struct stored_function **out, uint32_t *n, struct diag *d)
+{
+    struct arm_id id;
+    TRY(arm_id_parse(a, workspace, &id, d));
+    const char *w = arm_id_key(a, &id);
+    const char *place = w != NULL ? place_now(arm, a, w) : NULL;
+    if (place == NULL) return arena_full(a, d);
+    CLEANUP_JSON json_t *docs = all_in(arm, place);
+    struct stored_function *found =
+        arena_array(a, struct stored_function, json_array_size(docs) + 1);
+    if (found == NULL) return arena_full(a, d);
+    size_t i;
+    json_t *doc;
+    *n = 0;
+    json_array_foreach (docs, i, doc) {
+        const char *key = arena_fmt(a, "%s/%s", place, doc_str(doc, "key"));
+        if (key == NULL) return arena_full(a, d);
+        TRY(add_function(arm, a, key, doc, found, n, d));
+    }
+    *out = found;
+    return OK;
+}
+
 /* --- changing --------------------------------------------------------------------------------- */
 
 static enum err check_etag(struct arm_call *c, const json_t *old, struct diag *d)
@@ -265,7 +312,8 @@ enum err searches_move(struct arm_call *c, const char *w, const char *customer_i
                        const char *account_key, struct change *change, struct diag *d)
 {
     const char *home = arena_fmt(c->a, "%s/savedsearches", w);
-    const char *away = account_key != NULL ? place_in_account(c, account_key, customer_id) : home;
+    const char *away =
+        account_key != NULL ? place_in_account(c->a, account_key, customer_id) : home;
     if (home == NULL || away == NULL) return arena_full(c->a, d);
     CLEANUP_JSON json_t *docs = all_in(c->arm, away);
     size_t i;

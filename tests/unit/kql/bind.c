@@ -303,3 +303,73 @@ TEST(bind, tens_of_thousands_of_lets_are_found_by_an_index)
                 kql_compile(&a, buf_view(&text), &fixture_catalog, &fixture_options, &plan, &d));
     EXPECT_STR(d.tag, "SEM0201");
 }
+
+/* --- stored functions ------------------------------------------------------------------------- */
+
+static enum err fixture_function(void *ctx, const char *name, struct kql_function *out,
+                                 struct diag *d)
+{
+    static const struct {
+        const char *name;
+        struct kql_function f;
+    } functions[] = {
+        {"Big", {"least:long = 10", "T | where x > least // the big ones"}},
+        {"Bigger", {"", "let k = 2; Big(20) | extend twice = x * k"}},
+        {"Double", {"n:long", "n * 2"}},
+        {"Only", {"rows:(x:long, *), n:long", "rows | where x == n;"}},
+        {"Typo", {"", "T | where nothing == 1"}},
+        {"Broken", {"a:strung", "T"}},
+        {"Open", {"", "T } print 1 {"}},
+        {"Itself", {"", "Itself | take 1"}},
+        {"strlen", {"", "print 1"}},
+        {"T2", {"", "T | project shadow = x"}},
+    };
+    (void)ctx;
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        if (!str_eq(functions[i].name, name)) continue;
+        *out = functions[i].f;
+        return OK;
+    }
+    return FAIL(d, ERR_NOT_FOUND, "no function %s", name);
+}
+
+TEST(bind, stored_functions_are_called_by_their_names)
+{
+    static const struct {
+        const char *query, *schema; /* or what the failure says */
+        int pos;
+    } cases[] = {
+        {"Big | project x", "x:long", 0},
+        {"Big(least = 5) | project x", "x:long", 0},
+        {"Bigger | project twice", "twice:long", 0},
+        {"union Big, (Bigger | where x > 1) | count", "Count:long", 0},
+        {"T | invoke Only(3) | project x", "x:long", 0},
+        {"Only((T2 | extend x = 1), 3)", "shadow:long, x:long", 0},
+        {"print a = Double(4), b = strlen('x')", "a:long, b:long", 0},
+        {"let Big = () { T | count }; Big", "Count:long", 0},
+        {"let k = 5; Bigger | project x", "x:long", 0},
+        {"T | count | union Typo", "in the function 'Typo': 'where' finds no column", 18},
+        {"Broken", "in the function 'Broken': expected a type", 0},
+        {"Open", "in the function 'Open': expected the end of the function", 0},
+        {"Itself", "nested more than", 0},
+        {"Big(1, 2)", "Big() takes 1 arguments, not 2", 0},
+        {"Big(nothing)", "finds no column or value named 'nothing'", 4},
+    };
+    struct kql_catalog catalog = fixture_catalog;
+    catalog.function = fixture_function;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct diag d = DIAG_INIT;
+        struct plan plan;
+        CLEANUP_BUF struct buf got = {0};
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a, (size_t)1 << 28);
+        enum err e =
+            kql_compile(&a, bytes_str(cases[i].query), &catalog, &fixture_options, &plan, &d);
+        if (e == OK) describe(&plan.root->schema, &got);
+        buf_str(&got, d.text);
+        buf_u8(&got, '\0');
+        if (strstr((const char *)got.p, cases[i].schema) == NULL ||
+            (e != OK && d.pos != cases[i].pos))
+            fail_msg("%s: %s @%d", cases[i].query, (const char *)got.p, d.pos);
+    }
+}
