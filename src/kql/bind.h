@@ -122,7 +122,9 @@ enum err bind_table(struct binder *b, struct binding *names, const struct ast *n
 /* The name in table("T"), a constant. */
 enum err table_argument(struct binder *b, struct binding *names, const struct ast *n,
                         struct ast *out);
-enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out);
+/* names: for what was probably meant; NULL: only tables of the catalogue. */
+enum err find_table(struct binder *b, struct binding *names, const char *name, uint32_t pos,
+                    struct op **out);
 
 /* --- bind_stored.c: functions of the catalogue ------------------------------------------------ */
 

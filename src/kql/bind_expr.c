@@ -348,6 +348,8 @@ static enum err bind_registered(struct scope *s, const struct ast *n, struct exp
         TRY(bind_argument(s, n->name, n->args.at[i], &args[i]));
     TRY(expr_call(s, n->pos, n->name, args, count, out));
     if (!typed) return OK;
+    /* What a cast would wrap: the text of an object is to become the object. */
+    if (n->args.at[count]->type == T_DYNAMIC) return expr_call(s, n->pos, "todynamic", out, 1, out);
     return expr_cast(s, n->pos, *out, n->args.at[count]->type, true, out);
 }
 

@@ -96,9 +96,12 @@ static enum err limit_to_timespan(struct binder *b, struct op *table, struct op 
     return expr_call2(&s, table->pos, "op and", lower, upper, &(*out)->filter.condition);
 }
 
-static enum err no_table(struct binder *b, const char *name, uint32_t pos)
+static enum err no_table(struct binder *b, const struct binding *names, const char *name,
+                         uint32_t pos)
 {
     struct nearest best = nearest_to(name);
+    for (; names != NULL; names = names->up)
+        nearest_try(&best, names->name);
     for (uint32_t i = 0; b->catalog->table_name != NULL; i++) {
         const char *other = b->catalog->table_name(b->catalog->ctx, i);
         if (other == NULL) break;
@@ -112,13 +115,14 @@ static enum err no_table(struct binder *b, const char *name, uint32_t pos)
     return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "there is no table '%s'", name);
 }
 
-enum err find_table(struct binder *b, const char *name, uint32_t pos, struct op **out)
+enum err find_table(struct binder *b, struct binding *names, const char *name, uint32_t pos,
+                    struct op **out)
 {
     const struct schema *schema;
     void *table;
     struct diag d = DIAG_INIT;
     enum err e = b->catalog->table(b->catalog->ctx, name, &schema, &table, &d);
-    if (e == ERR_NOT_FOUND) return no_table(b, name, pos);
+    if (e == ERR_NOT_FOUND) return no_table(b, names, name, pos);
     if (e != OK) return FAIL_TAG(diag_at(b->d, pos), e, d.tag, "%s", d.text);
 
     struct op *op;
@@ -137,7 +141,7 @@ static enum err bind_table_name(struct binder *b, struct binding *names, const s
                                 struct op **out)
 {
     struct binding *found = find_binding(names, n->name);
-    if (found == NULL) return find_table(b, n->name, n->pos, out);
+    if (found == NULL) return find_table(b, names, n->name, n->pos, out);
     TRY(resolve_let(b, found));
     if (found->kind == BIND_TABLE) {
         *out = found->op;
@@ -220,7 +224,7 @@ static enum err bind_elsewhere(struct binder *b, struct binding *names, const st
     const char *name = named ? arena_str(b->a, place->args.at[0]->value.s) : NULL;
     bool here = name != NULL && b->catalog->is_here != NULL && n->right == NULL &&
                 b->catalog->is_here(b->catalog->ctx, place->name, name);
-    if (here && !n->is_open) return find_table(b, n->name, n->pos, out);
+    if (here && !n->is_open) return find_table(b, NULL, n->name, n->pos, out);
     return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
                 "tables of another database or workspace are not supported");
 }

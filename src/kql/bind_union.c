@@ -70,7 +70,7 @@ static enum err add_matching(struct legs *l, const struct ast *n)
         const char *name = b->catalog->table_name(b->catalog->ctx, i);
         if (name == NULL) break;
         if (!wildcard_match(n->name, name)) continue;
-        TRY(find_table(b, name, n->pos, &op));
+        TRY(find_table(b, NULL, name, n->pos, &op));
         TRY(add_leg(l, op, name));
     }
     return OK;
