@@ -19,6 +19,8 @@
 
 #define ROWS 60
 
+enum way { DIES, GOES_ON, NO_ROOM }; /* dies after the refusal, or tries again; or writes fail */
+
 static uint64_t n_files;
 
 struct work {
@@ -149,7 +151,7 @@ static bool has_no_strangers(struct bench *b)
 }
 
 /* 0: no sync was refused. The child dies at once, or after it has tried again. */
-static bool run_child(const struct work *w, const char *name, int k, bool again)
+static bool run_child(const struct work *w, const char *name, int k, enum way way)
 {
     fflush(NULL);
     pid_t child = fork();
@@ -159,10 +161,11 @@ static bool run_child(const struct work *w, const char *name, int k, bool again)
         struct diag d = DIAG_INIT;
         opened(&b, name);
         w->setup(&b);
-        sync_vfs_left = k;
+        *(way == NO_ROOM ? &sync_vfs_write_left : &sync_vfs_left) = k;
         enum err e = w->run(&b, &d);
         bool refused = sync_vfs_refused != 0;
-        sync_vfs_left = 0;
+        sync_vfs_left = sync_vfs_write_left = 0;
+        bool again = way != DIES;
         if (again && e != OK && w->run(&b, &d) != OK) _exit(3);
         if (again && !has_no_strangers(&b)) _exit(4);
         _exit(refused ? 1 : 0);
@@ -174,12 +177,12 @@ static bool run_child(const struct work *w, const char *name, int k, bool again)
     return WEXITSTATUS(status) == 1;
 }
 
-static void sweep(const struct work *w, bool again)
+static void sweep(const struct work *w, enum way way)
 {
-    for (int k = 1;; k++) {
+    for (int k = 1;; k += way == NO_ROOM && k >= 4 ? 3 : 1) { /* a frame is two writes */
         char name[64];
-        snprintf(name, sizeof name, "%s-%d-%d", w->name, k, again);
-        bool refused = run_child(w, name, k, again);
+        snprintf(name, sizeof name, "%s-%d-%d", w->name, k, (int)way);
+        bool refused = run_child(w, name, k, way);
         expect_rows(w, name, k);
         if (!refused) break;
         REQUIRE(k < 200);
@@ -191,7 +194,7 @@ TEST(commit, one_without_an_answer_that_comes_to_life_after_a_death_costs_no_row
     (void)test_dir(); /* made here: the children share it */
     sync_vfs_install();
     for (size_t i = 0; i < N_WORKS; i++)
-        sweep(&works[i], false);
+        sweep(&works[i], DIES);
 }
 
 TEST(commit, one_without_an_answer_that_is_tried_again_costs_and_doubles_no_row)
@@ -199,5 +202,13 @@ TEST(commit, one_without_an_answer_that_is_tried_again_costs_and_doubles_no_row)
     (void)test_dir();
     sync_vfs_install();
     for (size_t i = 0; i < N_WORKS; i++)
-        sweep(&works[i], true);
+        sweep(&works[i], GOES_ON);
+}
+
+TEST(commit, one_that_finds_no_room_and_is_tried_again_costs_and_doubles_no_row)
+{
+    (void)test_dir();
+    sync_vfs_install();
+    for (size_t i = 0; i < N_WORKS; i++)
+        sweep(&works[i], NO_ROOM);
 }

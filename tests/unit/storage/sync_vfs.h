@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/unit/storage/sync_vfs.h - a disk that refuses SQLite's n-th sync of its journal
+ * tests/unit/storage/sync_vfs.h - a disk that refuses SQLite's n-th sync of its journal, or its n-th
+ * write for want of room
  *
- * The bytes are written, and stay: what a machine that dies leaves behind may hold them. Registered
- * as SQLite's default by sync_vfs_install(), before the first catalogue is opened.
+ * After a sync that was refused the bytes are written, and stay: what a machine that dies leaves behind
+ * may hold them. Registered as SQLite's default by sync_vfs_install(), before the first catalogue is
+ * opened.
  */
 #pragma once
 
@@ -14,11 +16,12 @@
 
 struct sync_file {
     sqlite3_file base;
-    sqlite3_io_methods methods; /* the disk's own, but for xSync */
+    sqlite3_io_methods methods; /* the disk's own, but for xSync and xWrite */
     const sqlite3_io_methods *inner;
 };
 
-static _Atomic int sync_vfs_left; /* the n-th sync from now is refused; 0: none */
+static _Atomic int sync_vfs_left;       /* the n-th sync from now is refused; 0: none */
+static _Atomic int sync_vfs_write_left; /* likewise, write */
 static _Atomic int sync_vfs_refused;
 
 /* sync_file lies behind the disk's own structure, whose methods it replaces. */
@@ -38,6 +41,15 @@ static int sync_vfs_sync(sqlite3_file *f, int flags)
     return sync_vfs_of(f)->inner->xSync(f, flags);
 }
 
+static int sync_vfs_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+    if (sync_vfs_write_left > 0 && --sync_vfs_write_left == 0) {
+        sync_vfs_refused++;
+        return SQLITE_FULL;
+    }
+    return sync_vfs_of(f)->inner->xWrite(f, p, n, at);
+}
+
 static sqlite3_vfs *sync_vfs_disk;
 
 static int sync_vfs_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
@@ -49,6 +61,7 @@ static int sync_vfs_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int 
     s->inner = f->pMethods;
     s->methods = *f->pMethods;
     s->methods.xSync = sync_vfs_sync;
+    s->methods.xWrite = sync_vfs_write;
     f->pMethods = &s->methods;
     return rc;
 }
