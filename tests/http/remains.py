@@ -2,6 +2,7 @@
 """tests/http/remains.py - searches the memory of processes from outside, and files, for bytes that must not be there."""
 import os
 import re
+import time
 
 
 def memory_chunks(pid, overlap):
@@ -57,4 +58,16 @@ def files_have(folder, needles):
             with open(path, "rb") as f:
                 text = f.read()
             found.update((n, path) for n, needle in needles.items() if needle in text)
+    return found
+
+
+def what_stays(search):
+    """What search() still finds (falsy: nothing) a second after the state changed; a busy machine may take its time over that second."""
+    time.sleep(1)
+    for i in range(60):
+        found = search()
+        if not found:
+            break
+        print(f"still there after {i + 1} s: {found}", flush=True)
+        time.sleep(1)
     return found
