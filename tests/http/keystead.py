@@ -87,14 +87,17 @@ class Server:
     pass_fds = ()  # descriptors that the server inherits
 
     # --- life ---------------------------------------------------------------------------------------------
-    def start(self, timeout=60):
+    def launch(self):
         self.process = subprocess.Popen(
             [PROGRAM, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--vault-listen",
              f"127.0.0.1:{self.vault_port}", *self.options],
             stdout=subprocess.PIPE, stderr=self.log, start_new_session=True, pass_fds=self.pass_fds,
             preexec_fn=die_with_the_test)
         os.set_blocking(self.process.stdout.fileno(), False)
-        until, line = time.time() + timeout * PATIENCE, b""
+
+    def start(self, timeout=60 * PATIENCE):
+        self.launch()
+        until, line = time.time() + timeout, b""
         while not line.endswith(b"\n"):
             if self.process.poll() is not None or time.time() > until:
                 raise RuntimeError(f"the server did not start: {self.log_tail()}")
@@ -106,6 +109,21 @@ class Server:
             self.settings(clustersActiveMax=1000, clustersReservedMax=1000)
             self.limits = True
         return self
+
+    def refuses_to_start(self, why):
+        """Waits until its log says why it does not become ready, and ends it; what it said."""
+        before = os.path.getsize(self.log.name)
+
+        def said():
+            with open(self.log.name, "rb") as f:
+                f.seek(before)
+                return f.read().decode(errors="replace")
+        self.launch()
+        self.wait(lambda: why in said() or self.process.poll() is not None, 60, why)
+        assert not self.process.stdout.read(), "it is ready"
+        self.kill()
+        assert why in said(), said()
+        return said()
 
     def attach(self):
         """Reads how to reach the server that runs on the directory."""
@@ -128,7 +146,8 @@ class Server:
         return code
 
     def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10 * PATIENCE)
         self.process.stdout.close()
         self.process = None
@@ -179,9 +198,9 @@ class Server:
                     yield path
 
     # --- calls --------------------------------------------------------------------------------------------
-    def raw(self, method, url, body=None, headers=None, timeout=60):
+    def raw(self, method, url, body=None, headers=None, timeout=60 * PATIENCE):
         u = urllib.parse.urlsplit(url)
-        c = Connection(u.hostname, u.port or 443, timeout=timeout * PATIENCE, context=self.context)
+        c = Connection(u.hostname, u.port or 443, timeout=timeout, context=self.context)
         try:
             c.request(method, u.path + ("?" + u.query if u.query else ""), body, headers or {})
             r = c.getresponse()
@@ -201,7 +220,7 @@ class Server:
             self.tokens[resource] = a.json["access_token"]
         return self.tokens[resource]
 
-    def call(self, method, url, body=None, resource=ARM, headers=None, timeout=60):
+    def call(self, method, url, body=None, resource=ARM, headers=None, timeout=60 * PATIENCE):
         if url.startswith("/"):
             url = self.credentials["endpoint"] + url
         all_headers = {"Authorization": "Bearer " + self.token(resource), **(headers or {})}
@@ -318,7 +337,7 @@ class Server:
                 {"name": n, "type": t} for n, t in {"TimeGenerated": "datetime", **columns}.items()]}}}))
 
     # --- rows ---------------------------------------------------------------------------------------------
-    def send(self, table, rows, workspace_id, compress=False, request_id=None, timeout=60):
+    def send(self, table, rows, workspace_id, compress=False, request_id=None, timeout=60 * PATIENCE):
         body = json.dumps(rows).encode()
         headers = {"Content-Type": "application/json"}
         if compress:
