@@ -163,7 +163,12 @@ static json_t *show(const struct arm_call *c, const char *id, struct table *t,
                             .schema = t != NULL ? store_table_schema(t) : &standard->schema,
                             .doc = doc,
                             .workspace_days = workspace_days};
-    return api_version_at_least(c->version, "2021-06-01") ? table_json(&x) : old_json(&x);
+    if (!api_version_at_least(c->version, "2021-06-01")) return old_json(&x);
+    json_t *j = table_json(&x);
+    char key[64] = "";
+    if (t != NULL) doc_key(t, key);
+    table_show_texts(c->arm, key, doc, json_object_get(json_object_get(j, "properties"), "schema"));
+    return j;
 }
 
 static enum err reply(struct arm_call *c, const struct target *t, struct diag *d)
@@ -334,11 +339,16 @@ static enum err write_table(struct arm_call *c, bool may_create, struct diag *d)
     CLEANUP_JSON json_t *old = t.table != NULL ? doc_of(c->arm, t.table) : NULL;
     CLEANUP_JSON json_t *doc = old != NULL ? json_deep_copy(old) : json_object();
     TRY(table_read_settings(c, t.table == NULL, doc, t.workspace_days, d));
+    char key[64] = "";
+    CLEANUP_JSON json_t *texts = NULL;
+    if (t.table != NULL) doc_key(t.table, key);
+    TRY(table_read_texts(c, key, old, &texts,
+                         d)); /* what is wrong is said before anything is made */
     TRY(t.table == NULL ? create(c, &t, d) : grow(c, &t, d));
     TRY(store_table_set_retention(c->arm->store, t.table, kept_days(doc, t.workspace_days), d));
     CLEANUP_CHANGE struct change change = {0};
-    char key[64];
     doc_key(t.table, key);
+    TRY(table_keep_texts(c->arm, key, texts, doc, d));
     change_put(&change, DOC_RESOURCE, key, KIND_TABLE, json_incref(doc));
     TRY(arm_commit(c, &change, d));
     return reply(c, &t, d);

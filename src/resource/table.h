@@ -31,6 +31,15 @@ enum err table_read_schema(struct arm_call *c, bool is_new, bool is_custom, stru
 /* What the table does not have yet. A column keeps its type for ever. */
 enum err table_new_columns(struct arm_call *c, bool is_custom, const struct schema *has,
                            const struct schema *wanted, struct schema *out, struct diag *d);
+/* What is said of the table and its columns, for people; doc: what is kept so far, under its key.
+ * *out: all of it from now on; untouched where the body has no schema. */
+enum err table_read_texts(struct arm_call *c, const char *key, const json_t *doc, json_t **out,
+                          struct diag *d);
+/* Into the table's document, sealed. texts NULL: as it is. */
+enum err table_keep_texts(struct arm *a, const char *key, const json_t *texts, json_t *doc,
+                          struct diag *d);
+/* Into the schema as clients see it; what can't be opened is left out. */
+void table_show_texts(struct arm *a, const char *key, const json_t *doc, json_t *schema);
 /* Retention and plan, into its document. */
 enum err table_read_settings(struct arm_call *c, bool is_new, json_t *doc, int64_t workspace_days,
                              struct diag *d);

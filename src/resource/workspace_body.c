@@ -230,6 +230,14 @@ static enum err refuse_replication(struct arm_call *c, struct diag *d)
     return bad(c, d, "replication.enabled: replication to another region is not supported.");
 }
 
+/* Nothing here acts in a workspace's name; who asks for an identity must not believe that it has one. */
+static enum err refuse_identity(struct arm_call *c, struct diag *d)
+{
+    const char *type = json_string_value(json_at(c->body, "identity", "type", NULL));
+    if (type == NULL || str_eq_nocase(type, "None")) return OK;
+    return bad(c, d, "identity: identities of workspaces are not supported. Set its type to None.");
+}
+
 /* A workspace keeps the rule that it was born with; clients send back what they were shown. */
 static enum err check_rule(struct arm_call *c, const json_t *doc, struct diag *d)
 {
@@ -254,6 +262,7 @@ enum err workspace_read(struct arm_call *c, json_t *doc, struct diag *d)
     TRY(read_quota(c, doc, d));
     TRY(refuse_replication(c, d));
     TRY(check_rule(c, doc, d));
+    TRY(refuse_identity(c, d));
     json_t *tags = NULL;
     TRY(arm_read_tags(c, &tags, d));
     if (tags != NULL) json_object_set_new(doc, "tags", tags);

@@ -114,6 +114,12 @@ class Arm(unittest.TestCase):
         shown["properties"]["defaultDataCollectionRuleResourceId"] = s.group("/providers/Microsoft.Insights/dataCollectionRules/other")
         self.assertIn("not supported", self.refused(s.arm("PUT", s.workspace_path(), "2022-10-01", shown), "InvalidParameter"))
 
+    def test_a_workspace_has_no_identity_and_says_so(self):
+        s = self.s
+        self.assertIn("not supported", self.refused(s.arm("PATCH", s.workspace_path(), "2022-10-01", {
+            "identity": {"type": "SystemAssigned"}}), "InvalidParameter"))
+        self.assertEqual(s.arm("PATCH", s.workspace_path(), "2022-10-01", {"identity": {"type": "None"}}).status, 200)
+
     def test_forced_searches_are_saved_in_the_customers_storage_only(self):
         s = self.s
         s.make_workspace("forced", None)

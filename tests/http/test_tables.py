@@ -78,6 +78,28 @@ class Tables(unittest.TestCase):
         self.refused(self.put("Syslog", "PATCH", plan="Basic"), "can't have the plan")
         s.settings(tablePlanDays=None)
 
+    def test_what_is_said_of_columns_is_kept_and_never_on_the_disk_in_plain(self):
+        s = self.s
+        columns = [{"name": "TimeGenerated", "type": "dateTime"},
+                   {"name": "Gyroscope", "type": "string", "displayName": "Spin", "description": "How Hexakosioi turn", "dataTypeHint": "ip"}]
+        self.refused(self.put("Said_CL", schema={"columns": [columns[0], {**columns[1], "dataTypeHint": "x"}]}), "dataTypeHint")
+        self.assertEqual(s.arm("GET", self.path("Said_CL"), V).status, 404)
+        s.done(self.put("Said_CL", schema={"name": "Said_CL", "description": "About Hexakosioi", "columns": columns}))
+
+        def seen():
+            schema = s.arm("GET", self.path("Said_CL"), V).json["properties"]["schema"]
+            return schema.get("description"), [(c.get("displayName"), c.get("description"), c.get("dataTypeHint")) for c in schema["columns"]]
+        said = ("About Hexakosioi", [(None, None, None), ("Spin", "How Hexakosioi turn", "ip")])
+        self.assertEqual(seen(), said)
+        s.done(self.put("Said_CL", "PATCH", retentionInDays=50))
+        self.assertEqual(seen(), said)
+        for name in s.files():
+            with open(name, "rb") as f:
+                data = f.read()
+                self.assertFalse(b"Hexakosioi" in data or b"Gyroscope" in data, name)
+        s.done(self.put("Said_CL", schema={"description": "", "columns": [{**columns[1], "displayName": ""}]}))
+        self.assertEqual(seen(), (None, [(None, None, None), (None, "How Hexakosioi turn", "ip")]))
+
     def test_a_standard_table_is_there_from_the_first_day_and_takes_custom_columns(self):
         s = self.s
         a = s.arm("GET", self.path("syslog"), V)
