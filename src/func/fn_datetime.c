@@ -304,8 +304,11 @@ EVAL(eval_diff)
             continue;
         }
         int64_t diff = part_index(p, vec_i64(args[1], i)) - part_index(p, vec_i64(args[2], i));
-        if (p == PART_NANOSECOND) diff *= 100;
-        if (call->ret == T_REAL) {
+        /* 292 years of nanoseconds fit; what does not is no number. */
+        bool fits = p != PART_NANOSECOND || !__builtin_mul_overflow(diff, 100, &diff);
+        if (!fits) {
+            vecb_null(&b);
+        } else if (call->ret == T_REAL) {
             vecb_r64(&b, (double)diff);
         } else {
             vecb_i64(&b, diff);
