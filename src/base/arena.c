@@ -22,7 +22,7 @@
 
 struct arena_chunk {
     struct arena_chunk *next;
-    size_t used, size;
+    size_t used, size; /* what is not used is zero: new, or wiped */
     _Alignas(max_align_t) uint8_t data[];
 };
 
@@ -90,7 +90,7 @@ static struct arena_chunk *chunk_for(struct arena *a, size_t size)
         if (next > CHUNK_MAX) next = CHUNK_MAX;
         if (want < next) want = next;
     }
-    c = malloc(sizeof *c + want);
+    c = calloc(1, sizeof *c + want);
     if (c == NULL) return NULL;
     *c = (struct arena_chunk){.next = a->chunks, .size = want};
     a->chunks = c;
@@ -110,7 +110,6 @@ void *arena_alloc(struct arena *a, size_t size)
     void *p = c->data + c->used;
     c->used += step;
     a->used += step;
-    memset(p, 0, size);
     return p;
 }
 

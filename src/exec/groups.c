@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec/groups.c - a hash table from group keys to the states of aggregates */
 #include "exec/groups.h"
+#include "exec/groups_memo.h"
 
 #include "exec/key.h"
 
@@ -182,6 +183,29 @@ static enum err find_by_word(const struct groups_plan *p, struct groups *t, stru
     return OK;
 }
 
+/* Rows whose tuple of values was met a short while ago need no key. */
+static enum err find_by_tuple(const struct groups_plan *p, struct groups *t, struct worker *w,
+                              const struct vec *parts, uint32_t n, struct group **out)
+{
+    struct arena *a = &w->scratch.a;
+    uint32_t *missing = arena_array(a, uint32_t, n), k = n;
+    if (missing == NULL) return query_full(w->q, &w->d);
+    if (!tuples_find(p, t, w, parts, n, out, missing, &k)) {
+        return find_by_key(p, t, w, parts, n, out);
+    }
+    if (k == 0) return OK;
+    struct vec *left = arena_array(a, struct vec, p->n_keys);
+    struct group **found = arena_array(a, struct group *, k);
+    if (left == NULL || found == NULL) return query_full(w->q, &w->d);
+    for (uint32_t i = 0; i < p->n_keys; i++)
+        TRY(vec_select(a, &parts[i], missing, k, &left[i], &w->d));
+    TRY(find_by_key(p, t, w, left, k, found));
+    for (uint32_t i = 0; i < k; i++)
+        out[missing[i]] = found[i];
+    tuples_learn(p, t, parts, missing, k, out);
+    return OK;
+}
+
 static enum err find_groups(const struct groups_plan *p, struct groups *t, struct worker *w,
                             const struct vec *parts, uint32_t n, struct group **out)
 {
@@ -201,7 +225,7 @@ static enum err find_groups(const struct groups_plan *p, struct groups *t, struc
     if (p->n_keys == 1 && parts[0].shape == VEC_FLAT && is_word(parts[0].type)) {
         return find_by_word(p, t, w, &parts[0], n, out);
     }
-    return find_by_key(p, t, w, parts, n, out);
+    return find_by_tuple(p, t, w, parts, n, out);
 }
 
 static enum err update(const struct groups_plan *p, struct groups *t, struct worker *w,
@@ -213,6 +237,14 @@ static enum err update(const struct groups_plan *p, struct groups *t, struct wor
     if (args == NULL) return query_full(w->q, &w->d);
     for (uint32_t i = 0; i < call->n_args; i++)
         args[i] = &values[p->args_at[agg] + i];
+    struct vec unseen;
+    if (call->agg->of_set && p->n_keys == 0) {
+        unseen = *args[0];
+        TRY(codes_unseen(t, w, agg, p->n_aggs, &unseen));
+        args[0] = &unseen;
+        n = unseen.n;
+        if (n == 0) return OK;
+    }
     for (uint32_t i = 0; i < n; i++)
         states[i] = state_of(p, groups[i], agg);
     struct agg_cx cx = {.a = &t->mem.a, .d = &w->d};

@@ -36,7 +36,9 @@ struct groups_plan { /* what all workers' tables have in common */
     bool *has_type;
 };
 
-#define GROUP_WORDS 256 /* entries, a power of two */
+#define GROUP_WORDS  256 /* entries, a power of two */
+#define GROUP_TUPLES 512 /* likewise */
+#define TUPLE_MAX    4   /* parts of a key that is remembered as a tuple */
 
 struct group_slot {
     uint64_t hash;
@@ -57,6 +59,10 @@ struct groups {
     const struct vec *dict;
     uint32_t dict_unit;
     struct group **by_code;
+    /* Several columns of numbers and dictionaries as the key: the groups of the tuples met last. */
+    struct tuples *tuples;
+    /* No key: per aggregate of_set over a dictionary, which codes it has seen. */
+    struct seen_codes *seen;
     struct parts *out; /* not NULL: the table grows no more */
 };
 

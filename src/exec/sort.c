@@ -142,17 +142,20 @@ static enum err keys_of(const struct sorter *s, struct worker *w, const struct b
 {
     struct arena *a = &w->scratch.a;
     struct vec *parts = arena_array(a, struct vec, s->n_keys);
-    uint64_t *places = arena_array(a, uint64_t, in->n_rows);
-    struct bytes *keys = arena_array(a, struct bytes, in->n_rows);
     *out = (struct keyed){.rows = arena_array(a, uint32_t, in->n_rows)};
-    out->keys = arena_array(a, struct bytes, in->n_rows);
-    if (parts == NULL || places == NULL || keys == NULL || out->rows == NULL || out->keys == NULL) {
-        return query_full(w->q, &w->d);
-    }
+    if (parts == NULL || out->rows == NULL) return query_full(w->q, &w->d);
     for (uint32_t i = 0; i < s->n_keys; i++)
         TRY(eval(w, s->keys[i].expr, in, &parts[i]));
     struct bytes worst = s->runs[w->slot].worst;
     out->n = sort_candidates(&parts[0], s->orders[0], worst, out->rows);
+    if (out->n == 0) {
+        set_places(s, w, out->rows, 0, in->n_rows, NULL);
+        return OK; /* most vectors of a top: they cost no more than that look */
+    }
+    uint64_t *places = arena_array(a, uint64_t, out->n);
+    struct bytes *keys = arena_array(a, struct bytes, out->n);
+    out->keys = arena_array(a, struct bytes, in->n_rows);
+    if (places == NULL || keys == NULL || out->keys == NULL) return query_full(w->q, &w->d);
     set_places(s, w, out->rows, out->n, in->n_rows, places);
     TRY(sort_keys(a, parts, s->orders, s->n_keys, out->rows, out->n, places, keys, &w->d));
     for (uint32_t i = 0; i < out->n; i++)

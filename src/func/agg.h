@@ -35,6 +35,7 @@ struct agg {
     enum type ret;
     enum type (*ret_of)(const enum type *args, const struct value *const *consts, uint32_t n);
     size_t state_size;
+    bool of_set; /* a value that comes again changes nothing */
     /* states[i] is the state that row i belongs to. */
     enum err (*update)(struct agg_cx *cx, const struct agg_call *c, void *const *states,
                        const struct vec *const *args, uint32_t n);

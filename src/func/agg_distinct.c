@@ -232,11 +232,13 @@ FINISH(finish_exact)
     return OK;
 }
 
-#define DISTINCT(name_, min, max, state, update_, merge_, finish_, doc_, call, expect_, ...)       \
+#define DISTINCT(name_, min, max, state, of_set_, update_, merge_, finish_, doc_, call, expect_,   \
+                 ...)                                                                              \
     {                                                                                              \
         .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = T_LONG,   \
-        .state_size = sizeof(struct state), .update = update_, .merge = merge_, .finish = finish_, \
-        .doc = doc_, .example = "range x from 1 to 9 step 1 | summarize " call, .expect = expect_  \
+        .state_size = sizeof(struct state), .of_set = of_set_, .update = update_, .merge = merge_, \
+        .finish = finish_, .doc = doc_, .example = "range x from 1 to 9 step 1 | summarize " call, \
+        .expect = expect_                                                                          \
     }
 
 static enum type ret_hll(const enum type *args, const struct value *const *consts, uint32_t n)
@@ -255,16 +257,16 @@ static enum type ret_hll(const enum type *args, const struct value *const *const
     }
 
 static const struct agg rows[] = {
-    DISTINCT("count_distinct", 1, 1, exact, update_exact, merge_exact, finish_exact,
+    DISTINCT("count_distinct", 1, 1, exact, true, update_exact, merge_exact, finish_exact,
              "How many different values there are, exactly.", "count_distinct(x % 4)", "4",
              ARG(ANY_SCALAR)),
-    DISTINCT("count_distinctif", 2, 2, exact, update_exactif, merge_exact, finish_exact,
+    DISTINCT("count_distinctif", 2, 2, exact, false, update_exactif, merge_exact, finish_exact,
              "How many different values there are in rows for which a condition holds, exactly.",
              "count_distinctif(x, x > 5)", "4", ARG(ANY_SCALAR), ARG_BOOL),
-    DISTINCT("dcount", 1, 2, hll, update_dcount, merge_dcount, finish_dcount,
+    DISTINCT("dcount", 1, 2, hll, true, update_dcount, merge_dcount, finish_dcount,
              "How many different values there are, estimated beyond some thousands.",
              "dcount(x % 4)", "4", ARG(ANY_SCALAR), ARG_LONG),
-    DISTINCT("dcountif", 2, 3, hll, update_dcountif, merge_dcount, finish_dcount,
+    DISTINCT("dcountif", 2, 3, hll, false, update_dcountif, merge_dcount, finish_dcount,
              "dcount() of the rows for which a condition holds.", "dcountif(x, x > 5)", "4",
              ARG(ANY_SCALAR), ARG_BOOL, ARG_LONG),
     HLL("hll", 1, 2, update_hll,

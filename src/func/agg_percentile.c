@@ -15,9 +15,29 @@ static bool point_at(const struct vec *v, uint32_t i, struct digest *g, struct p
     return digest_point(&x, p);
 }
 
+/* Reals as they lie in a column, the usual case. */
+static enum err add_reals(struct agg_cx *cx, void *const *states, const double *values, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct digest *g = states[i];
+        if (isnan(values[i])) continue;
+        struct point p = {.r = values[i] == 0 ? 0 : values[i], .weight = 1};
+        g->type = T_REAL;
+        if (g->n == g->cap) {
+            TRY(digest_add(g, p, cx->a, cx->d));
+            continue;
+        }
+        g->points[g->n++] = p;
+        g->sorted = false;
+    }
+    return OK;
+}
+
 UPDATE(update_points)
 {
     (void)c;
+    if (args[0]->type == T_REAL && args[0]->shape == VEC_FLAT && args[0]->nulls == NULL)
+        return add_reals(cx, states, args[0]->data, n);
     for (uint32_t i = 0; i < n; i++) {
         struct digest *g = states[i];
         struct point p;

@@ -81,6 +81,31 @@ static void sort_points(struct digest *g)
     g->sorted = true;
 }
 
+/* The key that has `at` others before it in their order. By the leading bits in which keys differ, again
+ * and again: each round leaves one of 256 ranges. */
+static uint64_t select_key(uint64_t *keys, uint32_t n, uint32_t at)
+{
+    for (;;) {
+        uint64_t low = UINT64_MAX, high = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            low = keys[i] < low ? keys[i] : low;
+            high = keys[i] > high ? keys[i] : high;
+        }
+        if (low == high) return low;
+        unsigned bits = 64 - (unsigned)__builtin_clzll(high - low), shift = bits > 8 ? bits - 8 : 0;
+        uint32_t count[256] = {0}, range = 0, k = 0;
+        for (uint32_t i = 0; i < n; i++)
+            count[(keys[i] - low) >> shift]++;
+        while (at >= count[range])
+            at -= count[range++];
+        for (uint32_t i = 0; i < n; i++) {
+            keys[k] = keys[i];
+            k += (keys[i] - low) >> shift == range;
+        }
+        n = k;
+    }
+}
+
 /* --- drawing together ------------------------------------------------------------------------- */
 
 /* The share of the whole up to which a centroid that begins at q may reach: small near 0 and 1. */
@@ -123,6 +148,7 @@ static void compress(struct digest *g)
         last->weight += p.weight;
     }
     g->n = n;
+    g->weighted = true;
 }
 
 /* Equal values become one, with the sum of their weights. */
@@ -133,6 +159,7 @@ static void unite(struct digest *g)
     for (uint32_t i = 0; i < g->n; i++) {
         if (n != 0 && g->points[n - 1].i == g->points[i].i) {
             g->points[n - 1].weight += g->points[i].weight;
+            g->weighted = true;
         } else {
             g->points[n++] = g->points[i];
         }
@@ -161,20 +188,27 @@ bool digest_point(const struct value *v, struct point *out)
     return v->type != T_REAL || !isnan(p.r);
 }
 
+/* Room for so many points; no more than DIGEST_EXACT_MAX. */
+static enum err grow(struct digest *g, uint32_t want, struct arena *a, struct diag *d)
+{
+    uint32_t cap = g->cap != 0 ? g->cap * 4 : 8;
+    if (cap < want) cap = want;
+    if (cap > DIGEST_EXACT_MAX) cap = DIGEST_EXACT_MAX;
+    struct point *points = arena_array(a, struct point, cap);
+    if (points == NULL) return arena_full(a, d);
+    if (g->n != 0) memcpy(points, g->points, g->n * sizeof *points);
+    g->points = points;
+    g->cap = cap;
+    return OK;
+}
+
 enum err digest_add(struct digest *g, struct point p, struct arena *a, struct diag *d)
 {
     if (g->n == g->cap && g->cap == DIGEST_EXACT_MAX) compress(g);
-    if (g->n == g->cap) {
-        uint32_t cap = g->cap != 0 ? g->cap * 4 : 8;
-        if (cap > DIGEST_EXACT_MAX) cap = DIGEST_EXACT_MAX;
-        struct point *points = arena_array(a, struct point, cap);
-        if (points == NULL) return arena_full(a, d);
-        if (g->n != 0) memcpy(points, g->points, g->n * sizeof *points);
-        g->points = points;
-        g->cap = cap;
-    }
+    if (g->n == g->cap) TRY(grow(g, g->n + 1, a, d));
     g->points[g->n++] = p;
     g->sorted = false;
+    g->weighted |= p.weight != 1;
     return OK;
 }
 
@@ -186,8 +220,17 @@ enum err digest_merge(struct digest *into, const struct digest *from, struct are
     if (into->type != from->type)
         return FAIL(d, ERR_INVALID, "a digest of %s and one of %s", type_name(into->type),
                     type_name(from->type));
-    for (uint32_t i = 0; i < from->n; i++)
-        TRY(digest_add(into, from->points[i], a, d));
+    uint64_t both = (uint64_t)into->n + from->n;
+    if (both > DIGEST_EXACT_MAX) {
+        for (uint32_t i = 0; i < from->n; i++)
+            TRY(digest_add(into, from->points[i], a, d));
+        return OK;
+    }
+    if (both > into->cap) TRY(grow(into, (uint32_t)both, a, d));
+    if (from->n != 0) memcpy(into->points + into->n, from->points, from->n * sizeof *from->points);
+    into->n = (uint32_t)both;
+    into->sorted = false;
+    into->weighted |= from->weighted;
     return OK;
 }
 
@@ -206,10 +249,28 @@ static struct value value_of(const struct digest *g, const struct point *p)
     return v;
 }
 
+/* All weigh 1 and stand in no order: one of them is found without sorting. False: no memory. */
+static bool select_point(const struct digest *g, double wanted, struct value *out)
+{
+    bool real = !whole(g);
+    uint64_t *keys = malloc(g->n * sizeof *keys);
+    if (keys == NULL) return false;
+    for (uint32_t i = 0; i < g->n; i++)
+        keys[i] = to_key((uint64_t)g->points[i].i, real);
+    uint32_t at = wanted <= 1 ? 0 : wanted >= g->n ? g->n - 1 : (uint32_t)ceil(wanted) - 1;
+    struct point p = {.i = (int64_t)from_key(select_key(keys, g->n, at), real)};
+    explicit_bzero(keys, g->n * sizeof *keys);
+    free(keys);
+    *out = value_of(g, &p);
+    return true;
+}
+
 struct value digest_percentile(struct digest *g, double percent)
 {
+    struct value selected;
     double wanted = percent * digest_total(g) / 100, so_far = 0; /* in this order 99.9 is exact */
     if (g->n == 0) return (struct value){.type = g->type, .is_null = true};
+    if (!g->sorted && !g->weighted && select_point(g, wanted, &selected)) return selected;
     sort_points(g);
     uint32_t at = 0;
     for (; at + 1 < g->n; at++) {
