@@ -8,6 +8,8 @@
 #include "func/kernel.h"
 #include "kql/kql.h"
 
+#include <math.h>
+
 /* --- a place outside of memory, as far as the query is concerned ------------------------------- */
 
 struct place {
@@ -80,6 +82,22 @@ static struct value cell_a(uint32_t row, uint32_t col)
     }
 }
 
+/* hour datetime, w string, v string, n long, x real */
+static struct value cell_c(uint32_t row, uint32_t col)
+{
+    static const char *const words[] = {"", "x", "yy", "Zed", "a\xc3\xa9", "b c", "x ", "yyy"};
+    uint64_t h = mixed(row * 16ULL + col + 31);
+    struct value v = v_long((int64_t)(row / 700) * 36000000000LL);
+    switch (col) {
+    case 0: v.type = T_DATETIME; return v;
+    case 1: return v_str(words[(h + row / 3000) % 8]);
+    case 2: return v_str(words[h % 7 == 0 ? row / 3000 % 8 : 3]);
+    case 3: return v_long((int64_t)(h % (row % 6000 < 3000 ? 5 : 4000)));
+    default:
+        return h % 30 == 0 ? v_real(h % 60 == 0 ? NAN : -0.0) : v_real((double)(h % 3000) / 8 - 90);
+    }
+}
+
 /* k long, name string, n long */
 static struct value cell_b(uint32_t row, uint32_t col)
 {
@@ -91,14 +109,14 @@ static struct value cell_b(uint32_t row, uint32_t col)
     }
 }
 
-static struct array_table *tables[2];
-static const char *const table_names[] = {"A", "B"};
+static struct array_table *tables[4];
+static const char *const table_names[] = {"A", "B", "Flat", "Codes"};
 
 static enum err find_table(void *ctx, const char *name, const struct schema **out, void **table,
                            struct diag *dd)
 {
     (void)ctx;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         if (!str_eq(name, table_names[i])) continue;
         *out = &tables[i]->schema;
         *table = tables[i];
@@ -110,13 +128,18 @@ static enum err find_table(void *ctx, const char *name, const struct schema **ou
 static const char *name_at(void *ctx, uint32_t i)
 {
     (void)ctx;
-    return i < 2 ? table_names[i] : NULL;
+    return i < 4 ? table_names[i] : NULL;
 }
 
 __attribute__((constructor)) static void make_tables(void)
 {
     tables[0] =
         table_of("id long, k long, s string, x real, t datetime, f bool", A_ROWS, 3000, cell_a);
+    for (int i = 2; i < 4; i++)
+        tables[i] =
+            table_of("hour datetime, w string, v string, n long, x real", 24000, 3000, cell_c);
+    table_encode(tables[3], 1);
+    table_encode(tables[3], 2);
     tables[1] = table_of("k long, name string, n long", B_ROWS, 3000, cell_b);
 }
 
@@ -330,4 +353,56 @@ TEST(exec, a_query_that_is_cancelled_while_it_spills_stops_there)
             buf_release(&place.all);
         }
     }
+}
+
+/* --- what depends on how values lie ------------------------------------------------------------ */
+
+TEST(exec, codes_give_the_rows_that_plain_values_give)
+{
+    static const char *const queries[] = {
+        "%s | summarize count(), sum(n), percentile(x, 95), dcount(w) by w, hour",
+        "%s | summarize count(), max(n) by w, v, hour, n",
+        "%s | summarize count() by v, w | where count_ > 100",
+        "%s | where w != 'x' | summarize count(), dcount(v), count_distinct(n) by w, hour",
+        "%s | summarize dcount(w), count_distinct(w), dcount(v), count_distinctif(w, n > 3), "
+        "dcountif(w, n < 2)",
+        "%s | where n > 3 | extend u = strcat(w, v) | summarize dcount(u), count_distinct(u) | "
+        "project-rename a = dcount_u",
+        "%s | top 40 by x desc | project x, w",
+        "%s | top 300 by x asc nulls first, n desc | project x, n, v",
+        "%s | top 25 by n desc, w asc | project n, w",
+    };
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        struct lines flat, codes;
+        REQUIRE_OK(run_text(arena_fmt(&hand, queries[i], "Flat"), (struct exec_request){0}, &flat));
+        REQUIRE_OK(
+            run_text(arena_fmt(&hand, queries[i], "Codes"), (struct exec_request){0}, &codes));
+        REQUIRE(flat.n != 0);
+        if (!same_lines(&flat, &codes, true)) fail_msg("%s", queries[i]);
+        lines_free(&flat);
+        lines_free(&codes);
+    }
+}
+
+/* By nearest rank: the first value up to which that share lies. */
+TEST(exec, percentiles_and_tops_are_what_sorting_gives)
+{
+    static const int percents[] = {0, 1, 10, 33, 50, 90, 95, 99, 100};
+    struct lines sorted, one;
+    REQUIRE_OK(run_text("Flat | where not(isnan(x)) | sort by x asc | project x",
+                        (struct exec_request){0}, &sorted));
+    for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
+        uint32_t at = (sorted.n * (uint32_t)percents[i] + 99) / 100;
+        const char *q = arena_fmt(&hand, "Flat | summarize percentile(x, %d)", percents[i]);
+        REQUIRE_OK(run_text(q, (struct exec_request){0}, &one));
+        EXPECT_STR(one.p[0], sorted.p[at != 0 ? at - 1 : 0]);
+        lines_free(&one);
+    }
+    REQUIRE_OK(
+        run_text("Flat | top 500 by x asc nulls last | project x", (struct exec_request){0}, &one));
+    EXPECT_EQ(one.n, 500);
+    for (uint32_t i = 0; i < one.n; i++)
+        EXPECT_STR(one.p[i], sorted.p[i]);
+    lines_free(&one);
+    lines_free(&sorted);
 }
