@@ -80,14 +80,11 @@ static enum err eval_cast(struct fn_cx *cx, const struct fn_call *call,
     return cast_rows(cx, to, v, n, out);
 }
 
+/* Only text is read; any other value is itself, as a dynamic. */
 static enum err eval_parse_json(struct fn_cx *cx, const struct fn_call *call,
                                 const struct vec *const *args, uint32_t n, struct vec *out)
 {
-    (void)call;
-    if (args[0]->type == T_DYNAMIC) {
-        *out = *args[0];
-        return OK;
-    }
+    if (args[0]->type != T_STRING) return eval_cast(cx, call, args, n, out);
     struct vecb b;
     CLEANUP_BUF struct buf dyn = {0};
     vecb_init(&b, cx->a, T_DYNAMIC, n);
