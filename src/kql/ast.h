@@ -52,6 +52,7 @@ enum ast_op {
     OPER_PROJECT,         /* args */
     OPER_AWAY,            /* args */
     OPER_KEEP,            /* args */
+    OPER_BY_NAMES,        /* args */
     OPER_RENAME,          /* args */
     OPER_REORDER,         /* args of ORDERED */
     OPER_DISTINCT,        /* args */

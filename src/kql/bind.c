@@ -62,6 +62,7 @@ static bind_op_fn *const op_binders[] = {
     [OPER_PROJECT] = bind_project,
     [OPER_AWAY] = bind_away,
     [OPER_KEEP] = bind_keep,
+    [OPER_BY_NAMES] = bind_by_names,
     [OPER_RENAME] = bind_rename,
     [OPER_REORDER] = bind_reorder,
     [OPER_DISTINCT] = bind_distinct,

@@ -237,7 +237,7 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table,
+    bind_by_names, bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table,
     bind_graph_components, bind_find, bind_fork, bind_facet, bind_consume, bind_assert_schema,
     bind_top_hitters, bind_search, bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv,
     bind_scan, bind_top_nested;

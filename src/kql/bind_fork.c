@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kql/bind_fork.c - operators with several results: fork and facet */
-#include "kql/bind.h"
+/* kql/bind_fork.c - operators with several results: fork, facet and the plugin preview */
+#include "kql/bind_evaluate.h"
 
 /* Nothing but render may follow, and the results must be the query's own. */
 static enum err check_place(struct op_cx *cx)
@@ -81,4 +81,18 @@ enum err bind_facet(struct op_cx *cx, struct op **out)
     if (cx->ast->right == NULL) return OK;
     TRY(bind_ops(cx->b, *cx->names, cx->ast->right, in, &facet));
     return add_result(cx, false, NULL, facet, out);
+}
+
+/* preview(n): the first n rows, and how many there are. */
+enum err plugin_preview(struct plugin_cx *p, struct op **out)
+{
+    static const struct column col = {"Count", T_LONG};
+    struct op *in, *count;
+    TRY(plugin_arity(p, 1, 1));
+    TRY(shared_input(p->cx, &in));
+    TRY(op_new(p->cx->b, OP_TAKE, in, p->call->pos, out));
+    TRY(plugin_const(p, p->call->args.at[0], T_LONG, &(*out)->take.count));
+    TRY(op_new(p->cx->b, OP_COUNT, in, p->call->pos, &count));
+    count->schema = (struct schema){.n = 1, .cols = &col};
+    return add_result(p->cx, false, NULL, count, out);
 }

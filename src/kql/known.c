@@ -121,7 +121,7 @@ static const char *const plugins[] = {
 // clang-format off
 static const char *const operators[] = {
     "execute-and-cache", "graph-where-edges", "graph-where-nodes",
-    "inline_external_table", "macro-expand", "partitioned-by", "project-by-names",
+    "inline_external_table", "macro-expand", "partitioned-by", 
     "project-smart",
 };
 // clang-format on
@@ -180,6 +180,8 @@ const char *known_approximation(const char *name)
         {"hash_combine", hashes},
         {"hash_many", hashes},
         {"parse_user_agent", patterns},
+        {"dcount_intersect",
+         "how the original weighs the errors of its estimates is not published"},
         {"series_decompose", period},
         {"series_decompose_anomalies", fence},
         {"series_decompose_forecast", period},

@@ -67,6 +67,11 @@ static enum err parse_wildcards(struct parser *p, struct ast *o)
     return parse_list(p, parse_wildcard, &o->args);
 }
 
+static enum err parse_by_names(struct parser *p, struct ast *o)
+{
+    return parse_list(p, parse_expr, &o->args);
+}
+
 static enum err parse_reorder(struct parser *p, struct ast *o)
 {
     return parse_list(p, parse_reordered, &o->args);
@@ -150,6 +155,7 @@ static const struct oper opers[] = {
     {"project", OPER_PROJECT, parse_named_list, false},
     {"project-away", OPER_AWAY, parse_wildcards, false},
     {"project-keep", OPER_KEEP, parse_wildcards, false},
+    {"project-by-names", OPER_BY_NAMES, parse_by_names, false},
     {"project-rename", OPER_RENAME, parse_named_list, false},
     {"project-reorder", OPER_REORDER, parse_reorder, false},
     {"distinct", OPER_DISTINCT, parse_named_list, false},
