@@ -77,6 +77,8 @@ enum err load_decimal(struct fn_cx *cx, const struct vec *v, uint64_t *nulls, st
             p[i] = ((const struct u128 *)plain.data)[i];
             if (vec_null(&plain, i))
                 p[i] = decimal_from_i64(0); /* zero bytes are another exponent */
+        } else if (v->type == T_BOOL) {
+            p[i] = decimal_from_i64(((const uint8_t *)plain.data)[i]);
         } else if (v->type != T_REAL) {
             p[i] = decimal_from_i64(((const int64_t *)plain.data)[i]);
         } else if (!decimal_from_real(((const double *)plain.data)[i], &p[i])) {

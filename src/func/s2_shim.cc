@@ -383,8 +383,12 @@ struct s2_geo *s2_buffer(const struct s2_geo *g, double radius_m, double toleran
     GUARD(nullptr, {
         unique_ptr<s2_geo> out(new s2_geo);
         S2BufferOperation::Options o;
-        o.set_buffer_radius(angle_of(radius_m));
         double error_fraction = tolerance_m / (radius_m < 0 ? -radius_m : radius_m);
+        /* S2 ends the process for less; no circle is wider than the globe. */
+        if (!(error_fraction >= S2BufferOperation::Options::kMinErrorFraction) ||
+            angle_of(radius_m).radians() > M_PI)
+            return nullptr;
+        o.set_buffer_radius(angle_of(radius_m));
         o.set_error_fraction(error_fraction < 1 ? error_fraction : 1);
         S2BufferOperation op(
             unique_ptr<S2Builder::Layer>(new s2builderutil::S2PolygonLayer(out->polygon.get())), o);
