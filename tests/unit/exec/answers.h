@@ -179,6 +179,12 @@ static inline struct bytes trimmed(struct bytes s)
     return s;
 }
 
+/* No-break spaces are printed as spaces. */
+static inline bool is_blank(struct bytes s, size_t i)
+{
+    return s.p[i] <= ' ' || s.p[i] == '\\' || s.p[i] == 0xc2 || s.p[i] == 0xa0;
+}
+
 /* A tolerance of half of the last digit that is printed. */
 static inline bool same_number(struct bytes s, double v)
 {
@@ -204,9 +210,9 @@ static inline bool same_words(struct bytes a, struct bytes b) /* but for blanks 
 {
     size_t i = 0, k = 0;
     for (;;) {
-        while (i < a.len && (a.p[i] <= ' ' || a.p[i] == '\\'))
+        while (i < a.len && is_blank(a, i))
             i++;
-        while (k < b.len && (b.p[k] <= ' ' || b.p[k] == '\\'))
+        while (k < b.len && is_blank(b, k))
             k++;
         if (i == a.len || k == b.len) return i == a.len && k == b.len;
         if (a.p[i++] != b.p[k++]) return false;

@@ -98,6 +98,7 @@ TEST(bind, columns_are_chosen_and_ordered)
     static const struct expectation list[] = {
         {"T | project-away x*, d, y, p", "s:string, t:datetime, b:bool, i:int, m:decimal, g:guid"},
         {"T | project-keep s, x", "x:long, s:string"},
+        {"T | project-by-names 's', dynamic(['zz', 'x', 's'])", "s:string, x:long"},
         {"T2 | project-rename a = x", "a:long, z:string"},
         {"T | project s, y, x | project-reorder x, * asc", "x:long, s:string, y:real"},
         {"print a2 = 1, a10 = 2, a1 = 3 | project-reorder * granny-asc",
