@@ -2,8 +2,8 @@
 /*
  * base/chan.c - framed calls over a socket pair
  *
- * (1) out.lock keeps frames whole; lock guards everything else, and is never held over a blocking call.
- *     Order: out.lock, then lock.
+ * (1) Who sends has begun with out, which keeps frames whole; lock guards everything else, and is
+ *     never held over a blocking call. Order: out, then lock.
  * (2) A waiting call lives on its caller's stack and is on the list until its caller takes it off.
  * (3) Each attach starts a generation with a reader of its own; a reader that ends fails the calls
  * of its generation.

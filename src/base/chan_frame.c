@@ -3,12 +3,12 @@
 #include "base/chan_frame.h"
 
 #include "base/chan.h"
+#include "base/thread.h"
 #include "base/time.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define HEADER_LEN 16
 #define DISCARD    65536u /* bytes in one go */
@@ -65,24 +65,31 @@ void frame_out_init(struct frame_out *o)
 {
     *o = (struct frame_out){0};
     pthread_mutex_init(&o->lock, NULL);
+    cond_init(&o->freed);
 }
 
 void frame_out_release(struct frame_out *o)
 {
     buf_release(&o->rest);
+    pthread_cond_destroy(&o->freed);
     pthread_mutex_destroy(&o->lock);
 }
 
 bool frame_out_begin(struct frame_out *o, int64_t until)
 {
-    struct timespec ts = {.tv_sec = until / US_PER_S, .tv_nsec = until % US_PER_S * 1000};
-    return pthread_mutex_trylock(&o->lock) == 0 ||
-           pthread_mutex_clocklock(&o->lock, CLOCK_MONOTONIC, &ts) == 0;
+    LOCK_SCOPE(&o->lock);
+    while (o->taken) {
+        if (!cond_wait_until(&o->freed, &o->lock, until) && o->taken) return false;
+    }
+    o->taken = true;
+    return true;
 }
 
 void frame_out_end(struct frame_out *o)
 {
-    pthread_mutex_unlock(&o->lock);
+    LOCK_SCOPE(&o->lock);
+    o->taken = false;
+    pthread_cond_signal(&o->freed);
 }
 
 void frame_out_forget(struct frame_out *o, uint64_t generation)

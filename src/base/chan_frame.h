@@ -26,8 +26,10 @@ bool frame_discard(int fd, uint32_t len);                       /* reads a body,
 /* --- sending */
 
 struct frame_out {
-    pthread_mutex_t lock; /* held from begin to end */
-    struct buf rest;      /* (1) */
+    pthread_mutex_t lock; /* guards taken */
+    pthread_cond_t freed;
+    bool taken;      /* from begin to end; what follows is whose it is */
+    struct buf rest; /* (1) */
     size_t rest_sent;
     uint64_t rest_generation;
 };
