@@ -85,7 +85,8 @@ struct items {
     struct name_set names;
     uint32_t n, cap;
     struct named_expr *exprs;
-    bool *given; /* extend: by this operator, not by the input */
+    struct name_index places; /* extend: of names in exprs */
+    bool *given;              /* extend: by this operator, not by the input */
 };
 
 static enum err items_init(struct items *t, struct op_cx *cx, bool keep_input)
@@ -98,8 +99,11 @@ static enum err items_init(struct items *t, struct op_cx *cx, bool keep_input)
     t->exprs = arena_array(cx->b->a, struct named_expr, cap);
     t->given = arena_array(cx->b->a, bool, cap);
     if (t->exprs == NULL || t->given == NULL) return bind_full(cx->b);
+    name_index_init(&t->places, cx->b->a);
     for (uint32_t i = 0; keep_input && i < n; i++) {
-        t->exprs[i].name = cx->in->schema.cols[i].name;
+        const char *name = t->exprs[i].name = cx->in->schema.cols[i].name;
+        bool there = name_index_get(&t->places, name) != NULL;
+        if (!there && !name_index_put(&t->places, name, i)) return bind_full(cx->b);
         TRY(expr_col(cx->b, &cx->in->schema, i, &t->exprs[i].expr));
         t->n++;
     }
@@ -148,10 +152,8 @@ enum err bind_project(struct op_cx *cx, struct op **out)
 
 static uint32_t find_item(const struct items *t, const char *name)
 {
-    uint32_t at = 0;
-    while (at < t->n && strcmp(t->exprs[at].name, name) != 0)
-        at++;
-    return at;
+    const uint32_t *at = name_index_get(&t->places, name);
+    return at != NULL ? *at : t->n;
 }
 
 /* What has a name that is there already takes that column's place, but for names that nobody gave:
@@ -171,8 +173,9 @@ static enum err put_extended(struct items *t, const struct ast *item,
     }
     t->exprs[at] = (struct named_expr){.name = name, .expr = c->expr};
     t->given[at] = c->given;
-    if (at == t->n) t->n++;
-    return OK;
+    if (at < t->n) return OK;
+    t->n++;
+    return name_index_put(&t->places, name, at) ? OK : bind_full(t->cx->b);
 }
 
 enum err bind_extend(struct op_cx *cx, struct op **out)
@@ -455,47 +458,5 @@ enum err bind_getschema(struct op_cx *cx, struct op **out)
         TRY(expr_string(b, type_name(in->cols[i].type), &cells[3]));
     }
     *out = op;
-    return OK;
-}
-
-static const char *property_text(struct binder *b, const struct ast *n)
-{
-    struct buf text = {0};
-    const char *out = NULL;
-    if (n->kind == AST_NAME) return n->name;
-    if (n->kind != AST_CONST && n->end > b->text.len) return "";
-    if (n->kind != AST_CONST) return arena_str(b->a, bytes_of(b->text.p + n->pos, n->end - n->pos));
-    switch (n->value.type) {
-    case T_STRING: return arena_str(b->a, n->value.s);
-    case T_BOOL: return n->value.b ? "true" : "false";
-    case T_LONG: return arena_fmt(b->a, "%lld", (long long)n->value.i);
-    case T_DATETIME: datetime_format(n->value.i, &text); break;
-    case T_REAL: real_format(n->value.r, &text); break;
-    default: break;
-    }
-    out = arena_str(b->a, buf_view(&text));
-    buf_release(&text);
-    return out;
-}
-
-enum err bind_render(struct op_cx *cx, struct op **out)
-{
-    struct render *r = &cx->b->plan->render;
-    const struct ast_list *list = &cx->ast->params;
-    *r = (struct render){.kind = cx->ast->name, .n = list->n};
-    r->props = arena_array(cx->b->a, struct render_prop, list->n + 1);
-    if (r->props == NULL) return bind_full(cx->b);
-    for (uint32_t i = 0; i < list->n; i++) {
-        const struct ast *p = list->at[i];
-        const char *value = property_text(cx->b, p->left);
-        for (uint32_t j = 0; value != NULL && j < p->args.n; j++) {
-            const char *more = property_text(cx->b, p->args.at[j]);
-            value = more != NULL ? arena_fmt(cx->b->a, "%s,%s", value, more) : NULL;
-        }
-        if (value == NULL) return bind_full(cx->b);
-        r->props[i].name = p->name;
-        r->props[i].value = value;
-    }
-    *out = cx->in;
     return OK;
 }

@@ -287,6 +287,22 @@ TEST(bind, render_goes_to_the_client)
 }
 
 /* Quadratic, this would take a minute. */
+TEST(bind, tens_of_thousands_of_columns_are_found_by_an_index)
+{
+    struct diag d = DIAG_INIT;
+    struct plan plan;
+    CLEANUP_BUF struct buf text = {0};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, (size_t)1 << 28);
+    buf_str(&text, "print x=1 | extend c0=x");
+    for (int i = 1; i < 40000; i++)
+        buf_fmt(&text, ",c%d=x", i);
+    buf_str(&text, " | extend c7=2, c8=3 | project c7, c39999");
+    REQUIRE_OK(kql_compile(&a, buf_view(&text), &fixture_catalog, &fixture_options, &plan, &d));
+    EXPECT_EQ(plan.root->schema.n, 2);
+}
+
+/* Quadratic, this would take a minute. */
 TEST(bind, tens_of_thousands_of_lets_are_found_by_an_index)
 {
     struct diag d = DIAG_INIT;
