@@ -197,8 +197,8 @@ EVAL(eval_bound)
     vecb_init(&b, cx->a, T_DATETIME, n);
     for (uint32_t i = 0; i < n; i++) {
         int64_t offset = call->n_args > 1 ? vec_i64(args[1], i) : 0, t;
-        if (!unit_start(unit, vec_i64(args[0], i), offset + end, &t) || (t -= end) < 0 ||
-            t > TICKS_MAX) {
+        if (__builtin_add_overflow(offset, end, &offset) ||
+            !unit_start(unit, vec_i64(args[0], i), offset, &t) || (t -= end) < 0 || t > TICKS_MAX) {
             vecb_null(&b);
         } else {
             vecb_i64(&b, t);
@@ -240,11 +240,10 @@ static bool add_months(int64_t t, int64_t months, int64_t *out)
 
 static bool add_part(enum part p, int64_t amount, int64_t t, int64_t *out)
 {
-    int64_t ticks;
-    if (p == PART_NONE || amount > INT32_MAX * 1000LL || amount < INT32_MIN * 1000LL) return false;
-    if (p == PART_YEAR) return add_months(t, amount * 12, out);
-    if (p == PART_QUARTER) return add_months(t, amount * 3, out);
-    if (p == PART_MONTH) return add_months(t, amount, out);
+    int64_t ticks, months = p == PART_YEAR ? 12 : p == PART_QUARTER ? 3 : p == PART_MONTH ? 1 : 0;
+    if (p == PART_NONE) return false;
+    if (months != 0)
+        return !__builtin_mul_overflow(amount, months, &months) && add_months(t, months, out);
     if (p == PART_NANOSECOND) {
         ticks = amount / 100;
     } else if (__builtin_mul_overflow(amount, part_ticks(p), &ticks)) {
