@@ -308,6 +308,34 @@ TEST(kvstore, a_transaction_is_whole_or_not_there)
     place_free(&p);
 }
 
+TEST(kvstore, what_others_may_see_changed_is_counted_when_they_may_see_it)
+{
+    struct diag d = DIAG_INIT;
+    struct place p = place("changes");
+    CLEANUP(kvstore_close) struct kvstore *k = open_at(&p);
+    place_free(&p);
+    CLEANUP_BUF struct buf b = {0};
+    uint64_t before = kvstore_changes(k);
+    REQUIRE_OK(kvstore_put(k, "t", "a", BYTES("1"), &d));
+    EXPECT_EQ(kvstore_changes(k), before + 1);
+    REQUIRE_OK(kvstore_get(k, "t", "a", &b, &d));
+    EXPECT_EQ(kvstore_changes(k), before + 1);
+    {
+        CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+        REQUIRE_OK(kvstore_begin(k, &t, &d));
+        REQUIRE_OK(kvstore_put(k, "t", "a", BYTES("2"), &d));
+        REQUIRE_OK(kvstore_delete(k, "t", "b", &d));
+        EXPECT_EQ(kvstore_changes(k), before + 1);
+    } /* undone */
+    EXPECT_EQ(kvstore_changes(k), before + 1);
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    REQUIRE_OK(kvstore_begin(k, &t, &d));
+    REQUIRE_OK(kvstore_put(k, "t", "a", BYTES("2"), &d));
+    EXPECT_EQ(kvstore_changes(k), before + 1);
+    REQUIRE_OK(kvstore_commit(&t, &d));
+    EXPECT_EQ(kvstore_changes(k), before + 2);
+}
+
 TEST(kvstore, no_block_number_is_used_twice_not_even_after_a_rollback_or_a_restart)
 {
     struct diag d = DIAG_INIT;
