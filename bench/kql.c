@@ -68,7 +68,14 @@ static enum err keep(const struct batch *rows, struct diag *d)
     *u = (struct batch){rows->n_rows, rows->n_cols, arena_array(&memory, struct vec, N_COLUMNS)};
     for (uint32_t c = 0; c < rows->n_cols; c++) {
         CLEANUP_BUF struct buf b = {0};
-        TRY(codec_encode(&rows->cols[c], CODEC_SMALL, &b, d));
+        struct arena tmp;
+        struct vec codes = rows->cols[c];
+        arena_init(&tmp, 0);
+        if (columns[c].type == T_STRING)
+            (void)codec_to_dictionary(&rows->cols[c], &tmp, &codes);
+        enum err e = codec_encode(&codes, CODEC_SMALL, &b, d);
+        arena_release(&tmp);
+        TRY(e);
         struct bytes kept = arena_bytes(&memory, buf_view(&b));
         if (kept.p == NULL) return arena_full(&memory, d);
         TRY(codec_decode(kept, columns[c].type, rows->n_rows, &memory, &u->cols[c], d));
