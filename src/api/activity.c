@@ -8,6 +8,7 @@
 #include "exec/exec.h"
 #include "ingest/rows.h"
 #include "resource/id.h"
+#include "resource/settings.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,12 @@ static const struct guid workspace = {{0x6b, 0x1f, 0x4e, 0x02, 0x9a, 0xd7, 0x4c,
 const struct guid *activity_workspace(void)
 {
     return &workspace;
+}
+
+bool activity_is_shared(struct arm *a)
+{
+    CLEANUP_JSON json_t *all = settings_subscriptions(a);
+    return settings_of(a).activity_in_workspaces && json_array_size(all) == 1;
 }
 
 /* As the original has them. */
@@ -184,6 +191,16 @@ static void set_resource(json_t *row, const char *resource)
     set_upper(row, "ResourceProviderValue", id.provider);
 }
 
+/* That the resource lies in; what lies in none is the first one's. */
+static void subscription_of(const struct activity *x, const char *resource, char out[GUID_TEXT_MAX])
+{
+    static const char lead[] = "/subscriptions/";
+    const char *s =
+        str_starts_nocase(resource, lead) ? resource + sizeof lead - 1 : x->subscription;
+    snprintf(out, GUID_TEXT_MAX, "%.*s", (int)strcspn(s, "/"), s);
+    str_lower(out);
+}
+
 static json_t *row_of(const struct activity *x, const struct arm_event *e)
 {
     char when[TIME_TEXT_MAX], event[GUID_TEXT_MAX], code[16];
@@ -203,7 +220,9 @@ static json_t *row_of(const struct activity *x, const struct arm_event *e)
     set(row, "ActivityStatusValue", status_value(e->status));
     set(row, "ActivitySubstatus", e->code);
     set(row, "ActivitySubstatusValue", e->code);
-    set(row, "SubscriptionId", x->subscription);
+    char subscription[GUID_TEXT_MAX];
+    subscription_of(x, e->resource, subscription);
+    set(row, "SubscriptionId", subscription);
     set(row, "TenantId", x->tenant);
     set(row, "CorrelationId", e->correlation);
     set(row, "OperationId", e->operation != NULL && e->operation[0] != '\0' ? e->operation : event);
@@ -212,7 +231,7 @@ static json_t *row_of(const struct activity *x, const struct arm_event *e)
     set(row, "CallerIpAddress", e->peer);
     set(row, "Category", "Administrative");
     set(row, "CategoryValue", "Administrative");
-    set(row, "Hierarchy", x->subscription);
+    set(row, "Hierarchy", subscription);
     set(row, "SourceSystem", "Azure");
     set(row, "Type", ACTIVITY_TABLE);
     set_resource(row, e->resource);

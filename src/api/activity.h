@@ -10,7 +10,7 @@
  *     answered all the same.
  * (3) The rows lie in one table of a workspace of their own, under the platform's key; every
  *     workspace of the subscription sees it under its name, unless the setting activityInWorkspaces
- *     is off. No body and no content of a resource is in them.
+ *     is off or there are several subscriptions: one is not to see what the others do. No body and no content of a resource is in them.
  */
 #pragma once
 
@@ -32,5 +32,7 @@ arm_event_fn activity_record; /* ctx: the struct activity */
 /* A request that another process has answered: c->res is complete. */
 void activity_forwarded(struct front_call *c);
 const struct guid *activity_workspace(void);
+/* Do workspaces see the log? (3) */
+bool activity_is_shared(struct arm *a);
 
 DEFINE_CLEANUP(activity_free, struct activity)

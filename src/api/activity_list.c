@@ -11,6 +11,7 @@
 #include "api/encode.h"
 #include "api/front.h"
 #include "api/source.h"
+#include "resource/settings.h"
 #include "exec/exec.h"
 #include "resource/apiversion.h"
 
@@ -213,6 +214,17 @@ struct sink {
     struct listing *l;
 };
 
+/* That the path names; the first one where it is none of ours. */
+static const char *subscription_of(const struct front_call *c)
+{
+    static const char lead[] = "/subscriptions/";
+    const char *path = c->req->path;
+    size_t n = str_starts_nocase(path, lead) ? strcspn(path + sizeof lead - 1, "/") : 0;
+    char *s = arena_str(c->req->a, bytes_of(path + (n != 0 ? sizeof lead - 1 : 0), n));
+    if (s != NULL) str_lower(s);
+    return s != NULL && settings_has_subscription(c->api->arm, s) ? s : c->api->c.subscription_id;
+}
+
 static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
 {
     struct sink *s = ctx;
@@ -226,7 +238,7 @@ static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
             return OK;
         }
         s->l->taken++;
-        json_t *j = event_json(s->c->api->c.subscription_id, s->c->api->c.tenant_id, b, i);
+        json_t *j = event_json(subscription_of(s->c), s->c->api->c.tenant_id, b, i);
         if (json_array_append_new(s->l->values, j) != 0) return FAIL(d, ERR_LIMIT, "out of memory");
     }
     return OK;
@@ -270,7 +282,8 @@ static json_t *next_link(struct front_call *c, uint64_t skip)
 
 void activity_list(struct front_call *c)
 {
-    const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
+    const char *subscription = subscription_of(c);
+    const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", subscription);
     struct api_version version;
     const char *text = http_query(c->req, "api-version"), *token = http_query(c->req, "$skiptoken");
     uint64_t skip = 0;
@@ -286,7 +299,7 @@ void activity_list(struct front_call *c)
         return;
     }
     CLEANUP_BUF struct buf kql = {0};
-    buf_str(&kql, ACTIVITY_TABLE);
+    buf_fmt(&kql, "%s | where SubscriptionId =~ '%s'", ACTIVITY_TABLE, subscription);
     enum err e = token != NULL ? str_u64(token, SKIP_MAX, &skip, &d) : OK;
     if (e == OK) e = put_filter(&kql, http_query(c->req, "$filter"), &d);
     buf_fmt(&kql, " | top %llu by TimeGenerated desc", (unsigned long long)(skip + PAGE + 1));

@@ -67,6 +67,18 @@ void admin_clock(struct front_call *c)
 
 /* --- settings --------------------------------------------------------------------------------- */
 
+/* Who adds a subscription owns it. Asked again, what is open stays as it is. */
+static enum err open_subscriptions(struct front_call *c, struct diag *d)
+{
+    CLEANUP_JSON json_t *all = settings_subscriptions(c->api->arm);
+    size_t i;
+    json_t *s;
+    json_array_foreach (all, i, s)
+        TRY(identity_subscription_open(c->api->c.identity, json_string_value(s),
+                                       c->caller.object_id, d));
+    return OK;
+}
+
 static enum err change_settings(struct front_call *c, struct diag *d)
 {
     const char *scope = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
@@ -85,6 +97,7 @@ static enum err change_settings(struct front_call *c, struct diag *d)
     CLEANUP_JSON json_t *body = NULL;
     enum err e = json_read(c->req->body, &body, d);
     if (e == OK) e = settings_change(c->api->arm, body, &event, d);
+    if (e == OK) e = open_subscriptions(c, d);
     if (e != OK) {
         event.status = "Failed";
         event.message = d->text;

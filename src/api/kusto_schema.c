@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/kusto_schema.c - databases, tables and columns as .show commands have them */
+#include "api/activity.h"
 #include "api/kusto_schema.h"
 
 #include "api/query_tables.h"

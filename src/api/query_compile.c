@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/query_compiles.c - a query that is only compiled: of an alert rule, when it is written */
+#include "api/activity.h"
 #include "api/front.h"
 #include "api/source.h"
 #include "resource/settings.h"
@@ -11,7 +12,7 @@ enum err query_compiles(void *ctx, const struct workspace *w, const char *text, 
     struct source_tables tables = {.store = atomic_load(&api->store),
                                    .workspace = w->id,
                                    .names = {w->name, w->customer_id, w->arm_id},
-                                   .sees_activity = settings_of(api->arm).activity_in_workspaces,
+                                   .sees_activity = activity_is_shared(api->arm),
                                    .a = a,
                                    .arm = api->arm};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/query_run.c - running a query: its key, its limits, and how a lock takes it back */
+#include "api/activity.h"
 #include "api/query.h"
 
 #include "api/answer.h"
@@ -227,7 +228,7 @@ static enum err run(struct query_call *q, struct diag *d)
         .workspace = q->workspace.id,
         .names = {q->workspace.name, q->workspace.customer_id, q->workspace.arm_id},
         .by_database = q->by_database,
-        .sees_activity = settings_of(api->arm).activity_in_workspaces,
+        .sees_activity = activity_is_shared(api->arm),
         .a = q->a,
         .arm = api->arm,
         .takes_plans = q->takes_plans,

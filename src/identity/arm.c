@@ -48,10 +48,10 @@ static bool check_scope(struct endpoint *e, char scope[RESOURCE_ID_MAX])
         return false;
     }
     if (str_eq(scope, "/")) return true;
-    snprintf(ours, sizeof ours, "/subscriptions/%s", e->id->subscription_id);
-    if (scope_covers(ours, scope)) return true;
     const char *asked =
         str_starts(scope, "/subscriptions/") ? scope + strlen("/subscriptions/") : scope;
+    snprintf(ours, sizeof ours, "%.*s", (int)strcspn(asked, "/"), asked);
+    if (asked != scope && subscription_is_open(e->id, ours)) return true;
     answer_error(e, 404, "SubscriptionNotFound", "The subscription '%.*s' could not be found.",
                  (int)strcspn(asked, "/"), asked);
     return false;

@@ -54,23 +54,65 @@ static enum err write_directory(struct identity *id, struct diag *d)
                    d);
 }
 
-static enum err grant_founder(struct identity *id, const char *role, struct diag *d)
+static enum err grant(struct identity *id, const char *object_id, const char *type,
+                      const char *subscription, const char *role, struct diag *d)
 {
     struct assignment a = {.created_us = time_now_us()};
     bool created = false;
     a.updated_us = a.created_us;
     snprintf(a.role_id, sizeof a.role_id, "%s", role);
     new_id(a.name);
-    memcpy(a.principal_id, id->founder_object_id, sizeof a.principal_id);
-    memcpy(a.created_by, id->founder_object_id, sizeof a.created_by);
-    memcpy(a.updated_by, id->founder_object_id, sizeof a.updated_by);
-    snprintf(a.principal_type, sizeof a.principal_type, "ServicePrincipal");
-    snprintf(a.scope, sizeof a.scope, "/subscriptions/%s", id->subscription_id);
+    snprintf(a.principal_id, sizeof a.principal_id, "%s", object_id);
+    memcpy(a.created_by, a.principal_id, sizeof a.created_by);
+    memcpy(a.updated_by, a.principal_id, sizeof a.updated_by);
+    snprintf(a.principal_type, sizeof a.principal_type, "%s", type);
+    snprintf(a.scope, sizeof a.scope, "/subscriptions/%s", subscription);
     return assignment_put(id, &a, &a, &created, d);
 }
 
-/* The founder owns the subscription, and may send to and read his own workspaces: Owner alone has
- * no data action. He gets none on keys. */
+/* Who opens a subscription owns it, and may send to and read its workspaces: Owner alone has no data
+ * action. He gets none on keys. In a transaction. */
+static enum err grant_all(struct identity *id, const char *object_id, const char *type,
+                          const char *subscription, struct diag *d)
+{
+    TRY(grant(id, object_id, type, subscription, ROLE_OWNER, d));
+    TRY(grant(id, object_id, type, subscription, ROLE_METRICS_PUBLISHER, d));
+    return grant(id, object_id, type, subscription, ROLE_LOG_DATA_READER, d);
+}
+
+bool subscription_is_open(struct identity *id, const char *subscription)
+{
+    char scope[64];
+    if (str_eq_nocase(subscription, id->subscription_id)) return true;
+    snprintf(scope, sizeof scope, "/subscriptions/%.40s", subscription);
+    LOCK_SCOPE(&id->lock);
+    MAP_EACH (&id->assignments, e) {
+        if (str_eq_nocase(((const struct assignment *)e->value)->scope, scope)) return true;
+    }
+    return false;
+}
+
+enum err subscription_open(struct identity *id, const char *subscription, const char *object_id,
+                           struct diag *d)
+{
+    struct principal p;
+    struct guid g;
+    TRY(guid_parse(subscription, &g, d));
+    if (!principal_by_object(id, object_id, &p)) {
+        return FAIL(d, ERR_NOT_FOUND, "there is no identity %.40s", object_id);
+    }
+    LOCK_SCOPE(&id->lock);
+    if (subscription_is_open(id, subscription)) return OK;
+    CLEANUP_KVSTORE_TXN struct kvstore_txn t = {0};
+    TRY(kvstore_begin(id->store, &t, d));
+    TRY(grant_all(id, object_id, p.kind == PRINCIPAL_PERSON ? "User" : "ServicePrincipal",
+                  subscription, d));
+    TRY(kvstore_commit(&t, d));
+    LOG(INFO, "identity.subscription_opened", F_STR("subscription", subscription),
+        F_STR("owner", object_id));
+    return OK;
+}
+
 static enum err found(struct identity *id, char secret[65], struct diag *d)
 {
     struct principal founder = {.kind = PRINCIPAL_APP, .name = "founder"}, platform;
@@ -85,9 +127,7 @@ static enum err found(struct identity *id, char secret[65], struct diag *d)
     memcpy(id->founder_object_id, founder.object_id, sizeof founder.object_id);
     memcpy(id->founder_client_id, founder.client_id, sizeof founder.client_id);
     memcpy(id->platform_object_id, platform.object_id, sizeof platform.object_id);
-    TRY(grant_founder(id, ROLE_OWNER, d));
-    TRY(grant_founder(id, ROLE_METRICS_PUBLISHER, d));
-    TRY(grant_founder(id, ROLE_LOG_DATA_READER, d));
+    TRY(grant_all(id, id->founder_object_id, "ServicePrincipal", id->subscription_id, d));
     TRY(signers_load(id, d));
     TRY(write_directory(id, d));
     TRY(kvstore_commit(&t, d));

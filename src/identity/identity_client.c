@@ -320,6 +320,15 @@ enum err identity_managed_delete(struct identity_client *c, const char *arm_id, 
     return call(c, ID_MANAGED_DELETE, &in, NULL, d);
 }
 
+enum err identity_subscription_open(struct identity_client *c, const char *subscription,
+                                    const char *object_id, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    wire_put_text(&in, subscription);
+    wire_put_text(&in, object_id);
+    return call(c, ID_SUBSCRIPTION_OPEN, &in, NULL, d);
+}
+
 enum err identity_token(struct identity_client *c, const char *principal_id, const char *resource,
                         struct buf *token, int64_t *expires_us, struct diag *d)
 {

@@ -50,6 +50,11 @@ enum err identity_managed_ensure(struct identity_client *c, const char *arm_id,
                                  struct managed_identity *out, struct diag *d);
 enum err identity_managed_delete(struct identity_client *c, const char *arm_id, struct diag *d);
 
+/* Makes the principal the owner of a further subscription (a GUID), unless somebody has a right there
+ * already: again is fine. */
+enum err identity_subscription_open(struct identity_client *c, const char *subscription,
+                                    const char *object_id, struct diag *d);
+
 /* A token for a managed identity (by principal id): keyd's channel only. ERR_DENIED tag
  * "IdentityGone" when the principal does not exist (any more): that is the customer speaking.
  * Caches nothing. */

@@ -152,6 +152,13 @@ static enum err serve_ending(struct service_call *c, struct diag *d)
     return json_write(list, c->out, d);
 }
 
+static enum err serve_subscription_open(struct service_call *c, struct diag *d)
+{
+    const char *subscription = wire_text(&c->in, c->a), *object_id = wire_text(&c->in, c->a);
+    if (!rd_done(&c->in)) return bad_message(d);
+    return subscription_open(c->id, subscription, object_id, d);
+}
+
 static const struct {
     unsigned peers;
     enum err (*serve)(struct service_call *c, struct diag *d);
@@ -165,6 +172,7 @@ static const struct {
     [ID_FOREIGN] = {LOGS | VAULT, serve_foreign},
     [ID_GROUPS] = {VAULT, serve_groups},
     [ID_ENDING] = {LOGS, serve_ending},
+    [ID_SUBSCRIPTION_OPEN] = {LOGS, serve_subscription_open},
 };
 
 static const char *peer_name(enum identity_role role)

@@ -173,6 +173,11 @@ enum err assignment_delete(struct identity *id, const char *name, struct diag *d
 enum err assignment_list(struct identity *id, struct assignment **out, size_t *out_n,
                          struct diag *d);
 
+/* Has anybody a right at the subscription itself, or is it the first one? */
+bool subscription_is_open(struct identity *id, const char *subscription);
+/* Makes the principal its owner, with the founder's rights on rows, unless it is open already. */
+enum err subscription_open(struct identity *id, const char *subscription, const char *object_id,
+                           struct diag *d);
 bool assignment_uses_role(struct identity *id, const char *role_id);
 /* Forgets those of a principal; they are deleted in the store too. Under the lock. */
 enum err assignments_forget(struct identity *id, const char *principal_id, struct diag *d);

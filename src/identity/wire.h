@@ -20,6 +20,7 @@ enum identity_method {
     ID_FOREIGN,        /* token, u32 count, audiences -> object id, tenant id */
     ID_GROUPS,         /* object id -> u32 count, object ids of its groups */
     ID_ENDING,         /* -> JSON [{name, objectId, kind, id, expiresUs}] */
+    ID_SUBSCRIPTION_OPEN, /* subscription, object id -> nothing */
     ID_METHODS_END
 };
 

@@ -56,7 +56,7 @@ static enum err check_subscription(struct arm_call *c, struct diag *d)
     if (s == NULL && c->id->n != 0 && str_eq_nocase(c->id->types[0], "subscriptions")) {
         s = c->id->names[0];
     }
-    if (s == NULL || str_eq_nocase(s, c->arm->c.subscription_id)) return OK;
+    if (s == NULL || settings_has_subscription(c->arm, s)) return OK;
     return ARM_FAIL(c, d, 404, "SubscriptionNotFound", "The subscription '%s' could not be found.",
                     s);
 }

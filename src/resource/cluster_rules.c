@@ -11,10 +11,14 @@
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-/* Those that were deleted after this moment, or never. */
-static int64_t count_in(struct arm *a, const char *kind, const char *location, int64_t after_us)
+/* Those of the subscription that were deleted after this moment, or never. */
+static int64_t count_in(struct arm_call *c, const char *kind, const char *lead,
+                        const char *location, int64_t after_us)
 {
-    CLEANUP_JSON json_t *docs = docs_list(a->docs, DOC_RESOURCE, kind, NULL);
+    char *prefix = arena_fmt(c->a, "%s/subscriptions/%s/", lead, c->id->subscription);
+    if (prefix == NULL) return INT64_MAX / 2;
+    str_lower(prefix);
+    CLEANUP_JSON json_t *docs = docs_list(c->arm->docs, DOC_RESOURCE, kind, prefix);
     int64_t n = 0;
     size_t i;
     json_t *doc;
@@ -37,8 +41,8 @@ enum err cluster_check_limits(struct arm_call *c, const char *location, struct d
 {
     struct settings s = settings_of(c->arm);
     int64_t free_since = time_now_us() - deleted_us(c->arm);
-    int64_t active = count_in(c->arm, KIND_CLUSTER, location, free_since);
-    int64_t deleted = count_in(c->arm, KIND_DELETED_CLUSTER, location, free_since);
+    int64_t active = count_in(c, KIND_CLUSTER, "", location, free_since);
+    int64_t deleted = count_in(c, KIND_DELETED_CLUSTER, "deleted:", location, free_since);
     if (active >= s.clusters_active_max) {
         return ARM_FAIL(c, d, 409, "QuotaExceeded",
                         "The region '%s' has %lld active clusters in this subscription. At most "

@@ -47,11 +47,12 @@ static json_t *shown(const json_t *set, size_t i)
 static json_t *properties_json(struct arm_call *c, const json_t *doc)
 {
     const struct arm *a = c->arm;
+    const char *subscription = c->id->subscription;
     const char *app = doc_str(doc, "appId"), *key = doc_str(doc, "key");
-    json_t *p = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s}", "ApplicationId", doc_str(doc, "name"),
-                          "AppId", app, "InstrumentationKey", key, "CreationDate",
-                          arm_date(ARM_DATES_ISO, doc_int(doc, "created")), "TenantId",
-                          a->c.subscription_id, "provisioningState", "Succeeded");
+    json_t *p = json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:s}", "ApplicationId", doc_str(doc, "name"), "AppId", app,
+        "InstrumentationKey", key, "CreationDate", arm_date(ARM_DATES_ISO, doc_int(doc, "created")),
+        "TenantId", subscription != NULL ? subscription : "", "provisioningState", "Succeeded");
     for (size_t i = 0; i < N_SETTABLE; i++) {
         if (settable[i].from != NULL && !api_version_at_least(c->version, settable[i].from))
             continue;

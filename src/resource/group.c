@@ -146,7 +146,7 @@ enum err group_remove(struct arm_call *c, struct diag *d)
         }
     }
     http_setf(c->res, "Location", "%s/subscriptions/%s/operationresults/%s?api-version=%s",
-              c->arm->c.endpoint, c->arm->c.subscription_id, op, c->version_text);
+              c->arm->c.endpoint, arm_id_parent(c->a, c->id)->names[0], op, c->version_text);
     http_set(c->res, "Retry-After", "1");
     c->res->status = 202;
     return OK;

@@ -13,6 +13,8 @@
 #include "resource/plane.h"
 #include "resource/settings.h"
 
+#include <strings.h>
+
 #define PENDING_US        (4 * 86400 * US_PER_S)
 #define HOURS_DEFAULT     8
 #define HOURS_MAX         24
@@ -37,7 +39,7 @@ static const char *status_at(const json_t *doc, int64_t now_us)
     return str_eq(s, "Pending") ? "Expired" : str_eq(s, "Approved") ? "Completed" : s;
 }
 
-static json_t *show(const struct arm *a, const json_t *doc)
+static json_t *show(const json_t *doc)
 {
     CLEANUP_BUF struct buf ids = {0};
     char hours[24];
@@ -54,7 +56,7 @@ static json_t *show(const struct arm *a, const json_t *doc)
                   arm_date(ARM_DATES_ISO, ends_us(doc)), "duration", hours, "resourceIds",
                   buf_cstr(&ids), "resourceType", "Microsoft.OperationalInsights/workspaces",
                   "supportRequest", doc_str(doc, "ticket"), "supportCaseUrl", doc_str(doc, "url"),
-                  "workItemSource", "Keystead", "subscriptionId", a->c.subscription_id);
+                  "workItemSource", "Keystead", "subscriptionId", doc_str(doc, "subscription"));
     return json_pack("{s:s, s:s, s:s, s:o}", "id", doc_str(doc, "id"), "name", doc_str(doc, "name"),
                      "type", TYPE, "properties", p);
 }
@@ -77,6 +79,24 @@ static enum err read_resources(struct arm *a, const json_t *body, json_t *out, s
                         text != NULL ? text : "");
         }
         json_array_append_new(out, json_string(w.arm_id));
+    }
+    return OK;
+}
+
+/* Its owners decide: all workspaces lie in one. */
+static enum err subscription_of(const json_t *resources, char out[GUID_TEXT_MAX], struct diag *d)
+{
+    static const char lead[] = "/subscriptions/";
+    size_t i;
+    json_t *id;
+    out[0] = '\0';
+    json_array_foreach ((json_t *)resources, i, id) {
+        const char *s = json_string_value(id) + sizeof lead - 1;
+        int n = (int)strcspn(s, "/");
+        if (i != 0 && (strncasecmp(s, out, (size_t)n) != 0 || out[n] != '\0')) {
+            return FAIL(d, ERR_INVALID, "the workspaces lie in different subscriptions");
+        }
+        snprintf(out, GUID_TEXT_MAX, "%.*s", n, s);
     }
     return OK;
 }
@@ -107,18 +127,18 @@ static struct arm_event event_of(const json_t *doc, const char *action, const ch
                               .status = "Succeeded"};
 }
 
-static json_t *new_doc(const struct arm *a, const char *by, const char *why, int64_t hours,
+static json_t *new_doc(const char *subscription, const char *by, const char *why, int64_t hours,
                        json_t *resources)
 {
     struct guid g;
     char name[GUID_TEXT_MAX], id[ARM_ID_MAX];
     guid_random(&g);
     guid_format(&g, name);
-    snprintf(id, sizeof id, "/subscriptions/%s/providers/" TYPE "/%s", a->c.subscription_id, name);
-    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:I, s:s, s:I, s:I}", "id", id, "name", name, "by",
-                     by, "justification", why, "resources", resources, "hours", (json_int_t)hours,
-                     "status", "Pending", "created", (json_int_t)time_now_us(), "decided",
-                     (json_int_t)0);
+    snprintf(id, sizeof id, "/subscriptions/%s/providers/" TYPE "/%s", subscription, name);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:I, s:s, s:I, s:I}", "id", id, "subscription",
+                     subscription, "name", name, "by", by, "justification", why, "resources",
+                     resources, "hours", (json_int_t)hours, "status", "Pending", "created",
+                     (json_int_t)time_now_us(), "decided", (json_int_t)0);
 }
 
 static enum err store(struct arm *a, json_t *doc, const struct arm_event *e, struct diag *d)
@@ -160,7 +180,9 @@ enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t *
     }
     CLEANUP_JSON json_t *resources = json_array();
     TRY(read_resources(a, body, resources, d));
-    CLEANUP_JSON json_t *doc = new_doc(a, by, why, hours, resources);
+    char subscription[GUID_TEXT_MAX];
+    TRY(subscription_of(resources, subscription, d));
+    CLEANUP_JSON json_t *doc = new_doc(subscription, by, why, hours, resources);
     if (doc == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     TRY(read_case(body, doc, d));
     if (!settings_of(a).lockbox_enabled) {
@@ -177,7 +199,7 @@ enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t *
         TRY(store(a, doc, &e, d));
     }
     outbox_tell(a, &e, true);
-    *out = show(a, doc);
+    *out = show(doc);
     return OK;
 }
 
@@ -231,7 +253,7 @@ enum err lockbox_get(struct arm_call *c, struct diag *d)
 {
     CLEANUP_JSON json_t *doc = NULL;
     TRY(arm_need_doc(c, &doc, d));
-    return arm_reply(c, 200, show(c->arm, doc), d);
+    return arm_reply(c, 200, show(doc), d);
 }
 
 /* $filter=properties/status eq 'Pending' */
@@ -254,14 +276,14 @@ enum err lockbox_list(struct arm_call *c, struct diag *d)
     size_t i;
     json_array_foreach (docs, i, doc) {
         if (wanted != NULL && !str_eq_nocase(status_at(doc, now), wanted)) continue;
-        json_array_append_new(values, show(c->arm, doc));
+        json_array_append_new(values, show(doc));
     }
     return arm_reply_list(c, values, d);
 }
 
 static enum err check_approver(struct arm_call *c, const json_t *doc, struct diag *d)
 {
-    const char *scope = arena_fmt(c->a, "/subscriptions/%s", c->arm->c.subscription_id);
+    const char *scope = arena_fmt(c->a, "/subscriptions/%s", doc_str(doc, "subscription"));
     if (scope == NULL) return arena_full(c->a, d);
     struct diag unused = DIAG_INIT;
     bool has_role = identity_authorize(c->arm->c.identity, c->caller->object_id, APPROVERS_ACTION,
@@ -297,7 +319,7 @@ static enum err decide(struct arm_call *c, struct diag *d)
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, c->key, KIND_LOCKBOX, json_incref(doc));
     TRY(arm_commit(c, &change, d));
-    return arm_reply(c, 200, show(c->arm, doc), d);
+    return arm_reply(c, 200, show(doc), d);
 }
 
 /* --- whether there is one --------------------------------------------------------------------- */

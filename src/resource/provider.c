@@ -22,18 +22,23 @@ static const struct {
 };
 #define N_NAMESPACES (sizeof namespaces / sizeof namespaces[0])
 
-/* Its document: id state ("Registered" or "NotRegistered"); none: as it is born. */
-static const char *key_of(struct arm *a, const char *ns, char out[ARM_ID_MAX])
+static const char *subscription_of(const struct arm_call *c)
 {
-    snprintf(out, ARM_ID_MAX, "/subscriptions/%s/providers/%s", a->c.subscription_id, ns);
+    return c->id->subscription != NULL ? c->id->subscription : c->id->names[0];
+}
+
+/* Its document: id state ("Registered" or "NotRegistered"); none: as it is born. */
+static const char *key_of(const struct arm_call *c, const char *ns, char out[ARM_ID_MAX])
+{
+    snprintf(out, ARM_ID_MAX, "/subscriptions/%s/providers/%s", subscription_of(c), ns);
     str_lower(out);
     return out;
 }
 
-static bool is_registered(struct arm *a, size_t i)
+static bool is_registered(const struct arm_call *c, size_t i)
 {
     char key[ARM_ID_MAX];
-    CLEANUP_JSON json_t *doc = arm_doc(a, key_of(a, namespaces[i].name, key));
+    CLEANUP_JSON json_t *doc = arm_doc(c->arm, key_of(c, namespaces[i].name, key));
     if (doc == NULL) return !namespaces[i].is_foreign;
     return str_eq(doc_str(doc, "state"), "Registered");
 }
@@ -51,7 +56,7 @@ static json_t *versions_json(const char *csv)
     return list;
 }
 
-static json_t *provider_json(struct arm *a, size_t place)
+static json_t *provider_json(const struct arm_call *c, size_t place)
 {
     const char *ns = namespaces[place].name;
     json_t *types = json_array();
@@ -69,9 +74,9 @@ static json_t *provider_json(struct arm *a, size_t place)
                                         "locations", "apiVersions", "2023-07-01", "2022-07-01"));
     }
     return json_pack("{s:o, s:s, s:s, s:s, s:o}", "id",
-                     json_sprintf("/subscriptions/%s/providers/%s", a->c.subscription_id, ns),
+                     json_sprintf("/subscriptions/%s/providers/%s", subscription_of(c), ns),
                      "namespace", ns, "registrationState",
-                     is_registered(a, place) ? "Registered" : "NotRegistered", "registrationPolicy",
+                     is_registered(c, place) ? "Registered" : "NotRegistered", "registrationPolicy",
                      "RegistrationRequired", "resourceTypes", types);
 }
 
@@ -89,7 +94,7 @@ enum err provider_list(struct arm_call *c, struct diag *d)
 {
     json_t *values = json_array();
     for (size_t i = 0; i < N_NAMESPACES; i++)
-        json_array_append_new(values, provider_json(c->arm, i));
+        json_array_append_new(values, provider_json(c, i));
     return arm_reply_list(c, values, d);
 }
 
@@ -100,7 +105,7 @@ enum err provider_get(struct arm_call *c, struct diag *d)
         return ARM_FAIL(c, d, 404, "InvalidResourceNamespace",
                         "The resource namespace '%s' is invalid.", arm_id_name(c->id));
     }
-    return arm_reply(c, 200, provider_json(c->arm, i), d);
+    return arm_reply(c, 200, provider_json(c, i), d);
 }
 
 static enum err set_state(struct arm_call *c, const char *state, struct diag *d)
@@ -108,13 +113,13 @@ static enum err set_state(struct arm_call *c, const char *state, struct diag *d)
     size_t i;
     if (!find(arm_id_name(c->id), &i)) return provider_get(c, d);
     char key[ARM_ID_MAX];
-    key_of(c->arm, namespaces[i].name, key);
+    key_of(c, namespaces[i].name, key);
     DOCS_WRITE(c->arm->docs);
     CLEANUP_CHANGE struct change change = {0};
     change_put(&change, DOC_RESOURCE, key, KIND_PROVIDER,
                json_pack("{s:s, s:s}", "id", key, "state", state));
     TRY(arm_commit(c, &change, d));
-    return arm_reply(c, 200, provider_json(c->arm, i), d);
+    return arm_reply(c, 200, provider_json(c, i), d);
 }
 
 static enum err do_register(struct arm_call *c, struct diag *d)
@@ -131,7 +136,7 @@ enum err arm_check_registered(struct arm_call *c, struct diag *d)
 {
     size_t i;
     if (!find(c->id->provider, &i) || str_eq(namespaces[i].name, "Microsoft.Resources") ||
-        is_registered(c->arm, i)) {
+        is_registered(c, i)) {
         return OK;
     }
     return ARM_FAIL(c, d, 409, "MissingSubscriptionRegistration",

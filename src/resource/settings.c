@@ -136,6 +136,7 @@ enum err settings_change(struct arm *a, const json_t *changes, const struct arm_
     json_t *v;
     json_object_foreach ((json_t *)changes, name, v)
         TRY(change_one(doc, name, v, d));
+    TRY(settings_check_subscriptions(a, doc, d));
     CLEANUP_CHANGE struct change c = {0};
     change_put(&c, DOC_RESOURCE, SETTINGS_ID, SETTINGS_ID, json_incref(doc));
     if (e != NULL) outbox_put(a, &c, e);

@@ -49,6 +49,9 @@ struct settings {
 struct settings settings_of(struct arm *a);
 /* Is double encryption to be had there? location: canonical. */
 bool settings_double_encryption(struct arm *a, const char *location);
+/* The first subscription and those that were added: an array of texts, new. */
+json_t *settings_subscriptions(struct arm *a);
+bool settings_has_subscription(struct arm *a, const char *subscription); /* without case */
 /* Does the address lie in a network that the operator calls private? "unix" does. */
 bool settings_is_private(struct arm *a, const char *peer);
 /* All of them: {"clustersActiveMax": 5, ...}. A new reference. */
@@ -64,4 +67,5 @@ enum err settings_change(struct arm *a, const json_t *changes, const struct arm_
 json_t *settings_document(struct arm *a); /* what was changed: a new reference, NULL */
 bool settings_is_list(const char *name);
 void settings_lists_json(const json_t *doc, json_t *out);
+enum err settings_check_subscriptions(struct arm *a, const json_t *doc, struct diag *d);
 enum err settings_change_list(json_t *doc, const char *name, const json_t *v, struct diag *d);

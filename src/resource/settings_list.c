@@ -19,11 +19,20 @@ static const char *read_network(struct arena *a, const char *text)
     return address_range_parse(text, &r) ? arena_str(a, bytes_str(text)) : NULL;
 }
 
+static const char *read_guid(struct arena *a, const char *text)
+{
+    struct guid g;
+    char *out = guid_parse(text, &g, NULL) == OK ? arena_str(a, bytes_str(text)) : NULL;
+    if (out != NULL) str_lower(out);
+    return out;
+}
+
 static const struct list {
     const char *name, *what;
     read_item *read;
 } lists[] = {
     {"regionsWithoutDoubleEncryption", "regions", read_region},
+    {"subscriptions", "subscriptions by their ids", read_guid},
     {"privateNetworks", "addresses or ranges as 10.0.0.0/8", read_network},
 };
 
@@ -101,4 +110,44 @@ bool settings_is_private(struct arm *a, const char *peer)
             return true;
     }
     return false;
+}
+
+json_t *settings_subscriptions(struct arm *a)
+{
+    CLEANUP_JSON json_t *doc = settings_document(a);
+    json_t *all = json_pack("[s]", a->c.subscription_id);
+    if (all != NULL) (void)json_array_extend(all, json_object_get(doc, "subscriptions"));
+    return all;
+}
+
+bool settings_has_subscription(struct arm *a, const char *subscription)
+{
+    CLEANUP_JSON json_t *all = settings_subscriptions(a);
+    size_t i;
+    json_t *s;
+    json_array_foreach (all, i, s) {
+        if (str_eq_nocase(json_string_value(s), subscription)) return true;
+    }
+    return false;
+}
+
+/* One that has a group is not given up. */
+enum err settings_check_subscriptions(struct arm *a, const json_t *doc, struct diag *d)
+{
+    CLEANUP_JSON json_t *old = settings_document(a);
+    size_t i, k;
+    json_t *was, *is;
+    json_array_foreach (json_object_get(old, "subscriptions"), i, was) {
+        bool kept = false;
+        json_array_foreach (json_object_get(doc, "subscriptions"), k, is)
+            kept = kept || str_eq(json_string_value(is), json_string_value(was));
+        CLEANUP_FREE char *prefix =
+            str_fmt("/subscriptions/%s/resourcegroups/", json_string_value(was));
+        if (prefix == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+        if (!kept && docs_any(a->docs, DOC_RESOURCE, prefix)) {
+            return FAIL(d, ERR_INVALID, "subscriptions: '%s' has resource groups",
+                        json_string_value(was));
+        }
+    }
+    return OK;
 }
