@@ -7,8 +7,6 @@
 #include "net/jwt.h"
 #include "resource/settings.h"
 
-#include <time.h>
-
 /* --- audiences -------------------------------------------------------------------------------- */
 
 static void audiences_of(const struct api *a, enum plane plane, const char *out[6])
@@ -69,34 +67,19 @@ static void challenge(struct front_call *c, const char *description)
         c->api->c.endpoint, c->api->c.tenant_id, description);
 }
 
-/* 8/17/2017 10:54:41 PM, as the original writes it. */
-static void american(int64_t us, char out[48])
-{
-    time_t s = (time_t)(us / US_PER_S);
-    struct tm t;
-    if (gmtime_r(&s, &t) == NULL) memset(&t, 0, sizeof t);
-    snprintf(out, 48, "%d/%d/%d %d:%02d:%02d %s", t.tm_mon + 1, t.tm_mday, t.tm_year + 1900,
-             t.tm_hour % 12 == 0 ? 12 : t.tm_hour % 12, t.tm_min, t.tm_sec,
-             t.tm_hour < 12 ? "AM" : "PM");
-}
-
 /* What is wrong with the token, in its own figures. NULL: the refusal's words say all. */
 static const char *exactly(struct front_call *c, const char *tag)
 {
     CLEANUP_JSON json_t *claims = NULL;
     const char *token = http_bearer(c->req);
-    if (token == NULL || jwt_peek(token, &claims, NULL) != OK) return NULL;
+    if (token == NULL) return NULL;
     if (str_eq(tag, "Expired")) {
-        char end[48], now[48];
-        int64_t exp = json_get_int(claims, "exp", 0);
-        if (exp <= 0 || exp > INT64_MAX / US_PER_S) return NULL;
-        american(exp * US_PER_S, end);
-        american(time_now_us(), now);
-        return arena_fmt(c->req->a,
-                         "The access token expiry UTC time '%s' is earlier than current UTC time "
-                         "'%s'.",
-                         end, now);
+        char text[JWT_SENTENCE_MAX];
+        return jwt_expiry_sentence(token, time_now_us(), text)
+                   ? arena_str(c->req->a, bytes_str(text))
+                   : NULL;
     }
+    if (jwt_peek(token, &claims, NULL) != OK) return NULL;
     const char *issuer = json_get_str(claims, "iss");
     if (!str_eq(tag, "Issuer") || issuer == NULL) return NULL;
     for (const char *p = issuer; *p != '\0'; p++) { /* it goes into a header too */

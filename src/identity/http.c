@@ -60,7 +60,10 @@ static bool authenticate(struct endpoint *e, bool for_graph)
     struct diag d = DIAG_INIT;
     if (token_read(e->id, token, audiences, e->caller, &d) == OK) return true;
     if (str_eq(d.tag, "Expired")) {
-        answer_challenge(e, "ExpiredAuthenticationToken", "The access token has expired.");
+        char text[JWT_SENTENCE_MAX];
+        bool dated = jwt_expiry_sentence(token, time_now_us(), text);
+        answer_challenge(e, "ExpiredAuthenticationToken",
+                         dated ? text : "The access token has expired.");
     } else {
         answer_challenge(e, "InvalidAuthenticationToken", "The access token is invalid.");
     }

@@ -267,8 +267,10 @@ static enum err authenticate_arm(struct call *c, struct diag *d)
                         "Authentication failed. The 'Authorization' header is missing.");
     }
     if (str_eq(why.tag, "Expired")) {
-        return FAIL_TAG(d, ERR_DENIED, "ExpiredAuthenticationToken",
-                        "The access token has expired.");
+        char text[JWT_SENTENCE_MAX];
+        bool dated = jwt_expiry_sentence(token, time_now_us(), text);
+        return FAIL_TAG(d, ERR_DENIED, "ExpiredAuthenticationToken", "%s",
+                        dated ? text : "The access token has expired.");
     }
     return FAIL_TAG(d, ERR_DENIED, "InvalidAuthenticationToken", "The access token is invalid.");
 }

@@ -14,7 +14,9 @@
 #include "crypto/hash.h"
 #include "crypto/sign.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define KEYS_MAX     64
 #define KID_MAX      128 /* bytes */
@@ -362,4 +364,30 @@ enum err jwt_peek(const char *token, json_t **claims, struct diag *d)
     CLEANUP_LOCAL(parts_release) struct parts p = {0};
     TRY(split(token, &p, d));
     return read_object(&p.payload, claims, d);
+}
+
+/* 8/17/2017 10:54:41 PM, as the original writes it. */
+static void american(int64_t us, char out[48])
+{
+    time_t s = (time_t)(us / US_PER_S);
+    struct tm t;
+    if (gmtime_r(&s, &t) == NULL) memset(&t, 0, sizeof t);
+    snprintf(out, 48, "%d/%d/%d %d:%02d:%02d %s", t.tm_mon + 1, t.tm_mday, t.tm_year + 1900,
+             t.tm_hour % 12 == 0 ? 12 : t.tm_hour % 12, t.tm_min, t.tm_sec,
+             t.tm_hour < 12 ? "AM" : "PM");
+}
+
+bool jwt_expiry_sentence(const char *token, int64_t now_us, char out[JWT_SENTENCE_MAX])
+{
+    CLEANUP_JSON json_t *claims = NULL;
+    char end[48], now[48];
+    if (jwt_peek(token, &claims, NULL) != OK) return false;
+    int64_t exp = json_get_int(claims, "exp", 0);
+    if (exp <= 0 || exp > INT64_MAX / US_PER_S) return false;
+    american(exp * US_PER_S, end);
+    american(now_us, now);
+    snprintf(out, JWT_SENTENCE_MAX,
+             "The access token expiry UTC time '%s' is earlier than current UTC time '%s'.", end,
+             now);
+    return true;
 }

@@ -45,6 +45,11 @@ enum err jwt_verify(const char *token, const struct jwt_keys *keys, const struct
 /* Is this "aud" one of them? A slash at the end of either counts for nothing. */
 bool jwt_is_for(const char *aud, const char *const *audiences);
 
+#define JWT_SENTENCE_MAX 200 /* bytes */
+/* What ARM says of a token that has expired: when it did, and what time it is. False: it does not say
+ * when it ends. */
+bool jwt_expiry_sentence(const char *token, int64_t now_us, char out[JWT_SENTENCE_MAX]);
+
 /* The claims of a token that nobody has checked: to find out whose key to check it with. */
 enum err jwt_peek(const char *token, json_t **claims, struct diag *d);
 

@@ -276,6 +276,11 @@ class Doors(unittest.TestCase):
             self.assertEqual(s.call("POST", "/admin/clock", {"advanceSeconds": 3600 + 301}).status, 200)
             a = s.raw("GET", path, headers={"Authorization": "Bearer " + old})
             self.assertEqual((a.status, a.json["error"]["code"]), (401, "ExpiredAuthenticationToken"))
+            said = a.json["error"]["message"]
+            self.assertRegex(said, r"^The access token expiry UTC time '\d+/\d+/\d+ .* [AP]M' is earlier than current UTC time '.*'\.$")
+            for other in (s.sub("/providers/Microsoft.KeyVault/vaults"), "/admin/identities"):  # the vault's and identity's words are the same
+                a = s.raw("GET", f"{s.credentials['endpoint']}{other}?api-version=2022-07-01", headers={"Authorization": "Bearer " + old})
+                self.assertEqual((a.status, a.json["error"]["message"].split("'")[1]), (401, said.split("'")[1]))
 
 
 if __name__ == "__main__":
