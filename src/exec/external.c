@@ -161,13 +161,25 @@ static size_t object_len(struct bytes s)
     return 0;
 }
 
+/* Column c of an object; len 0 = it has none. */
+static struct bytes value_of(const struct reading *r, uint32_t c, struct bytes object)
+{
+    const struct external_path *path =
+        r->op->external.paths != NULL ? &r->op->external.paths[c] : NULL;
+    if (path == NULL) return dyn_member(object, bytes_str(r->op->schema.cols[c].name));
+    for (uint32_t i = 0; i < path->n && object.len > 0; i++)
+        object =
+            dyn_kind(object) == DYN_BAG ? dyn_member(object, path->names[i]) : (struct bytes){0};
+    return object;
+}
+
 static enum err put_object(struct reading *r, struct bytes text)
 {
     buf_clear(&r->dyn);
     TRY(dyn_from_json(text, &r->dyn, r->d));
     if (dyn_kind(buf_view(&r->dyn)) != DYN_BAG) return no_json(r);
     for (uint32_t c = 0; c < r->op->schema.n; c++) {
-        struct bytes v = dyn_member(buf_view(&r->dyn), bytes_str(r->op->schema.cols[c].name));
+        struct bytes v = value_of(r, c, buf_view(&r->dyn));
         if (v.len == 0 || dyn_kind(v) == DYN_NULL) {
             vecb_null(&r->cols[c]);
         } else {

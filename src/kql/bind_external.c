@@ -9,6 +9,7 @@
 #include "kql/bind.h"
 
 #include "base/str.h"
+#include "json/json.h"
 
 #include <strings.h>
 
@@ -83,10 +84,88 @@ static const char *word_of(struct binder *b, const struct ast *n)
     return n->value.type == T_STRING ? arena_str(b->a, n->value.s) : "";
 }
 
+/* --- ingestionMapping: [{"Column":"a", "Properties":{"Path":"$.b.c"}}] -------------------------- */
+
+#define STEPS_MAX 32
+
+static enum err bad_mapping(struct binder *b, const struct ast *p, const char *what)
+{
+    return FAIL(diag_at(b->d, p->pos), ERR_UNSUPPORTED,
+                "externaldata: an ingestionMapping is a list of columns with paths such as $.a.b, "
+                "for JSON; %s",
+                what);
+}
+
+/* The next member of a path: .name or ['name']. */
+static bool next_step(const char **at, struct bytes *name)
+{
+    const char *s = *at, *end;
+    if (s[0] == '[' && s[1] == '\'') {
+        end = strstr(s + 2, "']");
+        if (end == NULL) return false;
+        *name = bytes_of(s + 2, (size_t)(end - s - 2));
+        *at = end + 2;
+        return true;
+    }
+    if (s[0] != '.') return false;
+    size_t n = strcspn(s + 1, ".[");
+    *name = bytes_of(s + 1, n);
+    *at = s + 1 + n;
+    return n > 0;
+}
+
+static enum err read_path(struct binder *b, const struct ast *p, const char *text,
+                          struct external_path *out)
+{
+    text = arena_str(b->a, bytes_str(text));
+    out->names = arena_array(b->a, struct bytes, STEPS_MAX);
+    if (text == NULL || out->names == NULL) return bind_full(b);
+    if (*text++ != '$') return bad_mapping(b, p, "a path begins with $");
+    while (*text != '\0') {
+        if (out->n == STEPS_MAX || !next_step(&text, &out->names[out->n++]))
+            return bad_mapping(b, p, "this path has a part that is no member");
+    }
+    return OK;
+}
+
+static enum err read_mapping(struct binder *b, const struct ast *p, const struct schema *want,
+                             struct op *op)
+{
+    CLEANUP_JSON json_t *list = NULL;
+    const char *text = word_of(b, p->left);
+    json_t *item;
+    size_t i;
+    if (text == NULL) return bind_full(b);
+    if (op->external.format != EXTERNAL_JSON) return bad_mapping(b, p, "the format is another");
+    if (json_read(bytes_str(text), &list, NULL) != OK || !json_is_array(list))
+        return bad_mapping(b, p, "this is none");
+    op->external.paths = arena_array(b->a, struct external_path, want->n + 1);
+    if (op->external.paths == NULL) return bind_full(b);
+    json_array_foreach (list, i, item) {
+        const char *column = json_get_str(item, "Column");
+        const char *path = json_get_str(json_object_get(item, "Properties"), "Path");
+        int at = column != NULL ? schema_find(want, column) : -1;
+        if (at < 0 || path == NULL) return bad_mapping(b, p, "a column or a path is missing");
+        TRY(read_path(b, p, path, &op->external.paths[at]));
+    }
+    for (uint32_t c = 0; c < want->n; c++) {
+        if (op->external.paths[c].names == NULL) return bad_mapping(b, p, "a column has no path");
+    }
+    return OK;
+}
+
+static bool is_mapping(const struct ast *p)
+{
+    return strcasecmp(p->name, "ingestionMapping") == 0;
+}
+
+/* --- the other properties -------------------------------------------------------------------- */
+
 static enum err read_property(struct binder *b, const struct ast *p, struct op *op)
 {
     const char *word = word_of(b, p->left);
     if (word == NULL) return bind_full(b);
+    if (is_mapping(p)) return OK; /* when the format is known */
     if (strcasecmp(p->name, "ignoreFirstRecord") == 0) {
         op->external.skip_first = strcasecmp(word, "true") == 0;
         return OK;
@@ -144,6 +223,9 @@ enum err bind_external(struct binder *b, struct binding *names, const struct ast
     }
     for (uint32_t i = 0; i < raw->external.n_uris; i++)
         TRY(format_of_uri(b, raw, raw->external.uris[i], given || i > 0));
+    for (uint32_t i = 0; i < n->params.n; i++) {
+        if (is_mapping(n->params.at[i])) TRY(read_mapping(b, n->params.at[i], &want, raw));
+    }
     TRY(raw_schema(b, &want, raw));
     return converted(b, raw, &want, out);
 }

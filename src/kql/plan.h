@@ -304,6 +304,12 @@ struct op {
             enum external_format format;
             char delimiter;  /* of DELIMITED */
             bool skip_first; /* the first record of each file */
+            /* Of JSON, per column: members from the object inward, no step is the object itself;
+             * NULL: each column is the member of its name. */
+            struct external_path {
+                uint32_t n;
+                struct bytes *names;
+            } * paths;
         } external;
         /* Rows with equal keys are a group; groups come in the order of their first rows. Result
          * columns: outer_columns of the group's first row, then sub_columns of the plan's result.

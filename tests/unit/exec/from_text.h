@@ -74,6 +74,7 @@ static const struct {
     {"https://x/a.json",
      "{\"id\":1,\"tags\":[1,2],\"name\":\"a}b\"}\n{\"id\":\"2\",\"more\":null}\n"},
     {"https://x/array", " [ {\"id\":1}, {\"id\":{\"x\":5}} ]"},
+    {"https://x/deep", "{\"a\":{\"b c\":{\"d\":5}}} {\"a\":7}"},
     {"https://x/broken", "{\"id\":1} oh {\"id\":"},
     {"https://x/latin.txt", "caf\xE9\n"},
 };

@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-#define FLOOR_RUN  1595 /* of 1,640 that the original's parser knows the schema of */
+#define FLOOR_RUN  1605 /* of 1,640 that the original's parser knows the schema of */
 #define ROWS       40
 #define UNITS      2
 #define NOW        (TICKS_UNIX + 1700000000 * TICKS_PER_S)
