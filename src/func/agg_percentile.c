@@ -177,6 +177,7 @@ static enum type ret_value(const enum type *args, const struct value *const *con
 
 #define VALUE   ARG(DIGEST_TYPES)
 #define PERCENT ARG(TM_NUMERIC)
+#define WEIGHT  ARG_AS(TM_NUMERIC, T_REAL)
 #define LISTED  ARG(TM_NUMERIC | TM(T_DYNAMIC))
 #define POINTS(name_, min, max, ret_, ret_fn, update_, finish_, doc_, call, expect_, ...)      \
     {                                                                                          \
@@ -199,13 +200,13 @@ static const struct agg rows[] = {
            LISTED),
     POINTS("percentilesw_array", 3, FN_ARITY_ANY, T_DYNAMIC, NULL, update_weighted, finish_array,
            "An array of several weighted percentiles.", "percentilesw_array(x, x, 10, 90)",
-           "[3,10]", VALUE, PERCENT, LISTED),
+           "[3,10]", VALUE, WEIGHT, LISTED),
     POINTS("percentilew", 3, 3, T_NONE, ret_value, update_weighted, finish_one,
            "A percentile of values that count as often as their weight.", "percentilew(x, x, 50)",
-           "7", VALUE, PERCENT, PERCENT),
+           "7", VALUE, WEIGHT, PERCENT),
     POINTS("tdigest", 1, 2, T_DYNAMIC, NULL, update_tdigest, finish_tdigest,
            "The state of percentiles() as a value, to be merged and asked later.",
-           "percentile_tdigest(tdigest(x), 50)", "5", VALUE, PERCENT),
+           "percentile_tdigest(tdigest(x), 50)", "5", VALUE, WEIGHT),
     POINTS("tdigest_merge", 1, 1, T_DYNAMIC, NULL, update_tdigest_merge, finish_tdigest,
            "Several tdigest() values as one.", MERGED, "5", ARG_DYNAMIC),
 };

@@ -309,21 +309,29 @@ static enum type ret_around(const enum type *args, const struct value *const *co
     return is_number(args[0]) && is_number(args[1]) && is_number(args[2]) ? T_BOOL : T_NONE;
 }
 
+/* Whole numbers, moments and spans: 64 bits do not hold every difference. */
+static void around_whole(const struct vec *const *args, uint32_t n, uint8_t *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        __int128 apart = (__int128)vec_i64(args[0], i) - vec_i64(args[1], i);
+        out[i] = (apart < 0 ? -apart : apart) <= vec_i64(args[2], i);
+    }
+}
+
 EVAL(eval_around)
 {
     void *data;
     struct r64s v, center, delta;
     (void)call;
     TRY(out_flat(cx, T_BOOL, n, out, &data));
-    TRY(load_r64(cx, args[2], &delta));
-    if (args[0]->type != T_REAL && args[1]->type != T_REAL && args[0]->type != T_DECIMAL &&
-        args[1]->type != T_DECIMAL) {
-        for (uint32_t i = 0; i < n; i++) {
-            ((uint8_t *)data)[i] = fabs((double)(vec_i64(args[0], i) - vec_i64(args[1], i))) <=
-                                   delta.p[i * delta.step];
-        }
+    bool whole = true;
+    for (uint32_t k = 0; k < 3; k++)
+        whole &= args[k]->type != T_REAL && args[k]->type != T_DECIMAL;
+    if (whole) {
+        around_whole(args, n, data);
         return OK;
     }
+    TRY(load_r64(cx, args[2], &delta));
     TRY(load_r64(cx, args[0], &v));
     TRY(load_r64(cx, args[1], &center));
     for (uint32_t i = 0; i < n; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every function of the registry, over random arguments: a vector of any shape (flat, constant,
- * dictionary) gives what its rows give one by one. SHAPES_SEED=n repeats a failure, SHAPES_N=n does
+ * Every function and aggregate of the registry, over random arguments: a vector of any shape (flat,
+ * constant, dictionary) gives what its rows give one by one. SHAPES_SEED=n repeats a failure, SHAPES_N=n does
  * more, SHAPES_FN=name looks at one function, SHAPES_TELL=1 prints each name before its turn.
  */
 #include "test.h"
@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "column/decimal.h"
 #include "column/dyn.h"
+#include "func/agg.h"
 #include "func/families.h"
 
 #include <math.h>
@@ -341,4 +342,92 @@ TEST(func, a_vector_of_any_shape_gives_what_its_rows_give_alone)
     }
     fprintf(stderr, "%u calls of %u functions\n", bound, fn_count());
     REQUIRE(getenv("SHAPES_FN") != NULL || bound > rounds * 350);
+}
+
+/* --- aggregates ------------------------------------------------------------------------------- */
+
+static bool bind_agg(struct trial *t, const struct agg *agg, struct agg_call *call)
+{
+    uint32_t most = agg->arity_max < ARGS_MAX ? agg->arity_max : ARGS_MAX, last = 0;
+    uint32_t n = agg->arity_min + rnd(most - agg->arity_min + 1);
+    while (last < 3 && agg->args[last + 1].accepts != 0)
+        last++;
+    for (uint32_t k = 0; k < n; k++) {
+        const struct fn_arg *spec = &agg->args[k < last ? k : last];
+        t->types[k] = random_type(spec);
+        random_vec(t, k);
+    }
+    *call = (struct agg_call){
+        .agg = agg, .n_args = n, .arg_types = t->types, .consts = t->consts, .ret = agg->ret};
+    if (call->ret == T_NONE) call->ret = agg->ret_of(t->types, t->consts, n);
+    return call->ret != T_NONE;
+}
+
+/* All rows at once, or one after the other, flat. */
+static enum err aggregate(struct trial *t, const struct agg_call *call, bool alone,
+                          struct value *out)
+{
+    struct agg_cx cx = {.a = &t->a, .d = &t->d};
+    void *state = arena_alloc(&t->a, call->agg->state_size), *states[ROWS];
+    for (uint32_t i = 0; i < ROWS; i++)
+        states[i] = state;
+    if (!alone) TRY(call->agg->update(&cx, call, states, t->args, ROWS));
+    for (uint32_t i = 0; alone && i < ROWS; i++) {
+        struct vec one[ARGS_MAX];
+        const struct vec *args[ARGS_MAX];
+        for (uint32_t k = 0; k < call->n_args; k++) {
+            TRY(vec_gather(&t->a, t->args[k], &i, 1, &one[k], &t->d));
+            args[k] = &one[k];
+        }
+        TRY(call->agg->update(&cx, call, states, args, 1));
+    }
+    return call->agg->finish(&cx, call, state, out);
+}
+
+/* The last digits of a sum depend on its order. */
+static bool nearly(const struct value *a, const struct value *b)
+{
+    if (same(a, b)) return true;
+    if (a->is_null || b->is_null) return false;
+    double x = a->type == T_REAL ? a->r : 0, y = a->type == T_REAL ? b->r : 1;
+    if (a->type == T_DECIMAL) {
+        x = decimal_to_real(a->u);
+        y = decimal_to_real(b->u);
+    }
+    return fabs(x - y) <= 1e-9 * fmax(1, fmax(fabs(x), fabs(y)));
+}
+
+static bool is_tried_agg(const struct agg *agg)
+{
+    const char *only = getenv("SHAPES_FN");
+    return only == NULL || strcmp(only, agg->name) == 0;
+}
+
+TEST(func, an_aggregate_of_a_vector_of_any_shape_is_that_of_its_rows)
+{
+    const char *seed_text = getenv("SHAPES_SEED"), *n_text = getenv("SHAPES_N");
+    uint64_t first = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 1;
+    unsigned rounds = n_text != NULL ? (unsigned)atoi(n_text) : 20;
+    for (uint64_t seed = first; seed < first + rounds; seed++) {
+        for (uint32_t i = 0; i < agg_count(); i++) {
+            const struct agg *agg = agg_at(i);
+            struct trial t = {.d = DIAG_INIT};
+            struct agg_call call;
+            struct value whole = {0}, alone = {0};
+            if (!is_tried_agg(agg)) continue;
+            if (getenv("SHAPES_TELL")) fprintf(stderr, "%s\n", agg->name);
+            dice = seed * 1000003 + hash_bytes(bytes_str(agg->name), 0);
+            arena_init(&t.a, (size_t)64 << 20);
+            if (bind_agg(&t, agg, &call)) {
+                enum err e = aggregate(&t, &call, false, &whole),
+                         one = aggregate(&t, &call, true, &alone);
+                if ((e == OK) != (one == OK) || (e == OK && !nearly(&whole, &alone))) {
+                    t.call = (struct fn_call){.fn = &(struct fn){.name = agg->name},
+                                              .n_args = call.n_args};
+                    complain(&t, 0, &whole, &alone, seed);
+                }
+            }
+            arena_release(&t.a);
+        }
+    }
 }
