@@ -103,8 +103,8 @@ static int64_t round_i64(int64_t x, int64_t digits)
     int64_t scale = 1;
     for (; digits < 0; digits++)
         scale *= 10;
-    int64_t rest = x % scale;
-    return x - rest + (rest * 2 >= scale ? scale : rest * 2 <= -scale ? -scale : 0);
+    int64_t rest = x % scale, step = rest * 2 >= scale ? scale : rest * 2 <= -scale ? -scale : 0;
+    return (int64_t)((uint64_t)(x - rest) + (uint64_t)step); /* wraps, as sums of longs do */
 }
 
 static struct value keep_type(char op, struct value v, int64_t digits)
