@@ -11,7 +11,7 @@
 
 #include "../coverage_page.h"
 
-#define FLOOR 1285 /* queries answered as the real engine does */
+#define FLOOR 1288 /* queries answered as the real engine does */
 
 static const struct reason reasons[] = {
     {"dk:datetime-part-function-00", "the record has long here, and int in ks:0785"},
