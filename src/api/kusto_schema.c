@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define SCHEMA_DATABASES_MAX 1000 /* in one answer: each table is looked for among all */
+
 #define SCHEMA(name, ...)                                                                     \
     static const struct column name##_columns[] = {__VA_ARGS__};                              \
     static const struct schema name = {.n = sizeof name##_columns / sizeof name##_columns[0], \
@@ -268,6 +270,15 @@ bool show_schema(struct kusto_request *r, const char *const *names, uint32_t n, 
 {
     CLEANUP_DATABASES struct databases x = {0};
     if (!read_databases(r->front, names, n, &x)) return false;
+    if (x.n > SCHEMA_DATABASES_MAX) {
+        char text[128];
+        snprintf(text, sizeof text,
+                 "There are %u databases, more than %d: name those whose schema "
+                 "is wanted.",
+                 x.n, SCHEMA_DATABASES_MAX);
+        kusto_bad_request(r->front, text);
+        return false;
+    }
     json_t *rows = json_array(), *all = json_object();
     for (uint32_t i = 0; i < x.n; i++) {
         struct query_tables t;
