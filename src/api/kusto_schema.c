@@ -4,7 +4,6 @@
 #include "api/kusto_schema.h"
 
 #include "api/query_tables.h"
-#include "resource/settings.h"
 
 #include <stdlib.h>
 
@@ -35,29 +34,18 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->customer_id, y->customer_id);
 }
 
-static bool may(const struct front_call *c, const char *scope)
-{
-    struct diag d = DIAG_INIT;
-    return identity_authorize(c->api->c.identity, c->caller.object_id, QUERY_ACTION, false, scope,
-                              &d) == OK;
-}
-
 /* All that the caller may query. */
 static bool visible_databases(struct front_call *c, struct databases *out)
 {
     struct diag d = DIAG_INIT;
-    const char *all = arena_fmt(c->req->a, "/subscriptions/%s", c->api->c.subscription_id);
-    if (all == NULL || arm_workspaces(c->api->arm, NULL, &out->list, &out->n, &d) != OK) {
+    if (arm_workspaces(c->api->arm, NULL, &out->list, &out->n, &d) != OK) {
         front_unavailable(c->res, "The server is out of memory.", 1);
         return false;
     }
     uint32_t n = 0;
-    bool sees_all = may(c, all);
-    bool is_near = settings_is_private(c->api->arm, c->req->peer);
+    struct kusto_seen seen = {0};
     for (uint32_t i = 0; i < out->n; i++) {
-        const struct workspace *w = &out->list[i];
-        bool open = is_near || !w->private_query;
-        if (open && (sees_all || may(c, w->arm_id))) out->list[n++] = *w;
+        if (kusto_sees(c, &out->list[i], &seen)) out->list[n++] = out->list[i];
     }
     out->n = n;
     qsort(out->list, n, sizeof *out->list, by_name);

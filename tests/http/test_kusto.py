@@ -271,6 +271,20 @@ class Kusto(unittest.TestCase):
         self.assertEqual(self.rows("Words_CL | count", headers=headers), [[3]])
         self.error(self.v2("print 1", db="other", headers=headers), 403, "Forbidden")
         self.error(self.v2("KeyAccessAudit", db="keystead-platform", headers=headers), 403, "Forbidden")
+        # A reader of one subscription sees nothing of another, and its names do not disturb his.
+        second = str(uuid.uuid4())
+        self.s.settings(subscriptions=[second])
+        there = f"/subscriptions/{second}/resourceGroups/rg"
+        self.s.done(self.s.arm("PUT", there, "2021-04-01", {"location": "westeurope"}))
+        path = there + "/providers/Microsoft.OperationalInsights/workspaces/workspace1"
+        self.s.done(self.s.arm("PUT", path, "2022-10-01", {"location": "westeurope"}))
+        self.assertEqual([r["DatabaseId"] for r in self.mgmt(".show databases", headers=headers)], [self.w])
+        self.assertEqual(self.rows("Words_CL | count", headers=headers), [[3]])
+        self.error(self.v2("print 1"), 400, "General_BadRequest")  # who sees both has to say which
+        self.error(self.v2("print 1", db=path, headers=headers), 403, "Forbidden")
+        a = self.s.call("DELETE", path + "?api-version=2022-10-01&force=true")
+        self.assertLess(a.status, 300, a)
+        self.s.follow(a)
         self.assertEqual(self.v2("KeyAccessAudit | count", db="keystead-platform").status, 200)
 
     def test_a_workspace_that_is_closed_to_public_networks_is_closed_here_too(self):

@@ -72,8 +72,8 @@ class Tools(unittest.TestCase):
         self.assertEqual(self.s.rows("Tools_CL | where Word != 'hello' | count", self.w), [[3]])
 
     def test_paths_that_are_not_served_are_404_with_a_code(self):
-        """The old collector and Application Insights' intake: senders see at once that nobody takes their rows."""
-        for path in ("/api/logs?api-version=2016-04-01", "/v2.1/track", "/v1/rest/ingest/workspace1/Tools_CL?streamFormat=JSON"):
+        """The old collector and Kusto's ingestion: senders see at once that nobody takes their rows."""
+        for path in ("/api/logs?api-version=2016-04-01", "/v1/rest/ingest/workspace1/Tools_CL?streamFormat=JSON"):
             a = self.s.call("POST", path, [{"Word": "x"}], INGEST)
             self.assertEqual((a.status, a.json["error"]["code"]), (404, "PathNotFoundError"), a)
 
