@@ -71,12 +71,12 @@ def peers_ready():
 
 
 def measured(lines, keys):
-    """{name: {engine: microseconds}}, and the rows each found: all engines must have answered the same question."""
+    """{name: {engine: least microseconds}}, and the rows each found: all engines must have answered the same question."""
     took, found = {}, {}
     for line in lines.splitlines():
         f = line.split("\t")
         name, engine = f[0], f[1] if keys == 2 else "keystead"
-        took.setdefault(name, {})[engine] = int(f[keys])
+        took.setdefault(name, {})[engine] = int(f[keys + 1])  # the least: other work on the machine only adds
         found.setdefault(name, {})[engine] = int(f[keys + 2])
     return took, found
 
@@ -108,7 +108,7 @@ def main():
     if "--record" in sys.argv:
         commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
         with open(os.path.join(ROOT, "bench", "results.md"), "a") as f:
-            f.write(f"\n## {time.strftime('%Y-%m-%d')}, commit {commit}, {os.cpu_count()} cores, operators over {rows} generated rows in memory\n\n"
+            f.write(f"\n## {time.strftime('%Y-%m-%d')}, commit {commit}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}, operators over {rows} generated rows in memory, best of {repeat}\n\n"
                     + "\n".join(table) + "\n")
 
 
