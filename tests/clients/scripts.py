@@ -14,6 +14,11 @@ sys.path.insert(0, os.path.join(HERE, "..", "http"))
 from keystead import Server
 
 
+def environment(**more):
+    """Without what would lead a client elsewhere."""
+    return {**{k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "ARM_", "PYTHON"))}, **more}
+
+
 class Scripts(unittest.TestCase):
     options = ()
 
@@ -29,10 +34,9 @@ class Scripts(unittest.TestCase):
 
     def run_script(self, command, ca_variable, cwd=None):
         """Prints what the script says; it ends with "done"."""
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("AZURE_", "ARM_", "PYTHON"))}
-        env[ca_variable] = self.s.credentials["caFile"]
-        r = subprocess.run([*command, os.path.join(self.s.data, "credentials.json")], env=env, cwd=cwd, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True, timeout=500)
+        r = subprocess.run([*command, os.path.join(self.s.data, "credentials.json")], cwd=cwd, stdout=subprocess.PIPE,
+                           env=environment(**{ca_variable: self.s.credentials["caFile"]}), stderr=subprocess.STDOUT, text=True,
+                           timeout=500)
         print("\n" + r.stdout, end="")
         self.assertEqual(r.returncode, 0)
         self.assertTrue(r.stdout.endswith("done\n"))

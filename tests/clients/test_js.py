@@ -3,6 +3,7 @@
 
 Needs Node 20 or newer with npm, and the registry at the first run; says so and skips without them.
 """
+import fcntl
 import os
 import re
 import shutil
@@ -38,15 +39,22 @@ def install():
     if node_version() < 20 or shutil.which("npm") is None:
         return "Node 20 or newer with npm is not installed"
     os.makedirs(PLACE, exist_ok=True)
+    with open(os.path.join(PLACE, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test may want the same
+        return install_here()
+
+
+def install_here():
     wanted, stamp = os.path.join(HERE, "package.json"), os.path.join(PLACE, "installed.json")
     if same(wanted, stamp):
         return None
     shutil.copy(wanted, os.path.join(PLACE, "package.json"))
     try:
-        r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--fetch-retries=1"],
-                           cwd=PLACE, capture_output=True, text=True, timeout=300)
+        r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--fetch-retries=1",
+                            "--fetch-timeout=30000"],
+                           cwd=PLACE, capture_output=True, text=True, timeout=150)
     except subprocess.TimeoutExpired:
-        return "npm install did not end within 300 s"
+        return "npm install did not end within 150 s"
     if r.returncode != 0:
         return "npm install failed: " + r.stderr[-300:]
     shutil.copy(wanted, stamp)
