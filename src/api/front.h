@@ -39,8 +39,8 @@ struct api {
     struct query_run *runs;
     struct spill_room *spill; /* NULL: rows must fit into memory */
     struct reader_pool *readers;
-    struct external *external;   /* NULL: externaldata is refused */
-    struct timer *timer; /* retention and what else is due by the clock */
+    struct external *external; /* NULL: externaldata is refused */
+    struct timer *timer;       /* retention and what else is due by the clock */
     pthread_t timer_thread;
     bool has_timer_thread;
     _Atomic bool stopping;
@@ -105,7 +105,7 @@ endpoint ingest_rows, track_telemetry;
 
 /* Compiles a query against the workspace's tables; arm_config.check_query. */
 enum err query_compiles(void *api, const struct workspace *w, const char *text, struct arena *a,
-                     struct schema *result, struct diag *d);
+                        struct schema *result, struct diag *d);
 
 bool is_vault_path(const char *path);     /* ARM paths of Microsoft.KeyVault */
 bool is_activity_path(const char *path);  /* .../eventtypes/management/values */

@@ -8,7 +8,6 @@
  */
 #include "api/query.h"
 
-
 #define BATCH_MAX 100 /* members */
 
 struct member {

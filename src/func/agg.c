@@ -9,8 +9,8 @@ extern const struct agg_family agg_basic, agg_minmax, agg_stat, agg_list, agg_di
     agg_percentile, agg_binary, agg_schema;
 
 static const struct agg_family *const families[] = {
-    &agg_basic,    &agg_minmax,     &agg_stat,   &agg_list,
-    &agg_distinct, &agg_percentile, &agg_binary, &agg_schema, NULL,
+    &agg_basic,      &agg_minmax, &agg_stat,   &agg_list, &agg_distinct,
+    &agg_percentile, &agg_binary, &agg_schema, NULL,
 };
 
 #define ROWS_MAX 128

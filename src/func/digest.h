@@ -27,7 +27,7 @@ struct point {
 };
 
 struct digest {
-    enum type type; /* of the values; T_NONE: nothing was added yet */
+    enum type type;        /* of the values; T_NONE: nothing was added yet */
     bool sorted, weighted; /* weighted: not all points weigh 1 */
     uint32_t n, cap;
     struct point *points;

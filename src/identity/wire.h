@@ -11,15 +11,15 @@
 #include "net/http_server.h"
 
 enum identity_method {
-    ID_KEYS = 1,       /* -> JSON {"keys":[...],"issuers":[...],"foreign":[...]} */
-    ID_AUTHORIZE,      /* object id, action, u8 is data, scope -> nothing */
-    ID_MANAGED_ENSURE, /* ARM id -> principal id, client id, tenant id */
-    ID_MANAGED_DELETE, /* ARM id -> nothing */
-    ID_TOKEN,          /* principal id, resource -> token, u64 expiry in us */
-    ID_FORWARD,        /* request -> response */
-    ID_FOREIGN,        /* token, u32 count, audiences -> object id, tenant id */
-    ID_GROUPS,         /* object id -> u32 count, object ids of its groups */
-    ID_ENDING,         /* -> JSON [{name, objectId, kind, id, expiresUs}] */
+    ID_KEYS = 1,          /* -> JSON {"keys":[...],"issuers":[...],"foreign":[...]} */
+    ID_AUTHORIZE,         /* object id, action, u8 is data, scope -> nothing */
+    ID_MANAGED_ENSURE,    /* ARM id -> principal id, client id, tenant id */
+    ID_MANAGED_DELETE,    /* ARM id -> nothing */
+    ID_TOKEN,             /* principal id, resource -> token, u64 expiry in us */
+    ID_FORWARD,           /* request -> response */
+    ID_FOREIGN,           /* token, u32 count, audiences -> object id, tenant id */
+    ID_GROUPS,            /* object id -> u32 count, object ids of its groups */
+    ID_ENDING,            /* -> JSON [{name, objectId, kind, id, expiresUs}] */
     ID_SUBSCRIPTION_OPEN, /* subscription, object id -> nothing */
     ID_METHODS_END
 };

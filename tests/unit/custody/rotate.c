@@ -2,7 +2,6 @@
 /* tests/unit/custody/rotate.c - new versions of a key: counted, followed, refused, cut short */
 #include "house.h"
 
-
 static const uint8_t account[16] = "account-one.....";
 static const uint8_t other[16] = "account-two.....";
 

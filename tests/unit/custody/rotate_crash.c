@@ -9,7 +9,6 @@
  */
 #include "house.h"
 
-
 static const uint8_t one[16] = "account-one.....";
 static const uint8_t two[16] = "account-two.....";
 
