@@ -5,6 +5,7 @@
 #include "base/os.h"
 #include "base/str.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -194,6 +195,37 @@ TEST(tls, a_certificate_that_ends_within_30_days_is_renewed)
     keep(dir, "server.pem", &cert);
     REQUIRE_OK(tls_ensure_files(dir, names, &d));
     REQUIRE(!same(dir, "server.pem", &cert));
+}
+
+/* Is this said on standard error while the files are looked at? */
+static bool is_said(const char *dir, const char *event)
+{
+    struct diag d = DIAG_INIT;
+    char path[512];
+    CLEANUP_BUF struct buf said = {0};
+    snprintf(path, sizeof path, "%s/said", dir);
+    fflush(stderr);
+    CLEANUP_FD int before = dup(STDERR_FILENO);
+    CLEANUP_FD int file = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    REQUIRE(before >= 0 && file >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    enum err e = tls_ensure_files(dir, names, &d);
+    fflush(stderr);
+    REQUIRE(dup2(before, STDERR_FILENO) >= 0);
+    REQUIRE(e == OK);
+    REQUIRE_OK(os_read_file(path, 1 << 20, &said, &d));
+    return strstr(buf_cstr(&said), event) != NULL;
+}
+
+TEST(tls, a_ca_that_ends_within_90_days_is_warned_of)
+{
+    const char *dir = fresh_dir("ca-ends");
+    REQUIRE(!is_said(dir, "tls.ca_ends_soon"));
+    if (judge(dir, "openssl",
+              "cd $DIR && openssl x509 -in ca.pem -signkey ca.key -days 80 -out soon.pem "
+              "2>/dev/null && mv soon.pem ca.pem") != 0) {
+        return;
+    }
+    REQUIRE(is_said(dir, "tls.ca_ends_soon"));
 }
 
 TEST(tls, without_the_ca_key_only_a_new_certificate_fails)
