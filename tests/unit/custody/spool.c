@@ -171,6 +171,7 @@ TEST(custody, a_version_of_the_platforms_key_under_which_a_spool_lies_is_not_saf
     tv_mood(&h.vault, CUSTOMER_URI, MOOD_GOOD); /* the store has put the rows back */
     house_advance(36);
     REQUIRE(house_reaches(&h, account, KEY_ACTIVE));
+    REQUIRE(house_reaches(&h, its, KEY_ACTIVE)); /* after the restart it serves again too */
     REQUIRE(is_safe(&h, P1));
     house_close(&h);
 }
