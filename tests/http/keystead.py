@@ -16,6 +16,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -32,7 +33,7 @@ LIBC = ctypes.CDLL(None)
 
 
 def die_with_the_test():
-    """In the child: a test that is killed leaves no server behind."""
+    """In the child: a test that is killed leaves no server behind. The kernel means the thread that made the child."""
     PR_SET_PDEATHSIG = 1
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -92,7 +93,7 @@ class Server:
             [PROGRAM, "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--vault-listen",
              f"127.0.0.1:{self.vault_port}", *self.options],
             stdout=subprocess.PIPE, stderr=self.log, start_new_session=True, pass_fds=self.pass_fds,
-            preexec_fn=die_with_the_test)
+            preexec_fn=die_with_the_test if threading.current_thread() is threading.main_thread() else None)
         os.set_blocking(self.process.stdout.fileno(), False)
 
     def start(self, timeout=60 * PATIENCE):
