@@ -36,7 +36,8 @@ struct survey {
 static enum err take_record(void *ctx, const struct custody_record *r, struct diag *d)
 {
     struct survey *s = ctx;
-    if (!record_is_ours(r->value, s->k->mk)) return OK; /* boot.c says so; here it is missing */
+    if (!record_is_ours(r->value, s->k->mk))
+        return root_note_unread(&s->index, r, d); /* boot.c says so */
     uint64_t g = record_generation(r->value);
     if (g > s->highest) s->highest = g;
     return root_add(&s->index, &s->is, r, d);

@@ -30,7 +30,10 @@ void root_index_release(struct root_index *x)
 {
     MAP_EACH (&x->seen, e)
         free(e->value);
+    MAP_EACH (&x->unread, e)
+        free(e->value);
     map_release(&x->seen);
+    map_release(&x->unread);
     secret_free(x->key);
     *x = (struct root_index){0};
 }
@@ -57,8 +60,8 @@ static char *name_of(const struct custody_record *rec)
     return str_fmt("%s\n%s", rec->kind, rec->id);
 }
 
-static enum err part_of(const struct root_index *x, const struct custody_record *rec,
-                        struct root_part *out, struct diag *d)
+static enum err place_of(const struct root_index *x, const struct custody_record *rec,
+                         struct lthash_subject *out, struct diag *d)
 {
     CLEANUP_BUF struct buf in = {0};
     uint8_t place[16];
@@ -68,10 +71,16 @@ static enum err part_of(const struct root_index *x, const struct custody_record 
     buf_str(&in, s.name);
     TRY(buf_check(&in, d));
     hkdf_expand(secret_view(x->key), buf_view(&in), place, sizeof place);
-    *out = (struct root_part){.generation = record_generation(rec->value),
-                              .subject = lthash_subject_of(place)};
+    *out = lthash_subject_of(place);
+    return OK;
+}
 
-    buf_clear(&in);
+static enum err part_of(const struct root_index *x, const struct custody_record *rec,
+                        struct root_part *out, struct diag *d)
+{
+    CLEANUP_BUF struct buf in = {0};
+    *out = (struct root_part){.generation = record_generation(rec->value)};
+    TRY(place_of(x, rec, &out->subject, d));
     buf_bytes(&in, bytes_of(rec->kind, strlen(rec->kind) + 1));
     buf_bytes(&in, bytes_of(rec->id, strlen(rec->id) + 1));
     buf_bytes(&in, rec->value);
@@ -115,6 +124,18 @@ enum err root_add(struct root_index *x, struct root_record *r, const struct cust
     return remember(x, rec, &p, d);
 }
 
+enum err root_note_unread(struct root_index *x, const struct custody_record *rec, struct diag *d)
+{
+    CLEANUP_FREE char *name = name_of(rec);
+    struct lthash_subject *s = malloc(sizeof *s);
+    void *old = NULL;
+    enum err e =
+        name != NULL && s != NULL ? place_of(x, rec, s, d) : FAIL(d, ERR_LIMIT, "out of memory");
+    if (e == OK) e = map_put(&x->unread, bytes_str(name), s, &old, d);
+    free(e == OK ? old : s);
+    return e;
+}
+
 enum err root_change(const struct root_index *x, struct root_record *r,
                      const struct custody_record *rec, struct diag *d)
 {
@@ -154,6 +175,16 @@ static void tell(struct told *t, const char *kind, const char *id, root_suspect 
     suspect(ctx, s.kind, s.name);
 }
 
+static bool unread_explains(const struct root_index *x, uint8_t cell,
+                            const struct lthash_cell *missing)
+{
+    MAP_EACH (&x->unread, e) {
+        const struct lthash_subject *s = e->value;
+        if (s->cell == cell && lthash_explains(s, missing)) return true;
+    }
+    return false;
+}
+
 /* The records of one cell that explain the difference; with all, every one of them. */
 static bool tell_cell(const struct root_index *x, uint8_t cell, const struct lthash_cell *missing,
                       bool all, struct told *t, root_suspect *suspect, void *ctx)
@@ -181,7 +212,8 @@ bool root_compare(const struct root_index *x, const struct root_record *root,
     for (size_t i = 0; i < LTHASH_CELLS; i++) {
         const struct lthash_cell missing = lthash_missing(&root->all, &is->all, i);
         if (missing.sum == 0 && missing.weighted == 0) continue;
-        if (!tell_cell(x, (uint8_t)i, &missing, false, &t, suspect, ctx))
+        if (!tell_cell(x, (uint8_t)i, &missing, false, &t, suspect, ctx) &&
+            !unread_explains(x, (uint8_t)i, &missing))
             (void)tell_cell(x, (uint8_t)i, &missing, true, &t, suspect, ctx);
     }
     map_release(&t.subjects);

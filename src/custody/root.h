@@ -39,7 +39,8 @@ bool root_follows(struct bytes stored, struct bytes next);
 /* What is live now: name -> what its record adds. A name is "kind\nid". */
 struct root_index {
     struct secret *key;
-    struct map seen; /* -> struct root_part */
+    struct map seen;   /* -> struct root_part */
+    struct map unread; /* -> struct lthash_subject: their name is there, but not what keyd wrote */
 };
 enum err root_index_init(struct root_index *x, const struct secret *mk, struct diag *d);
 void root_index_release(struct root_index *x);
@@ -47,6 +48,9 @@ void root_index_release(struct root_index *x);
 /* Takes note of a record that was read and believed; r, unless NULL, gets it added. */
 enum err root_add(struct root_index *x, struct root_record *r, const struct custody_record *rec,
                   struct diag *d);
+/* Takes note of a record that is not believed: it is said elsewhere, and where it alone explains a
+ * difference nobody else is suspected. */
+enum err root_note_unread(struct root_index *x, const struct custody_record *rec, struct diag *d);
 /* A change: what the index knows under the name leaves r, the new value (unless empty) joins it.
  * The index stays as it is: root_settle() does that once the change is durable. */
 enum err root_change(const struct root_index *x, struct root_record *r,

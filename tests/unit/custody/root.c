@@ -104,6 +104,31 @@ TEST(root, one_older_record_among_hundreds_is_named_alone)
     }
 }
 
+/* Of a record that is missing as a whole nobody knows the name, so those of its cell are suspected;
+ * where its name is still there, they are not. */
+TEST(root, who_shares_a_cell_with_an_unreadable_record_is_not_suspected)
+{
+    struct diag d = DIAG_INIT;
+    struct fake f;
+    unsigned n_suspected = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        struct root_index x;
+        struct root_record is = {0}, root;
+        struct named before = {0}, after = {0};
+        fill(&x, &is, false);
+        root = is;
+        struct custody_record rec = fake(&f, "scope", 1000 + i, 0, 5000);
+        REQUIRE_OK(root_change(&x, &root, &rec, &d));
+        REQUIRE(!root_compare(&x, &root, &is, note, &before));
+        REQUIRE_OK(root_note_unread(&x, &rec, &d));
+        REQUIRE(!root_compare(&x, &root, &is, note, &after));
+        n_suspected += before.n;
+        EXPECT_EQ(after.n, 0);
+        root_index_release(&x);
+    }
+    REQUIRE(n_suspected > 0);
+}
+
 TEST(root, several_changes_at_once_are_all_noticed)
 {
     struct diag d = DIAG_INIT;
