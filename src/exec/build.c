@@ -163,51 +163,6 @@ static enum err build_union(const struct site *s, struct diag *d)
     return OK;
 }
 
-/* The sink that the site's operator is, and the operator whose rows go into it. */
-static enum err sink_of(const struct site *s, struct sink **out, const struct op **input, bool **in,
-                        struct diag *d)
-{
-    struct query *q = s->p->q;
-    const struct op *op = s->op;
-    const bool *needed = s->needed;
-    *input = op->input;
-    if (op->kind == OP_TAKE && op->input->kind == OP_SORT) { /* sort | take is top */
-        op = op->input;
-        *input = op->input;
-        TRY(input_columns(q, op, needed, in, d));
-        return top_sink(q, s->op, op->sort.keys, op->sort.n_keys, s->op->take.count, needed, out,
-                        d);
-    }
-    if (op_is_window(op)) {
-        TRY(input_columns(q, op, needed, in, d));
-        return window_sink(q, op, needed, *in, out, d);
-    }
-    switch (op->kind) {
-    case OP_TAKE:
-    case OP_COUNT:
-    case OP_SORT:
-    case OP_TOP:
-    case OP_SUMMARIZE:
-    case OP_MAKE_SERIES: TRY(input_columns(q, op, needed, in, d)); break;
-    case OP_APPLY:
-    case OP_WHOLE: TRY(all_columns(q, op->input, in, d)); break;
-    default: *input = op; *in = (bool *)needed;
-    }
-    switch (op->kind) {
-    case OP_TAKE: return take_sink(q, op, needed, out, d);
-    case OP_COUNT: return count_sink(q, op, out, d);
-    case OP_SORT: return sort_sink(q, op, needed, out, d);
-    case OP_TOP:
-        return top_sink(q, op, op->top.keys, op->top.n_keys, op->top.count, needed, out, d);
-    case OP_SUMMARIZE: return summarize_sink(q, op, needed, out, d);
-    case OP_MAKE_SERIES: return make_series_sink(q, op, needed, *in, out, d);
-    case OP_APPLY: return apply_sink(q, op, needed, out, d);
-    case OP_WHOLE: return whole_sink(q, op, out, d);
-    default:
-        return collect_sink(q, op, needed, s->is_result, out, d); /* a stage or source on top */
-    }
-}
-
 /* Is the site a top, or a take of sorted rows? */
 static bool as_top(const struct site *s, struct late_top *t)
 {
@@ -227,6 +182,47 @@ static bool as_top(const struct site *s, struct late_top *t)
     }
     t->input = op->input;
     return true;
+}
+
+/* The sink that the site's operator is, and the operator whose rows go into it. */
+static enum err sink_of(const struct site *s, struct sink **out, const struct op **input, bool **in,
+                        struct diag *d)
+{
+    struct query *q = s->p->q;
+    const struct op *op = s->op;
+    const bool *needed = s->needed;
+    struct late_top t;
+    *input = op->input;
+    if (op_is_window(op)) {
+        TRY(input_columns(q, op, needed, in, d));
+        return window_sink(q, op, needed, *in, out, d);
+    }
+    if (as_top(s, &t)) {
+        *input = t.input;
+        TRY(input_columns(q, op->kind == OP_TAKE ? op->input : op, needed, in, d));
+        return top_sink(q, op, t.keys, t.n_keys, t.count, needed, out, d);
+    }
+    switch (op->kind) {
+    case OP_TAKE:
+    case OP_COUNT:
+    case OP_SORT:
+    case OP_SUMMARIZE:
+    case OP_MAKE_SERIES: TRY(input_columns(q, op, needed, in, d)); break;
+    case OP_APPLY:
+    case OP_WHOLE: TRY(all_columns(q, op->input, in, d)); break;
+    default: *input = op; *in = (bool *)needed;
+    }
+    switch (op->kind) {
+    case OP_TAKE: return take_sink(q, op, needed, out, d);
+    case OP_COUNT: return count_sink(q, op, out, d);
+    case OP_SORT: return sort_sink(q, op, needed, out, d);
+    case OP_SUMMARIZE: return summarize_sink(q, op, needed, out, d);
+    case OP_MAKE_SERIES: return make_series_sink(q, op, needed, *in, out, d);
+    case OP_APPLY: return apply_sink(q, op, needed, out, d);
+    case OP_WHOLE: return whole_sink(q, op, out, d);
+    default:
+        return collect_sink(q, op, needed, s->is_result, out, d); /* a stage or source on top */
+    }
 }
 
 static bool holds_back(const struct op *op)
