@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/kusto_schema.c - databases, tables and columns as .show commands have them */
-#include "api/activity.h"
 #include "api/kusto_schema.h"
 
+#include "api/activity.h"
 #include "api/query_tables.h"
 
 #include <stdlib.h>
@@ -102,6 +102,15 @@ bool show_databases(struct kusto_request *r, const char *const *names, uint32_t 
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
+/* False: the answer says why. */
+static bool open_tables(struct kusto_request *r, const char *db, struct workspace *w,
+                        struct query_tables *t)
+{
+    if (!kusto_database(r->front, db, w)) return false;
+    query_tables_init(t, r->front->api, w, r->front->req->a);
+    return true;
+}
+
 static bool find_schema(struct front_call *c, struct query_tables *t, const char *name,
                         const struct schema **schema)
 {
@@ -124,8 +133,7 @@ bool show_tables(struct kusto_request *r, const char *db, const char *const *nam
     struct workspace w;
     struct query_tables t;
     const struct schema *s;
-    if (!kusto_database(r->front, db, &w)) return false;
-    query_tables_init(&t, r->front->api, &w, r->front->req->a);
+    if (!open_tables(r, db, &w, &t)) return false;
     CLEANUP_JSON json_t *rows = json_array();
     const char *name;
     for (uint32_t i = 0; n == 0 && (name = query_table_at(&t, i, &s)) != NULL; i++)
@@ -201,8 +209,7 @@ bool show_table_schema(struct kusto_request *r, const char *db, const char *tabl
     struct workspace w;
     struct query_tables t;
     const struct schema *s;
-    if (!kusto_database(r->front, db, &w)) return false;
-    query_tables_init(&t, r->front->api, &w, r->front->req->a);
+    if (!open_tables(r, db, &w, &t)) return false;
     if (!find_schema(r->front, &t, table, &s)) return false;
     json_t *text = as_json ? dumped(table_json(table, s)) : csl_of(s);
     *out =

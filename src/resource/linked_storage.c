@@ -39,14 +39,15 @@ enum err linked_storage_get(struct arm_call *c, struct diag *d)
     return arm_reply(c, 200, link_json(doc, false), d);
 }
 
+static json_t *show_listed(struct arm_call *c, const json_t *doc)
+{
+    (void)c;
+    return link_json(doc, true);
+}
+
 enum err linked_storage_list(struct arm_call *c, struct diag *d)
 {
-    CLEANUP_JSON json_t *docs = arm_list_docs(c, KIND_LINKED_STORAGE);
-    json_t *values = json_array(), *doc;
-    size_t i;
-    json_array_foreach (docs, i, doc)
-        json_array_append_new(values, link_json(doc, true));
-    return arm_reply_list(c, values, d);
+    return arm_reply_docs(c, KIND_LINKED_STORAGE, show_listed, d);
 }
 
 /* --- linking ---------------------------------------------------------------------------------- */
