@@ -18,6 +18,8 @@ from azure.mgmt.monitor import MonitorManagementClient
 from azure.mgmt.msi import ManagedServiceIdentityClient
 from azure.mgmt.securityinsight import SecurityInsights
 
+from said import fails, ok
+
 with open(sys.argv[1]) as f:
     c = json.load(f)
 BASE, GROUP, LOCATION = c["endpoint"], "rg", "westeurope"
@@ -27,18 +29,6 @@ credential = ClientSecretCredential(c["tenantId"], c["clientId"], c["clientSecre
 
 def client(kind, **more):
     return kind(credential, c["subscriptionId"], base_url=BASE, credential_scopes=[BASE + "/.default"], **more)
-
-
-def ok(sentence):
-    print("ok -", sentence, flush=True)
-
-
-def fails(kind, call):
-    try:
-        call()
-    except kind as e:
-        return e
-    raise AssertionError(f"no {kind.__name__}")
 
 
 workspace = client(LogAnalyticsManagementClient).workspaces.get(GROUP, "workspace1")

@@ -12,21 +12,11 @@ import uuid
 from azure.kusto.data import ClientRequestProperties, KustoClient, KustoConnectionStringBuilder
 from azure.kusto.data.exceptions import KustoApiError, KustoMultiApiError
 
+from said import fails, ok
+
 with open(sys.argv[1]) as f:
     c = json.load(f)
 BASE, DB = c["endpoint"], "workspace1"
-
-
-def ok(sentence):
-    print("ok -", sentence, flush=True)
-
-
-def fails(kind, call):
-    try:
-        call()
-    except kind as e:
-        return e
-    raise AssertionError(f"no {kind.__name__}")
 
 
 # The authority "adfs" keeps the client from asking Microsoft whether it knows the endpoint: there is no option for it.

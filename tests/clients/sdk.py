@@ -19,6 +19,8 @@ from azure.mgmt.loganalytics import LogAnalyticsManagementClient
 from azure.monitor.ingestion import LogsIngestionClient
 from azure.monitor.query import LogsBatchQuery, LogsQueryClient, LogsQueryStatus
 
+from said import fails, ok
+
 # glibc does not know that names under .localhost are this machine: elsewhere a line in /etc/hosts says so.
 getaddrinfo = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: getaddrinfo(
@@ -37,24 +39,12 @@ def log_in(secret):
     return ClientSecretCredential(*args, authority=BASE, instance_discovery=False, disable_instance_discovery=True)
 
 
-def ok(sentence):
-    print("ok -", sentence, flush=True)
-
-
 def until(what, condition):
     for _ in range(300):
         if condition():
             return
         time.sleep(0.2)
     raise AssertionError(f"{what} did not come true")
-
-
-def fails(kind, call):
-    try:
-        call()
-    except kind as e:
-        return e
-    raise AssertionError(f"no {kind.__name__}")
 
 
 credential = log_in(c["clientSecret"])
