@@ -96,7 +96,7 @@ static bool append(struct delivery *q, const struct batch *rows, bool to_spool, 
 {
     struct store *store = atomic_load(&q->api->store);
     bool repeated = false;
-    *end = refuse(q, REFUSED_KEY, 0);
+    *end = REFUSED_KEY;
     if (store == NULL) return true;
     diag_reset(d);
     enum err e = (to_spool ? store_spool_append : store_append_once)(

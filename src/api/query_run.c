@@ -143,22 +143,28 @@ static int64_t ticks_now(void)
 
 static const struct spill_ops spill_ops = {spill_file_write, spill_file_read};
 
-/* bag_unpack() and pivot() look at their rows to know their columns. */
-static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
-                         struct diag *d)
+/* What a part of the query and the whole have in common: not the limits of a result. */
+static struct exec_request request_of(struct query_call *q, const struct plan *plan)
 {
-    struct query_call *q = ctx;
-    const struct exec_request request = {
-        .plan = part,
+    const struct api *a = q->front->api;
+    return (struct exec_request){
+        .plan = plan,
         .source = &source_ops_store,
-        .external = external_ops(q->front->api->external),
-        .limits = {.memory_max = q->front->api->c.query_memory, .deadline_us = q->deadline_us},
+        .external = external_ops(a->external),
+        .limits = {.memory_max = a->c.query_memory, .deadline_us = q->deadline_us},
         .now_ticks = q->now_ticks,
-        .pool = q->front->api->c.query_pool,
+        .pool = a->c.query_pool,
         .cancel = &q->run->cancel,
         .spill_ops = &spill_ops,
         .spill = q->run->rows,
     };
+}
+
+/* bag_unpack() and pivot() look at their rows to know their columns. */
+static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
+                         struct diag *d)
+{
+    const struct exec_request request = request_of(ctx, part);
     return exec_run(&request, each, each_ctx, NULL, d);
 }
 
@@ -240,21 +246,10 @@ static enum err run(struct query_call *q, struct diag *d)
     TRY(compile(q, &tables, q->now_ticks, d));
     TRY(source_check_plans(&tables, q->text, d));
     q->n_tables = tables.n_touched;
-    const struct exec_request request = {
-        .plan = &q->plan,
-        .source = &source_ops_store,
-        .external = external_ops(api->external),
-        .limits = {.rows_max = q->rows_max,
-                   .bytes_max = q->bytes_max,
-                   .memory_max = api->c.query_memory,
-                   .deadline_us = q->deadline_us},
-        .now_ticks = q->now_ticks,
-        .pool = api->c.query_pool,
-        .cancel = &q->run->cancel,
-        .begin = begin_table,
-        .spill_ops = &spill_ops,
-        .spill = q->run->rows,
-    };
+    struct exec_request request = request_of(q, &q->plan);
+    request.limits.rows_max = q->rows_max;
+    request.limits.bytes_max = q->bytes_max;
+    request.begin = begin_table;
     return exec_run(&request, take_batch, q, &q->stats, d);
 }
 

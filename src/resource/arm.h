@@ -69,7 +69,7 @@ void arm_stop(
  */
 void arm_handle(struct arm *a, const struct http_request *req, const struct caller *caller,
                 struct http_response *res);
-/* An event of c->id that was noted with a change and is told outside: settings_change(). */
+/* Tells an event. noted: it was put into the outbox with a change, and the change is durable. */
 void arm_tell(struct arm *a, const struct arm_event *e, bool noted);
 /* The error envelope: {"error":{"code","message"}}. */
 void arm_error(struct http_response *res, int status, const char *code, const char *message);

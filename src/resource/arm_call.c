@@ -350,7 +350,7 @@ static void tell(const struct arm_call *c, const struct diag *failure, int statu
         e.message = failure->text;
     }
     e.http = status;
-    outbox_tell(c->arm, &e, c->is_noted);
+    arm_tell(c->arm, &e, c->is_noted);
 }
 
 void arm_handle(struct arm *a, const struct http_request *req, const struct caller *caller,

@@ -198,7 +198,7 @@ enum err lockbox_ask(struct arm *a, const char *by, const json_t *body, json_t *
         }
         TRY(store(a, doc, &e, d));
     }
-    outbox_tell(a, &e, true);
+    arm_tell(a, &e, true);
     *out = show(doc);
     return OK;
 }
@@ -243,7 +243,7 @@ void lockbox_tidy(struct arm *a, int64_t now_us)
             CLEANUP_JSON json_t *now = arm_doc(a, key);
             if (now != doc || store(a, ended, &e, &d) != OK) continue;
         }
-        outbox_tell(a, &e, true);
+        arm_tell(a, &e, true);
     }
 }
 

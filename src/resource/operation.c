@@ -139,7 +139,7 @@ static void run(struct operations *o, const json_t *op)
         }
     }
     if (settled == OK && k->after != NULL) k->after(o->arm, op);
-    if (settled == OK && event.action[0] != '\0') outbox_tell(o->arm, &event, true);
+    if (settled == OK && event.action[0] != '\0') arm_tell(o->arm, &event, true);
     LOG(INFO, "operation.ended", F_STR("kind", k->name), F_STR("resource", resource),
         F_BOOL("good", e == OK && settled == OK), F_STR("error", d.text),
         F_U64("took_us", time_mono_us() - started));

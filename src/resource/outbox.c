@@ -131,16 +131,11 @@ void outbox_put(struct arm *a, struct change *c, const struct arm_event *e)
         change_remove(c, DOC_OUTBOX, id); /* (3) */
 }
 
-void outbox_tell(struct arm *a, const struct arm_event *e, bool noted)
+void arm_tell(struct arm *a, const struct arm_event *e, bool noted)
 {
     if (a->c.event == NULL) return;
     bool told = a->c.event(a->c.event_ctx, e);
     if (noted) add(a->outbox, told ? &a->outbox->told : &a->outbox->late, e->id);
-}
-
-void arm_tell(struct arm *a, const struct arm_event *e, bool noted)
-{
-    outbox_tell(a, e, noted);
 }
 
 static void tell_again(struct arm *a, const char *id)
@@ -149,7 +144,7 @@ static void tell_again(struct arm *a, const char *id)
     CLEANUP_JSON json_t *plain = doc != NULL ? opened(a, id, doc) : NULL;
     if (plain == NULL) return;
     const struct arm_event e = event_of(id, plain);
-    outbox_tell(a, &e, true);
+    arm_tell(a, &e, true);
 }
 
 void outbox_replay(struct arm *a)

@@ -21,8 +21,6 @@ void outbox_free(struct outbox *o);
 /* (1) Adds the event to the change, and takes out what has been told (3). e->id and e->time_us are
  * set. */
 void outbox_put(struct arm *a, struct change *c, const struct arm_event *e);
-/* Tells it. noted: it was put, and the change is durable. */
-void outbox_tell(struct arm *a, const struct arm_event *e, bool noted);
 /* (2) At start, before anything is changed: all that is there. */
 void outbox_replay(struct arm *a);
 /* (2) What could not be told since. */
