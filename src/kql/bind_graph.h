@@ -51,6 +51,12 @@ struct matching {
 enum err oriented_edges(struct matching *m, const struct ast *e, struct op **out);
 /* The table's column of that name behind the pattern's name, UINT32_MAX = none. */
 uint32_t match_column(const struct matching *m, const char *variable, const char *column);
+/* Keeps the rows of the match in which the two columns are equal. */
+enum err match_equal(struct matching *m, uint32_t left, uint32_t right);
+/* bind_graph_shortest.c: the pattern must be one path with an edge of variable length; of the rows
+ * between the same two nodes the shortest are kept: one (m->one), or all that are as short. */
+enum err check_shortest(struct matching *m);
+enum err keep_shortest(struct matching *m, const char *from, const char *to);
 /* bind_graph_path.c: from the node in column *id along an edge of variable length. */
 enum err along_path(struct matching *m, const struct ast *e, uint32_t *id);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kql/bind_graph_match.c - graph-match and graph-shortest-paths: a pattern as a chain of joins
+ * kql/bind_graph_match.c - the pattern of graph-match and graph-shortest-paths as a chain of joins
  *
  * Each path of the pattern is walked from a node that is known, onward and then backward; a
  * condition filters as soon as all that it names is there.
@@ -134,6 +134,17 @@ static enum err filter_by(struct matching *m, struct expr *condition)
     filter->filter.condition = condition;
     m->rows = filter;
     return OK;
+}
+
+enum err match_equal(struct matching *m, uint32_t left, uint32_t right)
+{
+    const struct schema *row = &m->rows->schema;
+    struct scope s = {.b = m->cx->b, .row = row, .base = row, .where = m->cx->ast->name};
+    struct expr *x, *y;
+    TRY(expr_col(s.b, row, left, &x));
+    TRY(expr_col(s.b, row, right, &y));
+    TRY(expr_call2(&s, m->cx->ast->pos, "op ==", x, y, &x));
+    return filter_by(m, x);
 }
 
 /* Two columns have nothing in common: ids, numbers of edges, or arrays of them. */
@@ -294,13 +305,7 @@ static enum err to_node(struct matching *m, const struct ast *n, const char *fro
                         "a pattern that comes back to '%s' with cycles=none is not supported",
                         name);
         }
-        struct scope s = {
-            .b = b, .row = &m->rows->schema, .base = &m->rows->schema, .where = "graph-match"};
-        struct expr *x, *y;
-        TRY(expr_col(b, s.row, *id, &x));
-        TRY(expr_col(b, s.row, there, &y));
-        TRY(expr_call2(&s, n->pos, "op ==", x, y, &x));
-        TRY(filter_by(m, x));
+        TRY(match_equal(m, *id, there));
         *id = there;
         return apply_conditions(m, false);
     }
@@ -353,92 +358,6 @@ static enum err match_path(struct matching *m, const struct ast *path)
     return OK;
 }
 
-/* --- shortest paths -------------------------------------------------------------------------- */
-
-static struct ast name_node(const char *name, uint32_t pos)
-{
-    return (struct ast){.kind = AST_NAME, .name = name, .pos = pos};
-}
-
-/* All edges of the match as "$len". */
-static enum err with_length(struct matching *m)
-{
-    struct binder *b = m->cx->b;
-    const struct schema *row = &m->rows->schema;
-    struct scope s = {.b = b, .row = row, .base = row, .where = m->cx->ast->name};
-    struct named_expr *exprs = arena_array(b->a, struct named_expr, (size_t)row->n + 1);
-    struct value fixed = {.type = T_LONG};
-    struct expr *sum, *len;
-    if (exprs == NULL) return bind_full(b);
-    for (uint32_t i = 0; i < row->n; i++) {
-        exprs[i].name = row->cols[i].name;
-        TRY(expr_col(b, row, i, &exprs[i].expr));
-    }
-    for (uint32_t i = 0; i < m->n_edges; i++)
-        fixed.i += !m->edges[i].is_path;
-    TRY(expr_const(b, &fixed, &sum));
-    for (uint32_t i = 0; i < m->n_edges; i++) {
-        if (!m->edges[i].is_path) continue;
-        TRY(expr_col(b, row, match_column(m, m->edges[i].name, "$len"), &len));
-        TRY(expr_call2(&s, m->cx->ast->pos, "op +", sum, len, &sum));
-    }
-    exprs[row->n].name = "$len";
-    exprs[row->n].expr = sum;
-    return op_project(b, m->rows, m->cx->ast->pos, exprs, row->n + 1, &m->rows);
-}
-
-/* Of each pair of ends the shortest, or all that are as short: summarize arg_min("$len", *) by ends;
- * or min("$len") by ends, joined with the rows. */
-static enum err keep_shortest(struct matching *m, const char *from, const char *to)
-{
-    struct binder *b = m->cx->b;
-    uint32_t pos = m->cx->ast->pos;
-    TRY(with_length(m));
-    struct op *all, *best;
-    TRY(op_new(b, OP_MATERIALIZE, m->rows, pos, &all));
-    struct ast len = name_node("$len", pos), star = {.kind = AST_STAR, .pos = pos};
-    struct ast ends[2] = {name_node(arena_fmt(b->a, "%s.$id", from), pos),
-                          name_node(arena_fmt(b->a, "%s.$id", to), pos)};
-    if (ends[0].name == NULL || ends[1].name == NULL) return bind_full(b);
-    struct ast *arg_min[2] = {&len, &star}, *by[2] = {&ends[0], &ends[1]};
-    struct ast agg = {.kind = AST_CALL,
-                      .name = m->one ? "arg_min" : "min",
-                      .pos = pos,
-                      .args = {.n = m->one ? 2 : 1, .at = arg_min}};
-    struct ast *aggs[1] = {&agg};
-    struct ast summarize = {.kind = AST_OPERATOR,
-                            .op = OPER_SUMMARIZE,
-                            .name = m->cx->ast->name,
-                            .pos = pos,
-                            .args = {.n = 1, .at = aggs},
-                            .by = {.n = 2, .at = by}};
-    struct op_cx inner = *m->cx;
-    inner.ast = &summarize;
-    inner.in = all;
-    TRY(bind_summarize(&inner, &best));
-    if (m->one) {
-        m->rows = best;
-        return OK;
-    }
-    uint32_t cols[3] = {0, 1, 2};
-    const char *names[3] = {"$best_from", "$best_to", "$best"};
-    TRY(op_columns(b, best, pos, cols, names, 3, &best));
-    uint32_t n = all->schema.n;
-    m->rows = all;
-    TRY(graph_join(m->cx, JOIN_INNER, all, match_column(m, from, "$id"), best, 0, &m->rows));
-    const struct schema *row = &m->rows->schema;
-    struct scope s = {.b = b, .row = row, .base = row, .where = m->cx->ast->name};
-    uint32_t pairs[2][2] = {{match_column(m, to, "$id"), n + 1}, {n - 1, n + 2}};
-    for (int i = 0; i < 2; i++) {
-        struct expr *x, *y;
-        TRY(expr_col(b, row, pairs[i][0], &x));
-        TRY(expr_col(b, row, pairs[i][1], &y));
-        TRY(expr_call2(&s, pos, "op ==", x, y, &x));
-        TRY(filter_by(m, x));
-    }
-    return OK;
-}
-
 /* --- the operators --------------------------------------------------------------------------- */
 
 static enum err read_words(struct matching *m)
@@ -479,18 +398,6 @@ static enum err read_variables(struct matching *m)
         }
     }
     return OK;
-}
-
-static enum err check_shortest(struct matching *m)
-{
-    const struct ast_list *paths = &m->cx->ast->args;
-    bool varies = false;
-    for (uint32_t i = 1; paths->n == 1 && i < paths->at[0]->args.n; i += 2)
-        varies |= paths->at[0]->args.at[i]->args.n > 0;
-    if (varies) return OK;
-    return FAIL_TAG(diag_at(m->cx->b->d, m->cx->ast->pos), ERR_INVALID, "SEM0001",
-                    "the pattern of graph-shortest-paths is one path with an edge of variable "
-                    "length");
 }
 
 static enum err bind_pattern_operator(struct op_cx *cx, bool shortest, struct op **out)

@@ -28,7 +28,7 @@ struct parser {
     struct diag *d;
 };
 
-/* --- parse.c: tokens, names, lists, statements ------------------------------------------------ */
+/* --- parse_name.c: tokens, nodes, lists, names ------------------------------------------------ */
 
 const struct token *tok(const struct parser *p);
 const struct token *tok_ahead(const struct parser *p, uint32_t n);
@@ -55,21 +55,27 @@ enum err parse_wildcard(struct parser *p, struct ast **out); /* a name that may 
 enum err parse_type(struct parser *p, enum type *out);
 enum err parse_typed_name(struct parser *p, struct ast **out); /* name:type */
 enum err parse_schema(struct parser *p, struct ast **out);     /* (a:long, b:string) or (*) */
-enum err parse_param(struct parser *p, struct ast **out);      /* name = value */
+
+/* --- parse.c: parameters, statements ---------------------------------------------------------- */
+
+enum err parse_param(struct parser *p, struct ast **out); /* name = value */
 /* name = value name = value ... before an operator's arguments; known names and hint.* only */
 enum err parse_params(struct parser *p, struct ast_list *out);
-enum err parse_hints(struct parser *p,
-                     struct ast_list *out); /* the same before names: hint.* only */
+/* the same before names: hint.* only */
+enum err parse_hints(struct parser *p, struct ast_list *out);
 enum err parse_body(struct parser *p, const char *closing, struct ast_body **out);
 enum err parse_pattern(struct parser *p, struct ast_body *body); /* parse_pattern.c */
 
-/* --- parse_expr.c ----------------------------------------------------------------------------- */
+/* --- parse_expr.c, parse_operand.c ------------------------------------------------------------ */
 
 enum err parse_expr(struct parser *p, struct ast **out);
-enum err parse_named(struct parser *p, struct ast **out); /* [name =] expr, (a, b) = expr */
-enum err parse_unary(struct parser *p,
-                     struct ast **out); /* nothing that binds weaker than a sign */
-enum err parse_string(struct parser *p, struct ast **out); /* a string literal, joined */
+enum err parse_named(struct parser *p, struct ast **out);    /* [name =] expr, (a, b) = expr */
+enum err parse_argument(struct parser *p, struct ast **out); /* named, or a whole query */
+enum err parse_unary(struct parser *p, struct ast **out);    /* nothing weaker than a sign */
+enum err parse_string(struct parser *p, struct ast **out);   /* a string literal, joined */
+/* left name right; an operator of one operand has no right. */
+enum err oper_new(struct parser *p, const char *name, uint32_t pos, struct ast *left,
+                  struct ast *right, struct ast **out);
 
 /* --- parse_query.c: pipes and operators ------------------------------------------------------- */
 
