@@ -102,6 +102,14 @@ struct pending { /* an append on its way to the disk */
     int64_t ids_us; /* as in log_file; 0: the batch has no id */
 };
 
+struct time_range { /* ticks, both ends included */
+    int64_t min, max;
+};
+static inline bool in_time_range(const struct time_range *r, int64_t min, int64_t max)
+{
+    return min <= r->max && max >= r->min;
+}
+
 struct scan_part { /* what a scan holds of one account */
     struct scan_part *next_in_account, **at;
     struct scan_part *next;
@@ -179,9 +187,18 @@ struct account *store_account_find(struct store *s, const uint8_t id[16]); /* NU
 enum err store_account_get(struct store *s, const uint8_t id[16], struct account **out,
                            struct diag *d);
 enum err store_part_get(struct table *t, struct account *a, struct part **out, struct diag *d);
+int64_t ticks_now(void);
+void part_free(struct part *p);
+
+/* store_table.c */
 struct table *store_table_by_id(struct store *s, const struct guid *id); /* NULL */
 int table_time_column(const struct schema *s);                           /* -1: none */
-int64_t ticks_now(void);
+/* store.lock. Adds the table of the entry to the store's. */
+enum err table_new(struct store *s, const struct table_entry *e, struct table **out,
+                   struct diag *d);
+void table_free(struct table *t); /* with its parts */
+DEFINE_CLEANUP(table_free, struct table)
+
 /* store_doubt.c. Every change of the entries goes through here: entry_root_commit(), and with it what
  * earlier ones that failed have left on the disk. */
 enum err store_commit(struct store *s, const struct entry_change *changes, size_t n,
@@ -301,7 +318,13 @@ enum err part_reserve_segment(struct part *p, struct diag *d);
 /* Takes it out of the part's list: its file goes with the last reference. */
 void part_forget_segment(struct part *p, struct live_segment *g);
 
-/* store_scan.c */
+/* store_scan_part.c */
+/* account.lock, the account open: what the part holds now, of segments what lies in the range. It
+ * heads the list, also when it fails: whoever has the list closes it. A lock wipes it from now on. */
+enum err scan_part_new(struct part *p, const struct time_range *range, struct scan_part **list,
+                       struct diag *d);
+/* The keys of all its segments, in one exchange with keyd; blocks. */
+enum err scan_part_unlock(struct scan_part *sp, struct diag *d);
 /* One segment alone, its reader unlocked; takes a reference. A lock of the account wipes it. */
 enum err scan_segment_open(struct part *p, struct live_segment *g, struct scan_part **out,
                            struct diag *d);

@@ -34,7 +34,7 @@ struct store_scan {
     struct store_gone *gone; /* only during open */
     uint32_t n_gone;
     int time_col;
-    int64_t time_min, time_max; /* ticks: what the hints leave */
+    struct time_range range; /* what the hints leave */
     struct scan_part *parts;
     struct unit *units;
     uint32_t n_units, cap_units;
@@ -47,13 +47,12 @@ static uint32_t stored_column(uint32_t column)
     return column + 1;
 }
 
-/* --- what the hints say about time
- * ---------------------------------------------------------------- */
+/* --- what the hints say about time ------------------------------------------------------------ */
 
 static void narrow(struct store_scan *sc)
 {
-    sc->time_min = INT64_MIN;
-    sc->time_max = INT64_MAX;
+    sc->range.min = INT64_MIN;
+    sc->range.max = INT64_MAX;
     for (uint32_t i = 0; i < sc->n_hints; i++) {
         const struct store_hint *h = &sc->hints[i];
         if ((int)stored_column(h->column) != sc->time_col || h->value.is_null ||
@@ -62,52 +61,12 @@ static void narrow(struct store_scan *sc)
         int64_t t = h->value.i;
         bool below = h->op == STORE_LT || h->op == STORE_LE || h->op == STORE_EQ;
         bool above = h->op == STORE_GT || h->op == STORE_GE || h->op == STORE_EQ;
-        if (below && t < sc->time_max) sc->time_max = t;
-        if (above && t > sc->time_min) sc->time_min = t;
+        if (below && t < sc->range.max) sc->range.max = t;
+        if (above && t > sc->range.min) sc->range.min = t;
     }
 }
 
-static bool in_time(const struct store_scan *sc, int64_t min, int64_t max)
-{
-    return min <= sc->time_max && max >= sc->time_min;
-}
-
-/* --- the moment of the start
- * ----------------------------------------------------------------------- */
-
-static enum err snapshot_pieces(struct scan_part *sp, const struct part *p, struct diag *d)
-{
-    uint32_t n = p->active->n_pieces;
-    for (struct memtable *m = p->frozen; m != NULL; m = m->next)
-        n += m->n_pieces;
-    sp->pieces = calloc(n + 1, sizeof(struct piece *));
-    if (sp->pieces == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    for (const struct memtable *m = p->frozen != NULL ? p->frozen : p->active; m != NULL;) {
-        uint32_t at = sp->n_pieces + m->n_pieces;
-        for (struct piece *x = m->newest; x != NULL; x = x->next) {
-            piece_ref(x);
-            sp->pieces[--at] = x;
-        }
-        sp->n_pieces += m->n_pieces;
-        m = m == p->active ? NULL : m->next != NULL ? m->next : p->active;
-    }
-    return OK;
-}
-
-static enum err snapshot_segments(const struct store_scan *sc, struct scan_part *sp,
-                                  const struct part *p, struct diag *d)
-{
-    sp->segments = calloc(p->n_segments + 1, sizeof(struct live_segment *));
-    sp->readers = calloc(p->n_segments + 1, sizeof(struct segment_reader *));
-    if (sp->segments == NULL || sp->readers == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    for (uint32_t i = 0; i < p->n_segments; i++) {
-        struct live_segment *g = p->segments[i];
-        if (!in_time(sc, g->entry.time_min, g->entry.time_max)) continue;
-        live_segment_ref(g);
-        sp->segments[sp->n_segments++] = g;
-    }
-    return OK;
-}
+/* --- the moment of the start ------------------------------------------------------------------ */
 
 /* account.lock: does the account hold rows of the table that only its key can show? */
 static bool holds_rows(const struct account *a, const struct part *p, const struct table *t)
@@ -118,29 +77,6 @@ static bool holds_rows(const struct account *a, const struct part *p, const stru
         if (log_may_hold(f, t)) return true;
     }
     return false;
-}
-
-/* account.lock: a lock wipes it from now on. */
-static void link_to_account(struct scan_part *sp, struct account *a)
-{
-    sp->next_in_account = a->scans;
-    sp->at = &a->scans;
-    if (a->scans != NULL) a->scans->at = &sp->next_in_account;
-    a->scans = sp;
-}
-
-/* account.lock. */
-static enum err snapshot(struct store_scan *sc, struct account *a, struct part *p, struct diag *d)
-{
-    struct scan_part *sp = calloc(1, sizeof *sp);
-    if (sp == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    sp->part = p;
-    sp->epoch = a->epoch;
-    sp->next = sc->parts;
-    sc->parts = sp;
-    link_to_account(sp, a);
-    TRY(snapshot_pieces(sp, p, d));
-    return snapshot_segments(sc, sp, p, d);
 }
 
 static struct store_gone *find_gone(const struct store_scan *sc, const struct account *a)
@@ -157,7 +93,8 @@ static enum err snapshot_account(struct store_scan *sc, struct account *a, struc
     struct store_gone *gone = find_gone(sc, a);
     pthread_mutex_lock(&a->lock);
     bool rows = holds_rows(a, p, sc->table), open = a->state == ACCOUNT_OPEN;
-    enum err e = rows && open && gone == NULL ? snapshot(sc, a, p, d) : OK;
+    enum err e = OK;
+    if (rows && open && gone == NULL) e = scan_part_new(p, &sc->range, &sc->parts, d);
     pthread_mutex_unlock(&a->lock);
     if (!rows) return e;
     if (gone != NULL) {
@@ -193,73 +130,7 @@ static enum err snapshot_all(struct store_scan *sc, struct diag *d)
     return OK;
 }
 
-/* --- keys
- * ------------------------------------------------------------------------------------------- */
-
-static enum err open_readers(struct scan_part *sp, struct file_ident *idents, struct diag *d)
-{
-    for (uint32_t i = 0; i < sp->n_segments; i++) {
-        struct live_segment *g = sp->segments[i];
-        struct segment_reader *r = NULL;
-        TRY(segment_reader_new(&r, g->store->blobs, &g->entry, d));
-        idents[i] = *segment_reader_ident(r);
-        LOCK_SCOPE(&sp->part->account->lock); /* a lock looks through the readers */
-        sp->readers[i] = r;
-    }
-    return OK;
-}
-
-static enum err unlock_reader(struct scan_part *sp, uint32_t i, struct file_key **k, struct diag *d)
-{
-    struct account *a = sp->part->account;
-    bool more = true;
-    while (more) {
-        TRY(account_enter(a, sp->epoch, d));
-        enum err e = segment_reader_unlock(sp->readers[i], *k, &more, d);
-        if (e == OK && !more) *k = NULL; /* the reader's from here on: a lock gives it back */
-        account_leave(a);
-        if (e != OK) return e;
-        if (more) TRY(segment_reader_load_more(sp->readers[i], d));
-    }
-    return OK;
-}
-
-static enum err unlock_readers(struct scan_part *sp, struct file_key **file_keys, struct diag *d)
-{
-    for (uint32_t i = 0; i < sp->n_segments; i++)
-        TRY(unlock_reader(sp, i, &file_keys[i], d));
-    return OK;
-}
-
-/* One exchange with keyd for all files of the account. */
-static enum err open_segments(struct scan_part *sp, struct diag *d)
-{
-    if (sp->n_segments == 0) return OK;
-    struct account *a = sp->part->account;
-    struct keys *k = &a->store->c.keys;
-    CLEANUP_FREE struct file_ident *idents = calloc(sp->n_segments, sizeof *idents);
-    CLEANUP_FREE struct file_key **file_keys = calloc(sp->n_segments, sizeof(struct file_key *));
-    if (idents == NULL || file_keys == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    TRY(open_readers(sp, idents, d));
-    TRY(k->ops->open(k->self, a->id, idents, sp->n_segments, file_keys, d));
-    enum err e = unlock_readers(sp, file_keys, d);
-    for (uint32_t i = 0; i < sp->n_segments; i++)
-        k->ops->release(k->self, file_keys[i]);
-    return e;
-}
-
-void scan_part_wipe(struct scan_part *sp)
-{
-    struct keys *k = &sp->part->account->store->c.keys;
-    for (uint32_t i = 0; i < sp->n_pieces; i++)
-        piece_wipe(sp->pieces[i]);
-    for (uint32_t i = 0; i < sp->n_segments; i++) {
-        if (sp->readers[i] != NULL) k->ops->release(k->self, segment_reader_lock(sp->readers[i]));
-    }
-}
-
-/* --- units
- * ------------------------------------------------------------------------------------------ */
+/* --- units ------------------------------------------------------------------------------------ */
 
 static enum err add_unit(struct store_scan *sc, const struct unit *u, struct diag *d)
 {
@@ -281,7 +152,7 @@ static enum err add_pieces(struct store_scan *sc, struct scan_part *sp, struct d
     struct unit u = {.part = sp};
     for (uint32_t i = 0; i < sp->n_pieces; i++) {
         const struct piece *p = sp->pieces[i];
-        bool wanted = in_time(sc, p->time_min, p->time_max);
+        bool wanted = in_time_range(&sc->range, p->time_min, p->time_max);
         if (u.n_pieces != 0 && (!wanted || u.n_rows + p->rows.n_rows > UNIT_ROWS)) {
             TRY(add_unit(sc, &u, d));
             u = (struct unit){.part = sp};
@@ -370,7 +241,7 @@ static enum err add_groups(struct store_scan *sc, struct scan_part *sp, uint32_t
 static enum err make_units(struct store_scan *sc, struct diag *d)
 {
     for (struct scan_part *sp = sc->parts; sp != NULL; sp = sp->next) {
-        TRY(open_segments(sp, d));
+        TRY(scan_part_unlock(sp, d));
         for (uint32_t i = 0; i < sp->n_segments; i++)
             TRY(add_groups(sc, sp, i, d));
         TRY(account_enter(sp->part->account, sp->epoch, d));
@@ -381,8 +252,7 @@ static enum err make_units(struct store_scan *sc, struct diag *d)
     return OK;
 }
 
-/* --- the interface
- * ---------------------------------------------------------------------------------- */
+/* --- the interface ---------------------------------------------------------------------------- */
 
 static enum err check_request(const struct store_scan *sc, struct diag *d)
 {
@@ -525,27 +395,6 @@ enum err store_scan_read(struct store_scan *sc, uint32_t unit, const uint32_t *p
     return OK;
 }
 
-void scan_part_close(struct scan_part *sp)
-{
-    struct account *a = sp->part->account;
-    struct keys *k = &a->store->c.keys;
-    pthread_mutex_lock(&a->lock);
-    *sp->at = sp->next_in_account;
-    if (sp->next_in_account != NULL) sp->next_in_account->at = sp->at;
-    pthread_mutex_unlock(&a->lock);
-    for (uint32_t i = 0; i < sp->n_pieces; i++)
-        piece_unref(sp->pieces[i]);
-    for (uint32_t i = 0; i < sp->n_segments; i++) {
-        if (sp->readers[i] != NULL) k->ops->release(k->self, segment_reader_lock(sp->readers[i]));
-        segment_reader_free(sp->readers[i]);
-        live_segment_unref(sp->segments[i]);
-    }
-    free(sp->pieces);
-    free(sp->segments);
-    free(sp->readers);
-    free(sp);
-}
-
 void store_scan_close(struct store_scan *sc)
 {
     if (sc == NULL) return;
@@ -557,42 +406,4 @@ void store_scan_close(struct store_scan *sc)
     free(sc->columns);
     free(sc->units);
     free(sc);
-}
-
-/* --- one segment alone
- * -------------------------------------------------------------------------------- */
-
-static enum err list_alone(struct scan_part *sp, struct live_segment *g, struct diag *d)
-{
-    struct account *a = sp->part->account;
-    sp->segments = calloc(1, sizeof(struct live_segment *));
-    sp->readers = calloc(1, sizeof(struct segment_reader *));
-    if (sp->segments == NULL || sp->readers == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    pthread_mutex_lock(&a->lock);
-    bool open = a->state == ACCOUNT_OPEN;
-    sp->epoch = a->epoch;
-    pthread_mutex_unlock(&a->lock);
-    if (!open) return account_refuse(a, d);
-    live_segment_ref(g);
-    sp->segments[sp->n_segments++] = g;
-    return open_segments(sp, d);
-}
-
-enum err scan_segment_open(struct part *p, struct live_segment *g, struct scan_part **out,
-                           struct diag *d)
-{
-    struct account *a = p->account;
-    struct scan_part *sp = calloc(1, sizeof *sp);
-    if (sp == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    sp->part = p;
-    pthread_mutex_lock(&a->lock);
-    link_to_account(sp, a);
-    pthread_mutex_unlock(&a->lock);
-    enum err e = list_alone(sp, g, d);
-    if (e != OK) {
-        scan_part_close(sp);
-        return e;
-    }
-    *out = sp;
-    return OK;
 }
