@@ -16,12 +16,11 @@
  */
 #include "from_text.h"
 
-#include "base/str.h"
+#include "../golden_cases.h"
+
 #include "base/thread.h"
 
-#include <dirent.h>
 #include <math.h>
-#include <stdlib.h>
 
 static unsigned n_cases, n_failed;
 
@@ -112,16 +111,6 @@ static struct bytes trim(struct bytes s)
     return s;
 }
 
-static struct bytes next_line(struct bytes *left)
-{
-    const uint8_t *end = memchr(left->p, '\n', left->len);
-    size_t len = end != NULL ? (size_t)(end - left->p) : left->len;
-    struct bytes line = {left->p, len};
-    size_t step = end != NULL ? len + 1 : len;
-    *left = bytes_of(left->p + step, left->len - step);
-    return line;
-}
-
 /* The part up to the next bar that no backslash precedes. */
 static struct bytes next_cell(struct bytes *left)
 {
@@ -159,9 +148,9 @@ static bool same_rows(struct bytes want, struct bytes got, bool any_order)
     bool used[1000] = {false};
     uint32_t n = 0;
     while (got.len != 0 && n < 1000)
-        lines[n++] = trim(next_line(&got));
+        lines[n++] = trim(golden_line(&got));
     for (uint32_t i = 0; want.len != 0; i++) {
-        struct bytes line = trim(next_line(&want));
+        struct bytes line = trim(golden_line(&want));
         uint32_t k = any_order ? 0 : i;
         while (any_order && k < n && (used[k] || !same_line(line, lines[k])))
             k++;
@@ -198,96 +187,38 @@ static bool matches(const struct result *r, struct bytes want, const struct buf 
         struct bytes what = bytes_of(want.p + 6, want.len - 6);
         return r->err != OK && (contains(r->d.text, what) || contains(r->d.tag, what));
     }
-    struct bytes first = trim(next_line(&want));
+    struct bytes first = trim(golden_line(&want));
     return r->err == OK && same_line(first, trim(buf_view(head))) &&
            same_rows(trim(want), trim(buf_view(rows)), any_order);
 }
 
-static void run_case(const char *file, struct bytes title, struct bytes query, struct bytes want,
-                     struct pool *pool)
+static void run_case(void *ctx, const struct golden_case *c)
 {
+    struct pool *pool = ctx;
     struct result r;
+    struct bytes want = trim(c->want);
     CLEANUP_BUF struct buf head = {0}, rows = {0};
-    bool any_order =
-        title.len > 11 && bytes_eq(bytes_of(title.p + title.len - 11, 11), BYTES("(any order)"));
-    result_of(&r, query, pool);
+    bool any_order = c->title.len > 11 &&
+                     bytes_eq(bytes_of(c->title.p + c->title.len - 11, 11), BYTES("(any order)"));
+    result_of(&r, c->query, pool);
     put_result(&r, &head, &rows);
     n_cases++;
-    if (!matches(&r, trim(want), &head, &rows, any_order)) {
+    if (!matches(&r, want, &head, &rows, any_order)) {
         n_failed++;
-        fprintf(stderr, "%s: %.*s\n%.*s\n-- got:\n%s%s\n-- wanted:\n%.*s\n\n", file, (int)title.len,
-                (const char *)title.p, (int)query.len, (const char *)query.p, buf_cstr(&head),
-                buf_cstr(&rows), (int)trim(want).len, (const char *)trim(want).p);
+        fprintf(stderr, "%s: %.*s\n%.*s\n-- got:\n%s%s\n-- wanted:\n%.*s\n\n", c->file,
+                (int)c->title.len, (const char *)c->title.p, (int)c->query.len,
+                (const char *)c->query.p, buf_cstr(&head), buf_cstr(&rows), (int)want.len,
+                (const char *)want.p);
     }
     result_release(&r);
-}
-
-/* --- files ----------------------------------------------------------------------------------- */
-
-static bool is_title(struct bytes line)
-{
-    return line.len > 3 && memcmp(line.p, "== ", 3) == 0;
-}
-
-/* Cuts a case in two at its line "--"; comments are dropped. */
-static void split_case(struct bytes body, struct buf *query, struct buf *want)
-{
-    struct buf *to = query;
-    while (body.len != 0) {
-        struct bytes line = next_line(&body);
-        if (line.len != 0 && line.p[0] == '#') continue;
-        if (bytes_eq(line, BYTES("--"))) {
-            to = want;
-            continue;
-        }
-        buf_bytes(to, line);
-        buf_u8(to, '\n');
-    }
-}
-
-static void run_file(const char *path, const char *name, struct pool *pool)
-{
-    struct diag d = DIAG_INIT;
-    CLEANUP_BUF struct buf text = {0};
-    REQUIRE_OK(os_read_file(path, (size_t)1 << 24, &text, &d));
-    struct bytes left = buf_view(&text);
-    while (left.len != 0) {
-        struct bytes title = next_line(&left);
-        if (!is_title(title)) continue;
-        struct bytes rest = left, body = {left.p, 0};
-        while (rest.len != 0) {
-            struct bytes ahead = rest;
-            if (is_title(next_line(&ahead))) break;
-            rest = ahead;
-        }
-        body.len = (size_t)(rest.p - left.p);
-        left = rest;
-        CLEANUP_BUF struct buf query = {0}, want = {0};
-        split_case(body, &query, &want);
-        run_case(name, bytes_of(title.p + 3, title.len - 3), buf_view(&query), buf_view(&want),
-                 pool);
-    }
 }
 
 TEST(kql, each_golden_query_gives_its_table)
 {
     struct diag d = DIAG_INIT;
-    const char *dir = KEYSTEAD_SOURCE_DIR "/tests/kql", *only = getenv("KQL_FILE");
     struct pool *pool;
-    struct dirent **entries;
     REQUIRE_OK(pool_new(&pool, 2, 64, &d));
-    int n = scandir(dir, &entries, NULL, alphasort);
-    REQUIRE(n >= 0);
-    for (int i = 0; i < n; i++) {
-        const char *name = entries[i]->d_name;
-        if (str_ends(name, ".kqltest") && (only == NULL || strstr(name, only) != NULL)) {
-            char *path = os_path(dir, name);
-            run_file(path, name, pool);
-            free(path);
-        }
-        free(entries[i]);
-    }
-    free(entries);
+    golden_cases(getenv("KQL_FILE"), run_case, pool);
     pool_free(pool);
     fprintf(stderr, "golden: %u of %u queries\n", n_cases - n_failed, n_cases);
     EXPECT_EQ(n_failed, 0);
