@@ -187,7 +187,10 @@ static void take_away(struct endpoint *e, const char *scope)
     }
 }
 
+#define PAGE 500 /* assignments of one answer */
+
 struct filter {
+    const char *scope;
     bool at_scope; /* at the scope and above, not below */
     char principal[256];
 };
@@ -207,25 +210,66 @@ static bool read_filter(struct endpoint *e, struct filter *f)
     return true;
 }
 
-static bool is_wanted(const struct assignment *a, const struct filter *f, const char *scope)
+static bool is_wanted(const struct assignment *a, const void *ctx)
 {
+    const struct filter *f = ctx;
     if (f->principal[0] != 0 && !str_eq_nocase(f->principal, a->principal_id)) return false;
-    return scope_covers(a->scope, scope) || (!f->at_scope && scope_covers(scope, a->scope));
+    return scope_covers(a->scope, f->scope) || (!f->at_scope && scope_covers(f->scope, a->scope));
+}
+
+/* A page goes on behind the name that $skipToken carries. */
+static bool read_skip(struct endpoint *e, char after[GUID_TEXT_MAX])
+{
+    const char *token = http_query(e->req, "$skipToken");
+    struct guid g;
+    after[0] = 0;
+    if (token == NULL) return true;
+    if (guid_parse(token, &g, NULL) != OK) {
+        answer_error(e, 400, "InvalidSkipToken", "The skip token '%.60s' is invalid.", token);
+        return false;
+    }
+    guid_format(&g, after);
+    return true;
+}
+
+/* The same question, behind the last of this page. */
+static json_t *next_link(const struct endpoint *e, const char *last)
+{
+    const char *filter = http_query(e->req, "$filter");
+    CLEANUP_BUF struct buf url = {0};
+    buf_fmt(&url, "%s%.*s?api-version=", e->id->endpoint, (int)strcspn(e->req->target, "?"),
+            e->req->target);
+    percent_encode(&url, bytes_str(http_query(e->req, "api-version")));
+    if (filter != NULL) {
+        buf_fmt(&url, "&$filter=");
+        percent_encode(&url, bytes_str(filter));
+    }
+    buf_fmt(&url, "&$skipToken=%s", last);
+    return json_string(buf_cstr(&url));
+}
+
+static json_t *page_json(const struct endpoint *e, const struct assignment *found, size_t n,
+                         bool more)
+{
+    CLEANUP_JSON json_t *value = json_array();
+    for (size_t i = 0; i < n; i++) {
+        if (json_array_append_new(value, assignment_json(e->id, &found[i])) != 0) return NULL;
+    }
+    if (!more) return json_pack("{s:O}", "value", value);
+    return json_pack("{s:O, s:o}", "value", value, "nextLink", next_link(e, found[n - 1].name));
 }
 
 static void list(struct endpoint *e, const char *scope)
 {
-    struct filter f = {0};
-    CLEANUP_FREE struct assignment *all = NULL;
-    CLEANUP_JSON json_t *found = json_array();
+    struct filter f = {.scope = scope};
+    char after[GUID_TEXT_MAX];
+    CLEANUP_FREE struct assignment *found = NULL;
     size_t n = 0;
-    if (!read_filter(e, &f)) return;
-    bool good = assignment_list(e->id, &all, &n, NULL) == OK;
-    for (size_t i = 0; good && i < n; i++) {
-        if (!is_wanted(&all[i], &f, scope)) continue;
-        good = json_array_append_new(found, assignment_json(e->id, &all[i])) == 0;
-    }
-    answer_json(e, 200, good ? json_pack("{s:O}", "value", found) : NULL);
+    bool more = false;
+    if (!read_filter(e, &f) || !read_skip(e, after)) return;
+    const struct assignment_page page = {is_wanted, &f, after, PAGE};
+    bool good = assignment_list(e->id, &page, &found, &n, &more, NULL) == OK;
+    answer_json(e, 200, good ? page_json(e, found, n, more) : NULL);
 }
 
 void serve_assignments(struct endpoint *e)

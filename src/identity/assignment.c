@@ -175,17 +175,33 @@ enum err assignments_forget(struct identity *id, const char *principal_id, struc
     return OK;
 }
 
-enum err assignment_list(struct identity *id, struct assignment **out, size_t *out_n,
-                         struct diag *d)
+static int by_name(const void *x, const void *y)
+{
+    return strcmp((*(const struct assignment *const *)x)->name,
+                  (*(const struct assignment *const *)y)->name);
+}
+
+enum err assignment_list(struct identity *id, const struct assignment_page *page,
+                         struct assignment **out, size_t *out_n, bool *more, struct diag *d)
 {
     LOCK_SCOPE(&id->lock);
     size_t n = 0;
-    struct assignment *all = calloc(id->assignments.n_live + 1, sizeof *all);
-    if (all == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
-    MAP_EACH (&id->assignments, e)
-        all[n++] = *(const struct assignment *)e->value;
-    *out = all;
-    *out_n = n;
+    CLEANUP_FREE const struct assignment **found =
+        calloc(id->assignments.n_live + 1, sizeof *found);
+    if (found == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    MAP_EACH (&id->assignments, e) {
+        const struct assignment *a = e->value;
+        if (strcmp(a->name, page->after) > 0 && page->wanted(a, page->ctx)) found[n++] = a;
+    }
+    qsort(found, n, sizeof *found, by_name);
+    size_t n_out = n < page->max ? n : page->max;
+    struct assignment *copies = calloc(n_out + 1, sizeof *copies);
+    if (copies == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
+    for (size_t i = 0; i < n_out; i++)
+        copies[i] = *found[i];
+    *out = copies;
+    *out_n = n_out;
+    *more = n > n_out;
     return OK;
 }
 

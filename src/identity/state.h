@@ -169,9 +169,16 @@ bool assignment_get(struct identity *id, const char *name, const char *scope,
                     struct assignment *out);
 enum err assignment_delete(struct identity *id, const char *name, struct diag *d);
 
-/* Copies; the array is the caller's to free(). */
-enum err assignment_list(struct identity *id, struct assignment **out, size_t *out_n,
-                         struct diag *d);
+/* One page of a list: of those that are wanted the first ones behind a name. */
+struct assignment_page {
+    bool (*wanted)(const struct assignment *a, const void *ctx);
+    const void *ctx;
+    const char *after; /* in lower case, as names are kept; "" from the beginning */
+    size_t max;
+};
+/* Copies, by name; the array is the caller's to free(). *more: others come behind the last. */
+enum err assignment_list(struct identity *id, const struct assignment_page *page,
+                         struct assignment **out, size_t *out_n, bool *more, struct diag *d);
 
 /* Has anybody a right at the subscription itself, or is it the first one? */
 bool subscription_is_open(struct identity *id, const char *subscription);
