@@ -189,18 +189,19 @@ enum err custody_wait_ready(struct custody *c, uint64_t timeout_ms, struct diag 
 /* --- what the log service asks
  * --------------------------------------------------------------------- */
 
-enum err custody_kek_check(struct custody *c, const struct custody_kek *k, char version[64],
-                           struct diag *d)
+enum err custody_kek_check(struct custody *c, const struct custody_kek *k,
+                           struct custody_kek_found *out, struct diag *d)
 {
-    CLEANUP_BUF struct buf in = {0}, out = {0};
-    char found[64];
+    CLEANUP_BUF struct buf in = {0}, answer = {0};
+    struct custody_kek_found found;
     put_kek(&in, k);
     TRY(buf_check(&in, d));
-    TRY(chan_call(c->chan, KEYD_KEK_CHECK, buf_view(&in), &out, CALL_MS, d));
-    struct rd r = rd_from(buf_view(&out));
-    get_string(&r, found, sizeof found);
+    TRY(chan_call(c->chan, KEYD_KEK_CHECK, buf_view(&in), &answer, CALL_MS, d));
+    struct rd r = rd_from(buf_view(&answer));
+    get_string(&r, found.version, sizeof found.version);
+    found.rsa_bits = rd_u32(&r);
     if (!rd_done(&r)) return FAIL(d, ERR_CORRUPT, "keyd's answer does not parse");
-    memcpy(version, found, sizeof found);
+    *out = found;
     return OK;
 }
 

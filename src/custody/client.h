@@ -77,11 +77,15 @@ struct custody_kek {
     bool is_double; /* files of the scope's accounts are sealed twice: never changes */
 };
 
+struct custody_kek_found {
+    char version[64];
+    uint32_t rsa_bits; /* 0: the key is no RSA key */
+};
+
 /* Describe, wrap, unwrap, compare; no change. ERR_DENIED, ERR_NOT_FOUND, ERR_UNAVAILABLE, or
- * ERR_INVALID tag "KeyNotRecoverable", "KeyDisabled", "KeyExpired", "KeyType". *version gets the
- * version found (33+ bytes). */
-enum err custody_kek_check(struct custody *c, const struct custody_kek *k, char version[64],
-                           struct diag *d);
+ * ERR_INVALID tag "KeyNotRecoverable", "KeyDisabled", "KeyExpired", "KeyType". */
+enum err custody_kek_check(struct custody *c, const struct custody_kek *k,
+                           struct custody_kek_found *out, struct diag *d);
 /* Sets or changes a scope's KEK: rewraps every account's AEK in the order of keys.md "Rotation",
  * returns when all are. Setting a key on a cleared scope first unwraps with the wraps' own kek_id.
  */

@@ -23,6 +23,7 @@ struct kek_info {
     char version[64];
     enum wrap_alg alg;
     bool type_usable;                  /* RSA 2048..4096, or AES-256: else alg means nothing */
+    uint32_t rsa_bits;                 /* 0: no RSA key */
     bool enabled, recoverable;         /* recoverable: soft delete and purge protection */
     int64_t not_before_us, expires_us; /* 0 = none */
 };

@@ -154,6 +154,16 @@ static enum err configured(struct door *p, const struct kek_config *kek, struct 
     return find_handle(p, uri, kek->principal_id, out, d);
 }
 
+/* Of a modulus that the vault sent, with or without zeros in front. */
+static uint32_t bit_length(struct bytes n)
+{
+    while (n.len > 0 && n.p[0] == 0)
+        n = bytes_of(n.p + 1, n.len - 1);
+    if (n.len == 0 || n.len > UINT32_MAX / 8) return 0;
+    uint32_t unused = (uint32_t)__builtin_clz(n.p[0]) - 24; /* bits of the first byte */
+    return (uint32_t)n.len * 8 - unused;
+}
+
 static enum err read_key(const struct vault_key *v, struct kek_info *out, struct diag *d)
 {
     struct kek_info i = {.enabled = v->enabled,
@@ -167,7 +177,9 @@ static enum err read_key(const struct vault_key *v, struct kek_info *out, struct
     snprintf(i.kek_id, sizeof i.kek_id, "%s", v->kid);
     snprintf(i.version, sizeof i.version, "%s", v->version);
     const char *alg = vault_wrap_alg(v->kty);
-    i.type_usable = alg != NULL && v->can_wrap && v->can_unwrap;
+    i.rsa_bits = bit_length(buf_view(&v->n));
+    bool size_usable = i.rsa_bits == 0 || (i.rsa_bits >= 2048 && i.rsa_bits <= 4096);
+    i.type_usable = alg != NULL && v->can_wrap && v->can_unwrap && size_usable;
     i.alg = str_eq(alg, "A256KW") ? WRAP_A256KW : WRAP_RSA_OAEP_256;
     *out = i;
     return OK;

@@ -33,6 +33,7 @@ static enum err serve_kek_check(struct keyd *k, struct rd *in, struct buf *out, 
     TRY(parsed(in, d));
     TRY(kek_check(k, &q.kek, CHECK_MS, &info, d));
     put_string(out, info.version);
+    buf_u32(out, info.rsa_bits);
     return OK;
 }
 

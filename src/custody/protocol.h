@@ -8,7 +8,7 @@
  *
  *      log service asks keyd               in                                out
  *      KEYD_READY                          -                                 -
- *      KEYD_KEK_CHECK                      kek                               version
+ *      KEYD_KEK_CHECK                      kek                               version, u32 RSA bits or 0
  *      KEYD_SCOPE_SET                      scope, kek                        u64 wraps rewritten
  *      KEYD_SCOPE_POLICY                   scope, policy, by                 -
  *      KEYD_SCOPE_CLEAR                    scope, u8 sealed                  -

@@ -106,7 +106,8 @@ static enum err check_name_free(struct arm_call *c, struct diag *d)
         arm_id_name(c->id));
 }
 
-/* In the vault, with the cluster's identity: exists, enabled, wraps and unwraps, is recoverable. */
+/* In the vault, with the cluster's identity: exists, enabled, wraps and unwraps, is recoverable, and
+ * no smaller than keyRsaSize. */
 static enum err check_key(struct arm_call *c, const char *principal, const struct cluster_key *k,
                           struct diag *d)
 {
@@ -114,9 +115,14 @@ static enum err check_key(struct arm_call *c, const char *principal, const struc
                               .key_name = k->name,
                               .key_version = k->version,
                               .principal_id = principal};
-    char version[64];
+    struct custody_kek_found found;
     struct diag why = DIAG_INIT;
-    if (custody_kek_check(c->arm->c.custody, &kek, version, &why) == OK) return OK;
+    enum err e = custody_kek_check(c->arm->c.custody, &kek, &found, &why);
+    if (e == OK && found.rsa_bits < (uint32_t)k->rsa) {
+        e = FAIL(&why, ERR_INVALID, "the key has %u bits of RSA where keyRsaSize asks for %d",
+                 found.rsa_bits, k->rsa);
+    }
+    if (e == OK) return OK;
     LOG(WARN, "cluster.key_refused", F_STR("cluster", c->id_text), F_ERR(&why));
     if (str_eq(why.tag, "KeyNotRecoverable")) {
         return ARM_FAIL(c, d, 400, "KeyNotRecoverable",

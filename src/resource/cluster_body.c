@@ -192,13 +192,13 @@ static enum err read_key(struct arm_call *c, const json_t *old, bool is_put, str
         return OK;
     }
     struct cluster_key k = {0};
-    const json_t *rsa = json_get(kv, "keyRsaSize");
-    k.rsa = json_is_integer(rsa) ? (int32_t)json_integer_value(rsa) : 0;
+    json_int_t rsa = json_integer_value(json_get(kv, "keyRsaSize"));
     if (!cluster_key_uri(uri, c->arm->c.vault_hosts, k.uri, sizeof k.uri) || name[0] == '\0' ||
         !copy_name(name, k.name, sizeof k.name) || !copy_name(v, k.version, sizeof k.version) ||
-        (k.rsa != 0 && k.rsa != 2048 && k.rsa != 3072 && k.rsa != 4096)) {
+        (rsa != 0 && rsa != 2048 && rsa != 3072 && rsa != 4096)) {
         return bad(c, d, BAD_KEY);
     }
+    k.rsa = (int32_t)rsa;
     struct cluster_key was = cluster_key_of(old);
     w->key = cluster_key_eq(&k, &was) ? KEY_KEEP : KEY_SET;
     w->key_to_set = k;

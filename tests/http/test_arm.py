@@ -69,6 +69,19 @@ class Arm(unittest.TestCase):
         finally:
             s.settings(keyUpdateSeconds=None)
 
+    def test_a_key_smaller_than_keyRsaSize_asks_for_is_refused(self):
+        s = self.s
+        was = s.arm("GET", s.cluster_path(), "2022-10-01").json["properties"]["keyVaultProperties"]
+        for size in (3072, 4096, 2048 + 2**32):
+            a = s.arm("PATCH", s.cluster_path(), "2022-10-01", {"properties": {"keyVaultProperties": {**was, "keyRsaSize": size}}})
+            self.assertEqual(a.status, 400, a)
+            now = s.arm("GET", s.cluster_path(), "2022-10-01").json["properties"]
+            self.assertEqual((now["keyVaultProperties"], now["provisioningState"]), (was, "Succeeded"))
+        self.assertIn("2048 bits", self.refused(s.arm("PATCH", s.cluster_path(), "2022-10-01", {
+            "properties": {"keyVaultProperties": {**was, "keyRsaSize": 4096}}}), "KeyVaultValidationFailed"))
+        s.done(s.arm("PATCH", s.cluster_path(), "2022-10-01", {"properties": {"keyVaultProperties": {**was, "keyRsaSize": 2048}}}))
+        self.assertEqual(s.arm("GET", s.cluster_path(), "2022-10-01").json["properties"]["keyVaultProperties"]["keyRsaSize"], 2048)
+
     def test_a_version_ignores_the_properties_that_it_does_not_know(self):
         s, path = self.s, self.s.cluster_path("unknowing")
         body = {"location": "westeurope", "identity": {"type": "SystemAssigned"}, "sku": {"name": "CapacityReservation", "capacity": 1000},

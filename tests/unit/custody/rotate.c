@@ -95,7 +95,7 @@ TEST(rotation, a_key_that_may_not_be_used_changes_nothing)
     house_open(&h);
     house_cluster(&h, CLUSTER, account);
     tv_add(&h.vault, CUSTOMER_URI, "bad", "b1", false);
-    char version[64];
+    struct custody_kek_found found;
     struct custody_kek kek = house_kek("");
     kek.key_name = "bad";
     h.vault.keys[2].purgeable = true;
@@ -103,14 +103,15 @@ TEST(rotation, a_key_that_may_not_be_used_changes_nothing)
     EXPECT_STR(d.tag, "KeyNotRecoverable");
     h.vault.keys[2].purgeable = false;
     tv_enable(&h.vault, "bad", NULL, false);
-    REQUIRE_ERR(ERR_INVALID, custody_kek_check(h.custody, &kek, version, &d));
+    REQUIRE_ERR(ERR_INVALID, custody_kek_check(h.custody, &kek, &found, &d));
     EXPECT_STR(d.tag, "KeyDisabled");
     kek.key_name = "no such key";
-    REQUIRE_ERR(ERR_DENIED, custody_kek_check(h.custody, &kek, version, &d));
+    REQUIRE_ERR(ERR_DENIED, custody_kek_check(h.custody, &kek, &found, &d));
     EXPECT_STR(d.tag, "KeyNotFound");
     kek = house_kek("");
-    REQUIRE_OK(custody_kek_check(h.custody, &kek, version, &d));
-    EXPECT_STR(version, "v1");
+    REQUIRE_OK(custody_kek_check(h.custody, &kek, &found, &d));
+    EXPECT_STR(found.version, "v1");
+    EXPECT_EQ(found.rsa_bits, 2048);
     REQUIRE(wrapped_by(&h, account, "/v1"));
     EXPECT_EQ(house_records(&h, "wrap"), 1);
     house_close(&h);

@@ -187,6 +187,7 @@ static inline enum err tv_describe(void *ctx, const struct kek_call *c, struct k
     const struct tv_key *k = tv_find(v, c->kek->vault_uri, c->kek->key_name, c->kek->key_version);
     if (k == NULL) return tv_gone(d);
     *out = (struct kek_info){.type_usable = true,
+                             .rsa_bits = k->aes != NULL ? 0 : 2048,
                              .alg = k->aes != NULL ? WRAP_A256KW : WRAP_RSA_OAEP_256,
                              .enabled = k->enabled,
                              .recoverable = !k->purgeable,

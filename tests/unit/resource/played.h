@@ -9,13 +9,13 @@
 
 static bool vault_denies;
 
-enum err custody_kek_check(struct custody *c, const struct custody_kek *k, char version[64],
-                           struct diag *d)
+enum err custody_kek_check(struct custody *c, const struct custody_kek *k,
+                           struct custody_kek_found *out, struct diag *d)
 {
     (void)c;
     (void)k;
     if (vault_denies) return FAIL_TAG(d, ERR_DENIED, "ForbiddenByRbac", "the vault says no");
-    version[0] = '\0';
+    *out = (struct custody_kek_found){.rsa_bits = 2048};
     return OK;
 }
 
