@@ -83,8 +83,9 @@ bench-vault: build
 	@$(call BUILD,release,--target bench_vault)
 	@python3 bench/vault.py $(if $(RECORD),--record)
 
-## make bench    start, ingestion, ten queries, rotation, revocation; RECORD=1 keeps them in bench/results.md
+## make bench    start, ingestion, ten queries beside ClickHouse and DuckDB, rotation, revocation; RECORD=1 keeps them in bench/results.md
 bench: build
+	@cmake --build --preset release --target bench_kql -j$(JOBS) -- --no-print-directory -s
 	@python3 bench/bench.py $(if $(ROWS),--rows $(ROWS)) $(if $(RECORD),--record)
 
 ## make bench-layers    ingestion and reading with no, one and two layers; rotation of 1, 100 and 1,000 accounts

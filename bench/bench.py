@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""bench/bench.py [--rows N] [--record] - start, ingestion, ten queries, rotation, revocation, in one run on generated rows.
+"""bench/bench.py [--rows N] [--record] - start, ingestion, ten queries beside the peers, rotation, revocation, in one run on generated rows.
 
 --record adds the figures to bench/results.md with date and commit. Times are of this machine at this moment: only figures of one
 run compare.
@@ -16,20 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
 from keystead import PROGRAM, Server  # noqa: E402
 
-QUERIES = [
-    ("Q1 count", "T_CL | count"),
-    ("Q2 count by status", "T_CL | summarize count() by Status"),
-    ("Q3 rare substring in message", "T_CL | where Message contains 'quuxite-7731' | count"),
-    ("Q3t rare token in message", "T_CL | where Message has 'quuxite' | count"),
-    ("Q4 trace id, all columns", "T_CL | where TraceId == '{trace}'"),
-    ("Q5 by service and hour: avg, p95", "T_CL | summarize avg(DurationMs), percentile(DurationMs, 95) by Service, bin(TimeGenerated, 1h)"),
-    ("Q6 top 10 by duration, all columns", "T_CL | top 10 by DurationMs"),
-    ("Q7 count of a regex over message", "T_CL | where Message matches regex @'timed out after [0-9]{{4,}} ms .*shard-1[0-9]\\b' | count"),
-    ("Q8 1 % of the time, count by host", "T_CL | where TimeGenerated between (datetime({from_}) .. datetime({to})) | summarize count() by Host"),
-    ("Q9 distinct users, exact", "T_CL | summarize count_distinct(UserId)"),
-    ("Q9e distinct users, estimated", "T_CL | summarize dcount(UserId)"),
-    ("Q10 newest 1,000 rows", "T_CL | top 1000 by TimeGenerated"),
-]
+import engines  # noqa: E402
+from queries import queries  # noqa: E402
 
 
 def timed(f, *args):
@@ -44,16 +32,29 @@ def ingest(s, path):
     return p.stdout
 
 
-def queries(s, w, n=7):
-    trace = s.rows("T_CL | take 1 | project TraceId", w)[0][0]
-    for name, text in QUERIES:
-        text = text.format(trace=trace, from_="2026-03-01T10:00:00Z", to="2026-03-01T10:14:24Z")
+def sealed(s, w, asked, n=7):
+    """{name: least ms} of the queries over the sealed rows, timed at the client with a new connection each."""
+    took = {}
+    for name, (text, _) in asked.items():
         times = []
         for _ in range(n):
-            took, a = timed(s.query, text, w)
+            ms, a = timed(s.query, text, w)
             assert a.status == 200, a
-            times.append(took * 1000)
-        yield name, f"{statistics.median(times):.1f} ms (first {times[0]:.1f})"
+            times.append(ms * 1000)
+        took[name] = min(times)
+    return took
+
+
+def beside_peers(ms, took):
+    """The share of storage, sealing and transport is what is left of the whole without the operators' own work in memory."""
+    lines = ["| query | Keystead sealed, HTTPS ms | operators alone ms | the rest ms | ClickHouse ms | DuckDB ms | best peer / operators | best peer / whole |",
+             "|---|---|---|---|---|---|---|---|"]
+    for name, by in took.items():
+        own = by["keystead"] / 1000
+        cells = [ms[name], own, max(ms[name] - own, 0)] + [by[e] / 1000 if e in by else None for e in engines.ENGINES[1:]]
+        lines.append(f"| {name} | " + " | ".join("-" if c is None else f"{c:.2f}" for c in cells)
+                     + f" | {engines.ratio(by, by['keystead'])} | {engines.ratio(by, ms[name] * 1000)} |")
+    return "\n".join(lines)
 
 
 def revocation(s, w, version):
@@ -95,7 +96,8 @@ def run(rows):
             s.wait(lambda: s.query("T_CL | count", w).status == 200, 60)
             assert s.rows("T_CL | count", w)[0][0] == rows + len(one), "rows are missing"
             yield "raw / stored bytes of segments", f"{raw / max(stored_bytes(s), 1):.1f}"
-            yield from queries(s, w)
+            asked = queries(s.rows("T_CL | where isnotempty(TraceId) | take 1 | project TraceId", w)[0][0])
+            ms = sealed(s, w, asked)
             took, version = rotation(s)
             yield "rotation of the KEK, one account", f"{took * 1000:.0f} ms"
             off, on = revocation(s, w, version)
@@ -103,19 +105,21 @@ def run(rows):
             yield "key enabled to first good query", f"{on:.1f} s"
         finally:
             s.close()
+        yield None, beside_peers(ms, engines.run(f.name, 7, asked))
 
 
 def main():
     rows = int(sys.argv[sys.argv.index("--rows") + 1]) if "--rows" in sys.argv else 600000
-    lines = []
+    lines, table = [], ""
     for name, value in run(rows):
+        if name is None:
+            table = value
+            print("\n" + value)
+            continue
         print(f"{name:80} {value}", flush=True)
         lines.append(f"| {name} | {value} |")
     if "--record" in sys.argv:
-        commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-        with open(os.path.join(ROOT, "bench", "results.md"), "a") as f:
-            f.write(f"\n## {time.strftime('%Y-%m-%d')}, commit {commit}, {os.cpu_count()} cores, {rows} generated rows\n\n"
-                    "| what | measured |\n|---|---|\n" + "\n".join(lines) + "\n")
+        engines.record(f"{rows} generated rows", "| what | measured |\n|---|---|\n" + "\n".join(lines) + "\n\n" + table)
 
 
 if __name__ == "__main__":
