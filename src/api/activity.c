@@ -3,8 +3,10 @@
 #include "api/activity.h"
 
 #include "api/front.h"
+#include "api/key_audit.h"
 #include "api/source.h"
 #include "base/log.h"
+#include "crypto/hash.h"
 #include "exec/exec.h"
 #include "ingest/rows.h"
 #include "resource/id.h"
@@ -18,25 +20,9 @@ struct activity {
     struct arm *arm;
     char subscription[64], tenant[64];
     pthread_rwlock_t lock; /* over the rest; read while a row is written */
-    struct store *store;
-    struct table *table;
+    struct store *store;   /* NULL: not between start and stop */
     uint8_t account[16];
 };
-
-/* Nobody else's: its random bits were drawn once. */
-static const struct guid workspace = {{0x6b, 0x1f, 0x4e, 0x02, 0x9a, 0xd7, 0x4c, 0x35, 0x8e, 0x10,
-                                       0x55, 0xc3, 0x7a, 0x2d, 0x91, 0xf6}};
-
-const struct guid *activity_workspace(void)
-{
-    return &workspace;
-}
-
-bool activity_is_shared(struct arm *a)
-{
-    CLEANUP_JSON json_t *all = settings_subscriptions(a);
-    return settings_of(a).activity_in_workspaces && json_array_size(all) == 1;
-}
 
 /* As the original has them. */
 static const char *const columns[] = {
@@ -95,7 +81,22 @@ void activity_free(struct activity *x)
     free(x);
 }
 
-enum err activity_start(struct activity *x, struct store *store, struct diag *d)
+/* --- where the rows lie ----------------------------------------------------------------------- */
+
+/* Nobody else's, and the same after every start: a hash, as a UUID of version 8 (RFC 9562). */
+static void log_id(const char *subscription, struct guid *out)
+{
+    uint8_t digest[32];
+    CLEANUP_BUF struct buf text = {0};
+    buf_fmt(&text, "keystead/1 activity %s", subscription);
+    sha256(buf_view(&text), digest);
+    memcpy(out->b, digest, sizeof out->b);
+    out->b[6] = (uint8_t)((out->b[6] & 0x0f) | 0x80);
+    out->b[8] = (uint8_t)((out->b[8] & 0x3f) | 0x80);
+}
+
+static enum err make_table(struct store *s, const struct guid *log, struct table **out,
+                           struct diag *d)
 {
     struct column cols[2 + N_TEXTS + N_DYNAMICS];
     uint32_t n = 0;
@@ -107,20 +108,65 @@ enum err activity_start(struct activity *x, struct store *store, struct diag *d)
     cols[n++] = (struct column){"Claims_d", T_DYNAMIC};
     cols[n++] = (struct column){"Properties_d", T_DYNAMIC};
     const struct schema schema = {.cols = cols, .n = n};
-    struct table *t = NULL;
     struct diag why = DIAG_INIT;
-    if (store_table_find(store, &workspace, ACTIVITY_TABLE, &t, &why) != OK) {
-        TRY(store_table_create(store, &workspace, ACTIVITY_TABLE, &schema, &t, d));
-        TRY(store_table_set_retention(store, t, KEPT_DAYS, d));
-    }
+    enum err e = store_table_create(s, log, ACTIVITY_TABLE, &schema, out, &why);
+    if (e == ERR_CONFLICT) return store_table_find(s, log, ACTIVITY_TABLE, out, d);
+    if (e != OK) return FAIL_TAG(d, e, why.tag, "%s", why.text);
+    return store_table_set_retention(s, *out, KEPT_DAYS, d);
+}
+
+/* That the resource lies in. */
+static void subscription_of(const struct activity *x, const char *resource, char out[GUID_TEXT_MAX])
+{
+    static const char lead[] = "/subscriptions/";
+    const char *s =
+        str_starts_nocase(resource, lead) ? resource + sizeof lead - 1 : x->subscription;
+    snprintf(out, GUID_TEXT_MAX, "%.*s", (int)strcspn(s, "/"), s);
+    str_lower(out);
+}
+
+/* Under the lock. What is none of ours is the first one's, lest strangers make tables. */
+static enum err find_log(struct activity *x, const char *subscription, struct guid *log,
+                         struct table **table, struct diag *d)
+{
+    char lower[GUID_TEXT_MAX];
+    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    bool ours = settings_has_subscription(x->arm, subscription);
+    snprintf(lower, sizeof lower, "%s", ours ? subscription : x->subscription);
+    str_lower(lower);
+    log_id(lower, log);
+    if (store_table_find(x->store, log, ACTIVITY_TABLE, table, NULL) == OK) return OK;
+    return make_table(x->store, log, table, d);
+}
+
+enum err activity_log(struct activity *x, const char *subscription, struct guid *out,
+                      struct diag *d)
+{
+    struct table *table;
+    pthread_rwlock_rdlock(&x->lock);
+    enum err e = find_log(x, subscription, out, &table, d);
+    pthread_rwlock_unlock(&x->lock);
+    return e;
+}
+
+bool activity_seen_from(struct activity *x, const struct workspace *w, struct guid *out)
+{
+    char subscription[GUID_TEXT_MAX];
+    if (!settings_of(x->arm).activity_in_workspaces || key_audit_is(w)) return false;
+    subscription_of(x, w->arm_id, subscription);
+    return activity_log(x, subscription, out, NULL) == OK;
+}
+
+enum err activity_start(struct activity *x, struct store *store, struct diag *d)
+{
     uint8_t account[16];
+    struct guid log;
     TRY(arm_platform_account(x->arm, account, d));
     pthread_rwlock_wrlock(&x->lock);
     memcpy(x->account, account, sizeof account);
     x->store = store;
-    x->table = t;
     pthread_rwlock_unlock(&x->lock);
-    return OK;
+    return activity_log(x, x->subscription, &log, d);
 }
 
 void activity_stop(struct activity *x)
@@ -191,16 +237,6 @@ static void set_resource(json_t *row, const char *resource)
     set_upper(row, "ResourceProviderValue", id.provider);
 }
 
-/* That the resource lies in; what lies in none is the first one's. */
-static void subscription_of(const struct activity *x, const char *resource, char out[GUID_TEXT_MAX])
-{
-    static const char lead[] = "/subscriptions/";
-    const char *s =
-        str_starts_nocase(resource, lead) ? resource + sizeof lead - 1 : x->subscription;
-    snprintf(out, GUID_TEXT_MAX, "%.*s", (int)strcspn(s, "/"), s);
-    str_lower(out);
-}
-
 static json_t *row_of(const struct activity *x, const struct arm_event *e)
 {
     char when[TIME_TEXT_MAX], event[GUID_TEXT_MAX], code[16];
@@ -253,9 +289,12 @@ static json_t *row_of(const struct activity *x, const struct arm_event *e)
 }
 
 /* Under the lock. Several at once: they share the log's writes to the disk. */
-static enum err append(struct activity *x, struct bytes text, struct diag *d)
+static enum err append(struct activity *x, const char *subscription, struct bytes text,
+                       struct diag *d)
 {
-    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    struct guid log;
+    struct table *table = NULL;
+    TRY(find_log(x, subscription, &log, &table, d));
     CLEANUP(row_reader_free) struct row_reader *reader = NULL;
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
@@ -263,8 +302,8 @@ static enum err append(struct activity *x, struct bytes text, struct diag *d)
     struct row_stats stats = {0};
     int64_t now = time_now_us() * 10 + TICKS_UNIX;
     TRY(row_reader_new(&reader, d));
-    TRY(rows_read(reader, text, store_table_schema(x->table), now, &a, &batch, &stats, d));
-    return store_append(x->store, x->table, x->account, &batch, d);
+    TRY(rows_read(reader, text, store_table_schema(table), now, &a, &batch, &stats, d));
+    return store_append(x->store, table, x->account, &batch, d);
 }
 
 static enum err write_row(struct activity *x, const json_t *row, struct diag *d)
@@ -273,7 +312,7 @@ static enum err write_row(struct activity *x, const json_t *row, struct diag *d)
     CLEANUP_JSON json_t *rows = json_pack("[O]", row);
     TRY(json_write(rows, &text, d));
     pthread_rwlock_rdlock(&x->lock);
-    enum err e = append(x, buf_view(&text), d);
+    enum err e = append(x, json_get_str(row, "SubscriptionId"), buf_view(&text), d);
     pthread_rwlock_unlock(&x->lock);
     return e;
 }
@@ -288,17 +327,21 @@ static enum err see(void *ctx, const struct batch *b, struct diag *d)
 }
 
 /* Under the lock. Asked after a crash only. */
-static enum err find_row(struct activity *x, const char *id, bool *found, struct diag *d)
+static enum err find_row(struct activity *x, const struct arm_event *event, bool *found,
+                         struct diag *d)
 {
-    if (x->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the store is not open");
+    char subscription[GUID_TEXT_MAX];
+    struct table *table;
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
-    struct source_tables tables = {.store = x->store, .workspace = workspace, .a = &a};
+    struct source_tables tables = {.store = x->store, .a = &a};
+    subscription_of(x, event->resource, subscription);
+    TRY(find_log(x, subscription, &tables.workspace, &table, d));
     const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};
     const struct kql_catalog catalog = source_catalog(&tables);
     struct plan plan = {0};
-    const char *kql =
-        arena_fmt(&a, ACTIVITY_TABLE " | where EventDataId == '%s' | project EventDataId", id);
+    const char *kql = arena_fmt(
+        &a, ACTIVITY_TABLE " | where EventDataId == '%s' | project EventDataId", event->id);
     if (kql == NULL) return arena_full(&a, d);
     TRY(kql_compile(&a, bytes_str(kql), &catalog, &opt, &plan, d));
     const struct exec_request request = {.plan = &plan,
@@ -314,7 +357,7 @@ static enum err record(struct activity *x, const struct arm_event *e, struct dia
     bool found = false;
     if (e->again) {
         pthread_rwlock_rdlock(&x->lock);
-        enum err looked = find_row(x, e->id, &found, d);
+        enum err looked = find_row(x, e, &found, d);
         pthread_rwlock_unlock(&x->lock);
         if (looked != OK || found) return looked;
     }

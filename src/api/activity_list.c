@@ -248,9 +248,9 @@ static enum err run(struct front_call *c, struct bytes kql, struct listing *l, s
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a, 0);
-    struct source_tables tables = {
-        .store = atomic_load(&c->api->store), .workspace = *activity_workspace(), .a = &a};
+    struct source_tables tables = {.store = atomic_load(&c->api->store), .a = &a};
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
+    TRY(activity_log(c->api->activity, subscription_of(c), &tables.workspace, d));
     const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};
     const struct kql_catalog catalog = source_catalog(&tables);
     struct plan plan = {0};

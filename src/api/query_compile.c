@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api/query_compiles.c - a query that is only compiled: of an alert rule, when it is written */
-#include "api/activity.h"
+/* api/query_compile.c - a query that is only compiled: of an alert rule, when it is written */
 #include "api/front.h"
-#include "api/source.h"
-#include "resource/settings.h"
+#include "api/query_tables.h"
 
 enum err query_compiles(void *ctx, const struct workspace *w, const char *text, struct arena *a,
                         struct schema *result, struct diag *d)
 {
     struct api *api = ctx;
-    struct source_tables tables = {.store = atomic_load(&api->store),
-                                   .workspace = w->id,
-                                   .names = {w->name, w->customer_id, w->arm_id},
-                                   .sees_activity = activity_is_shared(api->arm),
-                                   .a = a,
-                                   .arm = api->arm};
+    struct source_tables tables = query_source(api, w, a);
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     const struct kql_catalog catalog = source_catalog(&tables);
     const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/query_run.c - running a query: its key, its limits, and how a lock takes it back */
-#include "api/activity.h"
 #include "api/query.h"
 
 #include "api/answer.h"
 #include "api/key_audit.h"
+#include "api/query_tables.h"
 #include "api/source.h"
 #include "api/timespan.h"
 #include "base/log.h"
-#include "resource/settings.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -229,17 +228,11 @@ static enum err run(struct query_call *q, struct diag *d)
 {
     struct api *api = q->front->api;
     TRY(find_gone(q, q->a, d));
-    struct source_tables tables = {
-        .store = atomic_load(&api->store),
-        .workspace = q->workspace.id,
-        .names = {q->workspace.name, q->workspace.customer_id, q->workspace.arm_id},
-        .by_database = q->by_database,
-        .sees_activity = activity_is_shared(api->arm),
-        .a = q->a,
-        .arm = api->arm,
-        .takes_plans = q->takes_plans,
-        .gone = q->gone,
-        .n_gone = (uint32_t)json_array_size(q->gone_names)};
+    struct source_tables tables = query_source(api, &q->workspace, q->a);
+    tables.by_database = q->by_database;
+    tables.takes_plans = q->takes_plans;
+    tables.gone = q->gone;
+    tables.n_gone = (uint32_t)json_array_size(q->gone_names);
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     if (q->now_ticks == 0) q->now_ticks = ticks_now();
     q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;

@@ -4,18 +4,22 @@
 #include "api/query_tables.h"
 
 #include "api/activity.h"
-#include "api/key_audit.h"
-#include "resource/settings.h"
+
+struct source_tables query_source(struct api *api, const struct workspace *w, struct arena *a)
+{
+    struct source_tables t = {.store = atomic_load(&api->store),
+                              .workspace = w->id,
+                              .names = {w->name, w->customer_id, w->arm_id},
+                              .a = a,
+                              .arm = api->arm};
+    t.sees_activity = activity_seen_from(api->activity, w, &t.activity);
+    return t;
+}
 
 void query_tables_init(struct query_tables *t, struct api *api, const struct workspace *w,
                        struct arena *a)
 {
-    t->source = (struct source_tables){
-        .store = atomic_load(&api->store),
-        .arm = api->arm,
-        .workspace = w->id,
-        .sees_activity = settings_of(api->arm).activity_in_workspaces && !key_audit_is(w),
-        .a = a};
+    t->source = query_source(api, w, a);
     t->catalog = source_catalog(&t->source);
 }
 

@@ -11,7 +11,9 @@ struct query_tables {
     struct kql_catalog catalog;
 };
 
-/* What it remembers lies in a. */
+/* What a query of the workspace reads; borrows w and a. store NULL: the server is stopping. */
+struct source_tables query_source(struct api *api, const struct workspace *w, struct arena *a);
+/* The same for looking at: what it remembers lies in a. */
 void query_tables_init(struct query_tables *t, struct api *api, const struct workspace *w,
                        struct arena *a);
 /* The i-th with its schema, NULL after the last. */

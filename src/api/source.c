@@ -49,7 +49,7 @@ static enum err find_table(void *ctx, const char *name, const struct schema **sc
     struct source_tables *t = ctx;
     struct table *found = NULL;
     const struct guid *workspace =
-        t->sees_activity && str_eq(name, ACTIVITY_TABLE) ? activity_workspace() : &t->workspace;
+        t->sees_activity && str_eq(name, ACTIVITY_TABLE) ? &t->activity : &t->workspace;
     const struct standard_table *standard = standard_table_find(name);
     struct diag why = DIAG_INIT;
     enum err e = store_table_find(t->store, workspace, name, &found, &why);

@@ -17,7 +17,8 @@ struct source_tables { /* one query's */
     struct guid workspace;
     const char *names[3]; /* by which workspace() may call it: name, customer id, ARM id; NULL */
     bool by_database;     /* database() may call it so, too */
-    bool sees_activity;   /* the activity log has a name here too */
+    bool sees_activity;   /* the activity log has a name here too: ... */
+    struct guid activity; /* ... and lies there */
     struct arena *a;
     struct arm *arm; /* knows the plans of tables; NULL: they are not asked for */
     bool

@@ -3,7 +3,7 @@
 import unittest
 import uuid
 
-from keystead import Server
+from keystead import QUERY, Server
 
 RESOURCES, V, RIGHTS = "2021-04-01", "2022-10-01", "2022-04-01"
 
@@ -54,14 +54,21 @@ class Subscriptions(unittest.TestCase):
         finally:
             s.credentials.update(founder)
             s.tokens = {}
-        # the log of each is its own, and workspaces see none
+        # the log of each is its own, and a workspace sees its subscription's
+        s.done(s.arm("PUT", there + "/providers/Microsoft.OperationalInsights/workspaces/beyond", V, {"location": "westeurope"}))
+        beyond = s.arm("GET", there + "/providers/Microsoft.OperationalInsights/workspaces/beyond", V).json["properties"]["customerId"]
         for sub, mine in ((first, "herecluster"), (other, "therecluster")):
             a = s.call("GET", f"/subscriptions/{sub}/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01")
             self.assertEqual(a.status, 200, a)
             ids = [e["resourceId"] for e in a.json["value"]]
             self.assertTrue(any(mine in x for x in ids), ids)
             self.assertTrue(all(x.startswith("/subscriptions/" + sub) for x in ids), ids)
-        self.assertEqual(s.query("AzureActivity | count", s.workspace_id("crossing")).status, 400)
+        for workspace, sub, mine in ((s.workspace_id("crossing"), first, "herecluster"), (beyond, other, "therecluster")):
+            seen = s.rows("AzureActivity | distinct SubscriptionId, Resource", workspace)
+            self.assertEqual({x[0] for x in seen}, {sub})
+            self.assertIn(mine, {x[1] for x in seen})
+            tables = s.call("GET", f"/v1/workspaces/{workspace}/metadata", resource=QUERY).json["tables"]
+            self.assertIn("AzureActivity", [t["name"] for t in tables])
         # registration by subscription
         s.done(s.arm("POST", f"/subscriptions/{other}/providers/Microsoft.Insights/unregister", RESOURCES))
         self.assertEqual([s.arm("GET", f"/subscriptions/{x}/providers/Microsoft.Insights", RESOURCES).json["registrationState"]
