@@ -402,7 +402,7 @@ static enum type ret_range(const enum type *args, const struct value *const *con
         args[0] == T_TIMESPAN && args[1] == T_TIMESPAN && (n == 2 || args[2] == T_TIMESPAN);
     bool numbers = true;
     for (uint32_t k = 0; k < n; k++)
-        numbers &= (TM(args[k]) & (TM_INTS | TM(T_REAL) | TM(T_DYNAMIC))) != 0;
+        numbers &= (TM(args[k]) & (TM_INTS | TM(T_REAL))) != 0;
     return moments || spans || numbers ? T_DYNAMIC : T_NONE;
 }
 
@@ -559,7 +559,8 @@ static const struct fn rows[] = {
          "Sorted downwards, nulls last unless told; further arrays in the order of the first.",
          "array_sort_desc(dynamic([1,null,3]), false)", "[null,3,1]"),
     ARRAY("array_split", 2, 2, eval_split_array, "Cut into arrays at one place or at several.",
-          "array_split(" A12345 ", dynamic([1,3]))", "[[1],[2,3],[4,5]]", ARG_ARRAY, ARG(INTLIKE)),
+          "array_split(" A12345 ", dynamic([1,3]))", "[[1],[2,3],[4,5]]", ARG_ARRAY,
+          ARG(TM_INTS | TM(T_DYNAMIC))),
     FN("array_sum", 1, 1, T_REAL, 0, eval_sum, "The sum of an array's numbers.",
        "array_sum(dynamic([1,null,3]))", "4.0", ARG_ARRAY),
     {.name = "range",

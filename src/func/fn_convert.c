@@ -102,37 +102,35 @@ static enum err eval_parse_json(struct fn_cx *cx, const struct fn_call *call,
         .name = name_, .arity_min = 1, .arity_max = 1, .args = {ARG(set)}, .ret = to, \
         .eval = eval_cast, .doc = doc_, .example = example_, .expect = expect_        \
     }
-#define JSON(name_, doc_)                                                           \
-    {                                                                               \
-        .name = name_, .arity_min = 1, .arity_max = 1,                              \
-        .args = {{.accepts = ANY_SCALAR, .coerce = T_NONE}}, .ret = T_DYNAMIC,      \
-        .eval = eval_parse_json, .doc = doc_, .example = name_ "('{\"a\":[1,2]}')", \
-        .expect = "{\"a\":[1,2]}"                                                   \
+#define JSON(name_, doc_)                                                                        \
+    {                                                                                            \
+        .name = name_, .arity_min = 1, .arity_max = 1, .args = {ARG(STRINGY)}, .ret = T_DYNAMIC, \
+        .eval = eval_parse_json, .doc = doc_, .example = name_ "('{\"a\":[1,2]}')",              \
+        .expect = "{\"a\":[1,2]}"                                                                \
     }
-#define NOT_GUID (ANY_SCALAR & ~TM(T_GUID))
 
 static const struct fn rows[] = {
     CAST("op dynamic", ANY_SCALAR, T_DYNAMIC, "A scalar as dynamic; text stays text.", NULL, NULL),
-    CAST("tobool", NOT_GUID, T_BOOL,
+    CAST("tobool", ANY_SCALAR, T_BOOL,
          "Converts to bool: 'true', 'false' in any case, numbers by whether they are not zero.",
          "tobool('TRUE')", "True"),
-    CAST("toboolean", NOT_GUID, T_BOOL, "The same as tobool().", "toboolean(0)", "False"),
-    CAST("todatetime", NOT_GUID, T_DATETIME, "Reads a moment from text, or from ticks.",
+    CAST("toboolean", ANY_SCALAR, T_BOOL, "The same as tobool().", "toboolean(0)", "False"),
+    CAST("todatetime", ANY_SCALAR, T_DATETIME, "Reads a moment from text, or from ticks.",
          "todatetime('2015-12-31 23:59:59.9')", "2015-12-31T23:59:59.9000000Z"),
-    CAST("todecimal", NOT_GUID, T_DECIMAL, "Converts to decimal.",
+    CAST("todecimal", ANY_SCALAR, T_DECIMAL, "Converts to decimal.",
          "todecimal('3.14159265358979323846')", "3.14159265358979323846"),
-    CAST("todouble", NOT_GUID, T_REAL, "Converts to real.", "todouble(' 3.14 ')", "3.14"),
-    CAST("toguid", ANY_SCALAR, T_GUID, "Reads a guid from text.",
+    CAST("todouble", ANY_SCALAR, T_REAL, "Converts to real.", "todouble(' 3.14 ')", "3.14"),
+    CAST("toguid", STRINGY | TM(T_GUID), T_GUID, "Reads a guid from text.",
          "toguid('10E99626BC2B4C75BB3EFE606DE25700')", "10e99626-bc2b-4c75-bb3e-fe606de25700"),
-    CAST("toint", NOT_GUID, T_INT,
+    CAST("toint", ANY_SCALAR, T_INT,
          "Converts to int; a real is truncated, text must be a whole number.", "toint(1.99)", "1"),
-    CAST("tolong", NOT_GUID, T_LONG,
+    CAST("tolong", ANY_SCALAR, T_LONG,
          "Converts to long; a real is truncated, text must be a whole number.", "tolong('0x10')",
          "16"),
-    CAST("toreal", NOT_GUID, T_REAL, "Converts to real.", "toreal('1.5e3')", "1500.0"),
-    CAST("totimespan", NOT_GUID, T_TIMESPAN, "Reads a timespan from text, or from ticks.",
+    CAST("toreal", ANY_SCALAR, T_REAL, "Converts to real.", "toreal('1.5e3')", "1500.0"),
+    CAST("totimespan", ANY_SCALAR, T_TIMESPAN, "Reads a timespan from text, or from ticks.",
          "totimespan('1.02:03:04')", "1.02:03:04"),
-    CAST("totime", NOT_GUID, T_TIMESPAN, "The same as totimespan().", "totime('01:00:00')",
+    CAST("totime", ANY_SCALAR, T_TIMESPAN, "The same as totimespan().", "totime('01:00:00')",
          "01:00:00"),
     JSON("parse_json", "Reads JSON; text that is no JSON becomes a dynamic string."),
     JSON("parsejson", "The same as parse_json()."),

@@ -505,7 +505,7 @@ static const struct fn rows[] = {
        "dictionary", ARG(TM_ANY)),
     FN("op index", 2, 2, T_DYNAMIC, 0, eval_index,
        "An element of an array, from the end when negative, or a member of a bag.",
-       "dynamic([10,20,30])[-1]", "30", ARG_DYNAMIC, ARG(INTLIKE)),
+       "dynamic([10,20,30])[-1]", "30", ARG_DYNAMIC, ARG(TM_INTS | TM(T_REAL) | TM(T_DYNAMIC))),
     FN("op path", 2, 2, T_DYNAMIC, 0, eval_path, "A member of a bag.",
        "dynamic({\"a\":{\"b\":5}}).a.b", "5", ARG_DYNAMIC, ARG_STRING),
     PACK("pack", "The same as bag_pack()."),

@@ -177,7 +177,7 @@ EVAL(eval_url_decode)
 }
 
 #define TEXT(name_, eval_, doc_, example_, expect_) \
-    FN(name_, 1, 1, T_STRING, 0, eval_, doc_, example_, expect_, ARG_TEXT)
+    FN(name_, 1, 1, T_STRING, 0, eval_, doc_, example_, expect_, ARG_STRING)
 
 static const struct fn rows[] = {
     FN("base64_decode_toarray", 1, 1, T_DYNAMIC, 0, eval_decode64_array,

@@ -183,7 +183,7 @@ EVAL(eval_format_bytes)
 
 static const struct fn rows[] = {
     FN("format_bytes", 1, 3, T_STRING, 0, eval_format_bytes, "A number of bytes with a unit.",
-       "format_bytes(20010332, 2)", "19.08 MB", ARG_REAL, ARG_LONG, ARG_STRING),
+       "format_bytes(20010332, 2)", "19.08 MB", ARG_REAL, ARG_AS(TM_NUMERIC, T_LONG), ARG_STRING),
     {.name = "format_datetime",
      .arity_min = 2,
      .arity_max = 2,

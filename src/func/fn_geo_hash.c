@@ -132,6 +132,6 @@ static const struct fn rows[] = {
        ARG_STRING),
     FN("geo_point_to_geohash", 2, 3, T_STRING, 0, eval_to_geohash, "The geohash of a point.",
        "geo_point_to_geohash(42.47314453125, 23.70849609375)", "sunny", ARG_REAL, ARG_REAL,
-       ARG_LONG),
+       ARG_AS(TM_NUMERIC, T_LONG)),
 };
 const struct fn_family fn_geo_hash = FAMILY(rows);

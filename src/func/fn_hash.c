@@ -82,9 +82,10 @@ EVAL(eval_digest)
 
 #define HASH(name_, doc_)                                                                 \
     FN(name_, 1, 2, T_LONG, 0, eval_hash, doc_, name_ "('World')", "1846988464401551951", \
-       ARG(ANY_SCALAR), ARG_LONG)
-#define DIGEST(name_, doc_, expect_) \
-    FN(name_, 1, 1, T_STRING, 0, eval_digest, doc_, name_ "('World')", expect_, ARG_TEXT)
+       ARG(NOT_DYNAMIC), ARG_LONG)
+#define DIGEST(name_, doc_, expect_)                                            \
+    FN(name_, 1, 1, T_STRING, 0, eval_digest, doc_, name_ "('World')", expect_, \
+       ARG_AS(NOT_DYNAMIC, T_STRING))
 
 static const struct fn rows[] = {
     HASH("hash", "A 64-bit hash, reduced by a modulus when one is given."),

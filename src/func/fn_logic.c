@@ -77,7 +77,7 @@ static enum type ret_case(const enum type *args, const struct value *const *cons
     (void)consts;
     if (n % 2 == 0) return T_NONE;
     for (uint32_t i = 0; i + 1 < n; i += 2) {
-        if (args[i] != T_BOOL && args[i] != T_DYNAMIC && args[i] != T_NONE) return T_NONE;
+        if (args[i] != T_BOOL && args[i] != T_NONE) return T_NONE;
     }
     return common_of(args, 1, 2, n);
 }

@@ -161,15 +161,12 @@ static enum type ret_bin(const enum type *args, const struct value *const *const
 {
     (void)consts, (void)n;
     enum type v = args[0], size = args[1];
-    if (v == T_DYNAMIC) v = size == T_TIMESPAN ? T_DATETIME : size;
     if (is_number(v) && is_number(size)) {
         enum type t = v > size ? v : size;
         return t == T_INT ? T_LONG : t;
     }
-    if (v == T_DATETIME)
-        return size == T_TIMESPAN || size == T_DATETIME || is_number(size) ? T_DATETIME : T_NONE;
-    if (v == T_TIMESPAN) return size == T_TIMESPAN || is_number(size) ? T_TIMESPAN : T_NONE;
-    return T_NONE;
+    if (v == T_DATETIME) return size == T_TIMESPAN || size == T_DATETIME ? T_DATETIME : T_NONE;
+    return v == T_TIMESPAN && size == T_TIMESPAN ? T_TIMESPAN : T_NONE;
 }
 
 static enum type ret_bin_at(const enum type *args, const struct value *const *consts, uint32_t n)
@@ -409,10 +406,12 @@ EVAL(eval_new_guid)
         .name = name_, .arity_min = count, .arity_max = count, .args = {__VA_ARGS__},         \
         .ret_of = ret_, .eval = eval_bin, .doc = doc_, .example = example_, .expect = expect_ \
     }
-#define BINNED ARG(TM_NUMERIC | TM(T_DATETIME) | TM(T_TIMESPAN) | TM(T_DYNAMIC))
+#define BINNED   ARG(TM_NUMERIC | TM(T_DATETIME) | TM(T_TIMESPAN))
+#define BINARY64 ARG_AS(TM_INTS | TM(T_REAL), T_REAL)
+#define ORDERED  ARG(ANY_SCALAR & ~TM(T_DYNAMIC))
 #define OF_ALL(name_, doc_, example_, expect_)                                           \
     {                                                                                    \
-        .name = name_, .arity_min = 1, .arity_max = FN_ARITY_ANY, .args = {ARG(TM_ANY)}, \
+        .name = name_, .arity_min = 1, .arity_max = FN_ARITY_ANY, .args = {ORDERED},     \
         .ret_of = ret_common, .eval = eval_extreme_of, .doc = doc_, .example = example_, \
         .expect = expect_                                                                \
     }
@@ -460,11 +459,11 @@ static const struct fn rows[] = {
     BIN_("floor", 2, ret_bin, "The same as bin().", "floor(5.5, 2)", "4.0", BINNED, BINNED),
     REAL1("gamma", "The gamma function.", "gamma(5)", "24.0"),
     FN("isfinite", 1, 1, T_BOOL, STRICT, eval_isfinite, "Neither infinite nor NaN.",
-       "isfinite(1.0)", "True", ARG_REAL),
+       "isfinite(1.0)", "True", BINARY64),
     FN("isinf", 1, 1, T_BOOL, STRICT, eval_isinf, "Infinite.", "isinf(1.0 / 0.0)", "True",
-       ARG_REAL),
+       BINARY64),
     FN("isnan", 1, 1, T_BOOL, STRICT, eval_isnan, "Not a number.", "isnan(0.0 / 0.0)", "True",
-       ARG_REAL),
+       BINARY64),
     REAL1("log", "The natural logarithm.", "log(1)", "0.0"),
     REAL1("log10", "The logarithm to base 10.", "log10(1000)", "3.0"),
     REAL1("log2", "The logarithm to base 2.", "log2(8)", "3.0"),

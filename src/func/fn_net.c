@@ -307,7 +307,7 @@ EVAL(eval_has)
 
 #define PREFIX ARG_LONG
 #define HAS(name_, max, doc_, example_, expect_) \
-    FN(name_, 2, max, T_BOOL, 0, eval_has, doc_, example_, expect_, ARG_TEXT, ARG(STRINGY))
+    FN(name_, 2, max, T_BOOL, 0, eval_has, doc_, example_, expect_, ARG_STRING, ARG(STRINGY))
 #define RANGES(name_, max, doc_, example_) \
     FN(name_, 2, max, T_BOOL, 0, eval_in_range, doc_, example_, "True", ARG_STRING, ARG(STRINGY))
 #define COMPARE(name_, ret_, doc_, example_, expect_) \

@@ -324,12 +324,21 @@ EVAL(eval_iir)
 #define SERIES1(name_, doc_, example_, expect_)               \
     FN("series_" name_, 1, 1, T_DYNAMIC, 0, eval_unary, doc_, \
        "series_" name_ "(dynamic(" example_ "))", expect_, ARG_ARRAY)
-#define SERIES2(name_, doc_, expect_)                          \
-    FN("series_" name_, 2, 2, T_DYNAMIC, 0, eval_binary, doc_, \
-       "series_" name_ "(dynamic([1,2,4]), dynamic([4,2,1]))", expect_, SIDE, SIDE)
-#define RELATION(name_, doc_, expect_)                           \
-    FN("series_" name_, 2, 2, T_DYNAMIC, 0, eval_relation, doc_, \
-       "series_" name_ "(dynamic([1,2,4]), dynamic([4,2,1]))", expect_, SIDE, SIDE)
+#define PAIRED(name_, eval_, doc_, expect_)                                                  \
+    {                                                                                        \
+        .name = "series_" name_, .arity_min = 2, .arity_max = 2, .args = {SIDE, SIDE},       \
+        .ret_of = ret_paired, .eval = eval_, .doc = doc_,                                    \
+        .example = "series_" name_ "(dynamic([1,2,4]), dynamic([4,2,1]))", .expect = expect_ \
+    }
+#define SERIES2(name_, doc_, expect_)  PAIRED(name_, eval_binary, doc_, expect_)
+#define RELATION(name_, doc_, expect_) PAIRED(name_, eval_relation, doc_, expect_)
+
+/* One of the two may be a number, for every element of the other. */
+static enum type ret_paired(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts, (void)n;
+    return args[0] == T_DYNAMIC || args[1] == T_DYNAMIC ? T_DYNAMIC : T_NONE;
+}
 
 static const struct fn rows[] = {
     SERIES1("abs", "Each element without its sign.", "[-1,2.5]", "[1.0,2.5]"),

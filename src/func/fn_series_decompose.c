@@ -419,6 +419,6 @@ static const struct fn rows[] = {
     FN("series_seasonal", 1, 2, T_DYNAMIC, 0, eval_seasonal,
        "The season of a series: the median of each phase.",
        "series_seasonal(dynamic([1,5,1,7,1,6]), 2)", "[1.0,6.0,1.0,6.0,1.0,6.0]", ARG_ARRAY,
-       ARG_REAL),
+       ARG_AS(TM_INTS, T_REAL)),
 };
 const struct fn_family fn_series_decompose = FAMILY(rows);

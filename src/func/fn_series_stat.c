@@ -31,11 +31,14 @@ EVAL(eval_fold)
     return vecb_finish(&b, out, cx->d);
 }
 
+/* What is no number is passed over. */
 static double dot(const struct series *x, const struct series *y, uint32_t n)
 {
     double sum = 0;
-    for (uint32_t k = 0; k < n; k++)
-        sum += series_at(x, k) * series_at(y, k);
+    for (uint32_t k = 0; k < n; k++) {
+        double product = series_at(x, k) * series_at(y, k);
+        if (!isnan(product)) sum += product;
+    }
     return sum;
 }
 
@@ -54,6 +57,15 @@ static double pearson(const struct series *x, const struct series *y)
     return xy / sqrt(xx * yy);
 }
 
+/* series_dot_product and series_cosine_similarity: the longer one is cut to the shorter. */
+static double similarity(const struct series *x, const struct series *y, bool cosine)
+{
+    uint32_t n = !x->array ? y->n : !y->array || x->n < y->n ? x->n : y->n;
+    if (n == 0) return NAN;
+    double sum = dot(x, y, n);
+    return cosine ? sum / (sqrt(dot(x, x, n)) * sqrt(dot(y, y, n))) : sum;
+}
+
 /* series_dot_product, series_pearson_correlation, series_cosine_similarity */
 EVAL(eval_pair)
 {
@@ -66,11 +78,11 @@ EVAL(eval_pair)
         TRY(series_read(&x, &v, cx->d));
         TRY(series_read(&y, &w, cx->d));
         bool scalar = op == 'd' && ((x.scalar && y.array) || (x.array && y.scalar));
-        uint32_t count = x.array ? x.n : y.n;
         double r = NAN;
-        if (scalar || (x.array && y.array && x.n == y.n)) {
-            r = op == 'p' ? pearson(&x, &y) : dot(&x, &y, count);
-            if (op == 'c') r /= sqrt(dot(&x, &x, count)) * sqrt(dot(&y, &y, count));
+        if (op == 'p') {
+            if (x.array && y.array && x.n == y.n) r = pearson(&x, &y);
+        } else if (scalar || (x.array && y.array)) {
+            r = similarity(&x, &y, op == 'c');
         }
         if (isnan(r)) {
             vecb_null(&b);
@@ -79,6 +91,12 @@ EVAL(eval_pair)
         }
     }
     return vecb_finish(&b, out, cx->d);
+}
+
+static enum type ret_dot(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts, (void)n;
+    return args[0] == T_DYNAMIC || args[1] == T_DYNAMIC ? T_REAL : T_NONE;
 }
 
 /* --- statistics ------------------------------------------------------------------------------- */
@@ -194,12 +212,20 @@ EVAL(eval_fit_line)
        "series_" name_ "(dynamic(" example_ "))", expect_, ARG_ARRAY)
 #define TWO_(name_, doc_, example_, expect_)                                                \
     FN("series_" name_, 2, 2, T_REAL, 0, eval_pair, doc_, "series_" name_ "(" example_ ")", \
-       expect_, SIDE, SIDE)
+       expect_, ARG_ARRAY, ARG_ARRAY)
 
 static const struct fn rows[] = {
     TWO_("cosine_similarity", "The cosine of the angle between two series.",
          "dynamic([1,0]), dynamic([2,0])", "1.0"),
-    TWO_("dot_product", "The sum of the products of elements.", "dynamic([1,2,4]), 2", "14.0"),
+    {.name = "series_dot_product",
+     .arity_min = 2,
+     .arity_max = 2,
+     .args = {SIDE, SIDE},
+     .ret_of = ret_dot,
+     .eval = eval_pair,
+     .doc = "The sum of the products of elements.",
+     .example = "series_dot_product(dynamic([1,2,4]), 2)",
+     .expect = "14.0"},
     FN("series_fit_line_dynamic", 1, 1, T_DYNAMIC, 0, eval_fit_line,
        "The line that lies nearest to a series.", "series_fit_line_dynamic(dynamic([1,3,5])).slope",
        "2.0", ARG_ARRAY),

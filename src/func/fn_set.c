@@ -188,7 +188,7 @@ EVAL(eval_has_any_index)
 static const struct fn rows[] = {
     FN("has_any_index", 2, 2, T_LONG, 0, eval_has_any_index,
        "The place of the first text of a list that a source has as a term.",
-       "has_any_index('red green', dynamic([\"blue\",\"GREEN\"]))", "1", ARG_TEXT, ARG_ARRAY),
+       "has_any_index('red green', dynamic([\"blue\",\"GREEN\"]))", "1", ARG_STRING, ARG_ARRAY),
     FN("jaccard_index", 2, 2, T_REAL, STRICT, eval_compare,
        "The share of elements that two sets have in common.",
        "jaccard_index(dynamic([1,2,3]), dynamic([1,2,3,4]))", "0.75", ARG_ARRAY, ARG_ARRAY),

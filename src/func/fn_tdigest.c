@@ -171,7 +171,7 @@ static const struct fn rows[] = {
     FN("merge_tdigest", 2, 16, T_DYNAMIC, 0, eval_merge, "Several tdigest() values as one.", MERGED,
        "90", ARG_DYNAMIC),
     FN("percentile_tdigest", 2, 2, T_DYNAMIC, 0, eval_percentile, "A percentile of a tdigest().",
-       "percentile_tdigest(" LOW ", 80)", "20", ARG_DYNAMIC, ARG_REAL),
+       "percentile_tdigest(" LOW ", 80)", "20", ARG_DYNAMIC, ARG_AS(TM_INTS | TM(T_REAL), T_REAL)),
     FN("percentiles_array_tdigest", 2, FN_ARITY_ANY, T_DYNAMIC, 0, eval_percentiles,
        "An array of percentiles of a tdigest().", "percentiles_array_tdigest(" LOW ", 50, 100)",
        "[10,20]", ARG_DYNAMIC, ARG(TM_NUMERIC | TM(T_DYNAMIC) | TM(T_STRING))),

@@ -213,12 +213,12 @@ EVAL(eval_temperature)
     return vecb_finish(&b, out, cx->d);
 }
 
-#define UNITS(what_, eval_, prepare_, doc_, example_, expect_)                          \
-    {                                                                                   \
-        .name = "convert_" what_, .arity_min = 3, .arity_max = 3,                       \
-        .args = {ARG_REAL, ARG_STRING, ARG_STRING}, .ret = T_REAL, .eval = eval_,       \
-        .prepare = prepare_, .doc = doc_, .example = "convert_" what_ "(" example_ ")", \
-        .expect = expect_                                                               \
+#define UNITS(what_, eval_, prepare_, doc_, example_, expect_)                                 \
+    {                                                                                          \
+        .name = "convert_" what_, .arity_min = 3, .arity_max = 3,                              \
+        .args = {ARG_AS(TM_INTS | TM(T_REAL), T_REAL), ARG_STRING, ARG_STRING}, .ret = T_REAL, \
+        .eval = eval_, .prepare = prepare_, .doc = doc_,                                       \
+        .example = "convert_" what_ "(" example_ ")", .expect = expect_                        \
     }
 
 static const struct fn rows[] = {

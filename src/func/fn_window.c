@@ -8,18 +8,14 @@
 #include "func/families.h"
 #include "func/kernel.h"
 
+#include "column/decimal.h"
+
 #include <math.h>
 
 static enum type ret_same(const enum type *args, const struct value *const *consts, uint32_t n)
 {
     (void)consts, (void)n;
     return args[0];
-}
-
-static enum type ret_sum(const enum type *args, const struct value *const *consts, uint32_t n)
-{
-    (void)consts, (void)n;
-    return args[0] == T_INT ? T_LONG : args[0];
 }
 
 static bool is_true(const struct vec *v, uint32_t i)
@@ -62,6 +58,14 @@ static enum err neighbour(struct fn_cx *cx, const struct fn_call *call,
             vecb_value(&b, &v);
     }
     return vecb_finish(&b, out, cx->d);
+}
+
+/* What stands beyond the ends is the same for all rows. */
+static enum err prepare_neighbour(struct fn_call *call, struct arena *a, struct diag *d)
+{
+    (void)a;
+    if (call->n_args < 3 || call->consts[2] != NULL) return OK;
+    return FAIL(d, ERR_INVALID, "%s(): the default must be constant", call->fn->name);
 }
 
 EVAL(eval_prev)
@@ -142,16 +146,33 @@ static enum err cumsum_real(struct fn_cx *cx, const struct fn_call *call,
     return OK;
 }
 
+static enum err cumsum_decimal(struct fn_cx *cx, const struct fn_call *call,
+                               const struct vec *const *args, uint32_t n, struct vec *out)
+{
+    struct vecb b;
+    struct u128 zero = decimal_from_i64(0), sum = zero;
+    vecb_init(&b, cx->a, T_DECIMAL, n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct value v = vec_value(args[0], i);
+        if (restarts(call, args, 1, i)) sum = zero;
+        if (!v.is_null && !decimal_add(sum, v.u, &sum)) sum = zero;
+        struct value total = {.type = T_DECIMAL, .u = sum};
+        vecb_value(&b, &total);
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
 EVAL(eval_row_cumsum)
 {
     if (call->ret == T_REAL) return cumsum_real(cx, call, args, n, out);
+    if (call->ret == T_DECIMAL) return cumsum_decimal(cx, call, args, n, out);
     void *data;
     TRY(out_flat(cx, call->ret, n, out, &data));
     uint64_t sum = 0; /* wraps, as sum() does */
     for (uint32_t i = 0; i < n; i++) {
         if (restarts(call, args, 1, i)) sum = 0;
         if (!vec_null(args[0], i)) sum += (uint64_t)vec_i64(args[0], i);
-        ((int64_t *)data)[i] = (int64_t)sum;
+        ((int64_t *)data)[i] = call->ret == T_INT ? (int32_t)sum : (int64_t)sum;
     }
     return OK;
 }
@@ -189,6 +210,13 @@ EVAL(eval_session)
         .flags = FN_NOT_CONST | FN_WINDOW, .eval = eval_, .doc = doc_, .example = example_,       \
         .expect = expect_                                                                         \
     }
+#define NEIGHBOUR(name_, eval_, doc_, example_, expect_)                                \
+    {                                                                                   \
+        .name = name_, .arity_min = 1, .arity_max = 3,                                  \
+        .args = {ARG(ANY_SCALAR), ARG_LONG, ARG(ANY_SCALAR)}, .ret_of = ret_same,       \
+        .flags = FN_NOT_CONST | FN_WINDOW, .eval = eval_, .prepare = prepare_neighbour, \
+        .doc = doc_, .example = example_, .expect = expect_                             \
+    }
 #define COUNTING(name_, min, max, eval_, doc_, example_, expect_, ...)                           \
     {                                                                                            \
         .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = T_LONG, \
@@ -197,17 +225,18 @@ EVAL(eval_session)
     }
 
 static const struct fn rows[] = {
-    WINDOW(
-        "next", 1, 3, ret_same, eval_next,
+    NEIGHBOUR(
+        "next", eval_next,
         "The value of a later row: the next, or so many further on; at the end null or a default.",
-        "next(5, 1, 7)", "7", ARG(ANY_SCALAR), ARG_LONG, ARG(ANY_SCALAR)),
-    WINDOW("prev", 1, 3, ret_same, eval_prev,
-           "The value of an earlier row: the one before, or so many back; at the start null or a "
-           "default.",
-           "prev(5, 1, 7)", "7", ARG(ANY_SCALAR), ARG_LONG, ARG(ANY_SCALAR)),
-    WINDOW("row_cumsum", 1, 2, ret_sum, eval_row_cumsum,
+        "next(5, 1, 7)", "7"),
+    NEIGHBOUR(
+        "prev", eval_prev,
+        "The value of an earlier row: the one before, or so many back; at the start null or a "
+        "default.",
+        "prev(5, 1, 7)", "7"),
+    WINDOW("row_cumsum", 1, 2, ret_same, eval_row_cumsum,
            "The sum of a value over the rows up to this one.", "row_cumsum(5)", "5",
-           ARG(TM_INTS | TM(T_REAL) | TM(T_TIMESPAN)), ARG_BOOL),
+           ARG(TM_NUMERIC), ARG_BOOL),
     COUNTING("row_number", 0, 2, eval_row_number, "The number of the row, from 1 or a given start.",
              "row_number(7)", "7", ARG_LONG, ARG_BOOL),
     COUNTING("row_rank_dense", 1, 2, eval_rank_dense,

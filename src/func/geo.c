@@ -259,3 +259,15 @@ void geo_put_shape(struct buf *out, const struct s2_flat *f)
     dyn_array_end(out, at, n);
     dyn_bag_end(out, bag, 2);
 }
+
+enum err geo_flag_is_off(struct fn_call *call, struct arena *a, struct diag *d)
+{
+    uint32_t at = call->n_args - 1;
+    const char *name = call->fn->name;
+    bool densify = str_ends(name, "_densify");
+    (void)a;
+    if (at + 1 < call->fn->arity_max) return OK;
+    if (call->consts[at] != NULL && !call->consts[at]->is_null && !call->consts[at]->b) return OK;
+    return FAIL(d, ERR_UNSUPPORTED, "%s(): %s other than false is not supported", name,
+                densify ? "preserve_crossing" : "use_spheroid");
+}

@@ -50,3 +50,9 @@ void geo_shape_release(struct geo_shape *s);
 #define CLEANUP_SHAPE __attribute__((cleanup(geo_shape_release)))
 void geo_drop(struct s2_geo **g);
 #define CLEANUP_GEO __attribute__((cleanup(geo_drop)))
+
+/* The last argument of functions that have it asks for a spheroid, or for edges across the
+ * antimeridian to be kept. It may be there and false; what it would do is not published in enough
+ * detail to be exact, so true is refused by name. */
+#define ARG_GEO_FLAG ARG_BOOL
+enum err geo_flag_is_off(struct fn_call *call, struct arena *a, struct diag *d); /* a prepare() */

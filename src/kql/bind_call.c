@@ -138,20 +138,21 @@ static enum err bad_types(struct scope *s, uint32_t pos, const char *name, struc
 }
 
 /* What argument i becomes: its own type, the one wanted, or one that KQL converts it to; T_NONE =
- * refused. */
-static enum type fitted_type(const struct fn_arg *spec, enum type from)
+ * refused. Functions take no other types than they name: abs(d.x) wants its tolong(). */
+static enum type fitted_type(const struct fn_arg *spec, enum type from, bool converts)
 {
     enum type to = from;
     if (spec->accepts == 0 || (spec->accepts & TM(from)) != 0) {
         return spec->coerce != T_NONE ? spec->coerce : from;
     }
+    if (!converts && from != T_NONE) return T_NONE;
     if (spec->coerce != T_NONE)
         return fn_implicit_cast(from, spec->coerce) != NULL ? spec->coerce : T_NONE;
     return castable(from, spec->accepts, &to) ? to : T_NONE;
 }
 
 enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct fn_arg *specs,
-                  uint32_t n_specs, struct expr **args, uint32_t n)
+                  uint32_t n_specs, bool converts, struct expr **args, uint32_t n)
 {
     uint32_t last = 0;
     for (uint32_t i = 0; i < n_specs; i++) {
@@ -159,7 +160,7 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
     }
     for (uint32_t i = 0; i < n;
          i++) { /* all are looked at before one is cast: the sentence tells their types */
-        if (fitted_type(&specs[i < last ? i : last], args[i]->type) != T_NONE) continue;
+        if (fitted_type(&specs[i < last ? i : last], args[i]->type, converts) != T_NONE) continue;
         if (is_oper(name)) return bad_types(s, pos, name, args, n);
         const char *suffix;
         uint32_t nth = ordinal(i, &suffix);
@@ -168,7 +169,7 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
                         type_name(args[i]->type));
     }
     for (uint32_t i = 0; i < n; i++) {
-        enum type to = fitted_type(&specs[i < last ? i : last], args[i]->type);
+        enum type to = fitted_type(&specs[i < last ? i : last], args[i]->type, converts);
         TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
     }
     return OK;
@@ -336,7 +337,8 @@ enum err expr_call(struct scope *s, uint32_t pos, const char *name, struct expr 
     if (n > 0) memcpy(own, args, n * sizeof *own);
 
     if (n == 2) TRY(unify_operands(s, pos, name, own));
-    TRY(fit_args(s, pos, name, fn->args, sizeof fn->args / sizeof fn->args[0], own, n));
+    TRY(fit_args(s, pos, name, fn->args, sizeof fn->args / sizeof fn->args[0], is_oper(name), own,
+                 n));
     enum type ret = fn->ret;
     if (ret == T_NONE && fn->ret_of != NULL) {
         const enum type *types = arg_types(b, own, n);

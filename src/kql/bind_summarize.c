@@ -47,7 +47,8 @@ enum err agg_add(struct agg_scope *g, uint32_t pos, const char *name, struct exp
     struct expr **own = arena_array(b->a, struct expr *, n + 1);
     if (own == NULL) return bind_full(b);
     if (n > 0) memcpy(own, args, n * sizeof *own);
-    TRY(fit_args(g->rows, pos, name, agg->args, sizeof agg->args / sizeof agg->args[0], own, n));
+    TRY(fit_args(g->rows, pos, name, agg->args, sizeof agg->args / sizeof agg->args[0], true, own,
+                 n));
 
     struct agg_call call = {.agg = agg, .ret = agg->ret, .n_args = n};
     call.arg_types = arg_types(b, own, n);
