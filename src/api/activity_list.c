@@ -15,6 +15,8 @@
 #include "exec/exec.h"
 #include "resource/apiversion.h"
 
+#include <inttypes.h>
+
 #define PAGE     200
 #define SKIP_MAX 100000
 #define END      "/providers/microsoft.insights/eventtypes/management/values"
@@ -302,7 +304,7 @@ void activity_list(struct front_call *c)
     buf_fmt(&kql, "%s | where SubscriptionId =~ '%s'", ACTIVITY_TABLE, subscription);
     enum err e = token != NULL ? str_u64(token, SKIP_MAX, &skip, &d) : OK;
     if (e == OK) e = put_filter(&kql, http_query(c->req, "$filter"), &d);
-    buf_fmt(&kql, " | top %llu by TimeGenerated desc", (unsigned long long)(skip + PAGE + 1));
+    buf_fmt(&kql, " | top %" PRIu64 " by TimeGenerated desc", skip + PAGE + 1);
     put_columns(&kql);
     CLEANUP_JSON json_t *values = json_array();
     struct listing l = {.values = values, .skip = (uint32_t)skip};

@@ -256,7 +256,7 @@ void kusto_command(struct kusto_request *r)
         return;
     }
     const struct command *c = NULL;
-    if (split(&w, r->csl) && is_word(&w.list[0], ".show", 5)) c = find(&w, &m);
+    if (split(&w, r->csl) && w.n != 0 && is_word(&w.list[0], ".show", 5)) c = find(&w, &m);
     struct shown out = {0};
     if (c == NULL) {
         unknown(r->front, r->csl);

@@ -146,8 +146,3 @@ char *arena_fmt(struct arena *a, const char *fmt, ...)
     va_end(ap);
     return p;
 }
-
-enum err arena_full(const struct arena *a, struct diag *d)
-{
-    return FAIL(d, ERR_LIMIT, "needs more than %zu bytes of memory", a->limit);
-}

@@ -43,6 +43,10 @@ struct arena_mark {
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);
 
-enum err arena_full(const struct arena *a, struct diag *d); /* ERR_LIMIT with the sentence */
+/* ERR_LIMIT with the sentence; inline, so that analyzers see that it is not OK. */
+static inline enum err arena_full(const struct arena *a, struct diag *d)
+{
+    return FAIL(d, ERR_LIMIT, "needs more than %zu bytes of memory", a->limit);
+}
 
 #define CLEANUP_ARENA __attribute__((cleanup(arena_release)))

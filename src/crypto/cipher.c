@@ -70,7 +70,7 @@ enum err cipher_encrypt(const struct cipher *c, struct bytes plain, struct buf *
         ERR_clear_error();
         return FAIL(d, ERR_INTERNAL, "OpenSSL cannot encrypt with this key");
     }
-    buf_shrink(out, before + (size_t)(n + last));
+    buf_shrink(out, before + (size_t)n + (size_t)last);
     return OK;
 }
 

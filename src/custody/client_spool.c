@@ -22,22 +22,24 @@ enum err custody_spool_make(void *self, const uint8_t account[16], struct buf *r
     return buf_check(record, d);
 }
 
-static enum err take_key(struct rd *r, const struct file_ident *old, const struct spool_ask *q,
-                         struct file_key **out, struct diag *d)
+static enum err take_key(struct rd *r, const struct file_ident *f, struct file_key **out,
+                         struct diag *d)
 {
-    struct file_ident f = {0};
-    if (old != NULL) {
-        f = *old;
-    } else {
-        TRY(file_header_decode(rd_bytes(r, FILE_HEADER_LEN), &f, d));
-        if (memcmp(f.account, q->account, 16) != 0 || f.otype != OTYPE_SPOOL ||
-            memcmp(f.file_id, q->new_file_id, 16) != 0) {
-            return FAIL(d, ERR_CORRUPT, "keyd made a key for another file");
-        }
-    }
     struct leased_key key = get_leased_key(r);
     if (r->bad) return FAIL(d, ERR_CORRUPT, "keyd's answer does not parse");
-    return leased_key_open(&key, &f, out, d);
+    return leased_key_open(&key, f, out, d);
+}
+
+static enum err take_new_key(struct rd *r, const struct spool_ask *q, struct file_key **out,
+                             struct diag *d)
+{
+    struct file_ident f = {0};
+    TRY(file_header_decode(rd_bytes(r, FILE_HEADER_LEN), &f, d));
+    if (memcmp(f.account, q->account, 16) != 0 || f.otype != OTYPE_SPOOL ||
+        memcmp(f.file_id, q->new_file_id, 16) != 0) {
+        return FAIL(d, ERR_CORRUPT, "keyd made a key for another file");
+    }
+    return take_key(r, &f, out, d);
 }
 
 enum err custody_spool_keys(void *self, const struct spool_ask *q, struct file_key **out,
@@ -59,10 +61,11 @@ enum err custody_spool_keys(void *self, const struct spool_ask *q, struct file_k
     TRY(chan_call(c->chan, KEYD_SPOOL_KEYS, buf_view(&in), &answer, SPOOL_MS, d));
 
     struct rd r = rd_from(buf_view(&answer));
-    uint32_t n = q->n_files + (q->new_file_id != NULL), i = 0;
+    uint32_t i = 0;
     enum err e = OK;
-    for (; e == OK && i < n; i++)
-        e = take_key(&r, i < q->n_files ? &q->files[i] : NULL, q, &out[i], d);
+    for (; e == OK && i < q->n_files; i++)
+        e = take_key(&r, &q->files[i], &out[i], d);
+    if (e == OK && q->new_file_id != NULL) e = take_new_key(&r, q, &out[i++], d);
     if (e == OK && !rd_done(&r)) e = FAIL(d, ERR_CORRUPT, "keyd's answer does not parse");
     while (e != OK && i-- > 0)
         file_key_free(TAKE(out[i]));

@@ -134,7 +134,7 @@ static enum err write_slot(struct keyd *k, const struct audit_tip *tip, struct d
     wr_u64be(&w, tip->seq);
     wr_bytes(&w, bytes_of(tip->chain, sizeof tip->chain));
     wr_bytes(&w, secret_view(tip->key));
-    memcpy(value, "KSAK", 4);
+    memcpy(value, "KSAK", 4); /* NOLINT(bugprone-not-null-terminated-result): bytes, no string */
     rand_bytes(value + 4, SALT_LEN);
     enum err e = under_mk(k->mk, bytes_of(label_slot, sizeof label_slot), value + 4, false,
                           bytes_of(plain, sizeof plain), value + 4 + SALT_LEN, d);

@@ -55,8 +55,9 @@ static bool bluestein(cplx *v, uint32_t n, int sign)
     uint32_t m = 1;
     while (m < 2 * n)
         m <<= 1;
-    cplx *a = calloc(2 * (size_t)m, sizeof *a), *b = a + m;
+    cplx *a = calloc(2 * (size_t)m, sizeof *a);
     if (a == NULL) return false;
+    cplx *b = a + m;
     for (uint32_t k = 0; k < n; k++) {
         a[k] = v[k] * chirp(k, n, sign);
         b[k] = chirp(k, n, -sign);

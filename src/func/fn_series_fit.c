@@ -173,8 +173,9 @@ static double polynomial(const double *c, uint32_t m, double x)
  * is for. */
 static bool fit_poly(const double *x, const double *y, uint32_t n, uint32_t m, double *c)
 {
-    double *q = calloc((size_t)n * (m + 1) + 1, sizeof *q), *b = q + (size_t)n * m, scale = 0;
+    double *q = calloc((size_t)n * (m + 1) + 1, sizeof *q), scale = 0;
     if (q == NULL) return false;
+    double *b = q + (size_t)n * m;
     for (uint32_t r = 0; r < n; r++)
         scale = fmax(scale, fabs(x[r]));
     if (!(scale > 0)) scale = 1;

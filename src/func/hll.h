@@ -31,8 +31,8 @@ struct hll {
 /* The bits of an accuracy 0 to 4: 1.6 %, 0.8 %, 0.4 %, 0.28 %, 0.2 %. Any other counts as 1. */
 uint8_t hll_bits(int64_t accuracy);
 
-/* h->bits is set. Memory is a's. */
-enum err hll_add(struct hll *h, uint64_t hash, struct arena *a, struct diag *d);
+/* s->bits is set. Memory is a's. */
+enum err hll_add(struct hll *s, uint64_t h, struct arena *a, struct diag *d);
 /* Of two sizes the coarser one stays. */
 enum err hll_merge(struct hll *into, const struct hll *from, struct arena *a, struct diag *d);
 int64_t hll_count(const struct hll *h);

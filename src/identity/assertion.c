@@ -62,11 +62,12 @@ enum err assertion_check(struct identity *id, const struct principal *p, const c
     const char *sub = json_string_value(json_object_get(claims, "sub"));
     const char *jti = json_string_value(json_object_get(claims, "jti"));
     double exp = json_number_value(json_object_get(claims, "exp"));
+    int64_t latest = want.now_us / US_PER_S + LIFE_MAX_S + JWT_SKEW_S;
     if (!str_eq(sub, p->client_id)) return refuse("Subject", "speaks for somebody else", d);
     if (jti == NULL || jti[0] == 0 || strlen(jti) > JTI_MAX) {
         return refuse("Malformed", "has no usable \"jti\"", d);
     }
-    if (exp > (double)(want.now_us / US_PER_S + LIFE_MAX_S + JWT_SKEW_S)) {
+    if (exp > (double)latest) {
         return refuse("Lifetime", "lives longer than an hour", d);
     }
     name_use(p, jti, wanted, name);

@@ -187,13 +187,13 @@ enum err assignment_list(struct identity *id, const struct assignment_page *page
     LOCK_SCOPE(&id->lock);
     size_t n = 0;
     CLEANUP_FREE const struct assignment **found =
-        calloc(id->assignments.n_live + 1, sizeof *found);
+        calloc(id->assignments.n_live + 1, sizeof(struct assignment *));
     if (found == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     MAP_EACH (&id->assignments, e) {
         const struct assignment *a = e->value;
         if (strcmp(a->name, page->after) > 0 && page->wanted(a, page->ctx)) found[n++] = a;
     }
-    qsort(found, n, sizeof *found, by_name);
+    qsort(found, n, sizeof(struct assignment *), by_name);
     size_t n_out = n < page->max ? n : page->max;
     struct assignment *copies = calloc(n_out + 1, sizeof *copies);
     if (copies == NULL) return FAIL(d, ERR_LIMIT, "out of memory");

@@ -44,6 +44,7 @@ bool imds_find_user(const char *table, const char *local_address, unsigned local
         char address[33] = "";
         unsigned port = 0, peer = 0, uid = 0;
         line += *line == '\n';
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel's own line, and widths bound what it converts */
         int n = sscanf(line,
                        " %*u: %32[0-9A-Fa-f]:%4X %*[0-9A-Fa-f]:%4X %*2X %*8X:%*8X %*2X:%*8X %*8X "
                        "%u",

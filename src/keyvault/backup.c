@@ -64,7 +64,7 @@ static struct bytes subscription(const json_t *vault)
 {
     const char *id = json_get_str(vault, "id");
     static const char lead[] = "/subscriptions/";
-    if (id == NULL || !str_starts_nocase(id, lead)) return (struct bytes){0};
+    if (id == NULL || !str_starts_nocase(id, lead)) return BYTES("");
     id += sizeof lead - 1;
     return bytes_of(id, strcspn(id, "/"));
 }

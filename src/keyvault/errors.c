@@ -55,11 +55,6 @@ static const struct api_error api_errors[] = {
     {"VaultAlreadyExists", 409, "VaultAlreadyExists", false},
 };
 
-enum err kv_out_of_memory(struct diag *d)
-{
-    return FAIL(d, ERR_LIMIT, "out of memory");
-}
-
 static const struct api_error *find(const char *tag)
 {
     for (size_t i = 0; i < sizeof api_errors / sizeof api_errors[0]; i++) {

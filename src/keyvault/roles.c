@@ -143,9 +143,9 @@ static enum err ask(const struct call *c, const json_t *pool, struct question *q
     char prefix[VAULT_NAME_MAX + 1];
     CLEANUP_HOLDER struct holder h = {0};
     TRY(kv_holder_read(c, &h, d));
+    TRY(prefix_of(pool, prefix, d));
     q->holder = &h;
     q->yes = is_founder(pool, &h) && answers(ADMINISTRATOR, q);
-    TRY(prefix_of(pool, prefix, d));
     enum err e = q->yes ? OK : kv_doc_each(c->kv, "hsmrole", prefix, look_at, q, d);
     q->holder = NULL; /* h ends here */
     return e;

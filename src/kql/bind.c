@@ -5,11 +5,6 @@
 #include "base/str.h"
 #include "kql/parse.h"
 
-enum err bind_full(struct binder *b)
-{
-    return arena_full(b->a, b->d);
-}
-
 enum err bind_deeper(struct binder *b, uint32_t pos)
 {
     if (b->depth < KQL_DEPTH_MAX) {

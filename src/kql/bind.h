@@ -91,7 +91,10 @@ struct scope {
 
 /* --- bind.c: operators and pipes -------------------------------------------------------------- */
 
-enum err bind_full(struct binder *b);                 /* the arena's limit */
+static inline enum err bind_full(struct binder *b) /* the arena's limit */
+{
+    return arena_full(b->a, b->d);
+}
 enum err bind_deeper(struct binder *b, uint32_t pos); /* pair with b->depth-- on success */
 enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t pos,
                 struct op **out);

@@ -118,8 +118,8 @@ static enum err listen_unix(const char *path, int *out, struct diag *d)
 
 enum err listen_on(const char *address, int *out, struct diag *d)
 {
-    const char *path = unix_path(address);
-    return path != NULL ? listen_unix(path, out, d) : listen_tcp(address, out, d);
+    if (!str_starts(address, LISTEN_UNIX)) return listen_tcp(address, out, d);
+    return listen_unix(address + strlen(LISTEN_UNIX), out, d);
 }
 
 void listen_forget(const char *address)

@@ -158,7 +158,7 @@ enum err resource_list(struct arm_call *c, struct diag *d)
 {
     static const char *const kinds[] = {KIND_CLUSTER,   KIND_WORKSPACE,  KIND_RULE,   KIND_ENDPOINT,
                                         KIND_COMPONENT, KIND_ALERT_RULE, KIND_STORAGE};
-    struct filter f;
+    struct filter f = {0};
     TRY(read_filter(c, &f, d));
     const char *top_text = http_query(c->req, "$top");
     uint64_t top = TOP_MAX;

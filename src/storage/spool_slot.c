@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,8 +84,8 @@ static enum err write_at(int fd, struct bytes b, struct diag *d)
 static enum err fsync_parent(const char *path, struct diag *d)
 {
     char copy[4096];
-    if (strlen(path) >= sizeof copy) return FAIL(d, ERR_LIMIT, "spool slot: the path is too long");
-    strcpy(copy, path);
+    if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy)
+        return FAIL(d, ERR_LIMIT, "spool slot: the path is too long");
     return os_fsync_dir(dirname(copy), d);
 }
 

@@ -114,7 +114,7 @@ static enum err pick(struct merge *m, struct diag *d)
         const struct segment_entry *e = &p->segments[i]->entry;
         if (e->rows < SMALL_ROWS && e->time_max - e->time_min <= DAY) sorted[n++] = p->segments[i];
     }
-    qsort(sorted, n, sizeof sorted[0], by_class_and_time);
+    qsort(sorted, n, sizeof(struct live_segment *), by_class_and_time);
     for (uint32_t i = 0; i < n && m->n < MERGE_MIN; i += m->n != 0 ? m->n : 1)
         take_run(m, sorted + i, n - i);
     if (m->n < MERGE_MIN) m->n = 0;

@@ -16,8 +16,9 @@ static enum err keep_schema(struct store *s, const struct schema *first, const s
 {
     uint32_t n = first->n + more->n;
     struct table_schema *kept = arena_new(&s->schemas, struct table_schema);
-    struct column *stored = arena_array(&s->schemas, struct column, n + 1), *cols = stored + 1;
+    struct column *stored = arena_array(&s->schemas, struct column, n + 1);
     if (kept == NULL || stored == NULL) return arena_full(&s->schemas, d);
+    struct column *cols = stored + 1;
     stored[0] = (struct column){RECEIVED_COLUMN, T_DATETIME};
     for (uint32_t i = 0; i < n; i++) {
         const struct column *from = i < first->n ? &first->cols[i] : &more->cols[i - first->n];
