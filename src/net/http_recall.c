@@ -32,12 +32,22 @@ static void forget(struct http_recall *r)
     buf_release(&r->body);
 }
 
+/* Wakes whoever waits for the client, who then closes: with a linger of zero that sends RST, and the
+ * kernel forgets what it still held. A mere FIN would queue behind that, and behind a window that a
+ * client which does not read keeps shut. */
+static void hang_up(int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    (void)shutdown(fd, SHUT_RDWR);
+}
+
 void http_recall_now(struct http_recall *r)
 {
     LOCK_SCOPE(&r->lock);
     r->recalled = true;
     forget(r);
-    if (r->fd >= 0) (void)shutdown(r->fd, SHUT_RDWR); /* wakes whoever waits for the client */
+    if (r->fd >= 0) hang_up(r->fd);
 }
 
 static ssize_t read_piece(void *cls, uint64_t at, char *to, size_t max)

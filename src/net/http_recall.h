@@ -3,8 +3,8 @@
  * net/http_recall.h - an answer that can be taken back while it is on its way
  *
  * A client may read as slowly as it likes. Rows whose key has gone must not wait for it: a recall
- * wipes what has not been sent and hangs up, so that the client sees a broken answer, not a short
- * one.
+ * wipes what has not been sent and resets the connection, so that the client sees a broken answer,
+ * not a short one, and sees it whether it reads or not.
  */
 #pragma once
 

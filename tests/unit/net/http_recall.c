@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "net/http_recall.h"
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -148,6 +149,24 @@ TEST(http_recall, a_slow_reader_gets_nothing_after_a_recall)
     REQUIRE(f.recall.body.len == 0); /* wiped at once, not when the client reads on */
     wait_done(&f);                   /* though the client does not */
     REQUIRE(rest(fd) < BODY / 2);
+    http_server_stop(s);
+    http_recall_release(&f.recall);
+}
+
+/* With its window shut a client is told of an end only when it opens it again, and TCP may ask for that
+ * as rarely as twice a minute; a reset needs no window, and takes along what the kernel held. */
+TEST(http_recall, a_client_that_does_not_read_sees_the_end_all_the_same)
+{
+    struct fixture f = {0};
+    struct http_server *s = start(&f, false);
+    int fd = ask(http_server_port(s));
+    char first[512];
+    REQUIRE(recv(fd, first, sizeof first, 0) > 0);
+    http_recall_now(&f.recall);
+    struct pollfd ends = {.fd = fd}; /* POLLERR and POLLHUP, not what there is to read */
+    REQUIRE(poll(&ends, 1, 60000) == 1);
+    wait_done(&f);
+    close(fd);
     http_server_stop(s);
     http_recall_release(&f.recall);
 }
