@@ -26,6 +26,7 @@ const struct fn_family *const fn_families[] = {
     &fn_series_decompose,
     &fn_series_fit,
     &fn_series_fft,
+    &fn_series_period,
     &fn_window,
     &fn_geo,
     &fn_geo_shape,

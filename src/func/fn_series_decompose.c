@@ -6,21 +6,17 @@
  * mean ('avg') or the line of least squares ('linefit'). Rest: what both leave. So say the recorded
  * answers.
  *
- * How the original finds a period by itself is not published. Here (an approximation, marked in
- * docs/kql-coverage.md): the least peak of the autocorrelation of the series without its trend that
- * is within a twentieth of the highest one, of all lags up to half the series, and has room for
- * PERIOD_REPEATS repeats. The scale of 'ctukey' is known from one recorded answer only.
+ * A period of its own is the best one of func/period.h (an approximation, marked in
+ * docs/kql-coverage.md). The scale of 'ctukey' is known from one recorded answer only.
  */
 #include "func/families.h"
+#include "func/period.h"
 #include "func/series.h"
 
 #include <stdlib.h>
 
-#define PERIOD_REPEATS    3
-#define PERIOD_SEARCH_MAX 20000 /* points: the search is quadratic */
-#define LINE_SHARE        0.75  /* a line that leaves more of the squares than this is no trend */
-#define PERIOD_SCORE_MIN  0.6   /* the default threshold */
-#define CTUKEY_SCALE      2.772605605507915 /* as recorded: in units of the range of 10 to 90 % */
+#define PERIOD_SCORE_MIN 0.6 /* the default threshold */
+#define CTUKEY_SCALE     2.772605605507915 /* as recorded: in units of the range of 10 to 90 % */
 
 struct parts {
     double *seasonal, *trend; /* n each; one allocation */
@@ -75,50 +71,16 @@ static void line_of(const double *v, uint32_t n, double *slope, double *at_zero)
     *at_zero = m != 0 ? (sy - *slope * sx) / m : 0;
 }
 
-/* r: the correlation of the n points with themselves, lag later. */
-static double correlation(const double *r, uint32_t n, uint32_t lag, double all)
+/* 0: none found. */
+static enum err find_period(const double *v, uint32_t n, double least, uint32_t *out,
+                            struct diag *d)
 {
-    double sum = 0;
-    for (uint32_t k = lag; k < n; k++)
-        sum += r[k] * r[k - lag];
-    return sum / all * n / (n - lag);
-}
-
-/* What a line leaves of v, and the sum of its squares. */
-static double without_line(const double *v, uint32_t n, double at_zero, double slope, double *rest)
-{
-    double squares = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        rest[k] = isnan(v[k]) ? 0 : v[k] - at_zero - slope * k;
-        squares += rest[k] * rest[k];
-    }
-    return squares;
-}
-
-/* 0: none found. tmp has room for 2n. */
-static uint32_t find_period(const double *v, uint32_t n, double least, double *tmp)
-{
-    double slope, at_zero, all = 0, best = least;
-    double *r = tmp, *score = tmp + n;
-    uint32_t lag_max = n / PERIOD_REPEATS, half = n / 2;
-    if (n > PERIOD_SEARCH_MAX || lag_max < 2) return 0;
-    line_of(v, n, &slope, &at_zero);
-    all = without_line(v, n, at_zero + slope * (n - 1) / 2, 0, r);
-    if (without_line(v, n, at_zero, slope, r) > LINE_SHARE * all)
-        (void)without_line(v, n, at_zero + slope * (n - 1) / 2, 0, r);
-    all = 0;
-    for (uint32_t k = 0; k < n; k++)
-        all += r[k] * r[k];
-    if (all <= 0) return 0;
-    for (uint32_t lag = 1; lag <= half; lag++) {
-        score[lag] = correlation(r, n, lag, all);
-        if (lag > 1 && score[lag] > best) best = score[lag];
-    }
-    for (uint32_t lag = 2; lag <= lag_max; lag++) {
-        bool peak = score[lag] > score[lag - 1] && score[lag] >= score[lag + 1];
-        if (peak && score[lag] > least && score[lag] >= 0.95 * best) return lag;
-    }
-    return 0;
+    struct period *found;
+    uint32_t count;
+    TRY(period_find(v, n, &found, &count, d));
+    *out = count > 0 && found[0].score >= least ? found[0].lag : 0;
+    free(found);
+    return OK;
 }
 
 /* The median of each phase of the first `known` points, laid over all n. */
@@ -165,9 +127,8 @@ static enum err decompose(const struct series *s, const struct wish *w, struct p
     if (p->seasonal == NULL) return FAIL(d, ERR_LIMIT, "out of memory");
     p->trend = p->seasonal + n;
     double *tmp = p->trend + n;
-    uint32_t period = w->period < 0            ? find_period(s->v, known, w->least, tmp)
-                      : w->period <= (double)n ? (uint32_t)lround(w->period)
-                                               : 0;
+    uint32_t period = w->period >= 0 && w->period <= (double)n ? (uint32_t)lround(w->period) : 0;
+    if (w->period < 0) TRY(find_period(s->v, known, w->least, &period, d));
     if (period > 1) season(s->v, known, n, period, tmp, p->seasonal);
     trend_of(s->v, known, n, w->trend, tmp, p);
     return OK;

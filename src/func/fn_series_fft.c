@@ -1,91 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * func/fn_series_fft.c - the discrete Fourier transform of a series of any length, and back
- *
- * Lengths that are a power of two go through radix 2; others become a convolution of such a length
- * (Bluestein). Forward is not scaled, back is divided by the length.
- */
+/* func/fn_series_fft.c - the discrete Fourier transform of a series, and back */
 #include "func/families.h"
+#include "func/fft.h"
 #include "func/series.h"
 
-#include <complex.h>
 #include <stdlib.h>
-
-typedef double complex cplx;
-
-static cplx turn(double part)
-{
-    return cos(2 * M_PI * part) + I * sin(2 * M_PI * part);
-}
-
-/* n is a power of two; sign -1 is forward. */
-static void radix2(cplx *v, uint32_t n, int sign)
-{
-    for (uint32_t i = 1, j = 0; i < n; i++) {
-        uint32_t bit = n >> 1;
-        for (; (j & bit) != 0; bit >>= 1)
-            j ^= bit;
-        j |= bit;
-        if (i < j) {
-            cplx t = v[i];
-            v[i] = v[j];
-            v[j] = t;
-        }
-    }
-    for (uint32_t len = 2; len != 0 && len <= n; len <<= 1) {
-        for (uint32_t k = 0; k < len / 2; k++) {
-            cplx w = turn(sign * (double)k / len);
-            for (uint32_t i = k; i < n; i += len) {
-                cplx odd = v[i + len / 2] * w;
-                v[i + len / 2] = v[i] - odd;
-                v[i] += odd;
-            }
-        }
-    }
-}
-
-/* The factor of k: a turn of k²/2n, taken modulo 2n so that no digit is lost. */
-static cplx chirp(uint32_t k, uint32_t n, int sign)
-{
-    return turn(sign * (double)((uint64_t)k * k % (2 * (uint64_t)n)) / (2.0 * n));
-}
-
-static bool bluestein(cplx *v, uint32_t n, int sign)
-{
-    uint32_t m = 1;
-    while (m < 2 * n)
-        m <<= 1;
-    cplx *a = calloc(2 * (size_t)m, sizeof *a);
-    if (a == NULL) return false;
-    cplx *b = a + m;
-    for (uint32_t k = 0; k < n; k++) {
-        a[k] = v[k] * chirp(k, n, sign);
-        b[k] = chirp(k, n, -sign);
-        if (k != 0) b[m - k] = b[k];
-    }
-    radix2(a, m, -1);
-    radix2(b, m, -1);
-    for (uint32_t k = 0; k < m; k++)
-        a[k] *= b[k];
-    radix2(a, m, 1);
-    for (uint32_t k = 0; k < n; k++)
-        v[k] = a[k] / m * chirp(k, n, sign);
-    free(a);
-    return true;
-}
-
-static bool transform(cplx *v, uint32_t n, bool back)
-{
-    int sign = back ? 1 : -1;
-    if ((n & (n - 1)) == 0) {
-        radix2(v, n, sign);
-    } else if (!bluestein(v, n, sign)) {
-        return false;
-    }
-    for (uint32_t k = 0; back && k < n; k++)
-        v[k] /= n;
-    return true;
-}
 
 static void put_part(struct buf *out, const char *name, const cplx *v, uint32_t n, bool imag)
 {
@@ -114,7 +33,7 @@ static enum err row_fft(struct fn_cx *cx, const struct fn_call *call, const stru
     if (z == NULL) return FAIL(cx->d, ERR_LIMIT, "out of memory");
     for (uint32_t k = 0; k < x.n; k++)
         z[k] = x.v[k] + I * (y.v != NULL ? y.v[k] : 0);
-    if (!transform(z, x.n, back)) {
+    if (!fft(z, x.n, back)) {
         free(z);
         return FAIL(cx->d, ERR_LIMIT, "out of memory");
     }

@@ -168,7 +168,7 @@ const char *known_operator_at(uint32_t i)
 
 const char *known_approximation(const char *name)
 {
-    static const char period[] = "how the original finds a period (-1) is not published";
+    static const char period[] = "which periods count is not published; the scores are as recorded";
     static const char hashes[] = "how the original combines hashes is not published";
     static const char patterns[] = "which release of the patterns the original has is not known";
     static const char size[] = "the original's size of a dynamic is not published";
@@ -186,6 +186,8 @@ const char *known_approximation(const char *name)
         {"series_decompose_anomalies", fence},
         {"series_decompose_forecast", period},
         {"series_outliers", fence},
+        {"series_periods_detect", period},
+        {"series_periods_validate", period},
         {"series_seasonal", period},
     };
     for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {
@@ -242,7 +244,6 @@ const char *known_refusal(const char *name)
         {"row_id", "it is internal to the original"},
         {"row_rank", "it is obsolete: use row_rank_dense or row_rank_min"},
         {"rowstore_ordinal_range", "it is internal to the original"},
-        {"series_periods_*", "its algorithm is not published"},
         {"stored_query_result", "there are no stored results"},
         {"tdigest_isvalid", "it is not documented"},
     };
