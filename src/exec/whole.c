@@ -21,6 +21,7 @@ static whole_fn *const functions[N_WHOLE_KINDS] = {
     [WHOLE_ROLLING_PERCENTILE] = whole_rolling_percentile,
     [WHOLE_COMPONENTS] = whole_components,
     [WHOLE_PATHS] = whole_paths,
+    [WHOLE_REDUCE] = whole_reduce,
 };
 
 struct whole_sink {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "exec/number.h"
 #include "exec/run.h"
 
 struct whole {
@@ -27,9 +28,14 @@ typedef enum err whole_fn(struct whole *w);
 whole_fn whole_scan, whole_top_nested, whole_pivot, whole_narrow, whole_ip_lookup, whole_rows_near,
     whole_schema_merge, whole_sliding_window, whole_activity_counts, whole_activity,
     whole_activity_engagement, whole_new_activity, whole_active_users, whole_rolling_percentile,
-    whole_components, whole_paths;
+    whole_components, whole_paths, whole_reduce;
 
 /* Appends column col's value of a row. */
 void whole_copy(struct whole *w, uint32_t to, const struct vec *from, uint32_t row);
 /* After each few thousand rows: limits and cancellation. */
 enum err whole_check(struct whole *w);
+/* An empty numbering in the operator's memory. */
+static inline struct numbering whole_numbering(const struct whole *w)
+{
+    return (struct numbering){.a = &w->m->a, .seed = w->q->hash_seed};
+}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec/whole_small.c - plugins of a few lines: narrow, pivot, rows_near, schema_merge */
-#include "exec/key.h"
 #include "exec/whole.h"
 #include "func/kernel.h"
 
@@ -28,27 +27,6 @@ enum err whole_narrow(struct whole *w)
 
 /* --- pivot (plan.h) --------------------------------------------------------------------------- */
 
-/* The number of each row's group of keys, in the order in which they are met. */
-static enum err number_groups(struct whole *w, uint32_t n_keys, uint32_t *numbers, uint32_t *first,
-                              uint32_t *n_groups)
-{
-    struct bytes *keys = arena_array(&w->m->a, struct bytes, w->n);
-    struct map seen = {0};
-    enum err e = OK;
-    if (keys == NULL) return query_full(w->q, w->d);
-    TRY(group_keys(&w->m->a, w->cols, n_keys, w->n, keys, w->d));
-    *n_groups = 0;
-    for (uint32_t i = 0; e == OK && i < w->n; i++) {
-        uint32_t *number = map_get(&seen, keys[i]);
-        numbers[i] = number != NULL ? *number : *n_groups;
-        if (number != NULL) continue;
-        first[(*n_groups)++] = i;
-        e = map_put(&seen, keys[i], &numbers[i], NULL, w->d);
-    }
-    map_release(&seen);
-    return e;
-}
-
 static void put_cell(struct vecb *b, const struct value *v)
 {
     if (v->is_null)
@@ -63,10 +41,14 @@ enum err whole_pivot(struct whole *w)
 {
     const struct pivot_values *p = w->op->whole.more;
     struct arena *a = &w->m->a;
+    struct numbering groups = whole_numbering(w);
     uint32_t *numbers = arena_array(a, uint32_t, w->n), *first = arena_array(a, uint32_t, w->n);
-    uint32_t n_groups, value_col = p->n_keys, agg_col = p->n_keys + 1;
+    uint32_t value_col = p->n_keys, agg_col = p->n_keys + 1;
     if (numbers == NULL || first == NULL) return query_full(w->q, w->d);
-    TRY(number_groups(w, p->n_keys, numbers, first, &n_groups));
+    TRY(number_rows(&groups, w->cols, p->n_keys, w->n, numbers, w->d));
+    uint32_t n_groups = groups.n;
+    for (uint32_t i = w->n; i-- > 0;)
+        first[numbers[i]] = i;
     uint32_t *cells = arena_array(a, uint32_t, (size_t)n_groups * p->n + 1); /* row + 1 */
     if (cells == NULL) return query_full(w->q, w->d);
     struct map places = {0};

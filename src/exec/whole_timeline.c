@@ -13,10 +13,7 @@
  *   new_activity_metrics     start, end, bin [, cohort]; the other table has ids that are not new
  *   active_users_count       start, end, lookback, period, periods, bin
  */
-#include "exec/key.h"
 #include "exec/whole.h"
-
-#include "base/map.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -46,34 +43,19 @@ static int64_t floor_div(int64_t a, int64_t b)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Equal keys get equal numbers; in extra's rows too, where that is given. */
-static enum err number_rows(struct whole *w, const struct vec *parts, uint32_t n_parts, uint32_t n,
-                            struct map *seen, uint32_t *numbers, uint32_t *count)
-{
-    struct bytes *keys = arena_array(&w->m->a, struct bytes, n);
-    if (keys == NULL) return query_full(w->q, w->d);
-    TRY(group_keys(&w->m->a, parts, n_parts, n, keys, w->d));
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t *number = map_get(seen, keys[i]);
-        numbers[i] = number != NULL ? *number : (*count)++;
-        if (number == NULL) TRY(map_put(seen, keys[i], &numbers[i], NULL, w->d));
-    }
-    return OK;
-}
-
 static enum err read_numbers(struct line *l, uint32_t **ids, uint32_t **groups)
 {
     struct whole *w = l->w;
     const struct timeline *t = w->op->whole.more;
-    struct map seen = {0};
+    struct numbering by_id = whole_numbering(w), by_group = whole_numbering(w);
     *ids = arena_array(&w->m->a, uint32_t, w->n + 1);
     *groups = arena_array(&w->m->a, uint32_t, w->n + 1);
     if (*ids == NULL || *groups == NULL) return query_full(w->q, w->d);
-    enum err e = number_rows(w, w->cols, 1, w->n, &seen, *ids, &l->n_ids);
-    map_release(&seen);
-    if (e == OK) e = number_rows(w, w->cols + 2, t->n_dims, w->n, &seen, *groups, &l->n_groups);
-    map_release(&seen);
-    return e;
+    TRY(number_rows(&by_id, w->cols, 1, w->n, *ids, w->d));
+    TRY(number_rows(&by_group, w->cols + 2, t->n_dims, w->n, *groups, w->d));
+    l->n_ids = by_id.n;
+    l->n_groups = by_group.n;
+    return OK;
 }
 
 static enum err read_events(struct line *l)
@@ -415,17 +397,16 @@ static void put_cohort(struct line *l, const struct cohorts *c, uint32_t group, 
 static enum err read_known(struct line *l, bool *known)
 {
     struct whole *w = l->w;
-    struct map ids = {0};
-    uint32_t n = 0, *numbers = arena_array(&w->m->a, uint32_t, w->n + w->n_second + 1);
+    struct numbering ids = whole_numbering(w);
+    uint32_t *numbers = arena_array(&w->m->a, uint32_t, w->n + w->n_second + 1);
     if (w->second == NULL) return OK;
     if (numbers == NULL) return query_full(w->q, w->d);
-    enum err e = number_rows(w, w->cols, 1, w->n, &ids, numbers, &n); /* as read_numbers() does */
-    if (e == OK) e = number_rows(w, w->second, 1, w->n_second, &ids, numbers + w->n, &n);
-    map_release(&ids);
-    for (uint32_t i = 0; e == OK && i < w->n_second; i++) {
-        if (numbers[w->n + i] < l->n_ids) known[numbers[w->n + i]] = true;
+    TRY(number_rows(&ids, w->cols, 1, w->n, numbers, w->d)); /* as read_numbers() does */
+    TRY(number_rows(&ids, w->second, 1, w->n_second, numbers, w->d));
+    for (uint32_t i = 0; i < w->n_second; i++) {
+        if (numbers[i] < l->n_ids) known[numbers[i]] = true;
     }
-    return e;
+    return OK;
 }
 
 enum err whole_new_activity(struct whole *w)
@@ -460,8 +441,7 @@ enum err whole_new_activity(struct whole *w)
     return OK;
 }
 
-/* --- active_users_count
- * --------------------------------------------------------------------------- */
+/* --- active_users_count ----------------------------------------------------------------------- */
 
 /* Periods in which the id was active within the lookback of event i; events are of one id. */
 static int64_t periods_before(const struct line *l, uint32_t from, uint32_t i, int64_t lookback,

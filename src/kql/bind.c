@@ -100,6 +100,7 @@ static bind_op_fn *const op_binders[] = {
     [OPER_GRAPH_COMPONENTS] = bind_graph_components,
     [OPER_FACET] = bind_facet,
     [OPER_TOP_NESTED] = bind_top_nested,
+    [OPER_REDUCE] = bind_reduce,
 };
 
 static bool begins_query(enum ast_op op)

@@ -244,7 +244,7 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_by_names, bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table,
     bind_graph_components, bind_find, bind_fork, bind_facet, bind_consume, bind_assert_schema,
     bind_top_hitters, bind_search, bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv,
-    bind_scan, bind_top_nested;
+    bind_scan, bind_top_nested, bind_reduce;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
  */
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);

@@ -173,6 +173,8 @@ const char *known_approximation(const char *name)
     static const char patterns[] = "which release of the patterns the original has is not known";
     static const char size[] = "the original's size of a dynamic is not published";
     static const char fence[] = "the scale of 'ctukey' is known from one recorded answer";
+    static const char words[] =
+        "the clusters are those of the paper that it names; what that leaves open is not published";
     static const struct {
         const char *name, *what;
     } near[] = {
@@ -185,6 +187,7 @@ const char *known_approximation(const char *name)
         {"series_decompose", period},
         {"series_decompose_anomalies", fence},
         {"series_decompose_forecast", period},
+        {"reduce", words},
         {"series_outliers", fence},
         {"series_periods_detect", period},
         {"series_periods_validate", period},

@@ -102,6 +102,7 @@ enum whole_kind {
     WHOLE_ROLLING_PERCENTILE,
     WHOLE_COMPONENTS,
     WHOLE_PATHS,
+    WHOLE_REDUCE,
     N_WHOLE_KINDS,
 };
 
