@@ -22,6 +22,10 @@ static whole_fn *const functions[N_WHOLE_KINDS] = {
     [WHOLE_COMPONENTS] = whole_components,
     [WHOLE_PATHS] = whole_paths,
     [WHOLE_REDUCE] = whole_reduce,
+    [WHOLE_BASKET] = whole_basket,
+    [WHOLE_AUTOCLUSTER] = whole_autocluster,
+    [WHOLE_DIFFPATTERNS] = whole_diffpatterns,
+    [WHOLE_TEXT_PATTERNS] = whole_text_patterns,
 };
 
 struct whole_sink {

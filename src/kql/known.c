@@ -108,7 +108,7 @@ static const char *const plugins[] = {
     "ai_chat_completion", "ai_chat_completion_prompt", "ai_embed_text", "ai_embeddings",
     "autocluster", "azure_digital_twins_query_request", "bag_unpack", "basket",
     "cosmosdb_sql_request", "csharp", "dax_request", "dcount_intersect", "diffpatterns",
-    "estimate_rows_count", "execute_query", "execute_show_command", "external_datatable",
+    "diffpatterns_text", "estimate_rows_count", "execute_query", "execute_show_command", "external_datatable",
     "funnel_sequence", "funnel_sequence_completion", "geo_line_lookup", "geo_polygon_lookup",
     "http_request", "http_request_post", "identity", "identity_v3", "infer_storage_schema",
     "infer_storage_schema_with_suggestions", "ipv4_lookup", "ipv6_lookup", "mysql_request",
@@ -175,9 +175,16 @@ const char *known_approximation(const char *name)
     static const char fence[] = "the scale of 'ctukey' is known from one recorded answer";
     static const char words[] =
         "the clusters are those of the paper that it names; what that leaves open is not published";
+    static const char seeds[] = "where its search begins, ends and what it leaves out is not published";
+    static const char closed[] = "what it leaves out is known from printed answers; the original samples";
+    static const char differing[] = "which of the patterns that differ it gives is not published";
     static const struct {
         const char *name, *what;
     } near[] = {
+        {"autocluster", seeds},
+        {"basket", closed},
+        {"diffpatterns", differing},
+        {"diffpatterns_text", differing},
         {"estimate_data_size", size},
         {"hash_combine", hashes},
         {"hash_many", hashes},

@@ -103,6 +103,10 @@ enum whole_kind {
     WHOLE_COMPONENTS,
     WHOLE_PATHS,
     WHOLE_REDUCE,
+    WHOLE_BASKET,
+    WHOLE_AUTOCLUSTER,
+    WHOLE_DIFFPATTERNS,
+    WHOLE_TEXT_PATTERNS,
     N_WHOLE_KINDS,
 };
 
@@ -175,6 +179,17 @@ struct path_search {
 struct timeline {
     uint32_t n_dims;
     bool has_cohort;
+};
+
+/* basket, autocluster, diffpatterns: columns of the input that rows have patterns over; constants:
+ * threshold (or the weight of size), dimensions at most (or seeds), both values of the split, then
+ * stars. */
+#define PATTERN_NONE UINT32_MAX
+struct pattern_columns {
+    uint32_t n;
+    uint32_t weight, split; /* columns that are no part of patterns, or NONE */
+    uint32_t split_text;    /* the split's column as text, behind the n */
+    uint32_t *stars;        /* per column: the constant that stands for any value; NONE: null */
 };
 
 struct expanded {      /* one column of mv-expand */

@@ -45,10 +45,8 @@ static void put_operators(struct buf *out)
     const char *name;
     bool there;
     put_head(out, "Operators", "Tabular operators, older spellings among them.");
-    for (uint32_t i = 0; (name = kql_operator_at(i, &there)) != NULL; i++) {
-        const char *why = str_eq(name, "reduce") ? "its algorithm is not published" : NULL;
-        put_row(out, &t, name, there, why);
-    }
+    for (uint32_t i = 0; (name = kql_operator_at(i, &there)) != NULL; i++)
+        put_row(out, &t, name, there, NULL);
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
         put_row(out, &t, sources[i], true, NULL);
     for (uint32_t i = 0; (name = known_operator_at(i)) != NULL; i++)

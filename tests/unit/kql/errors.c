@@ -58,7 +58,7 @@ static const struct mistake mistakes[] = {
     {"T | mv-expand s", ERR_INVALID, "SEM0141", 14, "todynamic()"},
     {"print {Name}", ERR_INVALID, "SEM0100", 6, "client parameter {Name}"},
     {"T | where s matches regex '('", ERR_INVALID, "", 12, ""},
-    {"T | reduce by s", ERR_UNSUPPORTED, "", 4, "'reduce' is not supported"},
+    {"T | reduce kind=mining by s", ERR_INVALID, "SYN0002", 4, "'mining'"},
     {"T | graph-where-nodes true", ERR_UNSUPPORTED, "", 4, "graph-where-nodes"},
     {"T | extend geo_point_to_h3cell(1.0, 2.0)", ERR_UNSUPPORTED, "", 11, "geo_point_to_h3cell()"},
     {"workspace('w').T", ERR_UNSUPPORTED, "", 0, "another database or workspace"},
