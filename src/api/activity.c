@@ -338,12 +338,12 @@ static enum err find_row(struct activity *x, const struct arm_event *event, bool
     subscription_of(x, event->resource, subscription);
     TRY(find_log(x, subscription, &tables.workspace, &table, d));
     const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};
-    const struct kql_catalog catalog = source_catalog(&tables);
+    const struct kql_catalog *catalog = source_catalog(&tables);
     struct plan plan = {0};
     const char *kql = arena_fmt(
         &a, ACTIVITY_TABLE " | where EventDataId == '%s' | project EventDataId", event->id);
     if (kql == NULL) return arena_full(&a, d);
-    TRY(kql_compile(&a, bytes_str(kql), &catalog, &opt, &plan, d));
+    TRY(kql_compile(&a, bytes_str(kql), catalog, &opt, &plan, d));
     const struct exec_request request = {.plan = &plan,
                                          .source = &source_ops_store,
                                          .limits = {.deadline_us = time_mono_us() + 60 * US_PER_S},

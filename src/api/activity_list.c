@@ -254,9 +254,9 @@ static enum err run(struct front_call *c, struct bytes kql, struct listing *l, s
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
     TRY(activity_log(c->api->activity, subscription_of(c), &tables.workspace, d));
     const struct kql_options opt = {.now_ticks = time_now_us() * 10 + TICKS_UNIX};
-    const struct kql_catalog catalog = source_catalog(&tables);
+    const struct kql_catalog *catalog = source_catalog(&tables);
     struct plan plan = {0};
-    TRY(kql_compile(&a, kql, &catalog, &opt, &plan, d));
+    TRY(kql_compile(&a, kql, catalog, &opt, &plan, d));
     const struct exec_request request = {.plan = &plan,
                                          .source = &source_ops_store,
                                          .limits = {.deadline_us = time_mono_us() + 30 * US_PER_S},

@@ -104,7 +104,8 @@ endpoint kusto_metadata, kusto_query_v1, kusto_query_v2, kusto_mgmt;
 endpoint ingest_rows, track_telemetry;
 
 /* Compiles a query against the workspace's tables; arm_config.check_query. */
-enum err query_compiles(void *api, const struct workspace *w, const char *text, struct arena *a,
+enum err query_compiles(void *api, const struct http_request *req, const struct caller *caller,
+                        const struct workspace *w, const char *text, struct arena *a,
                         struct schema *result, struct diag *d);
 
 bool is_vault_path(const char *path);     /* ARM paths of Microsoft.KeyVault */

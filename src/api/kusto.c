@@ -2,8 +2,6 @@
 /* api/kusto.c - the Kusto REST endpoint: its routes, and which workspace a database is */
 #include "api/kusto.h"
 
-#include "resource/settings.h"
-
 #include <stdlib.h>
 
 /* Kusto's own desktop client: what clients expect to be told. */
@@ -35,40 +33,6 @@ static bool no_database(struct front_call *c, const char *name)
     return false;
 }
 
-static bool may(const struct front_call *c, const char *scope)
-{
-    struct diag d = DIAG_INIT;
-    return identity_authorize(c->api->c.identity, c->caller.object_id, QUERY_ACTION, false, scope,
-                              &d) == OK;
-}
-
-bool kusto_sees(const struct front_call *c, const struct workspace *w, struct kusto_seen *seen)
-{
-    static const char before[] = "/subscriptions/";
-    char subscription[ARM_ID_MAX];
-    if (w->private_query && !settings_is_private(c->api->arm, c->req->peer)) return false;
-    if (!str_starts_nocase(w->arm_id, before)) return false;
-    size_t n = sizeof before - 1 + strcspn(w->arm_id + sizeof before - 1, "/");
-    snprintf(subscription, sizeof subscription, "%.*s", (int)n, w->arm_id);
-    if (!str_eq(subscription, seen->subscription)) {
-        memcpy(seen->subscription, subscription, sizeof subscription);
-        seen->all = may(c, subscription);
-    }
-    return seen->all || may(c, w->arm_id);
-}
-
-/* Of several of one name only those count that the caller may query: nobody else's can make his
- * own ambiguous. The number of those that are left, at least one where there was one. */
-static uint32_t keep_seen(const struct front_call *c, struct workspace *all, uint32_t n)
-{
-    uint32_t kept = 0;
-    struct kusto_seen seen = {0};
-    for (uint32_t i = 0; n > 1 && i < n; i++) {
-        if (kusto_sees(c, &all[i], &seen)) all[kept++] = all[i];
-    }
-    return kept != 0 || n == 0 ? kept : 1;
-}
-
 static bool find_by_name(struct front_call *c, const char *name, struct workspace *out)
 {
     struct workspace *all = NULL;
@@ -78,7 +42,7 @@ static bool find_by_name(struct front_call *c, const char *name, struct workspac
         front_unavailable(c->res, "The server is out of memory.", 1);
         return false;
     }
-    n = keep_seen(c, all, n);
+    n = query_keep_seen(c, all, n); /* nobody else's can make his own ambiguous */
     if (n == 1) *out = all[0];
     free(all);
     if (n == 1) return true;

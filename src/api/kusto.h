@@ -78,12 +78,5 @@ void kusto_query_run(struct kusto_request *r, const struct workspace *w);
 /* --- kusto_command.c -------------------------------------------------------------------------- */
 
 void kusto_command(struct kusto_request *r);
-/* kusto.c: may the caller query it, from where he is? Rights on a subscription hold for all that is
- * in it: *seen, all-zero at first, remembers those on the last one. */
-struct kusto_seen {
-    char subscription[ARM_ID_MAX];
-    bool all;
-};
-bool kusto_sees(const struct front_call *c, const struct workspace *w, struct kusto_seen *seen);
 /* kusto.c: the workspace that a request names. False: the answer is written. */
 bool kusto_database(struct front_call *c, const char *name, struct workspace *out);

@@ -140,9 +140,19 @@ void kusto_problem_of(const struct query_call *q, enum query_fault fault, const 
         out->type = DENIED;
         out->text = "The data can't be read: access to the customer-managed key of the cluster was "
                     "revoked.";
-        out->inner = "CustomerManagedKeyUnavailable";
-        out->inner_text = "The customer-managed key that encrypts this database's data is "
-                          "disabled, deleted or may no longer be used by the cluster's identity.";
+        out->inner = QUERY_LOCKED_TAG;
+        out->inner_text = str_eq(d->tag, QUERY_LOCKED_TAG)
+                              ? d->text
+                              : "The customer-managed key that encrypts this database's data is "
+                                "disabled, deleted or may no longer be used by the cluster's "
+                                "identity.";
+        break;
+    case QUERY_DENIED:
+        out->status = 403;
+        out->code = "Forbidden";
+        out->type = DENIED;
+        out->text = out->inner_text = d->text;
+        out->inner = d->tag;
         break;
     case QUERY_SUSPENDED:
         out->status = 503;

@@ -158,19 +158,24 @@ static bool read_scope(const struct kusto_request *r, struct query_call *q)
     return true;
 }
 
-/* Options that would change the result and are not understood are refused; all others are hints. */
-static bool refuse_unknown(const struct kusto_request *r)
+/* What the request itself has an eye on; the language knows the others (kql/bind_set.c). */
+static bool is_requests(const char *name)
 {
-    static const char *const names[] = {
-        "query_bin_auto_size", "query_bin_auto_at", "query_cursor_after_default",
-        "query_cursor_before_or_at_default", "query_cursor_current"};
+    static const char *const names[] = {"notruncation",
+                                        "norequesttimeout",
+                                        "servertimeout",
+                                        "truncationmaxrecords",
+                                        "truncationmaxsize",
+                                        "truncation_max_records",
+                                        "truncation_max_size",
+                                        "query_take_max_records",
+                                        "query_now",
+                                        "query_datetimescope_column",
+                                        "query_datetimescope_from",
+                                        "query_datetimescope_to",
+                                        "deferpartialqueryfailures"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const json_t *v = json_get(r->options, names[i]);
-        if (v != NULL && !json_is_null(v)) return !refuse(r, names[i], "is not supported");
-    }
-    const char *language = json_get_str(r->options, "query_language");
-    if (language != NULL && !str_eq_nocase(language, "csl") && !str_eq_nocase(language, "kql")) {
-        return !refuse(r, "query_language", "can be csl or kql only");
+        if (str_eq(name, names[i])) return true;
     }
     return false;
 }
@@ -188,6 +193,23 @@ static const char *parameter_text(const struct front_call *c, const json_t *v)
     case JSON_FALSE: return "false";
     default: return NULL;
     }
+}
+
+/* As if `set` stood before the query; the reader of the text says what is not supported. */
+static bool read_others(const struct kusto_request *r, struct query_call *q)
+{
+    size_t n = json_object_size(r->options);
+    struct kql_parameter *list = arena_array(r->front->req->a, struct kql_parameter, n + 1);
+    if (list == NULL || n > PARAMETERS_MAX) return refuse(r, "Options", "has too many members");
+    const char *name;
+    json_t *v;
+    json_object_foreach ((json_t *)r->options, name, v) {
+        const char *text = is_requests(name) ? NULL : parameter_text(r->front, v);
+        if (text == NULL) continue; /* null is not given, and no option of a query is an object */
+        list[q->n_options++] = (struct kql_parameter){.name = name, .text = text};
+    }
+    q->options = list;
+    return true;
 }
 
 static bool read_parameters(const struct kusto_request *r, struct query_call *q)
@@ -211,11 +233,12 @@ static bool read_parameters(const struct kusto_request *r, struct query_call *q)
 bool kusto_options(const struct kusto_request *r, struct query_call *q)
 {
     uint64_t take = 0;
-    if (refuse_unknown(r) || !read_timeout(r, &q->wait_s) ||
-        !read_count(r, "truncationmaxrecords", &q->rows_max) ||
+    if (!read_timeout(r, &q->wait_s) || !read_count(r, "truncationmaxrecords", &q->rows_max) ||
+        !read_count(r, "truncation_max_records", &q->rows_max) ||
         !read_count(r, "truncationmaxsize", &q->bytes_max) ||
+        !read_count(r, "truncation_max_size", &q->bytes_max) ||
         !read_count(r, "query_take_max_records", &take) || !read_scope(r, q) ||
-        !read_parameters(r, q)) {
+        !read_others(r, q) || !read_parameters(r, q)) {
         return false;
     }
     if (kusto_flag(r, "notruncation")) q->rows_max = q->bytes_max = UINT64_MAX;

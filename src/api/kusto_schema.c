@@ -43,9 +43,9 @@ static bool visible_databases(struct front_call *c, struct databases *out)
         return false;
     }
     uint32_t n = 0;
-    struct kusto_seen seen = {0};
+    struct query_seen seen = {0};
     for (uint32_t i = 0; i < out->n; i++) {
-        if (kusto_sees(c, &out->list[i], &seen)) out->list[n++] = out->list[i];
+        if (query_sees(c, &out->list[i], &seen)) out->list[n++] = out->list[i];
     }
     out->n = n;
     qsort(out->list, n, sizeof *out->list, by_name);

@@ -2,11 +2,13 @@
 /* api/query.c - the Log Analytics query API: GET and POST of one query on one workspace */
 #include "api/encode.h"
 #include "api/query.h"
+#include "api/source.h"
 
 #include <strings.h>
 
 #define WAIT_S_DEFAULT 180
 #define WAIT_S_MAX     600
+#define OTHERS_MAX     100 /* workspaces that a request may name */
 
 struct la_query {
     struct query_call call; /* first: a writer is handed this */
@@ -20,22 +22,25 @@ static struct la_query *la_of(struct query_call *q)
 
 /* --- failing ---------------------------------------------------------------------------------- */
 
-static void say_locked(struct front_call *c)
+/* d names another workspace than the one that was asked; or nothing. */
+static void say_locked(struct front_call *c, const struct diag *d)
 {
-    front_error(
-        c->res, 403, "InsufficientAccessError",
-        "The data can't be read: access to the customer-managed key of the cluster was "
-        "revoked.",
-        "CustomerManagedKeyUnavailable",
-        "The customer-managed key that encrypts this workspace's data is disabled, deleted or "
-        "may no longer be used by the cluster's identity.");
+    bool is_other = str_eq(d->tag, QUERY_LOCKED_TAG);
+    front_error(c->res, 403, "InsufficientAccessError",
+                "The data can't be read: access to the customer-managed key of the cluster was "
+                "revoked.",
+                QUERY_LOCKED_TAG,
+                is_other
+                    ? d->text
+                    : "The customer-managed key that encrypts this workspace's data is disabled, "
+                      "deleted or may no longer be used by the cluster's identity.");
 }
 
-static void say_suspended(struct front_call *c)
+static void say_suspended(struct front_call *c, const struct diag *d)
 {
     front_error(c->res, 503, "ServiceUnavailable",
                 "The data can't be read at the moment: the key that encrypts it is not at hand.",
-                "KeySuspended", NULL);
+                "KeySuspended", str_eq(d->tag, "KeySuspended") ? d->text : NULL);
     http_set(c->res, "Retry-After", "5");
 }
 
@@ -71,14 +76,33 @@ static void say_bad_query(struct front_call *c, const char *text, const struct d
     front_json(c->res, 400, j);
 }
 
+/* A workspace of the request's list. */
+static void say_bad_scope(struct front_call *c, const struct diag *d)
+{
+    front_error(c->res, 400, "BadArgumentError", "The request had some invalid properties",
+                QUERY_SCOPE_TAG, d->text);
+}
+
 static bool say_failure(struct query_call *q, enum query_fault fault, const struct diag *d)
 {
     struct front_call *c = q->front;
     buf_release(&c->res->body); /* rows that were encoded are wiped */
     switch (fault) {
-    case QUERY_LOCKED: say_locked(c); break;
-    case QUERY_SUSPENDED: say_suspended(c); break;
-    case QUERY_BAD: say_bad_query(c, q->text, d); break;
+    case QUERY_LOCKED: say_locked(c, d); break;
+    case QUERY_SUSPENDED: say_suspended(c, d); break;
+    case QUERY_BAD:
+        if (str_eq(d->tag, QUERY_SCOPE_TAG)) {
+            say_bad_scope(c, d);
+        } else {
+            say_bad_query(c, q->text, d);
+        }
+        break;
+    case QUERY_DENIED:
+        front_error(c->res, 403, "InsufficientAccessError",
+                    "The provided credentials have insufficient access to perform the requested "
+                    "operation",
+                    d->tag, d->text);
+        break;
     case QUERY_TOO_LARGE:
         front_error(c->res, 413, "ResponseSizeError", "The result is too large.", d->tag, d->text);
         break;
@@ -142,16 +166,40 @@ static void read_prefer(struct la_query *q, const char *header)
     }
 }
 
-static bool names_others(const json_t *list)
+/* One name of the request's list, trimmed; it lies in the request's arena. */
+static bool add_other(struct query_call *q, struct bytes name)
 {
-    return json_is_array(list) && json_array_size(list) != 0;
+    struct arena *a = q->front->req->a;
+    name = trim(name);
+    if (name.len == 0) return true;
+    const char **list = (const char **)q->also;
+    if (list == NULL) list = arena_array(a, const char *, OTHERS_MAX);
+    if (list == NULL || q->n_also == OTHERS_MAX) return false;
+    list[q->n_also] = arena_str(a, name);
+    q->also = list;
+    return list[q->n_also++] != NULL;
+}
+
+static bool read_others(struct query_call *q, const json_t *list, const char *text)
+{
+    size_t i;
+    json_t *x;
+    json_array_foreach (list, i, x) {
+        const char *name = json_string_value(x);
+        if (name == NULL || !add_other(q, bytes_str(name))) return false;
+    }
+    while (text != NULL && *text != '\0') {
+        size_t n = strcspn(text, ",");
+        if (!add_other(q, bytes_of(text, n))) return false;
+        text += n + (text[n] != '\0');
+    }
+    return list == NULL || json_is_array(list) || json_is_null(list);
 }
 
 /* False: the answer is written. */
 static bool read_request(struct query_call *q, const json_t *body)
 {
     struct front_call *c = q->front;
-    const char *workspaces = http_query(c->req, "workspaces");
     q->text = body != NULL ? json_get_str(body, "query") : http_query(c->req, "query");
     if (body != NULL && q->text != NULL &&
         strlen(q->text) != json_string_length(json_get(body, "query"))) {
@@ -165,11 +213,8 @@ static bool read_request(struct query_call *q, const json_t *body)
         say_bad_body(c, "The query is missing.");
         return false;
     }
-    if (names_others(json_get(body, "workspaces")) ||
-        (workspaces != NULL && workspaces[0] != '\0')) {
-        front_error(c->res, 400, "BadArgumentError",
-                    "Queries over several workspaces are not supported", "QueryValidationError",
-                    NULL);
+    if (!read_others(q, json_get(body, "workspaces"), http_query(c->req, "workspaces"))) {
+        say_bad_body(c, "'workspaces' is a list of at most 100 names or ids of workspaces.");
         return false;
     }
     read_prefer(la_of(q), http_header(c->req, "Prefer"));
@@ -259,6 +304,15 @@ static json_t *partial_error(const struct query_call *q)
                      "There were some errors when processing your query.", "details", details);
 }
 
+static json_t *data_sources(const struct query_call *q)
+{
+    json_t *list = json_array();
+    for (const struct source_tables *t = q->places; t != NULL; t = t->next)
+        json_array_append_new(list, json_pack("{s:s, s:I}", "resourceId", t->names[2], "tables",
+                                              (json_int_t)t->n_touched));
+    return list;
+}
+
 static void finish(struct query_call *q)
 {
     const struct la_query *la = la_of(q);
@@ -269,9 +323,7 @@ static void finish(struct query_call *q)
     if (la->statistics) add_member(out, "statistics", statistics_json(q));
     if (la->render) add_member(out, "render", render_json(&q->plan.render));
     if (la->data_sources) {
-        add_member(out, "dataSources",
-                   json_pack("[{s:s, s:I}]", "resourceId", q->workspace.arm_id, "tables",
-                             (json_int_t)q->n_tables));
+        add_member(out, "dataSources", data_sources(q));
     }
     if (partial != NULL) add_member(out, "error", partial);
     buf_u8(out, '}');
@@ -287,8 +339,11 @@ static const struct query_writer writer = {
 
 static void query(struct front_call *c, const struct workspace *w, enum plane plane, bool is_search)
 {
-    struct la_query q = {
-        .call = {.front = c, .workspace = *w, .writer = &writer, .takes_plans = is_search}};
+    struct la_query q = {.call = {.front = c,
+                                  .workspace = *w,
+                                  .writer = &writer,
+                                  .takes_plans = is_search,
+                                  .bounds_only = true}};
     if (!query_allowed(c, w, plane)) return;
     CLEANUP_JSON json_t *body = NULL;
     if (str_eq(c->req->method, "POST")) {

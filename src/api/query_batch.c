@@ -152,7 +152,8 @@ static enum err run_one(struct batch_run *b, const struct member *m, struct diag
     } else {
         run_member(b->front, m, &res);
     }
-    enum err e = add_answer(out, m, &res, d);
+    enum err e = query_hold_join(b->held, res.recall, d); /* it may have read others than its own */
+    if (e == OK) e = add_answer(out, m, &res, d);
     b->len += out->len - before;
     buf_release(&res.body);
     if (res.recall != NULL) res.recall->done(res.recall);

@@ -1,106 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/query_run.c - running a query: its key, its limits, and how a lock takes it back */
-#include "api/query.h"
+#include "api/query_hold.h"
 
-#include "api/answer.h"
+#include "api/activity.h"
 #include "api/key_audit.h"
 #include "api/query_tables.h"
-#include "api/source.h"
 #include "api/timespan.h"
 #include "base/log.h"
 
-#include <stddef.h>
-#include <stdlib.h>
-
 #define DOUBT_WAIT_MS 12000 /* new queries wait for a verdict this long */
-
-struct query_run { /* in the api's list until its last row is sent */
-    struct http_recall recall;
-    struct api *api;
-    struct query_run *next, *previous;
-    _Atomic bool cancel;
-    struct spill_file *rows; /* those that do not fit into memory; NULL: they must */
-    struct answer answer;
-    size_t n_workspaces;
-    char workspaces[][GUID_TEXT_MAX]; /* customer ids, lower case */
-};
-
-/* --- running queries -------------------------------------------------------------------------- */
-
-static void run_end(struct query_run *r)
-{
-    struct api *a = r->api;
-    {
-        LOCK_SCOPE(&a->lock);
-        if (r->previous != NULL) r->previous->next = r->next;
-        if (r->next != NULL) r->next->previous = r->previous;
-        if (a->runs == r) a->runs = r->next;
-    }
-    http_recall_release(&r->recall);
-    answer_release(&r->answer);
-    spill_file_free(r->rows);
-    free(r);
-}
-
-static void sent(struct http_recall *recall)
-{
-    run_end((struct query_run *)((char *)recall - offsetof(struct query_run, recall)));
-}
-
-struct query_run *query_hold(struct api *a, const char *const *workspaces, size_t n)
-{
-    struct query_run *r = calloc(1, sizeof *r + n * GUID_TEXT_MAX);
-    if (r == NULL) return NULL;
-    if (answer_init(&r->answer, a->spill, NULL) != OK ||
-        (a->spill != NULL && spill_file_new(&r->rows, a->spill, NULL) != OK)) {
-        answer_release(&r->answer);
-        free(r);
-        return NULL;
-    }
-    r->api = a;
-    r->n_workspaces = n;
-    for (size_t i = 0; i < n; i++) {
-        snprintf(r->workspaces[i], GUID_TEXT_MAX, "%s", workspaces[i]);
-        str_lower(r->workspaces[i]);
-    }
-    http_recall_init(&r->recall, sent);
-    LOCK_SCOPE(&a->lock);
-    r->next = a->runs;
-    if (r->next != NULL) r->next->previous = r;
-    a->runs = r;
-    return r;
-}
-
-enum err query_hold_put(struct query_run *r, struct buf *text, struct diag *d)
-{
-    return answer_put(&r->answer, text, d);
-}
-
-struct http_recall *query_held(struct query_run *r)
-{
-    r->recall.stored = answer_stored(&r->answer);
-    return &r->recall;
-}
-
-static bool reads(const struct query_run *r, const char *workspace)
-{
-    bool found = workspace == NULL;
-    for (size_t i = 0; i < r->n_workspaces && !found; i++)
-        found = str_eq(r->workspaces[i], workspace);
-    return found;
-}
-
-void queries_cancel(struct api *a, const char *workspace)
-{
-    LOCK_SCOPE(&a->lock);
-    for (struct query_run *r = a->runs; r != NULL; r = r->next) {
-        if (!reads(r, workspace)) continue;
-        atomic_store(&r->cancel, true);
-        answer_wipe(&r->answer); /* (2) */
-        if (r->rows != NULL) spill_file_wipe(r->rows);
-        http_recall_now(&r->recall);
-    }
-}
 
 /* --- failing ---------------------------------------------------------------------------------- */
 
@@ -109,12 +17,23 @@ static enum query_fault fault_of_state(enum key_state s)
     return s == KEY_REVOKED ? QUERY_LOCKED : QUERY_SUSPENDED;
 }
 
+/* Of all workspaces that it reads: what is revoked comes before what is not at hand. */
+static enum key_state worst_state(const struct query_call *q)
+{
+    enum key_state worst = arm_workspace_state(q->front->api->arm, &q->workspace.id);
+    const struct source_tables *t = q->places != NULL ? q->places->next : NULL;
+    for (; t != NULL && worst != KEY_REVOKED; t = t->next) {
+        enum key_state s = arm_workspace_state(q->front->api->arm, &t->workspace);
+        if (s == KEY_REVOKED || worst == KEY_ACTIVE) worst = s;
+    }
+    return worst;
+}
+
 static enum query_fault fault_of(const struct query_call *q, enum err e, const struct diag *d)
 {
     if (e == ERR_KEY_LOCKED) return QUERY_LOCKED;
-    if (e == ERR_CANCELLED) {
-        return fault_of_state(arm_workspace_state(q->front->api->arm, &q->workspace.id));
-    }
+    if (e == ERR_CANCELLED) return fault_of_state(worst_state(q));
+    if (e == ERR_DENIED) return QUERY_DENIED;
     if (e == ERR_UNAVAILABLE) return QUERY_SUSPENDED;
     if (str_eq(d->tag, "E_QUERY_TIMEOUT")) return QUERY_TIMEOUT;
     if (str_eq(d->tag, "E_QUERY_RESULT_SET_TOO_LARGE")) return QUERY_TOO_LARGE;
@@ -167,10 +86,12 @@ static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, 
     return exec_run(&request, each, each_ctx, NULL, d);
 }
 
-static enum err compile(struct query_call *q, struct source_tables *tables, int64_t now,
-                        struct diag *d)
+static enum err compile(struct query_call *q, struct diag *d)
 {
-    struct kql_options opt = {.now_ticks = now,
+    struct kql_options opt = {.now_ticks = q->now_ticks,
+                              .session = &q->session,
+                              .options = q->options,
+                              .n_options = q->n_options,
                               .timespan_from = q->from,
                               .timespan_to = q->to,
                               .take_max = q->take_max,
@@ -179,10 +100,11 @@ static enum err compile(struct query_call *q, struct source_tables *tables, int6
                               .run = run_part,
                               .run_ctx = q};
     if (q->timespan != NULL) {
-        TRY(timespan_range(q->timespan, now, &opt.timespan_from, &opt.timespan_to, d));
+        TRY(timespan_range(q->timespan, q->now_ticks, &opt.timespan_from, &opt.timespan_to, d));
     }
-    const struct kql_catalog catalog = source_catalog(tables);
-    return kql_compile(tables->a, bytes_str(q->text), &catalog, &opt, &q->plan, d);
+    TRY(kql_compile(q->a, bytes_str(q->text), &q->places->catalog, &opt, &q->plan, d));
+    q->now_ticks = q->plan.now_ticks;
+    return source_check_plans(q->places, q->text, d);
 }
 
 static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
@@ -209,62 +131,145 @@ static enum err begin_table(void *ctx, uint32_t result, struct diag *d)
     return buf_check(&q->front->res->body, d);
 }
 
+/* --- other workspaces ------------------------------------------------------------------------- */
+
 /* (3) */
-static enum err find_gone(struct query_call *q, struct arena *a, struct diag *d)
+static enum err find_gone(struct query_call *q, const char *workspace, struct source_tables *place,
+                          struct diag *d)
 {
-    q->gone_names = arm_gone_accounts(q->front->api->arm, q->workspace.customer_id);
-    q->gone = arena_array(a, struct store_gone, json_array_size(q->gone_names) + 1);
-    if (q->gone == NULL) return arena_full(a, d);
+    struct query_gone *g = arena_new(q->a, struct query_gone);
+    if (g == NULL) return arena_full(q->a, d);
+    *g = (struct query_gone){.next = q->gone,
+                             .names = arm_gone_accounts(q->front->api->arm, workspace)};
+    q->gone = g;
+    g->list = arena_array(q->a, struct store_gone, json_array_size(g->names) + 1);
+    if (g->list == NULL) return arena_full(q->a, d);
     size_t i;
     json_t *x;
-    json_array_foreach (q->gone_names, i, x) {
-        q->gone[i] = (struct store_gone){0};
-        TRY(hex_decode(bytes_str(json_get_str(x, "id")), q->gone[i].account, 16, d));
+    json_array_foreach (g->names, i, x) {
+        g->list[i] = (struct store_gone){0};
+        TRY(hex_decode(bytes_str(json_get_str(x, "id")), g->list[i].account, 16, d));
+    }
+    place->gone = g->list;
+    place->n_gone = (uint32_t)json_array_size(g->names);
+    return OK;
+}
+
+static enum key_state state_of(const struct api *a, const struct workspace *w)
+{
+    if (key_audit_is(w)) return custody_account_state(a->c.custody, w->account);
+    return arm_workspace_state(a->arm, &w->id);
+}
+
+/* In doubt a query waits: the verdict comes within seconds. */
+static enum key_state settled_state(const struct api *a, const struct workspace *w)
+{
+    int64_t until = time_mono_us() + DOUBT_WAIT_MS * 1000;
+    enum key_state s;
+    while ((s = state_of(a, w)) == KEY_DOUBT || s == KEY_RESTORING) {
+        if (time_mono_us() > until || atomic_load(&a->stopping)) break;
+        time_sleep_us(20000);
+    }
+    return s;
+}
+
+static bool is_readable(enum key_state s)
+{
+    return s == KEY_ACTIVE || s == KEY_STALE;
+}
+
+/* (1), (2) */
+static enum err admit(void *ctx, const struct workspace *w, struct source_tables *place,
+                      struct diag *d)
+{
+    struct query_door *door = ctx;
+    struct query_call *q = door->call;
+    TRY(query_admits(door->front, w, d));
+    TRY(query_hold_add(q->run, w->customer_id, d));
+    enum key_state s = settled_state(q->front->api, w);
+    if (s == KEY_REVOKED) {
+        return FAIL_TAG(d, ERR_KEY_LOCKED, QUERY_LOCKED_TAG,
+                        "access to the customer-managed key that encrypts the data of the "
+                        "workspace '%s' was revoked",
+                        w->name);
+    }
+    if (!is_readable(s)) {
+        return FAIL_TAG(d, ERR_UNAVAILABLE, "KeySuspended",
+                        "the key that encrypts the data of the workspace '%s' is not at hand",
+                        w->name);
+    }
+    place->sees_activity = activity_seen_from(q->front->api->activity, w, &place->activity);
+    return find_gone(q, w->customer_id, place, d);
+}
+
+/* The request's own list: what is not there is no mistake in the query's text. */
+static enum err add_also(struct query_call *q, struct diag *d)
+{
+    for (uint32_t i = 0; i < q->n_also; i++) {
+        struct diag why = DIAG_INIT;
+        enum err e = source_add(q->places, q->also[i], &why);
+        bool is_missing = e == ERR_NOT_FOUND || e == ERR_INVALID;
+        if (e != OK)
+            return FAIL_TAG(d, is_missing ? ERR_INVALID : e, is_missing ? QUERY_SCOPE_TAG : why.tag,
+                            "%s", why.text);
     }
     return OK;
 }
 
-static enum err run(struct query_call *q, struct diag *d)
+static enum err open_places(struct query_call *q, struct source_door *door, struct diag *d)
 {
     struct api *api = q->front->api;
-    TRY(find_gone(q, q->a, d));
-    struct source_tables tables = query_source(api, &q->workspace, q->a);
-    tables.by_database = q->by_database;
-    tables.takes_plans = q->takes_plans;
-    tables.gone = q->gone;
-    tables.n_gone = (uint32_t)json_array_size(q->gone_names);
-    if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
+    struct source_tables *t = arena_new(q->a, struct source_tables);
+    if (t == NULL) return arena_full(q->a, d);
+    *t = query_source(api, &q->workspace, q->a);
+    t->by_database = q->by_database;
+    t->takes_plans = q->takes_plans;
+    t->door = door;
+    if (t->store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");
+    q->places = t;
+    TRY(find_gone(q, q->workspace.customer_id, t, d));
+    (void)source_catalog(t);
+    return add_also(q, d);
+}
+
+/* --- one query -------------------------------------------------------------------------------- */
+
+static uint64_t bound(uint64_t given, uint64_t own, uint64_t otherwise, bool only_less)
+{
+    uint64_t now = given != 0 ? given : otherwise;
+    if (own == 0) return given;
+    return only_less && own > now ? given : own;
+}
+
+/* What the query says of its result, beside what the request does. */
+static void read_limits(const struct query_call *q, struct exec_limits *limits)
+{
+    const struct plan_limits *own = &q->plan.limits;
+    limits->rows_max = bound(q->rows_max, own->rows_max, EXEC_ROWS_MAX, q->bounds_only);
+    limits->bytes_max = bound(q->bytes_max, own->bytes_max, EXEC_BYTES_MAX, q->bounds_only);
+    if (own->none && !q->bounds_only) limits->rows_max = limits->bytes_max = UINT64_MAX;
+}
+
+static enum err run(struct query_call *q, struct diag *d)
+{
+    if (!query_session(q)) return arena_full(q->a, d);
+    struct query_door who = {.front = q->front, .call = q};
+    struct source_door door = {.ctx = &who, .find = query_find_place, .admit = admit};
     if (q->now_ticks == 0) q->now_ticks = ticks_now();
     q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
-    TRY(compile(q, &tables, q->now_ticks, d));
-    TRY(source_check_plans(&tables, q->text, d));
-    q->n_tables = tables.n_touched;
+    TRY(open_places(q, &door, d));
+    TRY(compile(q, d));
     struct exec_request request = request_of(q, &q->plan);
-    request.limits.rows_max = q->rows_max;
-    request.limits.bytes_max = q->bytes_max;
+    read_limits(q, &request.limits);
     request.begin = begin_table;
     return exec_run(&request, take_batch, q, &q->stats, d);
 }
 
-static enum key_state state_of(const struct query_call *q)
-{
-    const struct api *a = q->front->api;
-    if (key_audit_is(&q->workspace))
-        return custody_account_state(a->c.custody, q->workspace.account);
-    return arm_workspace_state(a->arm, &q->workspace.id);
-}
-
-/* In doubt a query waits: the verdict comes within seconds. False: the answer is written. */
+/* False: the answer is written. */
 static bool wait_for_key(struct query_call *q)
 {
-    struct api *a = q->front->api;
-    int64_t until = time_mono_us() + DOUBT_WAIT_MS * 1000;
-    enum key_state s;
-    while ((s = state_of(q)) == KEY_DOUBT || s == KEY_RESTORING) {
-        if (time_mono_us() > until || atomic_load(&a->stopping)) break;
-        time_sleep_us(20000);
-    }
-    if (s == KEY_ACTIVE || s == KEY_STALE) return true;
+    enum key_state s = settled_state(q->front->api, &q->workspace);
+    if (is_readable(s)) return true;
     struct diag d = DIAG_INIT;
     (void)refuse(q, fault_of_state(s), &d);
     return false;
@@ -312,9 +317,10 @@ void query_execute(struct query_call *q)
     if (e == OK || refuse(q, fault_of(q, e, &d), &d)) {
         c->res->recall = query_held(q->run);
     } else {
-        run_end(q->run);
+        query_run_end(q->run);
     }
-    json_decref(q->gone_names);
+    for (struct query_gone *g = q->gone; g != NULL; g = g->next)
+        json_decref(g->names);
 }
 
 /* --- for writers ------------------------------------------------------------------------------ */
@@ -324,8 +330,10 @@ json_t *query_left_out(const struct query_call *q)
     json_t *out = json_array();
     size_t i;
     json_t *x;
-    json_array_foreach (q->gone_names, i, x) {
-        if (q->gone[i].had_rows) json_array_append(out, json_get(x, "cluster"));
+    for (const struct query_gone *g = q->gone; g != NULL; g = g->next) {
+        json_array_foreach (g->names, i, x) {
+            if (g->list[i].had_rows) json_array_append(out, json_get(x, "cluster"));
+        }
     }
     return out;
 }
@@ -343,8 +351,6 @@ const struct schema *query_table_schema(const struct query_call *q, uint32_t res
 }
 
 /* --- which workspace, and who ------------------------------------------------------------------ */
-
-#define OWNERS_ACTION "Microsoft.Authorization/roleAssignments/write" /* only an owner may */
 
 bool query_workspace_of(struct api *a, const char *id, struct workspace *out)
 {

@@ -27,13 +27,14 @@ bool query_table_find(struct query_tables *t, const char *name, const struct sch
 {
     void *table;
     struct diag d = DIAG_INIT;
-    return t->catalog.table(t->catalog.ctx, name, schema, &table, &d) == OK;
+    return t->catalog->table(t->catalog->ctx, name, schema, &table, &d) == OK;
 }
 
 const char *query_table_at(struct query_tables *t, uint32_t i, const struct schema **schema)
 {
-    const char *name = t->catalog.table_name(t->catalog.ctx, i);
-    bool is_end = name == NULL && (i == 0 || t->catalog.table_name(t->catalog.ctx, i - 1) != NULL);
+    const char *name = t->catalog->table_name(t->catalog->ctx, i);
+    bool is_end =
+        name == NULL && (i == 0 || t->catalog->table_name(t->catalog->ctx, i - 1) != NULL);
     if (is_end && t->source.sees_activity) name = ACTIVITY_TABLE; /* behind the workspace's own */
     return name != NULL && query_table_find(t, name, schema) ? name : NULL;
 }

@@ -8,7 +8,7 @@
 
 struct query_tables {
     struct source_tables source;
-    struct kql_catalog catalog;
+    const struct kql_catalog *catalog;
 };
 
 /* What a query of the workspace reads; borrows w and a. store NULL: the server is stopping. */

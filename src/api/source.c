@@ -18,9 +18,10 @@ struct source_table { /* in the query's arena */
 /* --- names ------------------------------------------------------------------------------------ */
 
 /* What plans the query's tables have. */
-static enum err note_plan(struct source_tables *t, const struct table *table, struct diag *d)
+static enum err note_plan(struct source_tables *place, const struct table *table, struct diag *d)
 {
     char plan[16];
+    struct source_tables *t = place->own;
     for (uint32_t i = 0; i < t->n_cheap + t->n_analytics && i < SOURCE_TABLES_MAX; i++) {
         if (t->seen[i] == table) return OK;
     }
@@ -29,6 +30,11 @@ static enum err note_plan(struct source_tables *t, const struct table *table, st
     if (t->arm == NULL || !arm_table_plan(t->arm, table, plan)) {
         t->n_analytics++;
         return OK;
+    }
+    if (place != t) {
+        return FAIL_TAG(d, ERR_UNSUPPORTED, PLAN_TAG,
+                        "the table '%s' has the plan %s: it is queried in its own workspace only",
+                        store_table_name(table), plan);
     }
     if (!t->takes_plans) {
         return FAIL_TAG(
@@ -72,7 +78,8 @@ static const char *name_at(void *ctx, uint32_t i)
     for (uint32_t k = 0;; k++) { /* a union of all is one of all that the call may read */
         struct table *x = store_table_at(t->store, &t->workspace, k);
         if (x == NULL) return NULL;
-        bool is_left_out = t->arm != NULL && !t->takes_plans && arm_table_plan(t->arm, x, plan);
+        bool takes = t->takes_plans && t == t->own;
+        bool is_left_out = t->arm != NULL && !takes && arm_table_plan(t->arm, x, plan);
         if (!is_left_out && i-- == 0) return store_table_name(x);
     }
 }
@@ -95,24 +102,34 @@ static enum err find_function(void *ctx, const char *name, struct kql_function *
     return FAIL(d, ERR_NOT_FOUND, "there is no function '%s'", name);
 }
 
-static bool is_here(void *ctx, const char *function, const char *name)
+static enum err no_table(void *ctx, const char *name, const struct schema **schema, void **table,
+                         struct diag *d)
 {
-    const struct source_tables *t = ctx;
-    bool asked = str_eq(function, "workspace") || (t->by_database && str_eq(function, "database"));
-    for (size_t i = 0; asked && i < 3; i++) {
-        if (t->names[i] != NULL && str_eq_nocase(t->names[i], name)) return true;
-    }
-    return false;
+    (void)ctx, (void)schema, (void)table;
+    return FAIL(d, ERR_NOT_FOUND, "a cluster has databases, no table '%s'", name);
 }
 
-struct kql_catalog source_catalog(struct source_tables *t)
+void source_fill_catalog(struct source_tables *t)
 {
-    return (struct kql_catalog){.ctx = t,
-                                .table = find_table,
-                                .table_name = name_at,
-                                .function = find_function,
-                                .is_here = is_here,
-                                .has_received = true};
+    const char *name = t->names[0], *function = t->by_database ? "database" : "workspace";
+    bool callable = t == t->own || t->by_database;
+    t->catalog = (struct kql_catalog){
+        .ctx = t,
+        .name = name,
+        .label = name != NULL ? arena_fmt(t->a, "%s('%s')", function, name) : NULL,
+        .table = find_table,
+        .table_name = name_at,
+        .function = callable ? find_function : NULL,
+        .place = source_place,
+        .has_received = true};
+}
+
+const struct kql_catalog *source_catalog(struct source_tables *t)
+{
+    t->own = t;
+    source_fill_catalog(t);
+    t->cluster = (struct kql_catalog){.ctx = t, .table = no_table, .place = source_place};
+    return &t->catalog;
 }
 
 static_assert(STORE_RECEIVED == TABLE_RECEIVED);

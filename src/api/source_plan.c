@@ -61,6 +61,7 @@ enum err source_check_plans(const struct source_tables *t, const char *query, st
     struct token *tokens = NULL;
     uint32_t n = 0;
     if (t->n_cheap == 0) return OK;
+    if (t->n_others != 0) return forbid(t, "a table of another workspace", d);
     if (t->n_cheap > 1) return forbid(t, "another table of the plan Basic or Auxiliary", d);
     if (t->n_analytics > OTHERS_MAX)
         return forbid(t, "more than five tables of the plan Analytics", d);

@@ -16,8 +16,8 @@ static int64_t cpu_now_us(void)
 
 static struct exec_limits with_defaults(struct exec_limits l)
 {
-    if (l.rows_max == 0) l.rows_max = ROWS_MAX_DEFAULT;
-    if (l.bytes_max == 0) l.bytes_max = BYTES_MAX_DEFAULT;
+    if (l.rows_max == 0) l.rows_max = EXEC_ROWS_MAX;
+    if (l.bytes_max == 0) l.bytes_max = EXEC_BYTES_MAX;
     if (l.memory_max == 0) l.memory_max = EXEC_MEMORY;
     return l;
 }

@@ -12,11 +12,13 @@
 #include "exec/spill.h"
 #include "kql/plan.h"
 
-#define EXEC_MEMORY ((size_t)1 << 30) /* bytes; the default of memory_max */
+#define EXEC_MEMORY    ((size_t)1 << 30) /* bytes; the default of memory_max */
+#define EXEC_ROWS_MAX  500000ULL         /* the default of rows_max: as the original */
+#define EXEC_BYTES_MAX ((uint64_t)64 << 20)
 
 struct exec_limits {
-    uint64_t rows_max;   /* of the result; 0 = 500,000 as the original */
-    uint64_t bytes_max;  /* of the result; 0 = 64 MiB */
+    uint64_t rows_max;   /* of the result; 0 = EXEC_ROWS_MAX */
+    uint64_t bytes_max;  /* of the result; 0 = EXEC_BYTES_MAX */
     size_t memory_max;   /* bytes of the query's arenas; 0 = 1 GiB; see spill */
     int64_t deadline_us; /* monotonic; 0 = none */
 };

@@ -15,10 +15,8 @@
 
 #include <stdatomic.h>
 
-#define ROWS_MAX_DEFAULT  500000ULL /* rows of a result */
-#define BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
-#define WORKERS_MAX       64
-#define OP_DEPTH_MAX      2000 /* operators above each other in a plan */
+#define WORKERS_MAX  64
+#define OP_DEPTH_MAX 2000 /* operators above each other in a plan */
 
 /* --- memory: an arena that counts against the query's ceiling (4) ----------------------------- */
 

@@ -170,7 +170,7 @@ static const struct {
     [ID_TOKEN] = {KEYD, serve_token},
     [ID_FORWARD] = {LOGS, serve_forward},
     [ID_FOREIGN] = {LOGS | VAULT, serve_foreign},
-    [ID_GROUPS] = {VAULT, serve_groups},
+    [ID_GROUPS] = {LOGS | VAULT, serve_groups},
     [ID_ENDING] = {LOGS, serve_ending},
     [ID_SUBSCRIPTION_OPEN] = {LOGS, serve_subscription_open},
 };

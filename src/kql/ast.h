@@ -14,6 +14,8 @@
  *   DATATABLE  schema in left, args          EXTERNAL   schema in left, args, params
  *   FUNCTION   args: parameters (TYPED, or PARAM with a SCHEMA); body
  *   TYPEOF     type                          CLIENT     name: {name}, a parameter of the client
+ *   ALIAS      database name = left          RESTRICT   args: tables, views, patterns
+ *   ENTITIES   args: places
  *   OPERATOR   op and the places named in enum ast_op
  */
 #pragma once
@@ -42,6 +44,9 @@ enum ast_kind {
     AST_TYPEOF,
     AST_CLIENT,
     AST_OPERATOR,
+    AST_ALIAS,
+    AST_RESTRICT,
+    AST_ENTITIES,
     AST_PATTERN, /* left: SCHEMA of arguments; right: TYPED path or NULL; args of CLAUSE: args, name, body */
     AST_CLAUSE, /* of top-nested: left of right by extra; args[0] = others. Of scan: a step */
 };
@@ -97,6 +102,7 @@ enum ast_op {
     OPER_GRAPH_SHORTEST,   /* as GRAPH_MATCH */
     OPER_GRAPH_TO_TABLE,   /* args of CLAUSE: nodes or edges by name, left: as NAME, params */
     OPER_GRAPH_COMPONENTS, /* params */
+    OPER_MACRO_EXPAND,     /* left: ENTITIES or NAME; name: the entity's; body; params */
 };
 
 struct ast_list {
@@ -104,8 +110,9 @@ struct ast_list {
     struct ast **at;
 };
 
-struct ast_body {         /* statements, then an expression: of a query or of a function */
-    struct ast_list lets; /* NAMED let, PARAM query parameter, in order */
+struct ast_body { /* statements, then an expression: of a query or of a function */
+    struct ast_list
+        lets; /* NAMED let, PARAM query parameter, ALIAS, RESTRICT, OPERATOR set, in order */
     struct ast *result;   /* NULL: nothing but statements */
     bool explain;         /* explain ...: the plan is asked for, not the rows */
     struct ast_list more; /* results behind the first; of a query only */

@@ -101,12 +101,13 @@ static bind_op_fn *const op_binders[] = {
     [OPER_FACET] = bind_facet,
     [OPER_TOP_NESTED] = bind_top_nested,
     [OPER_REDUCE] = bind_reduce,
+    [OPER_MACRO_EXPAND] = bind_macro_expand,
 };
 
 static bool begins_query(enum ast_op op)
 {
     return op == OPER_UNION || op == OPER_PRINT || op == OPER_RANGE || op == OPER_SEARCH ||
-           op == OPER_FIND || op == OPER_EVALUATE;
+           op == OPER_FIND || op == OPER_EVALUATE || op == OPER_MACRO_EXPAND;
 }
 
 const char *kql_operator_at(uint32_t i, bool *there)
@@ -121,8 +122,9 @@ const char *kql_operator_at(uint32_t i, bool *there)
 bool kql_has_function(const char *name)
 {
     static const char *const elsewhere[] = {
-        "all",         "inner_nodes",  "map",   "materialize", "node_degree_in", "node_degree_out",
-        "percentiles", "percentilesw", "table", "workspace"};
+        "all",         "app",          "cluster",     "database",       "entity_group",
+        "inner_nodes", "map",          "materialize", "node_degree_in", "node_degree_out",
+        "percentiles", "percentilesw", "resource",    "table",          "workspace"};
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
         if (strcmp(elsewhere[i], name) == 0) return true;
     }
@@ -266,6 +268,16 @@ static enum err take_each(struct binder *b, int64_t n)
     return OK;
 }
 
+/* set maxoutputcolumns */
+static enum err check_columns(struct binder *b)
+{
+    uint32_t n = b->plan->root->schema.n;
+    if (b->columns_max == 0 || n <= b->columns_max) return OK;
+    return FAIL_TAG(diag_at(b->d, b->plan->root->pos), ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
+                    "the result has %u columns, more than the %llu of 'maxoutputcolumns'", n,
+                    (unsigned long long)b->columns_max);
+}
+
 enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalog *catalog,
                      const struct kql_options *opt, struct plan *out, struct diag *d)
 {
@@ -280,10 +292,14 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
                        .d = d,
                        .now_ticks = opt->now_ticks,
                        .plan = &plan};
-    TRY(stored_root(&b, &names));
+    TRY(stored_root(&b, catalog, &names));
+    TRY(bind_request_options(&b));
     TRY(bind_body(&b, names, NULL, body, &names));
     TRY(bind_results(&b, names, body));
+    TRY(check_columns(&b));
     if (opt->take_max > 0 && !body->explain) TRY(take_each(&b, opt->take_max));
+    if (b.take_max > 0 && !body->explain) TRY(take_each(&b, (int64_t)b.take_max));
+    plan.now_ticks = b.now_ticks;
     *out = plan;
     return OK;
 }

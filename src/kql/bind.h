@@ -40,6 +40,15 @@ struct binder {
     struct graph *graphs;     /* bind_graph.c */
     struct binding *exported; /* names for the statements that follow: graph-to-table's */
     const struct ast *bin_auto_size, *bin_auto_at; /* of `set`, NULL */
+    struct {
+        const char *column; /* of `set`, NULL */
+        int64_t from, to;   /* 0 = open */
+    } time;
+    uint64_t take_max, columns_max; /* 0 = any */
+    bool best_effort, no_external, no_remote;
+    struct alias *aliases; /* bind_place.c */
+    struct binding *roots; /* of the stored functions of each place: bind_stored.c */
+    bool is_unresolved;    /* what failed is a table or place that is not there, or not for him */
     bool asks_received; /* the operator under way, for what its rows do not have: bind_received.c */
 };
 
@@ -53,6 +62,13 @@ struct frame {
     /* (1) of scalar lets: the row that a function's arguments stand in */
     const struct schema *base;
     uint32_t group_depth; /* of the body: a let is bound as where it stands, not where used */
+    struct restriction *restricted; /* of `restrict access to`: bind_restrict.c; NULL */
+};
+
+/* What workspace("w") and its like stand for. */
+struct place {
+    const struct kql_catalog *catalog;
+    const char *label; /* as it was written: workspace('w') */
 };
 
 /* A name that is visible to what follows it. */
@@ -61,15 +77,28 @@ struct binding {
     struct frame *frame; /* NULL: not declared by a body */
     uint32_t place;      /* in the frame: later places are not visible from here */
     const char *name;
-    enum { BIND_LET, BIND_SCALAR, BIND_TABLE, BIND_FUNCTION, BIND_PATTERN, BIND_STORED } kind;
-    const struct ast *ast;     /* LET: bound on first use. FUNCTION */
+    enum {
+        BIND_LET,
+        BIND_SCALAR,
+        BIND_TABLE,
+        BIND_FUNCTION,
+        BIND_PATTERN,
+        BIND_STORED,
+        BIND_ENTITIES,
+        BIND_PLACE,
+        BIND_RESTRICT, /* has no name */
+    } kind;
+    const struct ast *ast;     /* LET: bound on first use. FUNCTION, PATTERN, ENTITIES */
     struct expr *expr;         /* SCALAR */
     const struct schema *base; /* SCALAR: (1); NULL when it has no columns */
     struct op *op;             /* TABLE */
     bool is_view;
-    struct bytes text;     /* FUNCTION that is stored: what its tree was made of */
-    const char *broken;    /* such a one that could not be parsed: why */
-    struct stored *stored; /* STORED: stands for all of them */
+    struct bytes text;              /* FUNCTION that is stored: what its tree was made of */
+    const char *broken;             /* such a one that could not be parsed: why */
+    const struct kql_catalog *home; /* such a one: the place that it is of */
+    struct stored *stored;          /* STORED: stands for all of them */
+    struct binding *next_root;      /* STORED: of another place */
+    struct place entity;            /* PLACE */
 };
 
 struct agg_scope;
@@ -104,7 +133,10 @@ enum err bind_ops(struct binder *b, struct binding *names, const struct ast *pip
 /* --- bind_let.c: names ------------------------------------------------------------------------ */
 
 enum err bind_push(struct binder *b, struct binding **names, struct binding item);
+/* NULL: there is none, or a restriction hides it. */
 struct binding *find_binding(struct binding *names, const char *name);
+/* A binding of a body that is not found by its name. */
+enum err frame_add(struct binder *b, struct frame *f, struct binding **names, struct binding item);
 /* base: the row of the expression that calls the body's function, NULL for a query. */
 enum err bind_body(struct binder *b, struct binding *names, const struct schema *base,
                    const struct ast_body *body, struct binding **out);
@@ -125,13 +157,50 @@ enum err bind_table(struct binder *b, struct binding *names, const struct ast *n
 /* The name in table("T"), a constant. */
 enum err table_argument(struct binder *b, struct binding *names, const struct ast *n,
                         struct ast *out);
-/* names: for what was probably meant; NULL: only tables of the catalogue. */
+/* names: what is visible. */
 enum err find_table(struct binder *b, struct binding *names, const char *name, uint32_t pos,
                     struct op **out);
+/* Of that place alone; ERR_NOT_FOUND without a sentence. */
+enum err open_table(struct binder *b, struct binding *names, const struct kql_catalog *place,
+                    const char *name, uint32_t pos, struct op **out);
+/* There is no such table; all: names of the query may have been meant, too. */
+enum err no_table(struct binder *b, const struct binding *names, const struct kql_catalog *place,
+                  const char *name, uint32_t pos);
+
+/* --- bind_place.c: workspace("w"), database("d") and what stands for them --------------------- */
+
+/* Does it name a place, rather than a table or a value? */
+bool is_place(struct binding *names, const struct ast *n);
+enum err bind_place(struct binder *b, struct binding *names, const struct ast *n,
+                    struct place *out);
+/* A table of a place, or what a function of it gives. */
+enum err bind_elsewhere(struct binder *b, struct binding *names, const struct ast *n,
+                        struct op **out);
+enum err bind_alias(struct binder *b, struct binding *names, const struct ast *n);
+
+/* --- bind_restrict.c -------------------------------------------------------------------------- */
+
+enum err bind_restrict(struct binder *b, struct frame *f, struct binding **names,
+                       const struct ast *n);
+/* Does a restriction on the way from names to the binding hide it? */
+bool hides_binding(struct binding *names, struct binding *found);
+bool hides_table(struct binding *names, const struct kql_catalog *place, const char *name);
+
+/* --- bind_session.c --------------------------------------------------------------------------- */
+
+enum err bind_current(struct scope *s, const struct ast *n, struct expr **out);
+/* X.$current_database; *found is false when the path is no such thing. */
+enum err bind_place_member(struct scope *s, const struct ast *n, bool *found, struct expr **out);
+
+/* --- bind_set.c ------------------------------------------------------------------------------- */
+
+enum err bind_set(struct binder *b, const struct ast *n);
+enum err bind_request_options(struct binder *b);
 
 /* --- bind_stored.c: functions of the catalogue ------------------------------------------------ */
 
-enum err stored_root(struct binder *b, struct binding **names);      /* below all other names */
+/* Below all other names: those of a place. */
+enum err stored_root(struct binder *b, const struct kql_catalog *place, struct binding **names);
 struct binding *stored_find(struct binding *root, const char *name); /* NULL = no such */
 enum err stored_check(struct binder *b, const struct binding *f, const struct ast *call);
 /* A failure inside of f, as the caller is to hear it; any other as it is. */
@@ -241,10 +310,10 @@ bind_op_fn bind_where, bind_extend, bind_project, bind_away, bind_keep, bind_ren
     bind_distinct, bind_serialize, bind_sort, bind_top, bind_take, bind_count, bind_as,
     bind_getschema, bind_render, bind_summarize, bind_union, bind_print, bind_range, bind_join,
     bind_mv_expand, bind_parse, bind_make_series, bind_invoke, bind_sample, bind_sample_distinct,
-    bind_by_names, bind_make_graph, bind_graph_match, bind_graph_shortest, bind_graph_to_table,
-    bind_graph_components, bind_find, bind_fork, bind_facet, bind_consume, bind_assert_schema,
-    bind_top_hitters, bind_search, bind_mv_apply, bind_partition, bind_evaluate, bind_parse_kv,
-    bind_scan, bind_top_nested, bind_reduce;
+    bind_macro_expand, bind_by_names, bind_make_graph, bind_graph_match, bind_graph_shortest,
+    bind_graph_to_table, bind_graph_components, bind_find, bind_fork, bind_facet, bind_consume,
+    bind_assert_schema, bind_top_hitters, bind_search, bind_mv_apply, bind_partition, bind_evaluate,
+    bind_parse_kv, bind_scan, bind_top_nested, bind_reduce;
 /* bind_expand.c: mv-expand, and what mv-apply does first: with a column of row numbers at the end.
  */
 enum err bind_expansion(struct op_cx *cx, bool number_rows, struct op **out);
@@ -288,7 +357,12 @@ struct legs {
     uint32_t n, cap;
     struct op **ops;
     const char **names; /* of each, for withsource */
+    struct place
+        *places; /* of each that is a table as it stands; no catalogue: it is something else */
 };
+/* name: NULL gives it a number. place: NULL unless it is a table as it stands. */
+enum err add_leg(struct legs *l, struct op *op, const char *name, const struct place *place);
+enum err read_leg_params(struct legs *l); /* kind, isfuzzy, withsource */
 enum err bind_legs(struct legs *l, struct op_cx *cx, const struct ast_list *tables);
 enum err make_union(struct legs *l, struct op **out);
 /* search's texts as conditions: "err*" is * hasprefix "err". */

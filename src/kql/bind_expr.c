@@ -19,7 +19,11 @@ static enum err use_binding(struct scope *s, struct binding *n, uint32_t pos, st
     if (n->kind != BIND_SCALAR) {
         return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0001",
                         "'%s' is a %s, where '%s' wants a value", n->name,
-                        n->kind == BIND_TABLE ? "table" : "function", s->where);
+                        n->kind == BIND_TABLE      ? "table"
+                        : n->kind == BIND_PLACE    ? "database"
+                        : n->kind == BIND_ENTITIES ? "group of entities"
+                                                   : "function",
+                        s->where);
     }
     if (n->base != NULL && n->base != s->base) { /* (1) */
         return FAIL(diag_at(s->b->d, pos), ERR_UNSUPPORTED,
@@ -50,6 +54,7 @@ static enum err bind_path(struct scope *s, const struct ast *n, struct expr **ou
     bool found = false;
     if (s->scan != NULL) TRY(bind_scan_path(s, n, &found, out));
     if (s->dotted && s->row != NULL) TRY(bind_dotted(s, n, &found, out));
+    if (!found) TRY(bind_place_member(s, n, &found, out));
     if (found) return OK;
     TRY(bind_expr(s, n->args.at[0], &base));
     if (n->right != NULL || n->is_open) {
@@ -367,6 +372,11 @@ static const struct {
     {"ingestion_time", bind_ingestion_time},
     {"column_names_of", bind_column_names},
     {"estimate_data_size", bind_data_size},
+    {"current_database", bind_current},
+    {"current_cluster_endpoint", bind_current},
+    {"current_principal", bind_current},
+    {"current_principal_details", bind_current},
+    {"current_principal_is_member_of", bind_current},
 };
 
 bool binds_function(const char *name)

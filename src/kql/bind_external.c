@@ -213,6 +213,10 @@ enum err bind_external(struct binder *b, struct binding *names, const struct ast
 {
     struct schema want;
     struct op *raw;
+    if (b->no_external) {
+        return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
+                    "externaldata: the option 'request_external_data_disabled' forbids it");
+    }
     TRY(op_new(b, OP_EXTERNAL, NULL, n->pos, &raw));
     TRY(schema_of(b, n->left, &want));
     TRY(read_uris(b, names, n, raw));

@@ -123,14 +123,17 @@ static enum err bind_call_of(struct scope *s, struct binding *f, const struct as
 {
     struct binder *b = s->b;
     struct bytes text = b->text;
+    const struct kql_catalog *place = b->catalog;
     struct binding *names;
     TRY(bind_deeper(b, call->pos));
     TRY(stored_check(b, f, call));
     TRY(bind_arguments(s, f, call, piped, &names));
     if (f->ast->body->result == NULL) return no_result(b, call);
     if (f->text.p != NULL) b->text = f->text;
+    if (f->home != NULL) b->catalog = f->home; /* its tables are those of its place */
     TRY(stored_told(b, f, call, bind_function_body(s, f, names, op, expr)));
     b->text = text;
+    b->catalog = place;
     b->depth--;
     return OK;
 }

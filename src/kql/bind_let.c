@@ -14,7 +14,7 @@ enum err bind_push(struct binder *b, struct binding **names, struct binding item
     return OK;
 }
 
-struct binding *find_binding(struct binding *names, const char *name)
+static struct binding *find_any(struct binding *names, const char *name, bool *restricted)
 {
     struct binding *n = names;
     while (n != NULL) {
@@ -24,11 +24,19 @@ struct binding *find_binding(struct binding *names, const char *name)
             n = n->up;
             continue;
         }
+        *restricted |= n->frame->restricted != NULL;
         const uint32_t *place = name_index_get(&n->frame->index, name);
         if (place != NULL && *place <= n->place) return n->frame->items[*place];
         n = n->frame->outer;
     }
     return NULL;
+}
+
+struct binding *find_binding(struct binding *names, const char *name)
+{
+    bool restricted = false;
+    struct binding *found = find_any(names, name, &restricted);
+    return found != NULL && restricted && hides_binding(names, found) ? NULL : found;
 }
 
 static enum err frame_new(struct binder *b, struct binding *outer, const struct schema *base,
@@ -52,6 +60,16 @@ static enum err frame_grow(struct binder *b, struct frame *f)
     return OK;
 }
 
+enum err frame_add(struct binder *b, struct frame *f, struct binding **names, struct binding item)
+{
+    if (f->n == f->cap) TRY(frame_grow(b, f));
+    item.frame = f;
+    item.place = f->n;
+    TRY(bind_push(b, names, item));
+    f->items[f->n++] = *names;
+    return OK;
+}
+
 /* Declares a name of a body. */
 static enum err frame_push(struct binder *b, struct frame *f, struct binding **names, uint32_t pos,
                            struct binding item)
@@ -60,13 +78,8 @@ static enum err frame_push(struct binder *b, struct frame *f, struct binding **n
         return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0201",
                         "the name '%s' is declared already", item.name);
     }
-    if (f->n == f->cap) TRY(frame_grow(b, f));
-    item.frame = f;
-    item.place = f->n;
-    TRY(bind_push(b, names, item));
     if (!name_index_put(&f->index, item.name, f->n)) return bind_full(b);
-    f->items[f->n++] = *names;
-    return OK;
+    return frame_add(b, f, names, item);
 }
 
 enum err resolve_let(struct binder *b, struct binding *l)
@@ -93,45 +106,6 @@ enum err resolve_let(struct binder *b, struct binding *l)
 
 /* --- statements ------------------------------------------------------------------------------- */
 
-static enum err bind_set(struct binder *b, const struct ast *n)
-{
-    /* Limits and hints: a query gives the same rows with and without them. */
-    static const char *const harmless[] = {
-        "notruncation",
-        "norequesttimeout",
-        "servertimeout",
-        "truncationmaxsize",
-        "truncationmaxrecords",
-        "maxmemoryconsumptionperiterator",
-        "max_memory_consumption_per_query_per_node",
-        "query_results_cache_max_age",
-        "query_fanout_nodes_percent",
-        "query_fanout_threads_percent",
-        "query_distribution_nodes_span",
-        "query_language",
-        "request_app_name",
-        "request_description",
-        "materialized_view_shuffle",
-        "query_results_cache_force_refresh",
-        "query_results_progressive_enabled",
-        "maxoutputcolumns",
-        "query_datascope",
-        "best_effort",
-    };
-    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
-        if (strcmp(n->name, harmless[i]) == 0) return OK;
-    }
-    const struct ast **slot = NULL;
-    if (strcmp(n->name, "query_bin_auto_size") == 0) slot = &b->bin_auto_size;
-    if (strcmp(n->name, "query_bin_auto_at") == 0) slot = &b->bin_auto_at;
-    if (slot != NULL && n->left != NULL) {
-        *slot = n->left;
-        return OK;
-    }
-    return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "the option '%s' is not supported",
-                n->name);
-}
-
 static enum err bind_query_parameter(struct binder *b, struct frame *f, struct binding **names,
                                      const struct ast *n)
 {
@@ -146,14 +120,29 @@ static enum err bind_let(struct binder *b, struct frame *f, struct binding **nam
                          const struct ast *n)
 {
     const struct ast *name = n->names.at[0];
-    bool function = n->left->kind == AST_FUNCTION, pattern = n->left->kind == AST_PATTERN;
-    return frame_push(b, f, names, name->pos,
-                      (struct binding){.name = name->name,
-                                       .kind = function  ? BIND_FUNCTION
-                                               : pattern ? BIND_PATTERN
-                                                         : BIND_LET,
-                                       .ast = n->left,
-                                       .is_view = function && n->left->is_view});
+    struct binding item = {.name = name->name, .kind = BIND_LET, .ast = n->left};
+    switch (n->left->kind) {
+    case AST_FUNCTION:
+        item.kind = BIND_FUNCTION;
+        item.is_view = n->left->is_view;
+        break;
+    case AST_PATTERN: item.kind = BIND_PATTERN; break;
+    case AST_ENTITIES: item.kind = BIND_ENTITIES; break;
+    default: break;
+    }
+    return frame_push(b, f, names, name->pos, item);
+}
+
+static enum err bind_statement(struct binder *b, struct frame *f, struct binding **names,
+                               const struct ast *n)
+{
+    switch (n->kind) {
+    case AST_NAMED: return bind_let(b, f, names, n);
+    case AST_PARAM: return bind_query_parameter(b, f, names, n);
+    case AST_ALIAS: return bind_alias(b, *names, n);
+    case AST_RESTRICT: return bind_restrict(b, f, names, n);
+    default: return bind_set(b, n);
+    }
 }
 
 enum err bind_body(struct binder *b, struct binding *names, const struct schema *base,
@@ -161,16 +150,8 @@ enum err bind_body(struct binder *b, struct binding *names, const struct schema 
 {
     struct frame *f;
     TRY(frame_new(b, names, base, &f));
-    for (uint32_t i = 0; i < body->lets.n; i++) {
-        const struct ast *n = body->lets.at[i];
-        if (n->kind == AST_NAMED) {
-            TRY(bind_let(b, f, &names, n));
-        } else if (n->kind == AST_PARAM) {
-            TRY(bind_query_parameter(b, f, &names, n));
-        } else {
-            TRY(bind_set(b, n));
-        }
-    }
+    for (uint32_t i = 0; i < body->lets.n; i++)
+        TRY(bind_statement(b, f, &names, body->lets.at[i]));
     *out = names;
     return OK;
 }

@@ -14,17 +14,28 @@
 
 struct stored {
     struct binder *b;
+    const struct kql_catalog *place; /* whose they are */
     uint32_t n;
     struct binding *found[STORED_MAX];
 };
 
-enum err stored_root(struct binder *b, struct binding **names)
+enum err stored_root(struct binder *b, const struct kql_catalog *place, struct binding **names)
 {
-    if (b->catalog->function == NULL) return OK;
+    if (place->function == NULL) return OK;
+    for (struct binding *r = b->roots; r != NULL; r = r->next_root) {
+        if (r->stored->place != place) continue;
+        *names = r;
+        return OK;
+    }
     struct stored *s = arena_new(b->a, struct stored);
     if (s == NULL) return bind_full(b);
     s->b = b;
-    return bind_push(b, names, (struct binding){.name = "", .kind = BIND_STORED, .stored = s});
+    s->place = place;
+    *names = NULL;
+    TRY(bind_push(b, names, (struct binding){.name = "", .kind = BIND_STORED, .stored = s}));
+    (*names)->next_root = b->roots;
+    b->roots = *names;
+    return OK;
 }
 
 /* The function's text and tree; what is wrong with it is said when it is called. */
@@ -37,7 +48,8 @@ static struct binding *read_function(struct stored *s, struct binding *root, con
     const char *text = arena_fmt(b->a, "(%s) {\n%s\n}", f->parameters, f->body);
     struct ast *ast = NULL;
     if (n == NULL || text == NULL) return NULL;
-    *n = (struct binding){.name = name, .kind = BIND_FUNCTION, .up = root, .text = bytes_str(text)};
+    *n = (struct binding){
+        .name = name, .kind = BIND_FUNCTION, .up = root, .text = bytes_str(text), .home = s->place};
     if (kql_parse_function(b->a, n->text, &ast, &why) != OK) {
         n->broken = arena_str(b->a, bytes_str(why.text));
         ast = arena_new(b->a, struct ast);
@@ -57,7 +69,7 @@ struct binding *stored_find(struct binding *root, const char *name)
         if (strcmp(s->found[i]->name, name) == 0) return s->found[i];
     }
     if (s->n == STORED_MAX || kql_has_function(name)) return NULL;
-    const struct kql_catalog *c = s->b->catalog;
+    const struct kql_catalog *c = s->place;
     if (c->function(c->ctx, name, &f, NULL) != OK) return NULL;
     const char *own = arena_str(s->b->a, bytes_str(name));
     return own != NULL ? read_function(s, root, own, &f) : NULL;

@@ -4,11 +4,17 @@
 
 /* --- table or value? -------------------------------------------------------------------------- */
 
-static bool has_table(struct binder *b, const char *name)
+static bool has_table(struct binder *b, struct binding *names, const char *name)
 {
     const struct schema *schema;
     void *table;
-    return b->catalog->table(b->catalog->ctx, name, &schema, &table, NULL) == OK;
+    const struct kql_catalog *own = b->catalog;
+    for (uint32_t i = 0; i <= own->n_also; i++) {
+        const struct kql_catalog *c = i == 0 ? own : own->also[i - 1];
+        if (c->table(c->ctx, name, &schema, &table, NULL) == OK && !hides_table(names, c, name))
+            return true;
+    }
+    return false;
 }
 
 static bool binding_is_tabular(struct binder *b, struct binding *n)
@@ -55,11 +61,14 @@ static bool tabular(struct binder *b, struct binding *names, const struct ast *n
     case AST_EXTERNAL: return true;
     case AST_NAME:
         found = find_binding(names, n->name);
-        return found != NULL ? binding_is_tabular(b, found) : has_table(b, n->name);
+        return found != NULL ? binding_is_tabular(b, found) : has_table(b, names, n->name);
     case AST_CALL:
         found = find_binding(names, n->name);
         return found != NULL ? binding_is_tabular(b, found) : is_table_function(n->name);
-    case AST_PATH: return n->args.at[0]->kind != AST_NAME && is_tabular(b, names, n->args.at[0]);
+    case AST_PATH:
+        if (n->args.at[0]->kind == AST_NAME)
+            return n->name[0] != '$' && is_place(names, n->args.at[0]);
+        return is_tabular(b, names, n->args.at[0]);
     default: return false;
     }
 }
@@ -75,19 +84,15 @@ bool is_tabular(struct binder *b, struct binding *names, const struct ast *n)
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
-/* The API's timespan: only rows whose TimeGenerated lies in it. */
-static enum err limit_to_timespan(struct binder *b, struct op *table, struct op **out)
+/* Only rows whose column lies in [from, to). */
+static enum err limit_to_times(struct binder *b, struct op *table, uint32_t col, int64_t from_ticks,
+                               int64_t to_ticks, struct op **out)
 {
-    *out = table;
-    int col = schema_find(&table->schema, "TimeGenerated");
-    bool limited = b->opt->timespan_from != 0 || b->opt->timespan_to != 0;
-    if (!limited || col < 0 || table->schema.cols[col].type != T_DATETIME) return OK;
-
     struct scope s = {.b = b, .row = &table->schema, .base = &table->schema, .where = "timespan"};
-    struct value from = {.type = T_DATETIME, .i = b->opt->timespan_from};
-    struct value to = {.type = T_DATETIME, .i = b->opt->timespan_to};
+    struct value from = {.type = T_DATETIME, .i = from_ticks};
+    struct value to = {.type = T_DATETIME, .i = to_ticks};
     struct expr *time, *bound, *lower, *upper;
-    TRY(expr_col(b, &table->schema, (uint32_t)col, &time));
+    TRY(expr_col(b, &table->schema, col, &time));
     TRY(expr_const(b, &from, &bound));
     TRY(expr_call2(&s, table->pos, "op >=", time, bound, &lower));
     TRY(expr_const(b, &to, &bound));
@@ -96,33 +101,71 @@ static enum err limit_to_timespan(struct binder *b, struct op *table, struct op 
     return expr_call2(&s, table->pos, "op and", lower, upper, &(*out)->filter.condition);
 }
 
-static enum err no_table(struct binder *b, const struct binding *names, const char *name,
-                         uint32_t pos)
+static int datetime_column(const struct op *table, const char *name)
 {
-    struct nearest best = nearest_to(name);
-    for (; names != NULL; names = names->up)
-        nearest_try(&best, names->name);
-    for (uint32_t i = 0; b->catalog->table_name != NULL; i++) {
-        const char *other = b->catalog->table_name(b->catalog->ctx, i);
-        if (other == NULL) break;
-        nearest_try(&best, other);
-    }
-    diag_at(b->d, pos);
-    if (best.name != NULL) {
-        return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "there is no table '%s'; did you mean '%s'?",
-                        name, best.name);
-    }
-    return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "there is no table '%s'", name);
+    int col = schema_find(&table->schema, name);
+    return col >= 0 && table->schema.cols[col].type == T_DATETIME ? col : -1;
 }
 
-enum err find_table(struct binder *b, struct binding *names, const char *name, uint32_t pos,
-                    struct op **out)
+/* The API's timespan, and what `set query_datetimescope_...` says. */
+static enum err limit_to_timespan(struct binder *b, struct op *table, struct op **out)
+{
+    const struct kql_options *o = b->opt;
+    int col = datetime_column(table, "TimeGenerated");
+    *out = table;
+    if (col >= 0 && (o->timespan_from != 0 || o->timespan_to != 0))
+        TRY(limit_to_times(b, *out, (uint32_t)col, o->timespan_from, o->timespan_to, out));
+    if (b->time.from == 0 && b->time.to == 0) return OK;
+    if (b->time.column == NULL) {
+        return FAIL(diag_at(b->d, table->pos), ERR_UNSUPPORTED,
+                    "the options 'query_datetimescope_from' and 'query_datetimescope_to' are not "
+                    "supported without 'query_datetimescope_column'");
+    }
+    col = datetime_column(table, b->time.column);
+    int64_t to = b->time.to != 0 ? b->time.to : TICKS_MAX;
+    return col < 0 ? OK : limit_to_times(b, *out, (uint32_t)col, b->time.from, to, out);
+}
+
+/* Names of the place, and of those that unqualified names stand for too. */
+static void suggest_tables(struct nearest *best, const struct kql_catalog *place)
+{
+    for (uint32_t i = 0; place->table_name != NULL; i++) {
+        const char *other = place->table_name(place->ctx, i);
+        if (other == NULL) break;
+        nearest_try(best, other);
+    }
+}
+
+enum err no_table(struct binder *b, const struct binding *names, const struct kql_catalog *place,
+                  const char *name, uint32_t pos)
+{
+    struct nearest best = nearest_to(name);
+    for (const struct binding *n = names; n != NULL; n = n->up)
+        nearest_try(&best, n->name);
+    suggest_tables(&best, place);
+    for (uint32_t i = 0; names != NULL && i < place->n_also; i++)
+        suggest_tables(&best, place->also[i]);
+    b->is_unresolved = true;
+    diag_at(b->d, pos);
+    bool elsewhere = place != b->catalog && place->label != NULL;
+    const char *before = elsewhere ? place->label : "", *in = elsewhere ? ": " : "";
+    if (best.name != NULL) {
+        return FAIL_TAG(b->d, ERR_INVALID, "SEM0100",
+                        "%s%sthere is no table '%s'; did you mean '%s'?", before, in, name,
+                        best.name);
+    }
+    return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "%s%sthere is no table '%s'", before, in, name);
+}
+
+enum err open_table(struct binder *b, struct binding *names, const struct kql_catalog *place,
+                    const char *name, uint32_t pos, struct op **out)
 {
     const struct schema *schema;
     void *table;
     struct diag d = DIAG_INIT;
-    enum err e = b->catalog->table(b->catalog->ctx, name, &schema, &table, &d);
-    if (e == ERR_NOT_FOUND) return no_table(b, names, name, pos);
+    if (hides_table(names, place, name)) return ERR_NOT_FOUND;
+    enum err e = place->table(place->ctx, name, &schema, &table, &d);
+    if (e == ERR_NOT_FOUND) return e;
     if (e != OK) return FAIL_TAG(diag_at(b->d, pos), e, d.tag, "%s", d.text);
 
     struct op *op;
@@ -135,6 +178,26 @@ enum err find_table(struct binder *b, struct binding *names, const char *name, u
     for (uint32_t i = 0; i < schema->n; i++)
         op->table.columns[i] = i;
     return limit_to_timespan(b, op, out);
+}
+
+/* All that the name stands for, as one table. */
+enum err find_table(struct binder *b, struct binding *names, const char *name, uint32_t pos,
+                    struct op **out)
+{
+    const struct kql_catalog *own = b->catalog;
+    struct ast at = {.kind = AST_OPERATOR, .name = "union", .pos = pos};
+    struct op_cx cx = {.b = b, .names = &names, .ast = &at};
+    struct legs l = {.cx = &cx};
+    for (uint32_t i = 0; i <= own->n_also; i++) {
+        struct op *op;
+        enum err e = open_table(b, names, i == 0 ? own : own->also[i - 1], name, pos, &op);
+        if (e != OK && e != ERR_NOT_FOUND) return e;
+        if (e == OK) TRY(add_leg(&l, op, name, NULL));
+    }
+    if (l.n == 0) return no_table(b, names, own, name, pos);
+    if (l.n > 1) return make_union(&l, out);
+    *out = l.ops[0];
+    return OK;
 }
 
 static enum err bind_table_name(struct binder *b, struct binding *names, const struct ast *n,
@@ -152,8 +215,11 @@ static enum err bind_table_name(struct binder *b, struct binding *names, const s
         struct scope s = {.b = b, .names = names, .where = n->name};
         return bind_function_table(&s, found, &call, NULL, out);
     }
-    return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100", "'%s' is a value, not a table",
-                    n->name);
+    return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100", "'%s' is a %s, not a table",
+                    n->name,
+                    found->kind == BIND_PLACE      ? "database"
+                    : found->kind == BIND_ENTITIES ? "group of entities"
+                                                   : "value");
 }
 
 enum err table_argument(struct binder *b, struct binding *names, const struct ast *n,
@@ -200,6 +266,10 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
     }
     if (strcmp(n->name, "table") == 0) return bind_table_function(b, names, n, out);
     diag_at(b->d, n->pos);
+    if (is_place(names, n)) {
+        return FAIL_TAG(b->d, ERR_INVALID, "SEM0100",
+                        "%s() stands where a table is wanted: name one behind it, as .T", n->name);
+    }
     if (is_table_function(n->name) || known_function(n->name)) {
         bool scalar = fn_find(n->name) != NULL;
         return FAIL(b->d, scalar ? ERR_INVALID : ERR_UNSUPPORTED,
@@ -209,24 +279,6 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
     }
     return FAIL_TAG(b->d, ERR_INVALID, "SEM0260", "there is no function '%s' that gives a table",
                     n->name);
-}
-
-/* workspace("w").T, database("d").T, cluster("c").database("d").T: of this place only. */
-static enum err bind_elsewhere(struct binder *b, struct binding *names, const struct ast *n,
-                               struct op **out)
-{
-    const struct ast *place = n->args.at[0];
-    struct binding *f = place->kind == AST_CALL ? find_binding(names, place->name) : NULL;
-    if (f != NULL && f->kind == BIND_PATTERN) return bind_pattern(b, names, f, place, n->name, out);
-    if (place->kind == AST_PATH && place->right != NULL) place = place->right; /* .database("d") */
-    bool named = place->kind == AST_CALL && place->args.n == 1 &&
-                 place->args.at[0]->kind == AST_CONST && place->args.at[0]->value.type == T_STRING;
-    const char *name = named ? arena_str(b->a, place->args.at[0]->value.s) : NULL;
-    bool here = name != NULL && b->catalog->is_here != NULL && n->right == NULL &&
-                b->catalog->is_here(b->catalog->ctx, place->name, name);
-    if (here && !n->is_open) return find_table(b, NULL, n->name, n->pos, out);
-    return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED,
-                "tables of another database or workspace are not supported");
 }
 
 static enum err bind_table_kind(struct binder *b, struct binding *names, const struct ast *n,

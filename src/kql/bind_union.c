@@ -4,8 +4,9 @@
 
 #include "base/str.h"
 
-static enum err read_params(struct legs *l)
+enum err read_leg_params(struct legs *l)
 {
+    l->fuzzy = l->cx->b->best_effort;
     const struct ast_list *params = &l->cx->ast->params;
     for (uint32_t i = 0; i < params->n; i++) {
         const struct ast *p = params->at[i];
@@ -32,48 +33,117 @@ static enum err read_params(struct legs *l)
     return OK;
 }
 
-static enum err add_leg(struct legs *l, struct op *op, const char *name)
+static enum err grow(struct legs *l)
 {
     struct binder *b = l->cx->b;
-    if (l->n == l->cap) {
-        uint32_t cap = l->cap == 0 ? 8 : l->cap * 2;
-        struct op **ops = arena_array(b->a, struct op *, cap);
-        const char **names = arena_array(b->a, const char *, cap);
-        if (ops == NULL || names == NULL) return bind_full(b);
-        if (l->n > 0) {
-            memcpy(ops, l->ops, l->n * sizeof *ops);
-            memcpy(names, l->names, l->n * sizeof *names);
-        }
-        l->ops = ops;
-        l->names = names;
-        l->cap = cap;
+    uint32_t cap = l->cap == 0 ? 8 : l->cap * 2;
+    struct op **ops = arena_array(b->a, struct op *, cap);
+    const char **names = arena_array(b->a, const char *, cap);
+    struct place *places = arena_array(b->a, struct place, cap);
+    if (ops == NULL || names == NULL || places == NULL) return bind_full(b);
+    if (l->n > 0) {
+        memcpy(ops, l->ops, l->n * sizeof *ops);
+        memcpy(names, l->names, l->n * sizeof *names);
+        memcpy(places, l->places, l->n * sizeof *places);
     }
+    l->ops = ops;
+    l->names = names;
+    l->places = places;
+    l->cap = cap;
+    return OK;
+}
+
+enum err add_leg(struct legs *l, struct op *op, const char *name, const struct place *place)
+{
+    struct binder *b = l->cx->b;
+    if (l->n == l->cap) TRY(grow(l));
     if (name == NULL) name = arena_fmt(b->a, "%s_arg%u", l->cx->ast->name, l->n);
     if (name == NULL) return bind_full(b);
     l->ops[l->n] = op;
+    l->places[l->n] = place != NULL ? *place : (struct place){0};
     l->names[l->n++] = name;
     return OK;
+}
+
+static enum err add_matching_of(struct legs *l, const struct ast *n, const struct place *place)
+{
+    struct op *op;
+    const struct kql_catalog *c = place->catalog;
+    for (uint32_t i = 0; c->table_name != NULL; i++) {
+        const char *name = c->table_name(c->ctx, i);
+        if (name == NULL) break;
+        if (!wildcard_match(n->name, name) || hides_table(*l->cx->names, c, name)) continue;
+        TRY(open_table(l->cx->b, *l->cx->names, c, name, n->pos, &op));
+        TRY(add_leg(l, op, name, place));
+    }
+    return OK;
+}
+
+/* The place of the query's own tables, then those that its names stand for, too. */
+static struct place place_at(const struct binder *b, uint32_t i)
+{
+    const struct kql_catalog *c = i == 0 ? b->catalog : b->catalog->also[i - 1];
+    return (struct place){c, c->label};
 }
 
 /* T* means tables and views of the query; nothing needs to match. */
 static enum err add_matching(struct legs *l, const struct ast *n)
 {
     struct binder *b = l->cx->b;
+    struct binding *names = *l->cx->names;
     struct op *op;
-    for (struct binding *v = *l->cx->names; v != NULL; v = v->up) {
-        if (!v->is_view || !wildcard_match(n->name, v->name)) continue;
+    for (struct binding *v = names; v != NULL; v = v->up) {
+        if (!v->is_view || !wildcard_match(n->name, v->name) || hides_binding(names, v)) continue;
         struct ast name = {.kind = AST_NAME, .pos = n->pos, .name = v->name};
-        TRY(bind_table(b, *l->cx->names, &name, &op));
-        TRY(add_leg(l, op, v->name));
+        TRY(bind_table(b, names, &name, &op));
+        TRY(add_leg(l, op, v->name, NULL));
     }
-    for (uint32_t i = 0; b->catalog->table_name != NULL; i++) {
-        const char *name = b->catalog->table_name(b->catalog->ctx, i);
-        if (name == NULL) break;
-        if (!wildcard_match(n->name, name)) continue;
-        TRY(find_table(b, NULL, name, n->pos, &op));
-        TRY(add_leg(l, op, name));
+    for (uint32_t i = 0; i <= b->catalog->n_also; i++) {
+        struct place place = place_at(b, i);
+        TRY(add_matching_of(l, n, &place));
     }
     return OK;
+}
+
+/* A name that no let has: a table of each place that has it. */
+static enum err add_named(struct legs *l, const struct ast *n)
+{
+    struct binder *b = l->cx->b;
+    uint32_t before = l->n;
+    struct op *op;
+    for (uint32_t i = 0; i <= b->catalog->n_also; i++) {
+        struct place place = place_at(b, i);
+        enum err e = open_table(b, *l->cx->names, place.catalog, n->name, n->pos, &op);
+        if (e != OK && e != ERR_NOT_FOUND) return e;
+        if (e == OK) TRY(add_leg(l, op, n->name, &place));
+    }
+    return l->n > before ? OK : no_table(b, *l->cx->names, b->catalog, n->name, n->pos);
+}
+
+/* workspace("w").T* */
+static enum err add_elsewhere(struct legs *l, const struct ast *n)
+{
+    struct place place;
+    TRY(bind_place(l->cx->b, *l->cx->names, n->args.at[0], &place));
+    return add_matching_of(l, n, &place);
+}
+
+/* Of another place: it must be there, the table need not. */
+static bool is_missing_elsewhere(struct legs *l, const struct ast *n)
+{
+    struct place place;
+    const struct schema *schema;
+    void *table;
+    struct binder *b = l->cx->b;
+    struct diag *d = b->d;
+    uint32_t depth = b->depth;
+    if (n->right != NULL || !is_place(*l->cx->names, n->args.at[0])) return false;
+    b->d = NULL;
+    enum err e = bind_place(b, *l->cx->names, n->args.at[0], &place);
+    b->d = d;
+    b->depth = depth;
+    return e == OK && place.catalog->table(place.catalog->ctx, n->name, &schema, &table, NULL) ==
+                          ERR_NOT_FOUND;
 }
 
 /* isfuzzy forgives a table that is not there, and nothing else. */
@@ -81,6 +151,7 @@ static bool is_missing(struct legs *l, const struct ast *n)
 {
     while (n->kind == AST_PIPE && n->left != NULL)
         n = n->left;
+    if (n->kind == AST_PATH) return is_missing_elsewhere(l, n);
     if (n->kind == AST_CALL && strcmp(n->name, "table") == 0 && n->args.n > 0) {
         struct ast name;
         return table_argument(l->cx->b, *l->cx->names, n, &name) == OK &&
@@ -104,10 +175,34 @@ static const char *leg_name(const struct legs *l, const struct ast *n)
 static enum err add_table(struct legs *l, const struct ast *n)
 {
     struct op *op;
+    struct binding *names = *l->cx->names;
+    bool elsewhere = n->kind == AST_PATH && is_place(names, n->args.at[0]);
     if (n->kind == AST_WILDCARD) return add_matching(l, n);
+    if (elsewhere && n->is_open) return add_elsewhere(l, n);
     if (l->fuzzy && is_missing(l, n)) return OK;
-    TRY(bind_table(l->cx->b, *l->cx->names, n, &op));
-    return add_leg(l, op, leg_name(l, n));
+    if (n->kind == AST_NAME && find_binding(names, n->name) == NULL) return add_named(l, n);
+    TRY(bind_table(l->cx->b, names, n, &op));
+    if (!elsewhere || n->right != NULL) return add_leg(l, op, leg_name(l, n), NULL);
+    struct place place;
+    TRY(bind_place(l->cx->b, names, n->args.at[0], &place));
+    return add_leg(l, op, n->name, &place);
+}
+
+/* Where tables of several places are read, their names say whose they are; the query's own place
+ * counts. */
+static enum err qualify(struct legs *l)
+{
+    struct binder *b = l->cx->b;
+    bool several = false;
+    for (uint32_t i = 0; i < l->n; i++)
+        several |= l->places[i].catalog != NULL && l->places[i].catalog != b->catalog;
+    for (uint32_t i = 0; several && i < l->n; i++) {
+        const char *label = l->places[i].label;
+        if (l->places[i].catalog == NULL || label == NULL) continue;
+        l->names[i] = arena_fmt(b->a, "%s.%s", label, l->names[i]);
+        if (l->names[i] == NULL) return bind_full(b);
+    }
+    return OK;
 }
 
 /* A name in the result: as many columns as it has types. */
@@ -255,11 +350,11 @@ static enum err filter_leg(struct legs *l, const struct ast *condition, uint32_t
 enum err bind_legs(struct legs *l, struct op_cx *cx, const struct ast_list *tables)
 {
     *l = (struct legs){.cx = cx};
-    TRY(read_params(l));
-    if (cx->in != NULL) TRY(add_leg(l, cx->in, NULL));
+    TRY(read_leg_params(l));
+    if (cx->in != NULL) TRY(add_leg(l, cx->in, NULL, NULL));
     for (uint32_t i = 0; i < tables->n; i++)
         TRY(add_table(l, tables->at[i]));
-    if (l->n > 0) return OK;
+    if (l->n > 0) return qualify(l);
     return FAIL_TAG(diag_at(cx->b->d, cx->ast->pos), ERR_INVALID, "SEM0100",
                     "none of the tables of the %s is there", cx->ast->name);
 }

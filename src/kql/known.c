@@ -121,8 +121,7 @@ static const char *const plugins[] = {
 // clang-format off
 static const char *const operators[] = {
     "execute-and-cache", "graph-where-edges", "graph-where-nodes",
-    "inline_external_table", "macro-expand", "partitioned-by", 
-    "project-smart",
+    "inline_external_table", "partitioned-by", "project-smart",
 };
 // clang-format on
 
@@ -215,7 +214,7 @@ const char *known_operator_refusal(const char *name)
         {"graph-where-nodes", "it is not documented"},
         {"execute-and-cache", "it internal to the original"},
         {"inline_external_table", "it reads another service"},
-        {"macro-expand", "entity groups name other places"},
+        {"partitioned-by", "it stands in 'make-graph' only"},
         {"project-smart", "it stands in 'find' only, and is there"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
@@ -231,13 +230,10 @@ const char *known_refusal(const char *name)
     } reasons[] = {
         {"adx", "it reads another service"},
         {"ai_*", "it calls another service"},
-        {"app", "it names another place"},
         {"arg", "it reads another service"},
-        {"cluster", "it names another place"},
-        {"current_*", "it tells of a cluster and its principals"},
+        {"current_cursor", "there are no database cursors"},
+        {"current_node_id", "it tells of the inside of a cluster"},
         {"cursor_*", "there are no database cursors"},
-        {"database", "it names another place"},
-        {"entity_group", "it names other places"},
         {"extent*", "there are no extents"},
         {"external_table", "it reads another service"},
         {"geo_h3cell*", "H3 has no package in Debian"},
@@ -250,7 +246,6 @@ const char *known_refusal(const char *name)
         {"materialized_view", "there are no materialized views"},
         {"node_id", "it is not documented"},
         {"passthrough", "it is internal to the original"},
-        {"resource", "it names another place"},
         {"row_id", "it is internal to the original"},
         {"row_rank", "it is obsolete: use row_rank_dense or row_rank_min"},
         {"rowstore_ordinal_range", "it is internal to the original"},

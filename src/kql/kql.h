@@ -17,9 +17,12 @@ struct kql_function {
     const char *body;       /* a query */
 };
 
-/* Names that a query may mention. Each call may be made often and must be cheap. */
+/* Names that a query may mention: those of one place, a workspace or database. Each call may be made
+ * often and must be cheap. */
 struct kql_catalog {
     void *ctx;
+    const char *name;  /* the place's own: current_database(). NULL: not told */
+    const char *label; /* before its tables' names where several places are read: workspace('w') */
     /* The table of that name, or ERR_NOT_FOUND. *schema lives as long as the catalogue. */
     enum err (*table)(void *ctx, const char *name, const struct schema **schema, void **table,
                       struct diag *d);
@@ -28,8 +31,15 @@ struct kql_catalog {
     /* The stored function of that name, or ERR_NOT_FOUND; NULL: there are none. Its texts live as
      * long as the catalogue. */
     enum err (*function)(void *ctx, const char *name, struct kql_function *out, struct diag *d);
-    /* Is workspace("name") (or database, app ...) the place whose tables these are? NULL: never. */
-    bool (*is_here)(void *ctx, const char *function, const char *name);
+    /* The place that workspace("name") stands for, or app, resource, database, cluster; of a cluster
+     * its catalogue is asked for the database. The same place is the same pointer, be it this one,
+     * and lives as long as this catalogue. What it is denied for is the catalogue's to say; with
+     * ERR_NOT_FOUND and ERR_DENIED a macro-expand that is fuzzy goes on. NULL: there are no others. */
+    enum err (*place)(void *ctx, const char *function, const char *name,
+                      const struct kql_catalog **out, struct diag *d);
+    /* Places whose tables names stand for that are not qualified, beside this one's. */
+    const struct kql_catalog *const *also;
+    uint32_t n_also;
     bool has_received; /* its tables know when each row came: TABLE_RECEIVED of plan.h */
 };
 
@@ -42,10 +52,24 @@ struct kql_parameter {
     const char *text; /* a literal; for a string its text as it is, too */
 };
 
+/* Who asks, and whom: what current_principal() and its like answer. */
+struct kql_session {
+    const char *cluster;   /* "https://localhost:8443" */
+    const char *principal; /* "aadapp=<object id>;<tenant>" */
+    struct value details;  /* a bag */
+    void *ctx;
+    /* Is the principal that one, or in that group? ERR_INVALID: it is not named as it must be. */
+    enum err (*is_member)(void *ctx, const char *of, bool *out, struct diag *d);
+};
+
 struct kql_options {
-    int64_t now_ticks; /* now() */
+    int64_t now_ticks;                 /* now() */
+    const struct kql_session *session; /* NULL: what asks for it is refused */
     const struct kql_parameter *parameters;
     uint32_t n_parameters;
+    /* Request properties: as if `set` stood before the query. Those that nobody knows are passed over. */
+    const struct kql_parameter *options;
+    uint32_t n_options;
     int64_t take_max; /* rows of each result, 0 = all: as if it ended in `take` */
     int64_t timespan_from,
         timespan_to; /* the API's timespan, ticks; 0, 0 = none. Filters TimeGenerated */
@@ -65,6 +89,7 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
  * may use it; whether a function, aggregate or tabular function is there. */
 const char *kql_operator_at(uint32_t i, bool *there);
 bool kql_has_function(const char *name);
+bool kql_has_option(const char *name);
 
 /* Line and column (from 1) of an offset, for people. */
 void kql_position(struct bytes text, int32_t pos, uint32_t *line, uint32_t *column);

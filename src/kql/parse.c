@@ -164,7 +164,10 @@ static enum err parse_let(struct parser *p, struct ast_body *body)
     TRY(parse_name_node(p, &name));
     TRY(list_add(p, &n->names, name));
     TRY(expect(p, "="));
-    TRY(at_function(p) ? parse_function(p, &n->left) : parse_pipe(p, &n->left));
+    bool entities = at_token(p, "entity_group") && tok_is(p, tok_ahead(p, 1), "[");
+    TRY(at_function(p) ? parse_function(p, &n->left)
+        : entities     ? parse_entities(p, &n->left)
+                       : parse_pipe(p, &n->left));
     return list_add(p, &body->lets, n);
 }
 
@@ -216,13 +219,8 @@ static enum err parse_statement(struct parser *p, bool whole_query, struct ast_b
     if (at_token(p, "let") && name_next) return parse_let(p, body);
     if (at_token(p, "set") && name_next) return parse_set(p, body);
     if (at_token(p, "declare") && name_next) return parse_declare(p, body);
-    static const char *const others[] = {"alias", "restrict"};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (at_token(p, others[i]) && name_next) {
-            return FAIL(diag_at(p->d, tok(p)->pos), ERR_UNSUPPORTED,
-                        "the statement '%s' is not supported", others[i]);
-        }
-    }
+    if (at_token(p, "alias") && name_next) return parse_alias(p, body);
+    if (at_token(p, "restrict") && name_next) return parse_restrict(p, body);
     return parse_result(p, whole_query, body);
 }
 

@@ -66,6 +66,13 @@ enum err parse_hints(struct parser *p, struct ast_list *out);
 enum err parse_body(struct parser *p, const char *closing, struct ast_body **out);
 enum err parse_pattern(struct parser *p, struct ast_body *body); /* parse_pattern.c */
 
+/* --- parse_place.c ---------------------------------------------------------------------------- */
+
+enum err parse_alias(struct parser *p, struct ast_body *body);
+enum err parse_restrict(struct parser *p, struct ast_body *body);
+enum err parse_entities(struct parser *p, struct ast **out);
+enum err parse_macro_expand(struct parser *p, struct ast *o);
+
 /* --- parse_expr.c, parse_operand.c ------------------------------------------------------------ */
 
 enum err parse_expr(struct parser *p, struct ast **out);
@@ -89,6 +96,7 @@ enum err parse_subquery(struct parser *p,
 
 /* --- parse_more.c: the operators with a grammar of their own ---------------------------------- */
 
+enum err parse_table(struct parser *p, struct ast **out); /* of a union: T, T*, (T | ...), f() */
 enum err parse_union(struct parser *p, struct ast *o);
 enum err parse_range(struct parser *p, struct ast *o);
 enum err parse_render(struct parser *p, struct ast *o);

@@ -5,7 +5,7 @@
 /* --- union, range, render --------------------------------------------------------------------- */
 
 /* T, T*, (T | where x), f(x), database("d").T, ["a table"] */
-static enum err parse_table(struct parser *p, struct ast **out)
+enum err parse_table(struct parser *p, struct ast **out)
 {
     const struct token *next = tok_ahead(p, 1);
     bool star = tok_is(p, next, "*") && !next->spaced;

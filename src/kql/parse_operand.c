@@ -181,6 +181,8 @@ static enum err parse_member(struct parser *p, struct ast *base, struct ast **ou
         n->name = name->name;
         n->is_open = name->kind == AST_WILDCARD;
     }
+    const struct token *last = &p->tokens[p->at - 1];
+    n->end = last->pos + last->len;
     *out = n;
     return OK;
 }

@@ -173,6 +173,7 @@ static const struct oper opers[] = {
     {"getschema", OPER_GETSCHEMA, parse_nothing, false},
     {"consume", OPER_CONSUME, parse_nothing, false},
     {"union", OPER_UNION, parse_union, true},
+    {"macro-expand", OPER_MACRO_EXPAND, parse_macro_expand, true},
     {"print", OPER_PRINT, parse_named_list, true},
     {"range", OPER_RANGE, parse_range, true},
     {"render", OPER_RENDER, parse_render, false},
@@ -283,10 +284,10 @@ bool at_source_operator(const struct parser *p)
 {
     char name[64];
     uint32_t used = read_oper_name(p, name, sizeof name);
-    const struct oper *oper = used == 1 ? find_oper(name) : NULL;
+    const struct oper *oper = used != 0 ? find_oper(name) : NULL;
     if (oper == NULL || !oper->is_source) return false;
     /* range(1, 10) is a function, and a table may be called what it likes. */
-    const struct token *next = tok_ahead(p, 1);
+    const struct token *next = tok_ahead(p, used);
     if (tok_is(p, next, "(")) return oper->op != OPER_RANGE && oper->op != OPER_WHERE;
     if (next->kind != TOK_PUNCT) return next->kind != TOK_END;
     static const char *const first[] = {"*", "[", "-", "{"};

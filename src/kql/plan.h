@@ -362,8 +362,16 @@ struct render {       /* passed through to the client */
 
 #define PLAN_RESULTS_MAX 64
 
+/* What the query's options say of its result; 0 = nothing. */
+struct plan_limits {
+    uint64_t rows_max, bytes_max;
+    bool none; /* notruncation */
+};
+
 struct plan {
     struct op *root;
+    struct plan_limits limits;
+    int64_t now_ticks; /* now() */
     struct render render;
     /* Further results: of a query of several statements, of fork and facet. All run as one query:
      * what is materialized is the same for all. */

@@ -79,8 +79,13 @@ static enum err check_query(struct arm_call *c, const char *scope, const char *t
     TRY(find_workspace(c, scope, &w, &found, d));
     if (!found || c->arm->c.check_query == NULL) return OK;
     TRY(arm_authorize(c, QUERY_ACTION, w.arm_id, d));
-    enum err e = c->arm->c.check_query(c->arm->c.event_ctx, &w, text, c->a, result, &why);
+    enum err e =
+        c->arm->c.check_query(c->arm->c.event_ctx, c->req, c->caller, &w, text, c->a, result, &why);
     if (e == OK) return OK;
+    if (e == ERR_DENIED) {
+        return ARM_FAIL(c, d, 403, "AuthorizationFailed",
+                        "The scheduled query rule can't be written: %s.", why.text);
+    }
     bool is_its = e == ERR_INVALID || e == ERR_UNSUPPORTED || e == ERR_LIMIT;
     return is_its ? bad_query(c, &why, d) : FAIL(d, e, "%s", why.text);
 }

@@ -42,9 +42,11 @@ struct arm_config {
     int (*other_status)(void *ctx, const struct http_request *req, const char *id);
     /* The number of the newest record of the vault's audit log. May be NULL: 0. */
     enum err (*vault_log_end)(void *ctx, uint64_t *end, struct diag *d);
-    /* Does the query compile against the workspace's tables? *result: the columns of its first
-     * result, in the arena. ERR_INVALID, ERR_UNSUPPORTED with the compiler's tag. May be NULL. */
-    enum err (*check_query)(void *ctx, const struct workspace *w, const char *text, struct arena *a,
+    /* Does the query compile against the workspace's tables, and those of others that it names and
+     * the caller of req may query? *result: the columns of its first result, in the arena.
+     * ERR_INVALID, ERR_UNSUPPORTED with the compiler's tag; ERR_DENIED. May be NULL. */
+    enum err (*check_query)(void *ctx, const struct http_request *req, const struct caller *caller,
+                            const struct workspace *w, const char *text, struct arena *a,
                             struct schema *result, struct diag *d);
     void *event_ctx; /* of all five */
     struct catalog *catalog;

@@ -291,6 +291,22 @@ bool arm_component_by_key(struct arm *a, const char *key, struct component *out)
     return false;
 }
 
+bool arm_component_named(struct arm *a, const char *name, struct component *out)
+{
+    static const char *const fields[] = {"name", "appId", "id"};
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_COMPONENT, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
+            if (!str_eq_nocase(doc_str(doc, fields[k]), name)) continue;
+            describe(a, doc, out);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Rows go by retention or with their table: none is taken out of its sealed file by itself. */
 static enum err refuse_purge(struct arm_call *c, struct diag *d)
 {

@@ -14,5 +14,7 @@ struct component {
     bool keeps_address;         /* DisableIpMasking */
 };
 
+/* By name, AppId or resource id, without case; the first of several. */
+bool arm_component_named(struct arm *a, const char *name, struct component *out);
 /* By instrumentation key, without case. */
 bool arm_component_by_key(struct arm *a, const char *key, struct component *out);

@@ -92,14 +92,19 @@ static enum err read_file(void *ctx, const char *uri, size_t len_max, int64_t de
 }
 static const struct external_ops external_made_up = {.read = read_file};
 
+static const struct kql_catalog *result_catalog = &no_tables; /* of queries from here on */
+static const struct source_ops *result_source;                /* of its tables */
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 static enum err run_part(void *ctx, const struct plan *part, kql_rows_fn *each, void *each_ctx,
                          struct diag *d)
 {
     const struct kql_options *opt = ctx;
-    const struct exec_request q = {
-        .plan = part, .external = &external_made_up, .now_ticks = opt->now_ticks};
+    const struct exec_request q = {.plan = part,
+                                   .source = result_source,
+                                   .external = &external_made_up,
+                                   .now_ticks = opt->now_ticks};
     return exec_run(&q, each, each_ctx, NULL, d);
 }
 
@@ -116,13 +121,14 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     opt.now_ticks = TICKS_UNIX + 1767225600LL * TICKS_PER_S; /* 2026-01-01 */
     opt.run = run_part;
     opt.run_ctx = &opt;
-    r->err = kql_compile(&r->a, text, &no_tables, &opt, &plan, &r->d);
+    r->err = kql_compile(&r->a, text, result_catalog, &opt, &plan, &r->d);
     if (r->err != OK) return;
     r->schema = plan.root->schema;
     r->root = plan.root;
     struct exec_request q = {.plan = &plan,
+                             .source = result_source,
                              .external = &external_made_up,
-                             .now_ticks = opt.now_ticks,
+                             .now_ticks = plan.now_ticks,
                              .limits = {.memory_max = result_memory_max},
                              .pool = pool};
     r->err = exec_run(&q, keep_rows, r, NULL, &r->d);

@@ -8,13 +8,14 @@
  *      name:type | name:type          the columns
  *      cell | cell                    rows, to the next title
  *
- * Cells are trimmed. null is null; a string that is empty, has blanks at its ends, or reads like
+ * places*.kqltest have the tables of places.h, all others none. Cells are trimmed. null is null; a
+ * string that is empty, has blanks at its ends, or reads like
  * null is written in double quotes, with \n \t \" \\ \| as escapes; reals have their shortest form,
  * or a ~ in front for "about". Instead of a table, "error TEXT" says that the message or its code
  * contains TEXT. Lines that begin with # are comments. A column that does not matter is written as
  * * in each row.
  */
-#include "from_text.h"
+#include "places.h"
 
 #include "../golden_cases.h"
 
@@ -200,6 +201,10 @@ static void run_case(void *ctx, const struct golden_case *c)
     CLEANUP_BUF struct buf head = {0}, rows = {0};
     bool any_order = c->title.len > 11 &&
                      bytes_eq(bytes_of(c->title.p + c->title.len - 11, 11), BYTES("(any order)"));
+    bool has_places = str_starts(c->file, "places");
+    result_catalog = has_places ? &place_catalogs[0] : &no_tables;
+    result_source = has_places ? &place_source : NULL;
+    result_options = (struct kql_options){.session = has_places ? &place_session : NULL};
     result_of(&r, c->query, pool);
     put_result(&r, &head, &rows);
     n_cases++;

@@ -45,7 +45,7 @@ TEST(service, each_peer_may_ask_what_its_work_needs_and_no_more)
         {ID_TOKEN, {false, false, true, false}},
         {ID_FORWARD, {true, false, false, false}},
         {ID_FOREIGN, {true, true, false, false}},
-        {ID_GROUPS, {false, true, false, false}},
+        {ID_GROUPS, {true, true, false, false}},
         {ID_ENDING, {true, false, false, false}},
     };
     world_open(&w, "peers");

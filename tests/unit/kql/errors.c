@@ -61,10 +61,10 @@ static const struct mistake mistakes[] = {
     {"T | reduce kind=mining by s", ERR_INVALID, "SYN0002", 4, "'mining'"},
     {"T | graph-where-nodes true", ERR_UNSUPPORTED, "", 4, "graph-where-nodes"},
     {"T | extend geo_point_to_h3cell(1.0, 2.0)", ERR_UNSUPPORTED, "", 11, "geo_point_to_h3cell()"},
-    {"workspace('w').T", ERR_UNSUPPORTED, "", 0, "another database or workspace"},
+    {"workspace('w').T", ERR_UNSUPPORTED, "", 0, "tables of another workspace"},
     {"let f = () { T | count; T | count }; f()", ERR_INVALID, "SYN0002", 24,
      "the end of the function"},
-    {"set query_now = 5; T", ERR_UNSUPPORTED, "", 0, "query_now"},
+    {"set query_now = 5; T", ERR_INVALID, "SEM0100", 0, "query_now"},
     {".show tables", ERR_UNSUPPORTED, "", 0, "control commands"},
     {"T | extend f = toscalar(T2 | where x == x) | extend g = nope(1)", ERR_INVALID, "SEM0260", 56,
      "nope"},
@@ -220,7 +220,7 @@ TEST(known, tables_are_sorted)
     REQUIRE(known_function("geo_point_to_h3cell") && known_function("make_list"));
     REQUIRE(known_plugin("active_users_count") && known_plugin("pivot") &&
             known_plugin("sql_request"));
-    REQUIRE(known_operator("macro-expand") && known_operator("graph-where-nodes"));
+    REQUIRE(known_operator("execute-and-cache") && known_operator("graph-where-nodes"));
     REQUIRE(!known_function("nothing") && !known_operator("where"));
 }
 
