@@ -346,8 +346,34 @@ EVAL_ROWS(eval_binary_and, T_LONG, int64_t, r[i] = X & Y)
 EVAL_ROWS(eval_binary_or, T_LONG, int64_t, r[i] = X | Y)
 EVAL_ROWS(eval_binary_xor, T_LONG, int64_t, r[i] = X ^ Y)
 EVAL_ROWS(eval_binary_not, T_LONG, int64_t, r[i] = ~X)
-EVAL_ROWS(eval_shift_left, T_LONG, int64_t, r[i] = (int64_t)((uint64_t)X << (Y & 63)))
-EVAL_ROWS(eval_shift_right, T_LONG, int64_t, r[i] = X >> (Y & 63))
+/* By the distance of 64 bits' remainder; a negative distance gives null. */
+static enum err shift(struct fn_cx *cx, const struct vec *const *args, uint32_t n, bool left,
+                      struct vec *out)
+{
+    struct vecb b;
+    vecb_init(&b, cx->a, T_LONG, n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (vec_null(args[1], i) || Y < 0) {
+            vecb_null(&b);
+        } else {
+            vecb_i64(&b, left ? (int64_t)((uint64_t)X << (Y & 63)) : X >> (Y & 63));
+        }
+    }
+    return vecb_finish(&b, out, cx->d);
+}
+
+EVAL(eval_shift_left)
+{
+    (void)call;
+    return shift(cx, args, n, true, out);
+}
+
+EVAL(eval_shift_right)
+{
+    (void)call;
+    return shift(cx, args, n, false, out);
+}
+
 EVAL_ROWS(eval_count_ones, T_LONG, int64_t, r[i] = __builtin_popcountll((uint64_t)X))
 
 EVAL(eval_tohex)
@@ -371,9 +397,9 @@ EVAL(eval_rand)
     struct rand_quick q = rand_quick_begin();
     TRY(out_flat(cx, T_REAL, n, out, &data));
     for (uint32_t i = 0; i < n; i++) {
-        int64_t below = call->n_args > 0 ? X : 1;
+        int64_t below = call->n_args > 0 ? X : 0;
         double unit = (double)(rand_quick_u64(&q) >> 11) * 0x1p-53;
-        ((double *)data)[i] = below > 1 ? (double)rand_quick_below(&q, (uint64_t)below) : unit;
+        ((double *)data)[i] = below > 0 ? (double)rand_quick_below(&q, (uint64_t)below) : unit;
     }
     return OK;
 }

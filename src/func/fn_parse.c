@@ -4,6 +4,7 @@
 #include "column/decimal.h"
 #include "column/dyn.h"
 #include "column/scan.h"
+#include "base/map.h"
 #include "func/families.h"
 #include "func/xml.h"
 
@@ -323,28 +324,27 @@ EVAL(eval_xml)
     return rows_end(cx, &r, out);
 }
 
-static uint32_t put_paths(struct bytes dyn, struct buf *path, int depth, struct buf *out)
+/* Adds the paths to all that is in a bag or an array. The elements of an array share one, [0]. */
+static enum err find_paths(struct bytes dyn, struct buf *path, int depth, struct map *found,
+                           struct diag *d)
 {
     struct dyn_iter it;
     struct bytes name, value;
-    uint32_t count = 0;
-    if (depth == DYN_DEPTH_MAX || !dyn_iter_init(&it, dyn)) return 0;
+    if (depth == DYN_DEPTH_MAX || !dyn_iter_init(&it, dyn)) return OK;
     size_t len = path->len;
-    bool done = false;
-    while (!done && dyn_iter_next(&it, &name, &value)) {
+    while (dyn_iter_next(&it, &name, &value)) {
         if (it.is_bag) {
             buf_str(path, "['");
             buf_bytes(path, name);
             buf_str(path, "']");
         } else {
-            buf_str(path, "[0]"); /* what the elements of an array have in common */
-            done = true;
+            buf_str(path, "[0]");
         }
-        put_text(out, buf_view(path));
-        count += 1 + put_paths(value, path, depth + 1, out);
+        TRY(map_put(found, buf_view(path), found, NULL, d));
+        TRY(find_paths(value, path, depth + 1, found, d));
         buf_shrink(path, len);
     }
-    return count;
+    return OK;
 }
 
 EVAL(eval_treepath)
@@ -354,12 +354,15 @@ EVAL(eval_treepath)
     CLEANUP_BUF struct buf path = {0};
     TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
     for (uint32_t i = 0; i < n; i++) {
+        CLEANUP_LOCAL(map_release) struct map found = {0};
         struct bytes dyn = vec_str(args[0], i);
         if (dyn_kind(dyn) == DYN_BAG || dyn_kind(dyn) == DYN_ARRAY) {
             size_t at = dyn_array_begin(&r.b);
             buf_clear(&path);
-            uint32_t count = put_paths(dyn, &path, 0, &r.b);
-            dyn_array_end(&r.b, at, count);
+            TRY(find_paths(dyn, &path, 0, &found, cx->d));
+            MAP_EACH (&found, e)
+                put_text(&r.b, e->key);
+            dyn_array_end(&r.b, at, found.n_live);
         }
         row_end(&r);
     }

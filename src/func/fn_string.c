@@ -467,7 +467,7 @@ static const struct fn rows[] = {
     FN("strcat_array", 2, 2, T_STRING, 0, eval_strcat_array,
        "Joins the elements of an array with a delimiter.", "strcat_array(dynamic([1,null,3]), '-')",
        "1--3", ARG_ARRAY, ARG_TEXT),
-    FN("strcat_delim", 2, FN_ARITY_ANY, T_STRING, 0, eval_strcat,
+    FN("strcat_delim", 3, FN_ARITY_ANY + 1, T_STRING, 0, eval_strcat,
        "Joins the text of arguments with a delimiter.", "strcat_delim('-', 1, '2', 'A', 1s)",
        "1-2-A-00:00:01", ARG_TEXT, ARG_TEXT),
     FN("strcmp", 2, 2, T_LONG, 0, eval_strcmp, "-1, 0 or 1 by the order of two texts.",

@@ -126,6 +126,13 @@ static bool members_add(struct members *m, const char *prefix, struct bytes name
     return !m->text.bad;
 }
 
+static void members_move_last(struct members *m, uint32_t to)
+{
+    struct member last = m->list[m->n - 1];
+    memmove(m->list + to + 1, m->list + to, (m->n - 1 - to) * sizeof last);
+    m->list[to] = last;
+}
+
 static struct bytes name_of(const struct members *m, uint32_t i)
 {
     return bytes_of(m->text.p + m->list[i].name, m->list[i].name_len);
@@ -206,12 +213,13 @@ static bool scan_attributes(struct rd *r, struct members *m)
 
 static bool scan_element(struct rd *r, int depth, struct bytes *name, struct buf *out);
 
-/* Between the tags: text and elements. */
+/* Between the tags: text and elements. *text_at is how many members stand before the text. */
 static bool scan_content(struct rd *r, int depth, struct bytes tag, struct members *m,
-                         struct buf *text)
+                         struct buf *text, uint32_t *text_at)
 {
     CLEANUP_BUF struct buf value = {0};
     while (true) {
+        if (bytes_trim(buf_view(text)).len == 0) *text_at = m->n;
         if (!scan_text(r, '<', text)) return false;
         if (starts(r, "<![CDATA[")) {
             const uint8_t *from = r->p + 9;
@@ -238,13 +246,14 @@ static bool scan_element(struct rd *r, int depth, struct bytes *name, struct buf
 {
     CLEANUP_LOCAL(members_release) struct members m = {0};
     CLEANUP_BUF struct buf text = {0}, dyn = {0};
+    uint32_t text_at = 0;
     /* Each level of XML may add two of dynamic: the bag and an array around it. */
     if (depth >= DYN_DEPTH_MAX / 2 - 1 || !scan_char(r, '<')) return false;
     *name = scan_name(r);
     if (name->len == 0 || !scan_attributes(r, &m)) return false;
     if (scan_char(r, '/')) {
         if (!scan_char(r, '>')) return false;
-    } else if (!scan_char(r, '>') || !scan_content(r, depth, *name, &m, &text)) {
+    } else if (!scan_char(r, '>') || !scan_content(r, depth, *name, &m, &text, &text_at)) {
         return false;
     }
     struct bytes s = bytes_trim(buf_view(&text));
@@ -257,8 +266,9 @@ static bool scan_element(struct rd *r, int depth, struct bytes *name, struct buf
         return !out->bad;
     }
     if (s.len != 0) {
-        put_string(buf_view(&text), &dyn);
+        put_string(s, &dyn);
         if (!members_add(&m, "", BYTES("#text"), buf_view(&dyn))) return false;
+        members_move_last(&m, text_at);
     }
     return put_members(&m, out);
 }
@@ -268,6 +278,7 @@ bool xml_to_dyn(struct bytes text, struct buf *out)
     CLEANUP_BUF struct buf value = {0};
     struct rd r = rd_from(text);
     struct bytes name;
+    if (text.len > XML_TEXT_MAX) return false;
     if (rd_left(&r) >= 3 && memcmp(r.p, "\xef\xbb\xbf", 3) == 0) r.p += 3;
     if (!skip_noise(&r) || !scan_element(&r, 0, &name, &value)) return false;
     if (!skip_noise(&r) || r.p != r.end) return false;

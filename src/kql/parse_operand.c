@@ -18,11 +18,31 @@ enum err parse_string(struct parser *p, struct ast **out)
     return OK;
 }
 
+/* datetime() is the time of the query. */
+static bool is_this_moment(const struct parser *p, const struct token *t)
+{
+    struct bytes all = tok_text(p, t);
+    bool moment = t->name_len == strlen("datetime")
+                      ? memcmp(all.p, "datetime", t->name_len) == 0
+                      : t->name_len == strlen("date") && memcmp(all.p, "date", t->name_len) == 0;
+    if (t->kind != TOK_TYPED || !moment) return false;
+    for (size_t i = t->name_len; i < all.len; i++) {
+        if (strchr("() \t\r\n", all.p[i]) == NULL) return false;
+    }
+    return true;
+}
+
 static enum err parse_literal(struct parser *p, struct ast **out)
 {
     struct ast *n;
-    TRY(node_new(p, AST_CONST, &n));
     const struct token *t = tok(p);
+    TRY(node_new(p, is_this_moment(p, t) ? AST_CALL : AST_CONST, &n));
+    if (n->kind == AST_CALL) {
+        n->name = "now";
+        p->at++;
+        *out = n;
+        return OK;
+    }
     TRY(t->kind == TOK_TYPED ? literal_typed(p, t, &n->value) : literal_number(p, t, &n->value));
     p->at++;
     *out = n;

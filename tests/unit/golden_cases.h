@@ -52,6 +52,66 @@ static inline void golden_split(struct bytes body, struct buf *query, struct buf
     }
 }
 
+static inline bool golden_ends(struct bytes s, const char *end)
+{
+    size_t n = strlen(end);
+    return s.len >= n && memcmp(s.p + s.len - n, end, n) == 0;
+}
+
+/* "long 1 | string a" as the table ":long | :string", "1 | a". */
+static inline void golden_values(struct bytes typed, struct buf *want)
+{
+    CLEANUP_BUF struct buf row = {0};
+    for (size_t i = 0; i < typed.len; i++) {
+        buf_u8(want, ':');
+        while (i < typed.len && typed.p[i] != ' ')
+            buf_u8(want, typed.p[i++]);
+        while (i < typed.len && !(typed.p[i] == '|' && typed.p[i - 1] != '\\'))
+            buf_u8(&row, typed.p[i++]);
+        if (i >= typed.len) break;
+        buf_str(want, " | ");
+        buf_str(&row, "|");
+        while (i + 1 < typed.len && typed.p[i + 1] == ' ')
+            i++;
+    }
+    buf_u8(want, '\n');
+    buf_bytes(want, buf_view(&row));
+}
+
+/* The case that a line "x, y => type cell | type cell" or "x => error TEXT" is; false: it is none. */
+static inline bool golden_line_case(struct bytes line, struct buf *query, struct buf *want)
+{
+    size_t at = line.len;
+    while (at >= 4 && memcmp(line.p + at - 4, " => ", 4) != 0)
+        at--;
+    if (at < 4 || line.p[0] == '#') return false;
+    struct bytes right = bytes_of(line.p + at, line.len - at);
+    buf_str(query, "print ");
+    buf_bytes(query, bytes_of(line.p, at - 4));
+    if (right.len > 6 && memcmp(right.p, "error ", 6) == 0) {
+        buf_bytes(want, right);
+    } else {
+        golden_values(right, want);
+    }
+    return true;
+}
+
+static inline void golden_lines(const char *name, struct bytes title, struct bytes body,
+                                golden_each *each, void *ctx)
+{
+    while (body.len != 0) {
+        CLEANUP_BUF struct buf query = {0}, want = {0};
+        struct bytes line = golden_line(&body);
+        if (!golden_line_case(line, &query, &want)) {
+            REQUIRE(line.len == 0 || line.p[0] == '#');
+            continue;
+        }
+        const struct golden_case c = {
+            .file = name, .title = title, .query = buf_view(&query), .want = buf_view(&want)};
+        each(ctx, &c);
+    }
+}
+
 static inline void golden_file(const char *name, golden_each *each, void *ctx)
 {
     struct diag d = DIAG_INIT;
@@ -71,6 +131,10 @@ static inline void golden_file(const char *name, golden_each *each, void *ctx)
         }
         body.len = (size_t)(rest.p - left.p);
         left = rest;
+        if (golden_ends(title, "(each line)")) {
+            golden_lines(name, bytes_of(title.p + 3, title.len - 3), body, each, ctx);
+            continue;
+        }
         CLEANUP_BUF struct buf query = {0}, want = {0};
         golden_split(body, &query, &want);
         const struct golden_case c = {.file = name,
