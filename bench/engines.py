@@ -2,9 +2,9 @@
 """Runs the ten queries over vectors in memory: our operators alone, and the peers that install, ClickHouse and DuckDB.
 
 Ours is build/release/bench_kql: compile and run, no storage, no sealing, no HTTP. The peers come from npm (chdb,
-@duckdb/node-api); with neither node nor network they are left out, and standard error says so.
+@duckdb/node-api); with neither node nor network they are left out, and standard error says so. The engines take turns at each
+query, round after round, so that all of them meet the same busy machine; the least of all runs counts: other work only adds.
 """
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OURS = os.path.join(ROOT, "build", "release", "bench_kql")
 PACKAGES = os.path.join(ROOT, "build", "peers")
 ENGINES = ("keystead", "clickhouse", "duckdb")
+IN_A_ROW = 3  # runs of one engine before it is the next one's turn
 
 
 def peers_ready():
@@ -27,32 +28,52 @@ def peers_ready():
         return False
 
 
-def measured(lines, keys):
-    """{name: {engine: least microseconds}}, and the rows each found: all engines must have answered the same question."""
-    took, found = {}, {}
-    for line in lines.splitlines():
-        f = line.split("\t")
-        name, engine = f[0], f[1] if keys == 2 else "keystead"
-        took.setdefault(name, {})[engine] = int(f[keys + 1])  # the least: other work on the machine only adds
-        found.setdefault(name, {})[engine] = int(f[keys + 2])
-    return took, found
+class Engine:
+    """A process that has the table loaded and answers questions."""
+
+    def __init__(self, name, command, env=None):
+        self.name = name
+        self.p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+    def ask(self, times, query):
+        """(least microseconds, least microseconds of processors, rows)"""
+        print(f"{times}\t{query}", file=self.p.stdin, flush=True)
+        return tuple(int(f) for f in self.p.stdout.readline().split("\t"))
+
+    def close(self):
+        self.p.stdin.close()
+        self.p.wait()
 
 
-def run(path, repeat, asked):
-    """{name: {engine: least microseconds}} of every query over the rows of a file."""
-    ours = [OURS, path, str(repeat)] + [x for name, (kql, _) in asked.items() for x in (name, kql)]
-    took, found = measured(subprocess.run(ours, stdout=subprocess.PIPE, check=True, text=True).stdout, 1)
+def start(path):
+    yield Engine("keystead", [OURS, path])
     if not peers_ready():
         print("chdb and @duckdb/node-api do not install here: no peers", file=sys.stderr)
-        return took
-    p = subprocess.run(["node", os.path.join(ROOT, "bench", "peers.mjs"), path, str(repeat), str(os.cpu_count())],
-                       input=json.dumps({n: s for n, (_, s) in asked.items()}), stdout=subprocess.PIPE, check=True, text=True,
-                       env={**os.environ, "NODE_PATH": PACKAGES})
-    theirs, they_found = measured(p.stdout, 2)
-    for name, by in they_found.items():
-        assert set(by.values()) == {found[name]["keystead"]}, f"{name}: {by} rows, not {found[name]['keystead']}"
-        took[name].update(theirs[name])
-    return took
+        return
+    for name in ENGINES[1:]:
+        yield Engine(name, ["node", os.path.join(ROOT, "bench", "peers.mjs"), name, path, str(os.cpu_count())],
+                     {**os.environ, "NODE_PATH": PACKAGES})
+
+
+def keep_least(best, name, engine, us):
+    best.setdefault(name, {})[engine] = min(us, best.get(name, {}).get(engine, us))
+
+
+def run(path, rounds, asked):
+    """Over the rows of a file {name: {engine: least microseconds}}, by the clock and by processors."""
+    wall, cpu = {}, {}
+    running = list(start(path))
+    for _ in range(rounds):
+        for name, (kql, sql_of) in asked.items():
+            found = {}
+            for e in running:
+                clock, used, found[e.name] = e.ask(IN_A_ROW, kql if e.name == "keystead" else sql_of[e.name])
+                keep_least(wall, name, e.name, clock)
+                keep_least(cpu, name, e.name, used)
+            assert len(set(found.values())) == 1, f"{name}: not the same number of rows: {found}"
+    for e in running:
+        e.close()
+    return wall, cpu
 
 
 def ratio(by, ours):

@@ -2,11 +2,12 @@
 /*
  * bench/kql.c - what the operators cost: queries over vectors in memory, without storage and HTTP
  *
- *      bench_kql FILE.ndjson REPEAT NAME QUERY [NAME QUERY ...]
+ *      bench_kql FILE.ndjson
  *
- * The rows of `keystead gen` become row groups as a segment has them (dictionaries stay codes).
- * Each query is compiled and run REPEAT times on all cores; a line says name, median and least time
- * in microseconds, and how many rows came out. bench/kql.py runs it beside other engines.
+ * The rows of `keystead gen` become row groups as a segment has them (dictionaries stay codes). Each
+ * line of standard input is a number, a tab and a query, which is compiled and run so many times on
+ * all cores; a line of standard output answers with the least time and the least time of processors
+ * in microseconds, and how many rows came out. bench/engines.py asks other engines in the same words.
  */
 #include "base/os.h"
 #include "base/thread.h"
@@ -19,9 +20,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-#define UNITS_MAX  4096
-#define REPEAT_MAX 1000
+#define UNITS_MAX 4096
 
 #define MUST(call)                                      \
     do {                                                \
@@ -71,8 +72,7 @@ static enum err keep(const struct batch *rows, struct diag *d)
         struct arena tmp;
         struct vec codes = rows->cols[c];
         arena_init(&tmp, 0);
-        if (columns[c].type == T_STRING)
-            (void)codec_to_dictionary(&rows->cols[c], &tmp, &codes);
+        if (columns[c].type == T_STRING) (void)codec_to_dictionary(&rows->cols[c], &tmp, &codes);
         enum err e = codec_encode(&codes, CODEC_SMALL, &b, d);
         arena_release(&tmp);
         TRY(e);
@@ -188,35 +188,44 @@ static enum err run(const char *text, struct pool *pool, uint64_t *rows, struct 
     return e;
 }
 
-static int by_time(const void *a, const void *b)
+static int64_t cpu_now_us(void)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
+}
+
+static void answer(int repeat, const char *query, struct pool *pool)
+{
+    int64_t wall_least = INT64_MAX, cpu_least = INT64_MAX;
+    uint64_t rows = 0;
+    for (int i = 0; i < repeat; i++) {
+        int64_t began = time_mono_us(), cpu_began = cpu_now_us();
+        MUST(run(query, pool, &rows, &d));
+        int64_t wall = time_mono_us() - began, cpu = cpu_now_us() - cpu_began;
+        if (wall < wall_least) wall_least = wall;
+        if (cpu < cpu_least) cpu_least = cpu;
+    }
+    printf("%" PRId64 "\t%" PRId64 "\t%" PRIu64 "\n", wall_least, cpu_least, rows);
+    fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-    static int64_t took[REPEAT_MAX];
-    int repeat = argc > 2 ? atoi(argv[2]) : 0;
-    if (argc < 5 || argc % 2 == 0 || repeat < 1 || repeat > REPEAT_MAX) {
-        fprintf(stderr, "usage: bench_kql FILE.ndjson REPEAT NAME QUERY [NAME QUERY ...]\n");
+    static char line[1 << 16];
+    if (argc != 2) {
+        fprintf(stderr, "usage: bench_kql FILE.ndjson < questions\n");
         return 2;
     }
     struct pool *pool;
     arena_init(&memory, (size_t)64 << 30);
     MUST(load(argv[1], &d));
     MUST(pool_new(&pool, cpu_count(), 4096, &d));
-    for (int i = 3; i < argc; i += 2) {
-        uint64_t rows = 0;
-        for (int k = 0; k < repeat; k++) {
-            int64_t began = time_mono_us();
-            MUST(run(argv[i + 1], pool, &rows, &d));
-            took[k] = time_mono_us() - began;
-        }
-        qsort(took, (size_t)repeat, sizeof *took, by_time);
-        printf("%s\t%" PRId64 "\t%" PRId64 "\t%" PRIu64 "\n", argv[i], took[repeat / 2], took[0],
-               rows);
-        fflush(stdout);
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        char *query = strchr(line, '\t');
+        if (query == NULL) break;
+        line[strcspn(line, "\n")] = 0;
+        answer(atoi(line), query + 1, pool);
     }
     pool_free(pool);
     return 0;
