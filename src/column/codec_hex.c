@@ -60,5 +60,6 @@ enum err hexes_decode(struct codec_in *in, struct diag *d)
     for (uint32_t i = 0; i < in->n; i++)
         v[i] = bytes_of(text + 2 * len * i, 2 * len);
     in->out->data = v;
+    in->out->packed = (uint32_t)(2 * len);
     return OK;
 }

@@ -71,5 +71,6 @@ enum err text_decode(struct codec_in *in, struct diag *d)
     struct bytes *v = NULL;
     TRY(text_get(&in->r, in->n, in->a, &v, d));
     in->out->data = v;
+    if (in->type == T_STRING) in->out->packed = VEC_PACKED;
     return codec_end(in, "strings", d);
 }

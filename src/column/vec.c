@@ -2,6 +2,8 @@
 /* column/vec.c - building, slicing and gathering typed vectors */
 #include "column/vec.h"
 
+#include "column/simd.h"
+
 size_t type_width(enum type t)
 {
     switch (t) {
@@ -283,4 +285,19 @@ enum err vec_gather(struct arena *a, const struct vec *v, const uint32_t *rows, 
     }
     *out = (struct vec){.type = v->type, .shape = VEC_FLAT, .n = n, .nulls = nulls, .data = data};
     return OK;
+}
+
+uint32_t bools_rows(const uint8_t *bools, const uint64_t *nulls, uint32_t n, uint32_t *rows)
+{
+    const struct simd_kernels *k = simd();
+    uint64_t bits[BIT_WORDS(VEC_ROWS)];
+    uint32_t found = 0;
+    for (uint32_t from = 0; from < n; from += VEC_ROWS) {
+        uint32_t part = n - from < VEC_ROWS ? n - from : VEC_ROWS;
+        k->pack(bools + from, part, bits);
+        for (uint32_t w = 0; nulls != NULL && w < BIT_WORDS(part); w++)
+            bits[w] &= ~nulls[from / 64 + w];
+        found += k->places(bits, part, from, rows + found);
+    }
+    return found;
 }

@@ -14,6 +14,10 @@
  * FLAT has n of them; CONST has one that stands for all n rows; DICT has codes[n] into the flat
  * vector dict. nulls is a bitmap over rows (bit set = null), NULL when no row is null; a null row's
  * data is zero. For CONST only bit 0 counts. Strings are never null.
+ *
+ * A decoded column of strings is packed: the texts of its rows lie one behind the other, in the order
+ * of rows and without gaps, so it can be searched as one text. Where packed is not 0 that is so, and
+ * no text has a NULL pointer.
  */
 #pragma once
 
@@ -21,12 +25,15 @@
 
 #define VEC_ROWS 2048 /* rows of a vector in the executor; a row group may be longer */
 
+#define VEC_PACKED UINT32_MAX /* texts of any length */
+
 enum vec_shape { VEC_FLAT, VEC_CONST, VEC_DICT };
 
 struct vec {
     enum type type;
     enum vec_shape shape;
     uint32_t n;
+    uint32_t packed; /* FLAT strings: 0, VEC_PACKED, or how long each of the packed texts is */
     const uint64_t *nulls;
     const void *data;
     const uint32_t *codes;  /* DICT */
@@ -101,6 +108,10 @@ void vecb_str(struct vecb *b, struct bytes v);          /* copies */
 void vecb_str_borrow(struct vecb *b, struct bytes v);   /* does not */
 void vecb_value(struct vecb *b, const struct value *v); /* same type, or null */
 enum err vecb_finish(struct vecb *b, struct vec *out, struct diag *d);
+
+/* The places, ascending, of bools that are 1 and whose row is not null (nulls NULL: none is); rows has
+ * room for n. Returns how many. */
+uint32_t bools_rows(const uint8_t *bools, const uint64_t *nulls, uint32_t n, uint32_t *rows);
 
 struct column {
     const char *name;

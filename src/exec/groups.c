@@ -31,6 +31,7 @@ enum err groups_plan_init(struct groups_plan *p, struct query *q, uint32_t n_key
         p->args_at[i] = p->n_values;
         if (wanted[i]) p->n_values += aggs[i].call.n_args;
     }
+    p->only_counts = groups_only_count(p);
     return OK;
 }
 
@@ -52,11 +53,6 @@ void groups_close(struct query *q, struct groups *t)
     if (t->out != NULL) parts_close(t->out);
     t->out = NULL;
     mem_close(q, &t->mem);
-}
-
-static void *state_of(const struct groups_plan *p, struct group *g, uint32_t agg)
-{
-    return (uint8_t *)g + p->state_at[agg];
 }
 
 uint64_t groups_hash(const struct groups_plan *p, struct bytes key)
@@ -131,33 +127,51 @@ static enum err find_by_key(const struct groups_plan *p, struct groups *t, struc
     return OK;
 }
 
+enum err groups_of_dict(struct groups *t, struct worker *w, const struct vec *dict,
+                        struct group ***of_code)
+{
+    if (t->dict != dict || t->dict_unit != w->unit_no) {
+        t->by_code = arena_array(&w->unit.a, struct group *, dict->n);
+        if (t->by_code == NULL) return query_full(w->q, &w->d);
+        t->dict = dict;
+        t->dict_unit = w->unit_no;
+    }
+    *of_code = t->by_code;
+    return OK;
+}
+
+enum err groups_meet_code(const struct groups_plan *p, struct groups *t, struct worker *w,
+                          const struct vec *part, uint32_t row)
+{
+    struct vec one = {.type = part->type,
+                      .shape = VEC_DICT,
+                      .n = 1,
+                      .codes = &part->codes[row],
+                      .dict = part->dict};
+    return find_by_key(p, t, w, &one, 1, &t->by_code[part->codes[row]]);
+}
+
 static enum err find_by_code(const struct groups_plan *p, struct groups *t, struct worker *w,
                              const struct vec *part, struct group **out)
 {
-    if (t->dict != part->dict || t->dict_unit != w->unit_no) {
-        t->by_code = arena_array(&w->unit.a, struct group *, part->dict->n);
-        if (t->by_code == NULL) return query_full(w->q, &w->d);
-        t->dict = part->dict;
-        t->dict_unit = w->unit_no;
-    }
+    struct group **of_code;
+    TRY(groups_of_dict(t, w, part->dict, &of_code));
     for (uint32_t i = 0; i < part->n; i++) {
-        struct group **g = &t->by_code[part->codes[i]];
-        if (*g == NULL) {
-            struct vec one = {.type = part->type,
-                              .shape = VEC_DICT,
-                              .n = 1,
-                              .codes = &part->codes[i],
-                              .dict = part->dict};
-            TRY(find_by_key(p, t, w, &one, 1, g));
-        }
+        struct group **g = &of_code[part->codes[i]];
+        if (*g == NULL) TRY(groups_meet_code(p, t, w, part, i));
         out[i] = *g;
     }
     return OK;
 }
 
-static bool is_word(enum type t)
+enum err groups_meet_word(const struct groups_plan *p, struct groups *t, struct worker *w,
+                          const struct vec *part, uint32_t row, struct group **out)
 {
-    return t == T_INT || t == T_LONG || t == T_REAL || t == T_DATETIME || t == T_TIMESPAN;
+    uint8_t key[GROUP_WORD_LEN] = {0};
+    bool value = group_key_word(part, row, key);
+    struct bytes k = {key, value ? sizeof key : 1};
+    *out = find(p, t, k, groups_hash(p, k));
+    return *out != NULL ? OK : query_full(w->q, &w->d);
 }
 
 /* Few numbers or numbers in order are found without making a key. */
@@ -168,17 +182,14 @@ static enum err find_by_word(const struct groups_plan *p, struct groups *t, stru
     bool nulls = part->nulls != NULL;
     for (uint32_t i = 0; i < n; i++) {
         uint64_t bits = data[i];
-        struct word_memo *m = &t->words[bits * 0x9e3779b97f4a7c15ULL >> 56];
-        if (m->bits == bits && m->group != NULL && !(nulls && bit_get(part->nulls, i))) {
+        struct word_memo *m = &t->words[groups_word_place(bits)];
+        bool null = nulls && bit_get(part->nulls, i);
+        if (m->bits == bits && m->group != NULL && !null) {
             out[i] = m->group;
             continue;
         }
-        uint8_t key[GROUP_WORD_LEN] = {0};
-        bool value = group_key_word(part, i, key);
-        struct bytes k = {key, value ? sizeof key : 1};
-        out[i] = find(p, t, k, groups_hash(p, k));
-        if (out[i] == NULL) return query_full(w->q, &w->d);
-        if (value) *m = (struct word_memo){bits, out[i]};
+        TRY(groups_meet_word(p, t, w, part, i, &out[i]));
+        if (!null) *m = (struct word_memo){bits, out[i]};
     }
     return OK;
 }
@@ -222,7 +233,7 @@ static enum err find_groups(const struct groups_plan *p, struct groups *t, struc
         dict_of_unit(w, parts[0].dict)) { /* (6) */
         return find_by_code(p, t, w, &parts[0], out);
     }
-    if (p->n_keys == 1 && parts[0].shape == VEC_FLAT && is_word(parts[0].type)) {
+    if (p->n_keys == 1 && parts[0].shape == VEC_FLAT && groups_is_word(parts[0].type)) {
         return find_by_word(p, t, w, &parts[0], n, out);
     }
     return find_by_tuple(p, t, w, parts, n, out);
@@ -246,7 +257,7 @@ static enum err update(const struct groups_plan *p, struct groups *t, struct wor
         if (n == 0) return OK;
     }
     for (uint32_t i = 0; i < n; i++)
-        states[i] = state_of(p, groups[i], agg);
+        states[i] = groups_state(p, groups[i], agg);
     struct agg_cx cx = {.a = &t->mem.a, .d = &w->d};
     return call->agg->update(&cx, call, states, args, n);
 }
@@ -255,6 +266,12 @@ enum err groups_take(const struct groups_plan *p, struct groups *t, struct worke
                      const struct vec *values, uint32_t n)
 {
     if (t->out != NULL) return groups_let_out(p, t, w, values, n);
+    bool done = false;
+    if (p->only_counts) TRY(groups_count(p, t, w, &values[0], n, &done));
+    if (done) {
+        mem_settle(w->q, &t->mem);
+        return OK;
+    }
     struct group **groups = arena_array(&w->scratch.a, struct group *, n);
     void **states = arena_array(&w->scratch.a, void *, n);
     if (groups == NULL || states == NULL) return query_full(w->q, &w->d);
@@ -296,7 +313,7 @@ enum err groups_adopt(const struct groups_plan *p, struct groups *t, struct grou
     for (uint32_t i = 0; i < p->n_aggs; i++) {
         const struct agg_call *c = &p->aggs[i].call;
         if (!p->wanted[i]) continue;
-        TRY(c->agg->merge(&cx, c, state_of(p, slot->group, i), state_of(p, g, i)));
+        TRY(c->agg->merge(&cx, c, groups_state(p, slot->group, i), groups_state(p, g, i)));
     }
     return OK;
 }
@@ -333,5 +350,5 @@ enum err group_result(const struct groups_plan *p, struct groups *t, struct grou
     const struct agg_call *c = &p->aggs[agg].call;
     struct agg_cx cx = {.a = &t->mem.a, .d = d};
     *out = (struct value){.type = c->ret, .is_null = c->ret != T_STRING};
-    return p->wanted[agg] ? c->agg->finish(&cx, c, state_of(p, g, agg), out) : OK;
+    return p->wanted[agg] ? c->agg->finish(&cx, c, groups_state(p, g, agg), out) : OK;
 }

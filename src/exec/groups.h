@@ -27,6 +27,7 @@ struct groups_plan { /* what all workers' tables have in common */
     uint32_t n_aggs;
     const struct agg_use *aggs;
     const bool *wanted; /* per aggregate: computed at all */
+    bool only_counts;   /* of rows, by one column */
     size_t group_size;  /* bytes, without the key */
     size_t *state_at;   /* per aggregate */
     uint32_t
@@ -93,6 +94,32 @@ enum err group_result(const struct groups_plan *p, struct groups *t, struct grou
 /* --- for groups*.c ---------------------------------------------------------------------------- */
 
 uint64_t groups_hash(const struct groups_plan *p, struct bytes key);
+
+static inline void *groups_state(const struct groups_plan *p, struct group *g, uint32_t agg)
+{
+    return (uint8_t *)g + p->state_at[agg];
+}
+static inline bool groups_is_word(enum type t)
+{
+    return t == T_INT || t == T_LONG || t == T_REAL || t == T_DATETIME || t == T_TIMESPAN;
+}
+static inline uint32_t groups_word_place(uint64_t bits)
+{
+    return (uint32_t)(bits * 0x9e3779b97f4a7c15ULL >> 56); /* 8 bits: GROUP_WORDS */
+}
+/* One dictionary as the key: the groups of its codes in this unit, NULL where none was met, and the
+ * group of row `row`'s code, met now. */
+enum err groups_of_dict(struct groups *t, struct worker *w, const struct vec *dict,
+                        struct group ***of_code);
+enum err groups_meet_code(const struct groups_plan *p, struct groups *t, struct worker *w,
+                          const struct vec *part, uint32_t row);
+/* One number as the key: the group of that row. */
+enum err groups_meet_word(const struct groups_plan *p, struct groups *t, struct worker *w,
+                          const struct vec *part, uint32_t row, struct group **out);
+/* groups_count.c: *done is false where the column does not suit, and nothing was counted. */
+bool groups_only_count(const struct groups_plan *p);
+enum err groups_count(const struct groups_plan *p, struct groups *t, struct worker *w,
+                      const struct vec *part, uint32_t n, bool *done);
 /* The rows' values, keys first: into the table, or out of it. */
 enum err groups_take(const struct groups_plan *p, struct groups *t, struct worker *w,
                      const struct vec *values, uint32_t n);

@@ -17,11 +17,6 @@ struct tuples {
     struct tuple of[GROUP_TUPLES];
 };
 
-static bool is_word(enum type t)
-{
-    return t == T_INT || t == T_LONG || t == T_REAL || t == T_DATETIME || t == T_TIMESPAN;
-}
-
 static bool any_null(const struct vec *v)
 {
     uint64_t bits = 0;
@@ -35,7 +30,7 @@ static bool has_form(const struct worker *w, const struct vec *parts, uint32_t n
     for (uint32_t i = 0; i < n_parts; i++) {
         const struct vec *v = &parts[i];
         if (v->shape == VEC_CONST || any_null(v)) return false;
-        if (v->shape == VEC_FLAT && is_word(v->type)) continue;
+        if (v->shape == VEC_FLAT && groups_is_word(v->type)) continue;
         if (v->shape != VEC_DICT || !dict_of_unit(w, v->dict)) return false;
     }
     return true;

@@ -3,6 +3,8 @@
 #include "exec/key.h"
 #include "exec/key_decimal.h"
 
+#include "column/simd.h"
+
 #include <math.h>
 
 enum rank { RANK_NULL, RANK_NAN, RANK_VALUE };
@@ -142,21 +144,34 @@ static bool is_word(enum type t)
     return t == T_INT || t == T_LONG || t == T_REAL || t == T_DATETIME || t == T_TIMESPAN;
 }
 
-/* Values without nulls, in one loop without a branch. NaNs pass: the whole key decides. */
-static uint32_t flat_candidates(const struct vec *v, uint64_t flip, uint64_t limit, uint32_t *rows)
+/* Flat values without nulls that are not behind the limit, whose first eight bytes are given as
+ * ordered_bits() has them. NaNs pass: the whole key decides. */
+static uint32_t flat_candidates(const struct vec *v, bool descending, uint64_t limit,
+                                uint32_t *rows)
 {
-    const uint64_t sign = (uint64_t)1 << 63, infinity = (uint64_t)0x7ff << 52;
-    const uint64_t *data = v->data, real = v->type == T_REAL ? UINT64_MAX : 0;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < v->n; i++) {
-        uint64_t x = data[i];
-        if (real && x == sign) x = 0; /* -0.0 */
-        uint64_t negative = (uint64_t)((int64_t)x >> 63) & real;
-        uint64_t bits = (x ^ (negative | sign)) ^ flip;
-        rows[n] = i;
-        n += (bits <= limit) | ((x & ~sign & real) > infinity);
+    const uint64_t sign = (uint64_t)1 << 63;
+    const struct simd_kernels *k = simd();
+    uint8_t good[VEC_ROWS];
+    uint32_t found = 0;
+    uint64_t bits = limit & sign ? limit ^ sign : ~limit;
+    int64_t whole = (int64_t)(limit ^ sign);
+    double real, low = INFINITY, high = -INFINITY; /* the reals that are behind the limit: none */
+    memcpy(&real, &bits, sizeof real);
+    if (descending && real > -INFINITY) low = -INFINITY, high = nextafter(real, -INFINITY);
+    if (!descending && real < INFINITY) low = nextafter(real, INFINITY), high = INFINITY;
+    for (uint32_t from = 0; from < v->n; from += VEC_ROWS) {
+        uint32_t n = v->n - from < VEC_ROWS ? v->n - from : VEC_ROWS;
+        if (v->type == T_REAL)
+            k->within_r64((const double *)v->data + from, n, low, high, true, good);
+        else
+            k->within_i64((const int64_t *)v->data + from, n, descending ? whole : INT64_MIN,
+                          descending ? INT64_MAX : whole, false, good);
+        uint32_t more = bools_rows(good, NULL, n, rows + found);
+        for (uint32_t i = 0; from != 0 && i < more; i++)
+            rows[found + i] += from;
+        found += more;
     }
-    return n;
+    return found;
 }
 
 uint32_t sort_candidates(const struct vec *first, struct key_order o, struct bytes worst,
@@ -171,7 +186,7 @@ uint32_t sort_candidates(const struct vec *first, struct key_order o, struct byt
     struct beginning limit = beginning_of(worst);
     uint64_t flip = o.descending ? UINT64_MAX : 0;
     if (first->shape == VEC_FLAT && first->nulls == NULL && limit.rank == rank_byte(o, RANK_VALUE))
-        return flat_candidates(first, flip, limit.bits, rows);
+        return flat_candidates(first, o.descending, limit.bits ^ flip, rows);
     for (uint32_t i = 0; i < first->n; i++) {
         enum rank rank = rank_of(first, i);
         uint8_t r = rank_byte(o, rank);

@@ -71,16 +71,10 @@ uint32_t rows_true(const struct vec *v, uint32_t *rows)
         return n;
     }
     const uint8_t *data = vec_data(v);
-    if (v->shape == VEC_FLAT && v->nulls == NULL) {
-        for (uint32_t i = 0; i < v->n; i++) { /* without a branch: selectivity is unknown */
-            rows[n] = i;
-            n += data[i] != 0;
-        }
-        return n;
-    }
-    for (uint32_t i = 0; i < v->n; i++) {
+    if (v->shape == VEC_FLAT) return bools_rows(data, v->nulls, v->n, rows);
+    for (uint32_t i = 0; i < v->n; i++) { /* without a branch: selectivity is unknown */
         rows[n] = i;
-        n += data[vec_at(v, i)] != 0 && !vec_null(v, i);
+        n += data[v->codes[i]] != 0 && !vec_null(v, i);
     }
     return n;
 }

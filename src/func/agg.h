@@ -35,7 +35,8 @@ struct agg {
     enum type ret;
     enum type (*ret_of)(const enum type *args, const struct value *const *consts, uint32_t n);
     size_t state_size;
-    bool of_set; /* a value that comes again changes nothing */
+    bool of_set;      /* a value that comes again changes nothing */
+    bool counts_rows; /* the state is an int64_t, one more for each row, whatever is in it */
     /* states[i] is the state that row i belongs to. */
     enum err (*update)(struct agg_cx *cx, const struct agg_call *c, void *const *states,
                        const struct vec *const *args, uint32_t n);

@@ -172,6 +172,7 @@ static enum err eval_rows(struct fn_cx *cx, const struct fn_call *call,
             struct vec zero = merged;
             zero.nulls = bits;
             zero_nulls(&zero);
+            merged.packed = 0;
         }
         v = merged;
     } else if (v.nulls != NULL && v.shape == VEC_FLAT) {

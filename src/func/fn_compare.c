@@ -9,6 +9,9 @@
 #include "func/families.h"
 
 #include "column/decimal.h"
+#include "column/simd.h"
+
+#include <math.h>
 
 enum op { EQ, NE, LT, LE, GT, GE };
 
@@ -62,12 +65,38 @@ static enum type ret_order(const enum type *args, const struct value *const *con
 #define DECIMAL(x, op, y) (decimal_cmp((x), (y)) op 0)
 #define GUID(x, op, y)    (memcmp((x).b, (y).b, 16) op 0)
 
+/* The longs x for which `x op y` holds, or does not where *negated; low > high: none. */
+static void range_i64(enum op op, int64_t y, int64_t *low, int64_t *high, bool *negated)
+{
+    bool none = (op == LT && y == INT64_MIN) || (op == GT && y == INT64_MAX);
+    *negated = op == NE;
+    *low = op == EQ || op == NE || op == GE ? y : op == GT && !none ? y + 1 : INT64_MIN;
+    *high = op == EQ || op == NE || op == LE ? y : op == LT && !none ? y - 1 : INT64_MAX;
+    if (none) *low = INT64_MAX, *high = INT64_MIN;
+}
+
+static void range_r64(enum op op, double y, double *low, double *high, bool *negated)
+{
+    *negated = op == NE;
+    *low = op == EQ || op == NE || op == GE ? y : op == GT ? nextafter(y, INFINITY) : -INFINITY;
+    *high = op == EQ || op == NE || op == LE ? y : op == LT ? nextafter(y, -INFINITY) : INFINITY;
+    if (isnan(y)) *low = *high = y;
+    if (isinf(y) && (op == (y > 0 ? GT : LT))) *low = INFINITY, *high = -INFINITY;
+}
+
 static enum err cmp_i64(struct fn_cx *cx, enum op op, const struct vec *va, const struct vec *vb,
                         uint32_t n, uint8_t *r)
 {
     struct i64s a, b;
     TRY(load_i64(cx, va, &a));
     TRY(load_i64(cx, vb, &b));
+    if (a.step != 0 && b.step == 0) {
+        int64_t low, high;
+        bool negated;
+        range_i64(op, b.p[0], &low, &high, &negated);
+        simd()->within_i64(a.p, n, low, high, negated, r);
+        return OK;
+    }
     SIX(int64_t, PLAIN);
     return OK;
 }
@@ -78,6 +107,13 @@ static enum err cmp_r64(struct fn_cx *cx, enum op op, const struct vec *va, cons
     struct r64s a, b;
     TRY(load_r64(cx, va, &a));
     TRY(load_r64(cx, vb, &b));
+    if (a.step != 0 && b.step == 0) {
+        double low, high;
+        bool negated;
+        range_r64(op, b.p[0], &low, &high, &negated);
+        simd()->within_r64(a.p, n, low, high, negated, r);
+        return OK;
+    }
     SIX(double, PLAIN);
     return OK;
 }
@@ -107,25 +143,49 @@ static enum err cmp_u128(struct fn_cx *cx, enum op op, const struct vec *va, con
     return OK;
 }
 
+/* Texts and the one they are compared with: most differ in the first eight bytes, and are told apart
+ * without a call. */
+static void equal_to_one(const struct bytes *x, struct bytes y, uint32_t n, bool equal, uint8_t *r)
+{
+    uint64_t begin, first;
+    memcpy(&begin, y.p, 8);
+    for (uint32_t i = 0; i < n; i++) {
+        r[i] = !equal;
+        if (x[i].len != y.len) continue;
+        memcpy(&first, x[i].p, 8);
+        if (first == begin && memcmp(x[i].p, y.p, y.len) == 0) r[i] = equal;
+    }
+}
+
+/* The same of texts of one length that lie one behind the other: only the texts are looked at. */
+static void equal_to_one_packed(const uint8_t *x, struct bytes y, uint32_t n, bool equal,
+                                uint8_t *r)
+{
+    uint64_t begin, first;
+    memcpy(&begin, y.p, 8);
+    for (uint32_t i = 0; i < n; i++, x += y.len) {
+        memcpy(&first, x, 8);
+        r[i] = (first == begin && memcmp(x, y.p, y.len) == 0) == equal;
+    }
+}
+
 static enum err cmp_text(struct fn_cx *cx, enum op op, const struct vec *va, const struct vec *vb,
                          uint32_t n, uint8_t *r)
 {
     (void)cx;
     const struct bytes *x = vec_data(va), *y = vec_data(vb);
     bool equal = op == EQ;
-    if (vb->shape == VEC_CONST && va->shape == VEC_FLAT && y->len >= 8) {
-        uint64_t begin, first; /* most texts differ there, and are told apart without a call */
-        memcpy(&begin, y->p, 8);
-        for (uint32_t i = 0; i < n; i++) {
-            r[i] = !equal;
-            if (x[i].len != y->len) continue;
-            memcpy(&first, x[i].p, 8);
-            if (first == begin && memcmp(x[i].p, y->p, y->len) == 0) r[i] = equal;
-        }
-        return OK;
+    bool flat = vb->shape == VEC_CONST && va->shape == VEC_FLAT && n != 0 && y->len >= 8;
+    if (flat && va->packed == y->len) {
+        equal_to_one_packed(x[0].p, *y, n, equal, r);
+    } else if (flat && va->packed != 0 && va->packed != VEC_PACKED) {
+        memset(r, !equal, n);
+    } else if (flat) {
+        equal_to_one(x, *y, n, equal, r);
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            r[i] = bytes_eq(x[vec_at(va, i)], y[vec_at(vb, i)]) == equal;
     }
-    for (uint32_t i = 0; i < n; i++)
-        r[i] = bytes_eq(x[vec_at(va, i)], y[vec_at(vb, i)]) == equal;
     return OK;
 }
 
@@ -213,6 +273,29 @@ static enum err end_of_span(struct fn_cx *cx, const struct vec *low, const struc
     return vecb_finish(&b, out, cx->d);
 }
 
+/* Flat numbers between two constants of their own type, none of them null: in one pass. */
+static bool between_constants(const struct vec *x, const struct vec *low, const struct vec *high,
+                              uint32_t n, bool negated, uint8_t *r)
+{
+    if (x->shape != VEC_FLAT || x->nulls != NULL || low->type != x->type || high->type != x->type)
+        return false;
+    if (low->shape != VEC_CONST || vec_null(low, 0) || high->shape != VEC_CONST ||
+        vec_null(high, 0))
+        return false;
+    switch (x->type) {
+    case T_INT:
+    case T_LONG:
+    case T_DATETIME:
+    case T_TIMESPAN:
+        simd()->within_i64(x->data, n, vec_i64(low, 0), vec_i64(high, 0), negated, r);
+        return true;
+    case T_REAL:
+        simd()->within_r64(x->data, n, vec_r64(low, 0), vec_r64(high, 0), negated, r);
+        return true;
+    default: return false;
+    }
+}
+
 static enum err eval_between(struct fn_cx *cx, const struct fn_call *call,
                              const struct vec *const *args, uint32_t n, struct vec *out)
 {
@@ -220,11 +303,12 @@ static enum err eval_between(struct fn_cx *cx, const struct fn_call *call,
     struct vec above, below, high = *args[2];
     if (args[0]->type == T_DATETIME && high.type == T_TIMESPAN)
         TRY(end_of_span(cx, args[1], args[2], n, &high));
-    TRY(compare(cx, GE, args[0], args[1], n, &above));
-    TRY(compare(cx, LE, args[0], &high, n, &below));
     void *data;
     TRY(out_flat(cx, T_BOOL, n, out, &data));
     uint8_t *r = data;
+    if (between_constants(args[0], args[1], &high, n, negated, r)) return OK;
+    TRY(compare(cx, GE, args[0], args[1], n, &above));
+    TRY(compare(cx, LE, args[0], &high, n, &below));
     const uint8_t *x = above.data, *y = below.data;
     for (uint32_t i = 0; i < n; i++)
         r[i] = (x[i] & y[i]) != negated;

@@ -70,8 +70,11 @@ static bool found(const struct search *s, struct bytes text)
 /* A column of texts lies in memory as one text: it is searched as one. */
 static void search_column(const struct search *s, const struct vec *v, uint32_t n, uint8_t *r)
 {
-    struct needle_rows rows = {
-        .needle = &s->needle, .bounds = s->bounds, .rows = v->data, .n_rows = n};
+    struct needle_rows rows = {.needle = &s->needle,
+                               .bounds = s->bounds,
+                               .rows = v->data,
+                               .n_rows = n,
+                               .packed = v->packed != 0};
     memset(r, s->negated, n);
     for (uint32_t row; needle_rows_next(&rows, &row);)
         r[row] = !s->negated;

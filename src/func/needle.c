@@ -140,9 +140,30 @@ static void extend_run(struct needle_rows *r)
 {
     const struct bytes *rows = r->rows;
     uint32_t k = r->next + 1;
+    if (r->packed) k = r->n_rows;
     while (k < r->n_rows && (uintptr_t)rows[k].p == (uintptr_t)rows[k - 1].p + rows[k - 1].len)
         k++;
     r->run_end = k;
+}
+
+/* The row of the run, r->next or behind it, in which the byte at p lies: the last that begins no
+ * later. Most often it is near. */
+static uint32_t row_of(const struct needle_rows *r, const uint8_t *p)
+{
+    uint32_t low = r->next, step = 1;
+    while (low + step < r->run_end && r->rows[low + step].p <= p) {
+        low += step;
+        step *= 2;
+    }
+    uint32_t high = low + step < r->run_end ? low + step : r->run_end;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (r->rows[mid].p <= p)
+            low = mid;
+        else
+            high = mid;
+    }
+    return low;
 }
 
 /* The first row of the run, from next on, in which both bytes of the probe stand at their distance:
@@ -157,8 +178,7 @@ static bool next_candidate(struct needle_rows *r, size_t *from)
     const uint8_t *p = rows[r->next].p, *end = last->p + last->len;
     while ((size_t)(end - p) >= len &&
            (p = probe_find(&r->needle->probe, p, end - len + 1)) != NULL) {
-        while (p >= rows[r->next].p + rows[r->next].len)
-            r->next++;
+        r->next = row_of(r, p);
         *from = (size_t)(p - rows[r->next].p);
         if (*from + len <= rows[r->next].len) return true;
         p++; /* it begins in one row and ends in another */

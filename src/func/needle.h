@@ -34,13 +34,15 @@ bool needle_bounded(const struct needle *n, struct bytes s, enum needle_bounds b
 /*
  * The rows in which it stands with these bounds, one after the other: start with {n, b, rows,
  * n_rows} and next = 0. Rows that lie one behind the other in memory, as a decoded column has them,
- * are searched as one text.
+ * are searched as one text; where packed says so beforehand (column/vec.h), only the rows with a
+ * candidate are looked at.
  */
 struct needle_rows {
     const struct needle *needle;
     enum needle_bounds bounds;
     const struct bytes *rows;
     uint32_t n_rows;
+    bool packed;
     uint32_t next;    /* the first row that was not looked at */
     uint32_t run_end; /* rows up to here lie one behind the other */
 };

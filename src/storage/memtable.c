@@ -95,6 +95,7 @@ static const uint64_t *fill_nulls(struct filler *f, const struct vec *v)
 static void fill_column(struct filler *f, const struct vec *v, struct vec *out)
 {
     struct vec x = *v;
+    x.packed = 0;
     x.nulls = fill_nulls(f, v);
     if (v->shape == VEC_DICT) {
         struct vec *dict = fill(f, v->dict, sizeof *dict);

@@ -60,27 +60,6 @@ TEST(func, a_needle_is_found_at_every_place_and_never_beyond_the_text)
     }
 }
 
-TEST(func, every_kernel_of_the_processor_finds_the_same_places_and_reads_no_byte_more)
-{
-    for (int round = 0; round < 20000; round++) {
-        size_t needle_len = 1 + chance(12), len = needle_len + chance(200);
-        uint8_t *text = malloc(len); /* ASan guards both ends */
-        REQUIRE(text != NULL);
-        for (size_t i = 0; i < len; i++)
-            text[i] = (uint8_t) "aAb@ 7"[chance(6)];
-        struct probe p = probe_of(bytes_of(text + chance(len - needle_len + 1), needle_len), false);
-        p.fold[0] = p.byte[0] == 'a' && chance(2) != 0 ? 0x20 : 0;
-        const uint8_t *end = text + len - needle_len + 1;
-        for (const uint8_t *at = text; at != NULL;) {
-            const uint8_t *want = probe_kernel_at(0)(&p, at, end);
-            for (unsigned k = 1; probe_kernel_at(k) != NULL; k++)
-                REQUIRE(probe_kernel_at(k)(&p, at, end) == want);
-            at = want != NULL ? want + 1 : NULL;
-        }
-        free(text);
-    }
-}
-
 /* Rows of one text, as a decoded column has them, and rows that lie elsewhere. */
 static uint32_t make_rows(uint8_t *text, size_t len, struct bytes *rows)
 {
