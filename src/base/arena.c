@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define CHUNK_MIN ((size_t)4 << 10)
 #define CHUNK_MAX ((size_t)1 << 20)
+#define HUGE_PAGE ((uintptr_t)2 << 20)
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ONE_OBJECT_PER_CHUNK 1
@@ -79,6 +81,15 @@ void arena_rewind(struct arena *a, struct arena_mark m)
     a->used = m.used;
 }
 
+/* Large columns are read from end to end: with small pages the processor would stop at each to ask
+ * where the next one is. */
+static void ask_for_huge_pages(void *p, size_t n)
+{
+    uintptr_t from = ((uintptr_t)p + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    uintptr_t to = ((uintptr_t)p + n) & ~(HUGE_PAGE - 1);
+    if (from < to) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
 static struct arena_chunk *chunk_for(struct arena *a, size_t size)
 {
     struct arena_chunk *c = a->chunks;
@@ -92,6 +103,7 @@ static struct arena_chunk *chunk_for(struct arena *a, size_t size)
     }
     c = calloc(1, sizeof *c + want);
     if (c == NULL) return NULL;
+    if (want >= HUGE_PAGE) ask_for_huge_pages(c, sizeof *c + want);
     *c = (struct arena_chunk){.next = a->chunks, .size = want};
     a->chunks = c;
     return c;

@@ -3,13 +3,15 @@
 #include "column/simd_impl.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 static struct simd_kernels sets[N_SIMD] = {
     [SIMD_PLAIN] = {.name = "plain"},
     [SIMD_AVX2] = {.name = "avx2"},
     [SIMD_AVX512] = {.name = "avx512"},
 };
-static const struct simd_kernels *best = &sets[SIMD_PLAIN];
+static pthread_once_t chosen = PTHREAD_ONCE_INIT;
+static _Atomic(const struct simd_kernels *) best;
 
 static bool has(enum simd set)
 {
@@ -25,25 +27,27 @@ static bool has(enum simd set)
 
 static void choose(void)
 {
+    const struct simd_kernels *last = NULL;
     simd_within_fill(sets);
     simd_bits_fill(sets);
     simd_hash_fill(sets);
     simd_probe_fill(sets);
     for (int i = 0; i < N_SIMD; i++) {
-        if (has((enum simd)i)) best = &sets[i];
+        if (has((enum simd)i)) last = &sets[i];
     }
+    atomic_store_explicit(&best, last, memory_order_release);
 }
-
-static pthread_once_t chosen = PTHREAD_ONCE_INIT;
 
 const struct simd_kernels *simd(void)
 {
+    const struct simd_kernels *k = atomic_load_explicit(&best, memory_order_acquire);
+    if (k != NULL) return k;
     pthread_once(&chosen, choose);
-    return best;
+    return atomic_load_explicit(&best, memory_order_acquire);
 }
 
 const struct simd_kernels *simd_of(enum simd set)
 {
-    pthread_once(&chosen, choose);
+    (void)simd();
     return has(set) ? &sets[set] : NULL;
 }

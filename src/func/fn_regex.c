@@ -33,7 +33,7 @@ EVAL(eval_matches)
     TRY(out_flat(cx, T_BOOL, n, out, &data));
     if (n != 0 && args[0]->shape == VEC_FLAT && args[1]->shape == VEC_CONST) {
         TRY(regex_last_get(&last, vec_str(args[1], 0), &re, cx->d));
-        regex_test_rows(re, args[0]->data, n, data);
+        regex_test_rows(re, args[0]->data, n, args[0]->packed != 0, data);
         return OK;
     }
     for (uint32_t i = 0; i < n; i++) {

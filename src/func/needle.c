@@ -143,22 +143,33 @@ static void extend_run(struct needle_rows *r)
     if (r->packed) k = r->n_rows;
     while (k < r->n_rows && (uintptr_t)rows[k].p == (uintptr_t)rows[k - 1].p + rows[k - 1].len)
         k++;
+    const uint8_t *end = rows[k - 1].p + rows[k - 1].len;
     r->run_end = k;
+    r->row_len = (uintptr_t)(end - rows[r->next].p) / (k - r->next) + 1;
 }
 
 /* The row of the run, r->next or behind it, in which the byte at p lies: the last that begins no
- * later. Most often it is near. */
+ * later. Looked for from where it would be if all rows were as long as the average: rows are far from
+ * any cache, and each look at one waits for memory. */
 static uint32_t row_of(const struct needle_rows *r, const uint8_t *p)
 {
-    uint32_t low = r->next, step = 1;
-    while (low + step < r->run_end && r->rows[low + step].p <= p) {
-        low += step;
-        step *= 2;
+    const struct bytes *rows = r->rows;
+    size_t ahead = (size_t)(p - rows[r->next].p) / r->row_len;
+    uint32_t left = r->run_end - r->next, high = r->run_end, step = 1;
+    uint32_t low = r->next + (ahead < left ? (uint32_t)ahead : left - 1);
+    if (rows[low].p <= p) {
+        for (; step < high - low && rows[low + step].p <= p; step *= 2)
+            low += step;
+        if (step < high - low) high = low + step;
+    } else {
+        for (; rows[low].p > p; step *= 2) {
+            high = low;
+            low = low - r->next > step ? low - step : r->next;
+        }
     }
-    uint32_t high = low + step < r->run_end ? low + step : r->run_end;
-    while (high - low > 1) {
+    while (high - low > 1) { /* rows[low] begins no later, rows[high] later, or it is the end */
         uint32_t mid = low + (high - low) / 2;
-        if (r->rows[mid].p <= p)
+        if (rows[mid].p <= p)
             low = mid;
         else
             high = mid;
@@ -166,8 +177,8 @@ static uint32_t row_of(const struct needle_rows *r, const uint8_t *p)
     return low;
 }
 
-/* The first row of the run, from next on, in which both bytes of the probe stand at their distance:
- * *from is where. False: next is behind the run. */
+/* The first row of the run, from next on, in which the needle stands: *from is where. False: next is
+ * behind the run. */
 static bool next_candidate(struct needle_rows *r, size_t *from)
 {
     const struct bytes *rows = r->rows, *last = &rows[r->run_end - 1];
@@ -178,10 +189,12 @@ static bool next_candidate(struct needle_rows *r, size_t *from)
     const uint8_t *p = rows[r->next].p, *end = last->p + last->len;
     while ((size_t)(end - p) >= len &&
            (p = probe_find(&r->needle->probe, p, end - len + 1)) != NULL) {
-        r->next = row_of(r, p);
-        *from = (size_t)(p - rows[r->next].p);
-        if (*from + len <= rows[r->next].len) return true;
-        p++; /* it begins in one row and ends in another */
+        if (match_here(r->needle, bytes_of(p, len)) != TEXT_NONE) {
+            r->next = row_of(r, p);
+            *from = (size_t)(p - rows[r->next].p);
+            if (*from + len <= rows[r->next].len) return true;
+        }
+        p++; /* something else, or it begins in one row and ends in another */
     }
     r->next = r->run_end;
     return false;

@@ -45,5 +45,6 @@ struct needle_rows {
     bool packed;
     uint32_t next;    /* the first row that was not looked at */
     uint32_t run_end; /* rows up to here lie one behind the other */
+    size_t row_len;   /* their average, and at least 1 */
 };
 bool needle_rows_next(struct needle_rows *r, uint32_t *row); /* false: no more */

@@ -11,7 +11,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "func/needle.h"
+#include "func/literals.h"
 #include "func/re2_shim.h"
 
 #include <stdatomic.h>
@@ -21,11 +21,11 @@ struct regex {
     struct bytes pattern; /* owned */
     struct re2_form *ascii;
     _Atomic(struct re2_form *)
-        unicode;           /* made by the first text that needs it; may be ascii itself */
-    bool differs;          /* the Unicode form is another text */
-    struct needle literal; /* text that every match has in it; empty: none is known */
-    uint8_t *literal_text; /* owned */
-    unsigned users;        /* under cache_lock */
+        unicode;  /* made by the first text that needs it; may be ascii itself */
+    bool differs; /* the Unicode form is another text */
+    struct literals literals;
+    _Atomic uint32_t rarest; /* of the literals, as far as seen: plus 1, 0 before any was */
+    unsigned users;          /* under cache_lock */
     uint64_t used_at;
 };
 
@@ -41,7 +41,7 @@ static void regex_free(struct regex *re)
     if (u != re->ascii) re2_form_free(u);
     re2_form_free(re->ascii);
     free((void *)(uintptr_t)re->pattern.p);
-    free(re->literal_text);
+    literals_release(&re->literals);
     free(re);
 }
 DEFINE_CLEANUP(regex_free, struct regex)
@@ -140,115 +140,6 @@ static const struct re2_form *form_for(struct regex *re, struct bytes text)
     return u;
 }
 
-/* --- the literal --------------------------------------------------------------------------------
- *
- * Looking for plain text is some ten times faster than an automaton, and most rows do not match. So
- * the longest run of plain characters that stands outside of groups, classes and repetitions is
- * looked for first. Anything that this reader is not sure of ends the run or gives up.
- */
-
-/* Behind a class or a group that begins at i; 0: give up. */
-static size_t skip_group(struct bytes p, size_t i)
-{
-    int depth = 0;
-    for (; i < p.len; i++) {
-        if (p.p[i] == '\\') {
-            i++;
-        } else if (p.p[i] == '[') {
-            i++;
-            if (i < p.len && p.p[i] == '^') i++;
-            if (i < p.len && p.p[i] == ']') i++;
-            for (; i < p.len && p.p[i] != ']'; i++) {
-                if (p.p[i] == '[') return 0; /* [[:alpha:]] */
-                if (p.p[i] == '\\') i++;
-            }
-            if (depth == 0) return i + 1;
-        } else if (p.p[i] == '(') {
-            if (at(p, i, "(?")) return 0; /* flags may change what a letter means */
-            depth++;
-        } else if (p.p[i] == ')' && --depth == 0) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-/* The plain character at i, stepped over; false: it is something else. */
-static bool plain_char(struct bytes p, size_t *i, uint8_t *c)
-{
-    *c = p.p[*i];
-    if (*c == '\\' && *i + 1 < p.len && p.p[*i + 1] < 0x80 && !char_alnum(p.p[*i + 1])) {
-        *c = p.p[*i + 1];
-        *i += 2;
-        return true;
-    }
-    if (*c == 0 || strchr("\\^$.|?*+()[]{}", *c) != NULL) return false;
-    ++*i;
-    return true;
-}
-
-static void keep_longer(struct buf *best, struct buf *run)
-{
-    if (run->len > best->len) {
-        struct buf old = *best;
-        *best = *run;
-        *run = old;
-    }
-    buf_clear(run);
-}
-
-/* False: nothing can be said about the pattern. */
-static bool find_literal(struct bytes p, struct buf *best)
-{
-    CLEANUP_BUF struct buf run = {0};
-    for (size_t i = 0; i < p.len;) {
-        uint8_t c;
-        if (p.p[i] == '|') return false;
-        if (p.p[i] == '(' || p.p[i] == '[') {
-            keep_longer(best, &run);
-            if ((i = skip_group(p, i)) == 0) return false;
-            continue;
-        }
-        if (plain_char(p, &i, &c)) {
-            bool repeated = i < p.len && strchr("?*{", p.p[i]) != NULL && p.p[i] != 0;
-            if (!repeated) buf_u8(&run, c);
-            /* a part of a repeated character of several bytes would not be repeated by itself */
-            if (repeated && c >= 0x80) return false;
-            if (repeated || (i < p.len && p.p[i] == '+')) keep_longer(best, &run);
-            continue;
-        }
-        keep_longer(best, &run);
-        if (p.p[i] == '{') { /* a count: its digits are no text */
-            const uint8_t *end = memchr(p.p + i, '}', p.len - i);
-            if (end == NULL) return false;
-            i = (size_t)(end - p.p) + 1;
-        } else {
-            i += p.p[i] == '\\' ? 2 : 1;
-            if (p.p[i - 1] != '.' && i >= 2 && p.p[i - 2] == '\\' &&
-                strchr("bBdDwWsSAz", p.p[i - 1]) == NULL)
-                return false;
-        }
-    }
-    keep_longer(best, &run);
-    return !best->bad;
-}
-
-static void prepare_literal(struct regex *re)
-{
-    CLEANUP_BUF struct buf best = {0};
-    if (!find_literal(re->pattern, &best) || best.len < 2 || !utf8_valid(buf_view(&best))) return;
-    re->literal_text = malloc(best.len);
-    if (re->literal_text == NULL) return;
-    memcpy(re->literal_text, best.p, best.len);
-    re->literal = needle_exact(bytes_of(re->literal_text, best.len));
-}
-
-static bool may_match(const struct regex *re, struct bytes text, size_t from)
-{
-    size_t len;
-    return re->literal.text.len == 0 || needle_find(&re->literal, text, from, &len) != TEXT_NONE;
-}
-
 /* --- the cache -------------------------------------------------------------------------------- */
 
 static void drop_oldest(void)
@@ -282,7 +173,7 @@ static enum err make(struct bytes pattern, struct regex **out, struct diag *d)
                     (int)(pattern.len < 200 ? pattern.len : 200), (const char *)pattern.p, error);
     }
     re->differs = translate(pattern, true, &spelt);
-    prepare_literal(re);
+    literals_of(re->pattern, &re->literals);
     TRY(map_put(&cache, re->pattern, re, NULL, d));
     *out = TAKE(re);
     return OK;
@@ -350,15 +241,36 @@ static bool test_candidate(struct regex *re, struct bytes text)
 
 bool regex_test(struct regex *re, struct bytes text)
 {
-    return may_match(re, text, 0) && test_candidate(re, text);
+    return literals_stand_in(&re->literals, text, 0) && test_candidate(re, text);
 }
 
-void regex_test_rows(struct regex *re, const struct bytes *rows, uint32_t n, uint8_t *out)
+#define SAMPLE_ROWS 256 /* in which literals are counted */
+#define TOO_MANY    16  /* one row in so many is a candidate: another literal may be rarer */
+
+/* The literal to look for first. Which one is rarest is a matter of the rows: it is asked of the first
+ * ones, and again when too many are found. */
+static const struct needle *first_literal(struct regex *re, const struct bytes *rows, uint32_t n)
 {
-    struct needle_rows candidates = {.needle = &re->literal, .rows = rows, .n_rows = n};
+    static const struct needle none = {0};
+    if (re->literals.n == 0) return &none;
+    uint32_t rarest = atomic_load_explicit(&re->rarest, memory_order_relaxed);
+    if (rarest == 0) {
+        rarest = 1 + literals_rarest(&re->literals, rows, n < SAMPLE_ROWS ? n : SAMPLE_ROWS);
+        atomic_store_explicit(&re->rarest, rarest, memory_order_relaxed);
+    }
+    return &re->literals.parts[rarest - 1];
+}
+
+void regex_test_rows(struct regex *re, const struct bytes *rows, uint32_t n, bool packed,
+                     uint8_t *out)
+{
+    struct needle_rows candidates = {
+        .needle = first_literal(re, rows, n), .rows = rows, .n_rows = n, .packed = packed};
+    uint32_t found = 0;
     memset(out, 0, n);
-    for (uint32_t row; needle_rows_next(&candidates, &row);)
-        out[row] = test_candidate(re, rows[row]);
+    for (uint32_t row; needle_rows_next(&candidates, &row); found++)
+        out[row] = regex_test(re, rows[row]);
+    if (found > n / TOO_MANY) atomic_store_explicit(&re->rarest, 0, memory_order_relaxed);
 }
 
 bool regex_find(struct regex *re, struct bytes text, size_t from, struct bytes *groups,
@@ -366,7 +278,7 @@ bool regex_find(struct regex *re, struct bytes text, size_t from, struct bytes *
 {
     struct re2_span spans[REGEX_GROUPS_MAX + 1];
     if (n_groups > REGEX_GROUPS_MAX + 1) n_groups = REGEX_GROUPS_MAX + 1;
-    if (!may_match(re, text, from)) return false;
+    if (!literals_stand_in(&re->literals, text, from)) return false;
     if (!re2_form_match(form_for(re, text), (const char *)text.p, text.len, from, spans, n_groups))
         return false;
     for (int i = 0; i < n_groups; i++)

@@ -26,8 +26,9 @@ int regex_group_named(const struct regex *re, struct bytes name);
 
 bool regex_test(struct regex *re, struct bytes text);
 /* out[i] says whether rows[i] matches. Quicker than one by one where the texts lie one behind the
- * other. */
-void regex_test_rows(struct regex *re, const struct bytes *rows, uint32_t n, uint8_t *out);
+ * other; packed: it is known that they do (column/vec.h). */
+void regex_test_rows(struct regex *re, const struct bytes *rows, uint32_t n, bool packed,
+                     uint8_t *out);
 /* The first match at or after from. groups[0] is the whole match; a group that took no part has p
  * NULL. */
 bool regex_find(struct regex *re, struct bytes text, size_t from, struct bytes *groups,
