@@ -170,19 +170,9 @@ TEST(audit, nothing_secret_gets_into_it)
 
 static struct keyvault *open_small(const char *name)
 {
-    struct diag d = DIAG_INIT;
-    log_set_level(LOG_ERROR + 1);
-    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = SUFFIX,
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .audit_file_max = 4000};
-    struct keyvault *kv;
-    REQUIRE_OK(keyvault_open(&kv, &c, &d));
-    return kv;
+    struct keyvault_config c = usual_config();
+    c.audit_file_max = 4000;
+    return vault_open_as(name, c);
 }
 
 static void make_noise(struct keyvault *kv, int n)

@@ -39,16 +39,10 @@ static void house_open(struct house *h, const char *name)
     h->server = serve((struct http_server_config){.handler = handle, .ctx = h}, true);
     snprintf(h->suffix, sizeof h->suffix, "vault.localhost:%u", http_server_port(h->server));
     h->hosts[0] = h->suffix;
-    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = h->suffix,
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .faults = true};
-    REQUIRE_OK(keyvault_open(&h->kv, &c, &d));
-    log_set_level(LOG_ERROR + 1);
+    struct keyvault_config c = usual_config();
+    c.suffix = h->suffix;
+    c.faults = true;
+    h->kv = vault_open_as(name, c);
     make_vault(h->kv, VAULT("kv1") ARM);
 
     REQUIRE_OK(http_client_new(&h->http, in_dir("ca.pem"), &d));

@@ -12,19 +12,9 @@
 
 static struct keyvault *open_with(const char *name, bool faults)
 {
-    struct diag d = DIAG_INIT;
-    log_set_level(LOG_ERROR + 1);
-    identity_away = false;
-    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = SUFFIX,
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .faults = faults};
-    struct keyvault *kv;
-    REQUIRE_OK(keyvault_open(&kv, &c, &d));
+    struct keyvault_config c = usual_config();
+    c.faults = faults;
+    struct keyvault *kv = vault_open_as(name, c);
     make_vault(kv, VAULT("kv1") ARM);
     make_vault(kv, VAULT("kv2") ARM);
     EXPECT_ANSWER(ask(kv, "POST", KV("kv1", "/keys/k/create"), T, "{\"kty\":\"oct\"}"), 200);

@@ -28,21 +28,11 @@ static uint32_t requests_max; /* 0: as documented */
 
 static struct keyvault *open_with(const char *name, struct token *token)
 {
-    log_set_level(LOG_ERROR + 1);
-    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = SUFFIX,
-                                .hsm_suffix = "managedhsm.localhost:8444",
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .groups = test_groups,
-                                .requests_per_10s = requests_max,
-                                .token = token};
-    struct keyvault *kv;
-    REQUIRE_OK(keyvault_open(&kv, &c, &d));
-    return kv;
+    struct keyvault_config c = usual_config();
+    c.hsm_suffix = "managedhsm.localhost:8444";
+    c.requests_per_10s = requests_max;
+    c.token = token;
+    return vault_open_as(name, c);
 }
 
 static struct keyvault *premium(const char *name)

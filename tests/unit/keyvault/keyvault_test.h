@@ -71,7 +71,18 @@ static enum err test_groups(void *ctx, const char *oid, char (**out)[GUID_TEXT_M
 /* --- conversations
  * ------------------------------------------------------------------------------------ */
 
-__attribute__((unused)) static struct keyvault *vault_open(const char *name)
+/* What tests start from; the directory is missing. */
+static struct keyvault_config usual_config(void)
+{
+    return (struct keyvault_config){.suffix = SUFFIX,
+                                    .endpoint = "https://localhost:8443",
+                                    .tenant_id = TENANT,
+                                    .verify = test_verify,
+                                    .authorize = test_authorize,
+                                    .groups = test_groups};
+}
+
+static struct keyvault *vault_open_as(const char *name, struct keyvault_config c)
 {
     struct diag d = DIAG_INIT;
     log_set_level(LOG_ERROR + 1); /* refusals are expected */
@@ -79,16 +90,15 @@ __attribute__((unused)) static struct keyvault *vault_open(const char *name)
     identity_away = user_is_gone = false;
     group_members = NULL;
     CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = SUFFIX,
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .groups = test_groups};
+    c.dir = dir;
     struct keyvault *kv;
     REQUIRE_OK(keyvault_open(&kv, &c, &d));
     return kv;
+}
+
+__attribute__((unused)) static struct keyvault *vault_open(const char *name)
+{
+    return vault_open_as(name, usual_config());
 }
 
 struct answer {

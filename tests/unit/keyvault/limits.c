@@ -113,19 +113,9 @@ TEST(limits, a_clusters_identity_is_a_trusted_service_unless_the_vault_says_none
 
 static struct keyvault *open_slow(const char *name, uint32_t requests)
 {
-    struct diag d = DIAG_INIT;
-    log_set_level(LOG_ERROR + 1);
-    CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = SUFFIX,
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .requests_per_10s = requests};
-    struct keyvault *kv;
-    REQUIRE_OK(keyvault_open(&kv, &c, &d));
-    return kv;
+    struct keyvault_config c = usual_config();
+    c.requests_per_10s = requests;
+    return vault_open_as(name, c);
 }
 
 /* What was asked lies within one window: a machine that is too busy for that decides nothing here. */

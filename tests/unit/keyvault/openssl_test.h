@@ -113,3 +113,69 @@ __attribute__((unused)) static void text_to_file(const char *text, const char *n
     REQUIRE(text != NULL && base64_decode(&b, bytes_str(text), NULL) == OK);
     write_file(name, buf_view(&b));
 }
+
+/* --- keys of both parties ---------------------------------------------------------------------- */
+
+__attribute__((unused)) static struct keyvault *fresh(const char *dir)
+{
+    struct keyvault *kv = vault_open(dir);
+    make_vault(kv, VAULT("kv1") ARM);
+    return kv;
+}
+
+__attribute__((unused)) static char *url_of(const char *key, const char *what)
+{
+    return str_fmt("kv1." SUFFIX "/keys/%s%s%s?api-version=7.4", key, what[0] != 0 ? "/" : "",
+                   what);
+}
+
+__attribute__((unused)) static void import(struct keyvault *kv, const char *key, const char *body)
+{
+    CLEANUP_FREE char *url = url_of(key, "");
+    EXPECT_ANSWER(ask(kv, "PUT", url, T, body), 200);
+}
+
+/* Runs an operation on the file `in`, with more members if any; the value goes to the file `out`.
+ */
+__attribute__((unused)) static const struct answer *operate(struct keyvault *kv, const char *key,
+                                                            const char *what, const char *alg,
+                                                            const char *in, const char *more,
+                                                            const char *out)
+{
+    CLEANUP_FREE char *url = url_of(key, what), *value = file_text(in);
+    CLEANUP_FREE char *body = str_fmt("{\"alg\":\"%s\",\"value\":\"%s\"%s}", alg, value, more);
+    const struct answer *a = ask(kv, "POST", url, T, body);
+    EXPECT_ANSWER(a, 200);
+    text_to_file(json_get_str(a->body, "value"), out);
+    return a;
+}
+
+#define KEY_HEX_256 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+static void import_oct(struct keyvault *kv, const char *key, int bits)
+{
+    uint8_t k[32];
+    REQUIRE(hex_decode(bytes_of(KEY_HEX_256, (size_t)bits / 4), k, (size_t)bits / 8, NULL) == OK);
+    CLEANUP_BUF struct buf text = {0};
+    base64url_encode(&text, bytes_of(k, (size_t)bits / 8));
+    CLEANUP_FREE char *body =
+        str_fmt("{\"key\":{\"kty\":\"oct\",\"k\":\"%s\",\"key_ops\":[\"encrypt\","
+                "\"decrypt\",\"wrapKey\",\"unwrapKey\",\"sign\",\"verify\"]}}",
+                buf_cstr(&text));
+    import(kv, key, body);
+}
+
+/* The vault's verdict on a signature in a file. */
+__attribute__((unused)) static bool vault_verifies(struct keyvault *kv, const char *key,
+                                                   const char *alg, const char *digest,
+                                                   const char *signature)
+{
+    CLEANUP_FREE char *url = url_of(key, "verify"), *d = file_text(digest),
+                      *s = file_text(signature);
+    CLEANUP_FREE char *body =
+        str_fmt("{\"alg\":\"%s\",\"digest\":\"%s\",\"value\":\"%s\"}", alg, d, s);
+    const struct answer *a = ask(kv, "POST", url, T, body);
+    EXPECT_ANSWER(a, 200);
+    REQUIRE(json_is_boolean(json_get(a->body, "value")));
+    return json_is_true(json_get(a->body, "value"));
+}

@@ -74,15 +74,11 @@ static void open_vault(struct shop *s)
     s->server = serve((struct http_server_config){.handler = handle, .ctx = s}, true);
     snprintf(s->suffix, sizeof s->suffix, "vault.localhost:%u", http_server_port(s->server));
     static unsigned opened;
-    CLEANUP_FREE char *dir = str_fmt("%s/providers-%u", test_dir(), ++opened);
-    struct keyvault_config c = {.dir = dir,
-                                .suffix = s->suffix,
-                                .endpoint = "https://localhost:8443",
-                                .tenant_id = TENANT,
-                                .verify = test_verify,
-                                .authorize = test_authorize,
-                                .token = s->hsm ? softhsm_token() : NULL};
-    REQUIRE_OK(keyvault_open(&s->kv, &c, &d));
+    CLEANUP_FREE char *name = str_fmt("providers-%u", ++opened);
+    struct keyvault_config c = usual_config();
+    c.suffix = s->suffix;
+    c.token = s->hsm ? softhsm_token() : NULL;
+    s->kv = vault_open_as(name, c);
     EXPECT_ANSWER(ask(s->kv, "PUT", VAULT("kv1") ARM, OWNER "@arm", PREMIUM), 200);
     REQUIRE_OK(http_client_new(&s->http, in_dir("ca.pem"), &d));
 }

@@ -19,15 +19,11 @@ static enum err open_as(const char *name, const struct how *how, struct keyvault
     CLEANUP_FREE char *dir = str_fmt("%s/%s", test_dir(), name);
     CLEANUP_FREE char *file =
         how->passphrase_file != NULL ? str_fmt("%s/%s", test_dir(), how->passphrase_file) : NULL;
-    const struct keyvault_config c = {.dir = dir,
-                                      .suffix = SUFFIX,
-                                      .endpoint = "https://localhost:8443",
-                                      .tenant_id = TENANT,
-                                      .verify = test_verify,
-                                      .authorize = test_authorize,
-                                      .trust = how->trust,
-                                      .passphrase_file = file,
-                                      .token = how->token ? softhsm_token() : NULL};
+    struct keyvault_config c = usual_config();
+    c.dir = dir;
+    c.trust = how->trust;
+    c.passphrase_file = file;
+    c.token = how->token ? softhsm_token() : NULL;
     diag_reset(&d);
     return keyvault_open(out, &c, &d);
 }
