@@ -4,11 +4,6 @@
 
 #include "column/decimal.h"
 
-enum err out_full(struct fn_cx *cx)
-{
-    return arena_full(cx->a, cx->d);
-}
-
 enum err vec_plain(struct fn_cx *cx, const struct vec *v, struct vec *out)
 {
     if (v->shape != VEC_DICT) {

@@ -134,7 +134,10 @@ enum err vec_undynamic(struct fn_cx *cx, const struct vec *v, enum type to, uint
 enum err out_flat(struct fn_cx *cx, enum type t, uint32_t n, struct vec *out, void **data);
 /* Its bitmap of nulls, none set; NULL when memory is out. */
 uint64_t *out_nulls(struct fn_cx *cx, struct vec *out);
-enum err out_full(struct fn_cx *cx); /* ERR_LIMIT */
+static inline enum err out_full(struct fn_cx *cx) /* ERR_LIMIT */
+{
+    return arena_full(cx->a, cx->d);
+}
 
 /* Rows of text or of dynamic values, written one after the other into one buffer. What was added to
  * b since the last row_end() is the row; a dynamic row of no bytes is null. */

@@ -36,7 +36,12 @@ bool tok_is(const struct parser *p, const struct token *t, const char *punct_or_
 bool at_token(const struct parser *p, const char *punct_or_word);
 bool accept(struct parser *p, const char *punct_or_word);
 enum err expect(struct parser *p, const char *punct_or_word);
-enum err expected(struct parser *p, const char *what); /* fails: expected ..., found ... */
+void say_expected(struct parser *p, const char *what);
+static inline enum err expected(struct parser *p, const char *what) /* ..., but found ... */
+{
+    say_expected(p, what);
+    return ERR_INVALID;
+}
 struct bytes tok_text(const struct parser *p, const struct token *t);
 const char *tok_str(struct parser *p, const struct token *t); /* NULL over the limit */
 

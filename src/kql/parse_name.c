@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "kql/kql.h"
 
+#include <stdio.h>
+
 /* --- tokens ----------------------------------------------------------------------------------- */
 
 const struct token *tok(const struct parser *p)
@@ -47,27 +49,24 @@ bool accept(struct parser *p, const char *s)
     return true;
 }
 
-enum err expected(struct parser *p, const char *what)
+void say_expected(struct parser *p, const char *what)
 {
     const struct token *t = tok(p);
+    struct bytes s = tok_text(p, t);
     diag_at(p->d, t->pos);
     if (t->kind == TOK_END) {
-        return FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but the query ends", what);
+        (void)FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but the query ends", what);
+    } else {
+        (void)FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but found '%.*s'", what,
+                       (int)(s.len < 60 ? s.len : 60), s.p);
     }
-    struct bytes s = tok_text(p, t);
-    return FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but found '%.*s'", what,
-                    (int)(s.len < 60 ? s.len : 60), s.p);
 }
 
 enum err expect(struct parser *p, const char *s)
 {
     if (accept(p, s)) return OK;
     char what[40];
-    size_t n = strlen(s);
-    if (n > sizeof what - 3) n = sizeof what - 3;
-    what[0] = '\'';
-    memcpy(what + 1, s, n);
-    memcpy(what + 1 + n, "'", 2);
+    snprintf(what, sizeof what, "'%s'", s);
     return expected(p, what);
 }
 
