@@ -41,5 +41,6 @@ const struct fn_family *const fn_families[] = {
     &fn_wkt,
     &fn_query,
     &fn_user_agent,
+    &fn_geo_ip,
     NULL,
 };

@@ -205,6 +205,15 @@ const char *known_approximation(const char *name)
     return NULL;
 }
 
+const char *known_condition(const char *name)
+{
+    if (strcmp(name, "geo_info_from_ip_address") == 0)
+        return "needs a database of addresses: `--geo-ip-database`";
+    if (strcmp(name, "externaldata") == 0 || strcmp(name, "external_data") == 0)
+        return "reads what the operator allows: `--external-data`";
+    return NULL;
+}
+
 const char *known_operator_refusal(const char *name)
 {
     static const struct {
@@ -237,7 +246,6 @@ const char *known_refusal(const char *name)
         {"extent*", "there are no extents"},
         {"external_table", "it reads another service"},
         {"geo_h3cell*", "H3 has no package in Debian"},
-        {"geo_info_from_ip_address", "it needs a licensed data set"},
         {"geo_point_to_h3cell", "H3 has no package in Debian"},
         {"geo_polygon_to_h3cells", "H3 has no package in Debian"},
         {"graph", "there are no stored graphs"},

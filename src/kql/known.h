@@ -12,8 +12,9 @@ bool known_operator(const char *name);
 const char *known_function_at(uint32_t i);
 const char *known_plugin_at(uint32_t i);
 const char *known_operator_at(uint32_t i);
-const char *known_approximation(const char *name);    /* what of a function is near only; or NULL */
-const char *known_operator_refusal(const char *name); /* likewise */
+const char *known_approximation(const char *name); /* what of a function is near only; or NULL */
+const char *known_condition(const char *name); /* what a function that is there asks for; or NULL */
+const char *known_operator_refusal(const char *name); /* why an operator is not there; or NULL */
 const char *known_refusal(const char *name); /* why a function is not there; NULL: not built yet */
 
 /* Offers candidates one by one; name stays NULL while none is near enough to be a slip of the

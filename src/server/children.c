@@ -99,6 +99,7 @@ static void external_args(const struct children *c, struct arg_list *a)
 {
     if (c->o->external_data != NULL) arg(a, "external-data", c->o->external_data);
     if (c->o->external_ca != NULL) arg(a, "external-ca", c->o->external_ca);
+    if (c->o->geo_ip_database != NULL) arg(a, "geo-ip-database", c->o->geo_ip_database);
 }
 
 static void child_args(const struct children *c, enum child_id which, struct arg_list *a)

@@ -41,6 +41,7 @@ struct up_options {
     const char *imds, *imds_allow;            /* identity/imds.h; NULL = off */
     const char *auditor_key, *anchor;         /* NULL = one of our own; none */
     const char *vault_hosts, *vault_ca;       /* foreign vaults: NULL = none, the system's bundle */
+    const char *geo_ip_database;              /* func/geo_ip.h: NULL = none */
     const char *external_data, *external_ca;  /* api/external.h: NULL = none, the system's bundle */
     uint64_t accept_rollback, accept_entries; /* 0 = none */
 };

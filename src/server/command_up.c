@@ -7,6 +7,7 @@
 #include "base/opt.h"
 #include "custody/policy.h"
 #include "exec/exec.h"
+#include "func/geo_ip.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "storage/store.h"
@@ -152,6 +153,11 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
          .value = "FILE",
          .help = "CA of those servers' certificates, PEM (the system's bundle)",
          .text = &o.external_ca},
+        {.name = "geo-ip-database",
+         .value = "FILE",
+         .help = "where addresses are, in MaxMind's format (GeoLite2-City.mmdb ...), for\n"
+                 "geo_info_from_ip_address() in queries; read at start (none)",
+         .text = &o.geo_ip_database},
         {.name = "accept-rollback",
          .value = "N",
          .help = "open once, although an older copy was put back: the number that keyd named",
@@ -235,6 +241,9 @@ static int run(enum up_part part, int argc, char **argv, struct diag *d)
     CLEANUP(external_free) struct external *external = NULL;
     if (o.external_data != NULL && external_new(&external, o.external_data, o.external_ca, d) != OK)
         return EXIT_USAGE;
+    /* The process that queries opens it anew: here a mistake is said before anything starts. */
+    if (o.geo_ip_database != NULL && geo_ip_open(o.geo_ip_database, d) != OK) return EXIT_USAGE;
+    geo_ip_close();
     if (hsm_check(&o.hsm, d) != OK) return EXIT_USAGE;
     if ((o.cert == NULL) != (o.key == NULL)) {
         (void)FAIL(d, ERR_INVALID, "--cert and --key go together");

@@ -48,6 +48,7 @@ enum err serve_parse(int argc, char **argv, struct serve_options *out, struct di
         {.name = "vault-ca", .value = "FILE", .text = &o.vault_ca},
         {.name = "external-data", .value = "URL,...", .text = &o.external_data},
         {.name = "external-ca", .value = "FILE", .text = &o.external_ca},
+        {.name = "geo-ip-database", .value = "FILE", .text = &o.geo_ip_database},
         {.name = "spool-bytes", .value = "N", .number = &o.spool_bytes, .max = INT64_MAX},
         {.name = "spool-total-bytes", .value = "N", .number = &o.spool_total, .max = INT64_MAX},
         {.name = "spool-hours", .value = "N", .number = &o.spool_hours, .max = 8760},

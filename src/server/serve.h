@@ -9,7 +9,7 @@ struct serve_options {
     const char *data, *endpoint, *listen, *vault_socket, *vault_suffix, *ca_file, *tenant,
         *subscription, *object_id, *platform_principal, *infrastructure_key, *outage_policy,
         *issuers, *imds, *imds_allow, *cert, *key, *auditor_key, *anchor, *vault_hosts, *vault_ca,
-        *external_data, *external_ca;
+        *external_data, *external_ca, *geo_ip_database;
     bool virtual_clock, allow_swap, faults;
     struct hsm_options hsm;
     uint64_t probe_s, revocation_bound_s, outage_grace_s, retain_max_s, accept_rollback,

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/time.h"
+#include "func/geo_ip.h"
 #include "server/harden.h"
 #include "server/process.h"
 #include "server/records.h"
@@ -182,6 +183,7 @@ static void close_all(struct logs *l)
     identity_client_free(l->identity);
     chan_free(l->identity_chan);
     if (l->catalog != NULL) l->catalog->ops->close(l->catalog);
+    geo_ip_close();
 }
 
 static enum err serve(struct logs *l, const struct serve_options *o, struct diag *d)
@@ -191,6 +193,7 @@ static enum err serve(struct logs *l, const struct serve_options *o, struct diag
     TRY(harden_process(d));
     TRY(harden_swap(o->allow_swap, &swap_allowed, d));
     TRY(serve_clock(o, d));
+    if (o->geo_ip_database != NULL) TRY(geo_ip_open(o->geo_ip_database, d));
     TRY(open_peers(l, o, d));
     TRY(listen_on(l, o, d));
     TRY(open_store(l, o, d));

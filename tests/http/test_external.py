@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tests/http/test_external.py - externaldata: files of other servers, where the operator has named them."""
+"""tests/http/test_external.py - what queries read besides rows, where the operator has named it: files, places of addresses."""
 import http.server
 import os
 import ssl
+import struct
 import subprocess
 import threading
 import unittest
@@ -11,6 +12,23 @@ from keystead import PROGRAM, Server
 
 FILES = {"/lists/iocs.csv": b"ip,kind\n10.1.2.3,scanner\n10.9.9.9,bot\n", "/lists/page.json": b'[{"n":1},{"n":2}]',
          "/other/secret.csv": b"x\n"}
+
+
+def places(kind):
+    """A database in MaxMind's format with one network, 192.0.2.0/24."""
+    text = lambda s: bytes([0x40 | len(s)]) + s.encode()
+    number = lambda n: b"\xc4" + n.to_bytes(4, "big")
+    name = lambda s: b"\xe1" + text("names") + b"\xe1" + text("en") + text(s)
+    record = (b"\xe3" + text("country") + name("Ruritania") + text("city") + name("Strelsau") + text("location") + b"\xe1" +
+              text("latitude") + b"\x68" + struct.pack(">d", 50.25))
+    bits = f"{int.from_bytes(bytes([192, 0, 2]), 'big'):024b}"
+    tree = b""
+    for k, bit in enumerate(bits):
+        way = k + 1 if k < 23 else 24 + 16
+        tree += b"".join((way if bit == side else 24).to_bytes(3, "big") for side in "01")
+    metadata = (b"\xe5" + text("node_count") + number(24) + text("record_size") + number(24) + text("ip_version") + number(4) +
+                text("binary_format_major_version") + number(2) + text("database_type") + text(kind))
+    return tree + bytes(16) + record + b"\xab\xcd\xefMaxMind.com" + metadata
 
 
 class Feeds(http.server.BaseHTTPRequestHandler):
@@ -48,6 +66,9 @@ class External(unittest.TestCase):
         threading.Thread(target=cls.feeds.serve_forever, daemon=True).start()
         cls.base = f"https://localhost:{cls.feeds.server_address[1]}"
         cls.server.options += ["--external-data", f"https://nowhere.invalid/x/,{cls.base}/lists/", "--external-ca", pem + ".crt"]
+        cls.mmdb = cls.server.data.rstrip("/") + ".places.mmdb"
+        open(cls.mmdb, "wb").write(places("Made-City"))
+        cls.server.options += ["--geo-ip-database", cls.mmdb]
         cls.server.start()
         cls.server.make_all()
 
@@ -82,6 +103,21 @@ class External(unittest.TestCase):
         self.assertNotIn("/other/secret.csv", Feeds.asked)
         a = self.server.query("externaldata (x:string) ['https://nowhere.invalid/x/a.csv']", self.server.workspace_id())
         self.assertEqual(a.status, 400, a)
+
+    def test_an_address_has_the_place_that_the_named_database_gives_it(self):
+        a = self.server.query("print p = geo_info_from_ip_address('192.0.2.77'), q = geo_info_from_ip_address('192.0.3.1') | project tostring(p.country), tostring(p.city), toreal(p.latitude), isnull(q)",
+                              self.server.workspace_id())
+        self.assertEqual(a.status, 200, a)
+        self.assertEqual(a.json["tables"][0]["rows"], [["Ruritania", "Strelsau", 50.25, True]])
+
+    def test_a_database_that_is_damaged_or_of_another_kind_keeps_the_server_from_starting(self):
+        for content, why in [(places("Made-City")[:-1], b"damaged"), (places("Made-ASN"), b"Made-ASN"), (b"", b"no metadata")]:
+            bad = self.mmdb + ".bad"
+            open(bad, "wb").write(content)
+            r = subprocess.run([PROGRAM, "up", "--data", os.path.join(self.server.data, "never"), "--geo-ip-database", bad],
+                               capture_output=True, timeout=60)
+            self.assertEqual(r.returncode, 2, (content, r))
+            self.assertIn(why, r.stderr)
 
     def test_a_prefix_that_is_none_is_a_mistake_of_the_operator(self):
         for prefix in ["http://feeds.example.com/", "https://feeds.example.com/lists", "https://u@feeds.example.com/", "nonsense",

@@ -16,12 +16,14 @@ struct tally {
 
 static void put_row(struct buf *out, struct tally *t, const char *name, bool there, const char *why)
 {
-    const char *near = known_approximation(name);
+    const char *near = known_approximation(name), *condition = known_condition(name);
     buf_fmt(out, "| `%s` | %s | %s |\n", name,
             !there         ? "refused"
             : near != NULL ? "approximation"
                            : "yes",
-            there         ? (near != NULL ? near : "")
+            there         ? (near != NULL        ? near
+                             : condition != NULL ? condition
+                                                 : "")
             : why != NULL ? why
                           : "not built yet");
     t->yes += there;

@@ -51,7 +51,7 @@ static void time_is_a_datetime(struct schema *s)
     }
 }
 
-static json_t *shared(const char *name)
+static inline json_t *shared(const char *name)
 {
     const char *path = test_shared(name);
     json_t *doc = path != NULL ? json_load_file(path, 0, NULL) : NULL;
