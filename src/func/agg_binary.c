@@ -41,18 +41,24 @@ MERGE(merge_bits)
 
 FINISH(finish_bits)
 {
-    (void)cx, (void)c;
+    (void)cx;
     const struct bits *s = state_;
-    *out = (struct value){.type = T_LONG, .is_null = !s->any, .i = s->v};
+    *out = (struct value){.type = c->ret, .is_null = !s->any, .i = s->v};
     return OK;
 }
 
-#define BITS(name_, doc_, expect_)                                                          \
-    {                                                                                       \
-        .name = name_, .arity_min = 1, .arity_max = 1, .args = {ARG_AS(TM_INTS, T_LONG)},   \
-        .ret = T_LONG, .state_size = sizeof(struct bits), .update = update_bits,            \
-        .merge = merge_bits, .finish = finish_bits, .doc = doc_,                            \
-        .example = "range x from 5 to 7 step 1 | summarize " name_ "(x)", .expect = expect_ \
+static enum type ret_bits(const enum type *args, const struct value *const *consts, uint32_t n)
+{
+    (void)consts, (void)n;
+    return args[0];
+}
+
+#define BITS(name_, doc_, expect_)                                                                 \
+    {                                                                                              \
+        .name = name_, .arity_min = 1, .arity_max = 1, .args = {ARG(TM_INTS)}, .ret_of = ret_bits, \
+        .state_size = sizeof(struct bits), .update = update_bits, .merge = merge_bits,             \
+        .finish = finish_bits, .doc = doc_,                                                        \
+        .example = "range x from 5 to 7 step 1 | summarize " name_ "(x)", .expect = expect_        \
     }
 
 static const struct agg rows[] = {

@@ -259,10 +259,10 @@ static enum type ret_hll(const enum type *args, const struct value *const *const
 static const struct agg rows[] = {
     DISTINCT("count_distinct", 1, 1, exact, true, update_exact, merge_exact, finish_exact,
              "How many different values there are, exactly.", "count_distinct(x % 4)", "4",
-             ARG(ANY_SCALAR)),
+             ARG(NOT_DYNAMIC)),
     DISTINCT("count_distinctif", 2, 2, exact, false, update_exactif, merge_exact, finish_exact,
              "How many different values there are in rows for which a condition holds, exactly.",
-             "count_distinctif(x, x > 5)", "4", ARG(ANY_SCALAR), ARG_BOOL),
+             "count_distinctif(x, x > 5)", "4", ARG(NOT_DYNAMIC), ARG_BOOL),
     DISTINCT("dcount", 1, 2, hll, true, update_dcount, merge_dcount, finish_dcount,
              "How many different values there are, estimated beyond some thousands.",
              "dcount(x % 4)", "4", ARG(ANY_SCALAR), ARG_LONG),

@@ -197,7 +197,7 @@ static const char *name_any(struct arena *a, const char *arg_name, const struct 
     return arena_fmt(a, "any_%s", arg_name);
 }
 
-#define ORDERED ARG(ANY_SCALAR & ~TM(T_GUID))
+#define ORDERED ARG(ANY_SCALAR & ~TM(T_GUID) & ~TM(T_DYNAMIC))
 #define EXTREME(name_, min, args1, update_, doc_, example_, expect_)                          \
     {                                                                                         \
         .name = name_, .arity_min = min, .arity_max = min, .args = args1, .ret_of = ret_same, \

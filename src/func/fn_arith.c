@@ -29,6 +29,17 @@ static enum type widest(enum type a, enum type b)
     return t == T_INT ? T_LONG : t;
 }
 
+static bool is_time(enum type t)
+{
+    return t == T_TIMESPAN || t == T_DATETIME;
+}
+
+/* A dynamic is not taken for a span or a moment where it divides or is divided. */
+static bool beside_time(enum type a, enum type b)
+{
+    return (a == T_DYNAMIC && is_time(b)) || (is_time(a) && b == T_DYNAMIC);
+}
+
 #define OVERLOADS(name) \
     static enum type name(const enum type *args, const struct value *const *consts, uint32_t n)
 
@@ -64,9 +75,9 @@ OVERLOADS(ret_mul)
 OVERLOADS(ret_div)
 {
     (void)consts, (void)n;
+    if (beside_time(args[0], args[1])) return T_NONE;
     enum type a = as_number(args[0], args[1]), b = as_number(args[1], args[0]);
-    bool spans = (a == T_TIMESPAN || a == T_DATETIME) && (b == T_TIMESPAN || b == T_DATETIME);
-    if (spans) return a == T_TIMESPAN && b == T_DATETIME ? T_NONE : T_REAL;
+    if (is_time(a) && is_time(b)) return a == T_TIMESPAN && b == T_DATETIME ? T_NONE : T_REAL;
     if (a == T_TIMESPAN && is_number(b)) return T_TIMESPAN;
     return widest(a, b);
 }
@@ -74,8 +85,9 @@ OVERLOADS(ret_div)
 OVERLOADS(ret_mod)
 {
     (void)consts, (void)n;
+    if (beside_time(args[0], args[1])) return T_NONE;
     enum type a = as_number(args[0], args[1]), b = as_number(args[1], args[0]);
-    if ((a == T_TIMESPAN || a == T_DATETIME) && b == T_TIMESPAN) return T_TIMESPAN;
+    if (is_time(a) && b == T_TIMESPAN) return T_TIMESPAN;
     return widest(a, b);
 }
 

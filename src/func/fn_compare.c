@@ -44,10 +44,18 @@ static enum type ret_equal(const enum type *args, const struct value *const *con
     return compare_as(args[0], args[1], false) != T_NONE ? T_BOOL : T_NONE;
 }
 
+/* d.x < ago(1d): a dynamic is ordered beside numbers alone. */
+static enum type order_as(enum type a, enum type b)
+{
+    if (a == T_DYNAMIC && (TM(b) & (TM_NUMERIC | TM(T_NONE))) == 0) return T_NONE;
+    if (b == T_DYNAMIC && (TM(a) & (TM_NUMERIC | TM(T_NONE))) == 0) return T_NONE;
+    return compare_as(a, b, true);
+}
+
 static enum type ret_order(const enum type *args, const struct value *const *consts, uint32_t n)
 {
     (void)consts, (void)n;
-    return compare_as(args[0], args[1], true) != T_NONE ? T_BOOL : T_NONE;
+    return order_as(args[0], args[1]) != T_NONE ? T_BOOL : T_NONE;
 }
 
 /* --- kernels ---------------------------------------------------------------------------------- */
@@ -251,8 +259,10 @@ static enum type ret_between(const enum type *args, const struct value *const *c
 {
     (void)consts, (void)n;
     bool span = args[0] == T_DATETIME && args[1] == T_DATETIME && args[2] == T_TIMESPAN;
-    if (compare_as(args[0], args[1], true) == T_NONE) return T_NONE;
-    return span || compare_as(args[0], args[2], true) != T_NONE ? T_BOOL : T_NONE;
+    for (int k = 0; k < 3; k++) /* numbers, moments and spans have ranges, not yes and no */
+        if (args[k] == T_BOOL) return T_NONE;
+    if (order_as(args[0], args[1]) == T_NONE) return T_NONE;
+    return span || order_as(args[0], args[2]) != T_NONE ? T_BOOL : T_NONE;
 }
 
 /* low + span, for: moment between (low .. span) */

@@ -289,7 +289,7 @@ static enum err eval_terms(struct fn_cx *cx, const struct fn_call *call,
 #define TERMS(name_, doc_, example_, expect_)                                         \
     {                                                                                 \
         .name = name_, .arity_min = 2, .arity_max = FN_ARITY_LIST,                    \
-        .args = {ARG_TEXT, ARG(ANY_SCALAR)}, .ret = T_BOOL, .eval = eval_terms,       \
+        .args = {ARG_STRING, ARG(ANY_SCALAR)}, .ret = T_BOOL, .eval = eval_terms,     \
         .prepare = prepare_terms, .doc = doc_, .example = example_, .expect = expect_ \
     }
 

@@ -85,6 +85,8 @@ static enum type ret_case(const enum type *args, const struct value *const *cons
 static enum type ret_coalesce(const enum type *args, const struct value *const *consts, uint32_t n)
 {
     (void)consts;
+    for (uint32_t i = 1; i < n; i++) /* a dynamic has no type in common with others */
+        if ((args[i] == T_DYNAMIC) != (args[0] == T_DYNAMIC)) return T_NONE;
     return common_of(args, 0, 1, n);
 }
 
@@ -228,11 +230,14 @@ static enum err eval_isnull(struct fn_cx *cx, const struct fn_call *call,
         .eval = eval_, .doc = doc_, .example = example_, .expect = expect_                        \
     }
 
+/* of `and` and `or` */
+#define SIDE ARG_AS(TM(T_BOOL) | TM(T_DYNAMIC), T_BOOL)
+
 static const struct fn rows[] = {
     CHOOSE("case", 3, FN_ARITY_LIST, ret_case, eval_case,
            "The value behind the first condition that holds, else the last value.",
            "case(1 > 2, 'a', 2 > 1, 'b', 'c')", "b", ARG(TM_ANY)),
-    CHOOSE("coalesce", 1, FN_ARITY_ANY, ret_coalesce, eval_coalesce,
+    CHOOSE("coalesce", 2, FN_ARITY_ANY, ret_coalesce, eval_coalesce,
            "The first value that is not null (of text: not empty).", "coalesce(int(null), 5, 7)",
            "5", ARG(TM_ANY)),
     CHOOSE("iff", 3, 3, ret_iff, eval_case,
@@ -259,7 +264,7 @@ static const struct fn rows[] = {
     {.name = "op and",
      .arity_min = 2,
      .arity_max = 2,
-     .args = {ARG_BOOL, ARG_BOOL},
+     .args = {SIDE, SIDE},
      .ret = T_BOOL,
      .eval = eval_and_or,
      .doc = "True when both sides are.",
@@ -268,7 +273,7 @@ static const struct fn rows[] = {
     {.name = "op or",
      .arity_min = 2,
      .arity_max = 2,
-     .args = {ARG_BOOL, ARG_BOOL},
+     .args = {SIDE, SIDE},
      .ret = T_BOOL,
      .eval = eval_and_or,
      .doc = "True when a side is.",

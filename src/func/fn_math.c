@@ -437,7 +437,7 @@ EVAL(eval_new_guid)
 #define ORDERED  ARG(ANY_SCALAR & ~TM(T_DYNAMIC))
 #define OF_ALL(name_, doc_, example_, expect_)                                           \
     {                                                                                    \
-        .name = name_, .arity_min = 1, .arity_max = FN_ARITY_ANY, .args = {ORDERED},     \
+        .name = name_, .arity_min = 2, .arity_max = FN_ARITY_ANY, .args = {ORDERED},     \
         .ret_of = ret_common, .eval = eval_extreme_of, .doc = doc_, .example = example_, \
         .expect = expect_                                                                \
     }

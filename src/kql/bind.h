@@ -236,10 +236,9 @@ enum err expr_call2(struct scope *s, uint32_t pos, const char *name, struct expr
 /* To the type, as KQL does by itself, or with `explicit` as by tolong() and the like. */
 enum err expr_cast(struct scope *s, uint32_t pos, struct expr *e, enum type to, bool explicitly,
                    struct expr **out);
-/* Checks and casts the arguments of a function or an aggregate against its row of the registry;
- * `converts`: what the row does not accept may be converted to it (operators and aggregates). */
+/* Checks and casts the arguments of a function or an aggregate against its row of the registry. */
 enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct fn_arg *specs,
-                  uint32_t n_specs, bool converts, struct expr **args, uint32_t n);
+                  uint32_t n_specs, struct expr **args, uint32_t n);
 const struct value *const *const_args(struct binder *b, struct expr *const *args, uint32_t n);
 const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t n);
 

@@ -87,19 +87,6 @@ enum err expr_cast(struct scope *s, uint32_t pos, struct expr *e, enum type to, 
     return call_bound(s, pos, fn, args, 1, out);
 }
 
-/* Whether KQL would take an argument of this type here after a conversion of its own. */
-static bool castable(enum type from, uint16_t accepts, enum type *to)
-{
-    static const enum type order[] = {T_STRING, T_LONG,     T_REAL,     T_DECIMAL,
-                                      T_BOOL,   T_DATETIME, T_TIMESPAN, T_GUID};
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-        if ((accepts & TM(order[i])) == 0 || fn_implicit_cast(from, order[i]) == NULL) continue;
-        *to = order[i];
-        return true;
-    }
-    return false;
-}
-
 static uint32_t ordinal(uint32_t i, const char **suffix)
 {
     static const char *const suffixes[] = {"th", "st", "nd", "rd"};
@@ -137,22 +124,30 @@ static enum err bad_types(struct scope *s, uint32_t pos, const char *name, struc
                     plain_name(name), types);
 }
 
-/* What argument i becomes: its own type, the one wanted, or one that KQL converts it to; T_NONE =
- * refused. Functions take no other types than they name: abs(d.x) wants its tolong(). */
-static enum type fitted_type(const struct fn_arg *spec, enum type from, bool converts)
+/* What a column that only the data knows may turn out to be, where such a type is wanted. */
+static enum type open_type(uint16_t accepts)
 {
-    enum type to = from;
-    if (spec->accepts == 0 || (spec->accepts & TM(from)) != 0) {
-        return spec->coerce != T_NONE ? spec->coerce : from;
+    static const enum type order[] = {T_STRING, T_LONG,     T_REAL,     T_DECIMAL,
+                                      T_BOOL,   T_DATETIME, T_TIMESPAN, T_GUID};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if ((accepts & TM(order[i])) != 0) return order[i];
     }
-    if (!converts && from != T_NONE) return T_NONE;
-    if (spec->coerce != T_NONE)
-        return fn_implicit_cast(from, spec->coerce) != NULL ? spec->coerce : T_NONE;
-    return castable(from, spec->accepts, &to) ? to : T_NONE;
+    return T_NONE;
+}
+
+/* What an argument becomes: its own type, or the one wanted; T_NONE = refused. Nothing is converted
+ * that the row does not name: abs(d.x) wants its tolong(). */
+static enum type fitted_type(const struct scope *s, const struct fn_arg *spec, enum type from)
+{
+    if (spec->accepts == 0 || (spec->accepts & TM(from)) != 0)
+        return spec->coerce != T_NONE ? spec->coerce : from;
+    bool unknown = from == T_NONE || (s->is_open && from == T_DYNAMIC);
+    if (!unknown) return T_NONE;
+    return spec->coerce != T_NONE ? spec->coerce : open_type(spec->accepts);
 }
 
 enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct fn_arg *specs,
-                  uint32_t n_specs, bool converts, struct expr **args, uint32_t n)
+                  uint32_t n_specs, struct expr **args, uint32_t n)
 {
     uint32_t last = 0;
     for (uint32_t i = 0; i < n_specs; i++) {
@@ -160,7 +155,7 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
     }
     for (uint32_t i = 0; i < n;
          i++) { /* all are looked at before one is cast: the sentence tells their types */
-        if (fitted_type(&specs[i < last ? i : last], args[i]->type, converts) != T_NONE) continue;
+        if (fitted_type(s, &specs[i < last ? i : last], args[i]->type) != T_NONE) continue;
         if (is_oper(name)) return bad_types(s, pos, name, args, n);
         const char *suffix;
         uint32_t nth = ordinal(i, &suffix);
@@ -169,7 +164,7 @@ enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct 
                         type_name(args[i]->type));
     }
     for (uint32_t i = 0; i < n; i++) {
-        enum type to = fitted_type(&specs[i < last ? i : last], args[i]->type, converts);
+        enum type to = fitted_type(s, &specs[i < last ? i : last], args[i]->type);
         TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
     }
     return OK;
@@ -201,6 +196,24 @@ static enum err unify_operands(struct scope *s, uint32_t pos, const char *name, 
     }
     TRY(expr_cast(s, pos, args[0], T_STRING, true, &args[0]));
     return expr_cast(s, pos, args[1], T_STRING, true, &args[1]);
+}
+
+/* Where names stand for columns that only the data knows, they take the type of what they are
+ * compared or combined with. */
+static enum err settle_operands(struct scope *s, uint32_t pos, const char *name, struct expr **args,
+                                uint32_t n)
+{
+    static const char *const names[] = {
+        "op <", "op <=", "op >", "op >=",       "op between", "op +",
+        "op -", "op *",  "op /", "op !between", "op %"};
+    enum type to = T_DYNAMIC;
+    if (!s->is_open || !IN_LIST(name, names)) return OK;
+    for (uint32_t i = 0; i < n && to == T_DYNAMIC; i++)
+        to = args[i]->type;
+    for (uint32_t i = 0; i < n; i++) {
+        if (args[i]->type == T_DYNAMIC) TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
+    }
+    return OK;
 }
 
 static bool is_branching(const char *name)
@@ -337,8 +350,8 @@ enum err expr_call(struct scope *s, uint32_t pos, const char *name, struct expr 
     if (n > 0) memcpy(own, args, n * sizeof *own);
 
     if (n == 2) TRY(unify_operands(s, pos, name, own));
-    TRY(fit_args(s, pos, name, fn->args, sizeof fn->args / sizeof fn->args[0], is_oper(name), own,
-                 n));
+    TRY(settle_operands(s, pos, name, own, n));
+    TRY(fit_args(s, pos, name, fn->args, sizeof fn->args / sizeof fn->args[0], own, n));
     enum type ret = fn->ret;
     if (ret == T_NONE && fn->ret_of != NULL) {
         const enum type *types = arg_types(b, own, n);

@@ -86,6 +86,32 @@ static enum err bind_index(struct scope *s, const struct ast *n, struct expr **o
 
 /* --- operators -------------------------------------------------------------------------------- */
 
+static bool is_text_operator(const char *name)
+{
+    static const char *const begins[] = {"contains", "has", "startswith", "endswith", "matches"};
+    const char *plain = name + 3; /* "op " */
+    if (strcmp(plain, "=~") == 0 || strcmp(plain, "!~") == 0) return true;
+    plain += plain[0] == '!';
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+        if (strncmp(plain, begins[i], strlen(begins[i])) == 0) return true;
+    }
+    return strcmp(plain, "in~") == 0;
+}
+
+/* A search looks for its words in columns of all types; who writes `has` or `=~` compares texts. */
+static enum err check_texts(struct scope *s, const struct ast *n, struct expr *const *args,
+                            uint32_t n_args)
+{
+    if (!is_text_operator(n->name)) return OK;
+    for (uint32_t i = 0; i < n_args; i++) {
+        if (args[i]->type == T_STRING || args[i]->type == T_DYNAMIC) continue;
+        return FAIL_TAG(diag_at(s->b->d, n->pos), ERR_INVALID, "SEM0064",
+                        "the operator %s compares texts, and this is a %s: tostring() makes one",
+                        n->name + 3, type_name(args[i]->type));
+    }
+    return OK;
+}
+
 /* x in (T | project a): the column's values as one list, made once. */
 static enum err bind_list_query(struct scope *s, const struct ast *n, struct expr **out)
 {
@@ -105,18 +131,33 @@ static enum err fit_candidate(struct scope *s, uint32_t pos, enum type to, struc
     return text ? expr_cast(s, pos, *e, to, true, e) : OK;
 }
 
+/* 5 in (column of texts): both are compared as texts, as by ==. */
+static enum err agree_with_texts(struct scope *s, uint32_t pos, struct expr **args, uint32_t n)
+{
+    bool texts = false;
+    for (uint32_t i = 1; i < n; i++)
+        texts |= args[i]->type == T_STRING;
+    if (!texts || args[0]->type == T_STRING || args[0]->type == T_DYNAMIC) return OK;
+    for (uint32_t i = 0; i < n; i++) {
+        if (args[i]->type != T_DYNAMIC) TRY(expr_cast(s, pos, args[i], T_STRING, true, &args[i]));
+    }
+    return OK;
+}
+
 static enum err bind_in(struct scope *s, const struct ast *n, struct expr **out)
 {
     const struct ast_list *list = &n->args.at[1]->args;
     struct expr **args = arena_array(s->b->a, struct expr *, list->n + 1);
     if (args == NULL) return bind_full(s->b);
     TRY(bind_expr(s, n->args.at[0], &args[0]));
+    TRY(check_texts(s, n, args, 1));
     for (uint32_t i = 0; i < list->n; i++) {
         const struct ast *item = list->at[i];
         bool query = list->n == 1 && is_tabular(s->b, s->names, item);
         TRY(query ? bind_list_query(s, item, &args[i + 1]) : bind_expr(s, item, &args[i + 1]));
         TRY(fit_candidate(s, n->pos, args[0]->type, &args[i + 1]));
     }
+    TRY(agree_with_texts(s, n->pos, args, list->n + 1));
     return expr_call(s, n->pos, n->name, args, list->n + 1, out);
 }
 
@@ -183,7 +224,11 @@ static enum err bind_colon(struct scope *s, const struct ast *n, struct expr **o
     struct ast has = *n;
     const struct ast *right = n->args.at[1];
     has.name = right->kind == AST_CONST && right->value.type != T_STRING ? "op ==" : "op has";
-    return bind_oper(s, &has, out);
+    if (n->args.at[0]->kind == AST_STAR) return bind_star(s, &has, out);
+    struct expr *args[2];
+    for (uint32_t i = 0; i < 2; i++)
+        TRY(bind_expr(s, n->args.at[i], &args[i]));
+    return expr_call(s, n->pos, has.name, args, 2, out);
 }
 
 static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **out)
@@ -195,6 +240,7 @@ static enum err bind_oper(struct scope *s, const struct ast *n, struct expr **ou
     struct expr *args[3];
     for (uint32_t i = 0; i < n->args.n; i++)
         TRY(bind_expr(s, n->args.at[i], &args[i]));
+    TRY(check_texts(s, n, args, n->args.n));
     return expr_call(s, n->pos, n->name, args, n->args.n, out);
 }
 

@@ -47,8 +47,7 @@ enum err agg_add(struct agg_scope *g, uint32_t pos, const char *name, struct exp
     struct expr **own = arena_array(b->a, struct expr *, n + 1);
     if (own == NULL) return bind_full(b);
     if (n > 0) memcpy(own, args, n * sizeof *own);
-    TRY(fit_args(g->rows, pos, name, agg->args, sizeof agg->args / sizeof agg->args[0], true, own,
-                 n));
+    TRY(fit_args(g->rows, pos, name, agg->args, sizeof agg->args / sizeof agg->args[0], own, n));
 
     struct agg_call call = {.agg = agg, .ret = agg->ret, .n_args = n};
     call.arg_types = arg_types(b, own, n);
@@ -220,9 +219,16 @@ static enum err add_percentiles(struct summary *r, const struct ast *item, const
                         "%s() takes at least %u arguments, not %u", call->name, first + 1,
                         call->args.n);
     }
+    bool several = call->name[strlen("percentile")] == 's';
+    if (!several && call->args.n != first + 1) {
+        return FAIL_TAG(diag_at(r->rows.b->d, call->pos), ERR_INVALID, "SEM0219",
+                        "%s() takes %u arguments, not %u", call->name, first + 1, call->args.n);
+    }
     TRY(bind_args(&r->groups, call, &args));
     if (args[0]->type == T_INT)
         TRY(expr_cast(&r->rows, call->pos, args[0], T_LONG, true, &args[0]));
+    if (args[0]->type == T_DECIMAL)
+        TRY(expr_cast(&r->rows, call->pos, args[0], T_REAL, true, &args[0]));
     const char *arg = auto_name(r->rows.b, call->args.at[0]);
     for (uint32_t i = first; i < call->args.n; i++) {
         struct expr *use[3] = {args[0], weighted ? args[1] : args[i], args[i]};

@@ -63,7 +63,7 @@ def apart(r, places):
     for n, (name, start, end) in enumerate(places):
         mine = [(e["code"], e["message"], e["start"] - start) for e in errors if start <= e["start"] <= end]
         type_of = dict(columns).get(f"x{n}")
-        yield name, {"ok": not mine and type_of is not None, "columns": [("x", type_of)], "open": False, "errors": mine}
+        yield name, {"ok": not mine and type_of is not None, "columns": [("x", type_of)], "open": False, "errors": mine, "first": True}
 
 
 def ask_ours(bind, tables, queries_file):
@@ -86,7 +86,7 @@ def verdict(ours, theirs):
     if ours["ok"] and theirs["ok"]:
         if theirs["columns"] is None or theirs["open"]:
             return "agree", ""
-        if same_columns(ours["columns"], theirs["columns"]):
+        if same_columns(ours["columns"][:1] if theirs.get("first") else ours["columns"], theirs["columns"]):
             return "agree", ""
         return "columns", ""
     if not ours["ok"] and not theirs["ok"]:

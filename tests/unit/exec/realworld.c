@@ -6,6 +6,7 @@
  * Nobody knows the right answers; none may crash, run for long, or fail inside. Prints a score;
  * KQL_MISSES=n prints the first n that did not run, with the reason. The floor may only be raised.
  */
+#include "../mmdb_file.h"
 #include "../coverage_page.h"
 #include "../kql/tables.h"
 
@@ -15,7 +16,7 @@
 
 #include <stdio.h>
 
-#define FLOOR_RUN  1605 /* of 1,640 that the original's parser knows the schema of */
+#define FLOOR_RUN  1618 /* of 1,640 that the original's parser knows the schema of */
 #define ROWS       40
 #define UNITS      2
 #define NOW        (TICKS_UNIX + 1700000000 * TICKS_PER_S)
@@ -171,6 +172,7 @@ TEST(corpus, real_queries_run_on_made_up_rows)
     struct tables tables = {0};
     struct map known = {0};
     load_tables(&tables, table_list);
+    mmdb_name_one();
     size_t i, ran = 0, inside = 0;
     int show = getenv("KQL_MISSES") != NULL ? atoi(getenv("KQL_MISSES")) : 0;
     json_t *q;
@@ -199,4 +201,5 @@ TEST(corpus, real_queries_run_on_made_up_rows)
     arena_release(&tables.a);
     REQUIRE(inside == 0);
     REQUIRE(ran >= FLOOR_RUN);
+    geo_ip_close();
 }

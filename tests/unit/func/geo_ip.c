@@ -10,21 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *write_file(const struct buf *b)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/places.mmdb", test_dir());
-    FILE *f = fopen(path, "wb"); /* not os_replace(): thousands of syncs */
-    REQUIRE(f != NULL && fwrite(b->p, 1, b->len, f) == b->len && fclose(f) == 0);
-    return path;
-}
-
 static void open_made(unsigned bits, unsigned version)
 {
     struct diag d = DIAG_INIT;
     CLEANUP_BUF struct buf b = {0};
     mmdb_make(&b, "Made-City", bits, version);
-    REQUIRE_OK(geo_ip_open(write_file(&b), &d));
+    REQUIRE_OK(geo_ip_open(mmdb_write(&b), &d));
 }
 
 static void expect(const char *address, const char *place)
@@ -92,7 +83,7 @@ TEST(geo_ip, a_database_that_knows_no_places_is_refused_with_its_type)
     struct diag d = DIAG_INIT;
     CLEANUP_BUF struct buf b = {0};
     mmdb_make(&b, "Made-ASN", 24, 4);
-    EXPECT_EQ(geo_ip_open(write_file(&b), &d), ERR_INVALID);
+    EXPECT_EQ(geo_ip_open(mmdb_write(&b), &d), ERR_INVALID);
     REQUIRE(strstr(d.text, "Made-ASN") != NULL);
 }
 
@@ -124,7 +115,7 @@ TEST(geo_ip, a_file_that_is_cut_off_anywhere_is_refused)
         struct mmdb *m = NULL;
         CLEANUP_BUF struct buf cut = {0};
         buf_bytes(&cut, bytes_of(b.p, n));
-        EXPECT_EQ(mmdb_open(&m, write_file(&cut), &d), ERR_CORRUPT);
+        EXPECT_EQ(mmdb_open(&m, mmdb_write(&cut), &d), ERR_CORRUPT);
         REQUIRE(strstr(d.text, "places.mmdb") != NULL);
     }
 }
@@ -146,7 +137,7 @@ TEST(geo_ip, damage_is_told_and_never_followed)
             seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
             bad.p[(seed >> 33) % bad.len] = (uint8_t)(seed >> 20);
         }
-        enum err e = mmdb_open(&m, write_file(&bad), &d);
+        enum err e = mmdb_open(&m, mmdb_write(&bad), &d);
         REQUIRE(e == OK || e == ERR_CORRUPT || e == ERR_UNSUPPORTED);
         if (e == OK) ask_all(m, &damaged);
         refused += e != OK;
@@ -169,7 +160,7 @@ static void expect_damaged(const struct buf *data)
     CLEANUP_BUF struct buf file = {0};
     unsigned damaged = 0;
     one_record(&file, data);
-    REQUIRE_OK(mmdb_open(&m, write_file(&file), &d));
+    REQUIRE_OK(mmdb_open(&m, mmdb_write(&file), &d));
     ask_all(m, &damaged);
     REQUIRE(damaged > 0);
 }
@@ -205,6 +196,6 @@ TEST(geo_ip, more_nodes_than_the_file_has_are_not_believed)
         mmdb_put_node(&file, 1, 1, 24);
         mmdb_be(&file, 0, 16);
         mmdb_metadata(&file, "Made-City", counts[i], 24, 4);
-        EXPECT_EQ(mmdb_open(&m, write_file(&file), &d), ERR_CORRUPT);
+        EXPECT_EQ(mmdb_open(&m, mmdb_write(&file), &d), ERR_CORRUPT);
     }
 }

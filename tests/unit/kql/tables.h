@@ -19,6 +19,11 @@ struct tables {
     struct map by_name;
     const char **names;
     uint32_t n;
+    struct {
+        const char *name;
+        struct schema *schema;
+    } odd[8]; /* whose time is a text in the list */
+    uint32_t n_odd;
 };
 
 static void read_schema(struct arena *a, const char *text, struct schema *out)
@@ -42,13 +47,20 @@ static void read_schema(struct arena *a, const char *text, struct schema *out)
 }
 
 /* Three tables of the list say string, which no workspace takes, and which splits the column of every
- * `union *`. Only what was recorded over those three themselves shows it. */
-static void time_is_a_datetime(struct schema *s)
+ * `union *`. What was recorded over those three themselves shows it. */
+static inline void time_is_a(struct schema *s, enum type type)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         struct column *c = (struct column *)(uintptr_t)&s->cols[i];
-        if (str_eq(c->name, "TimeGenerated")) c->type = T_DATETIME;
+        if (str_eq(c->name, "TimeGenerated")) c->type = type;
     }
+}
+
+static bool time_is_text(const struct schema *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (str_eq(s->cols[i].name, "TimeGenerated")) return s->cols[i].type == T_STRING;
+    return false;
 }
 
 static inline json_t *shared(const char *name)
@@ -69,9 +81,22 @@ static void load_tables(struct tables *t, const json_t *doc)
     json_object_foreach (tables, name, value) {
         struct schema *s = arena_new(&t->a, struct schema);
         read_schema(&t->a, json_string_value(value), s);
-        time_is_a_datetime(s);
         REQUIRE(map_put(&t->by_name, bytes_str(name), s, NULL, NULL) == OK);
         t->names[t->n++] = arena_str(&t->a, bytes_str(name));
+        if (!time_is_text(s)) continue;
+        REQUIRE(t->n_odd < sizeof t->odd / sizeof t->odd[0]);
+        t->odd[t->n_odd].name = t->names[t->n - 1];
+        t->odd[t->n_odd++].schema = s;
+        time_is_a(s, T_DATETIME);
+    }
+}
+
+/* The tables as they were when the query's schema was recorded. */
+static inline void tables_for(struct tables *t, const char *query)
+{
+    for (uint32_t i = 0; i < t->n_odd; i++) {
+        bool named = strstr(query, t->odd[i].name) != NULL;
+        time_is_a(t->odd[i].schema, named ? T_STRING : T_DATETIME);
     }
 }
 
