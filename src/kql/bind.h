@@ -240,6 +240,9 @@ enum err expr_cast(struct scope *s, uint32_t pos, struct expr *e, enum type to, 
 enum err fit_args(struct scope *s, uint32_t pos, const char *name, const struct fn_arg *specs,
                   uint32_t n_specs, struct expr **args, uint32_t n);
 const struct value *const *const_args(struct binder *b, struct expr *const *args, uint32_t n);
+/* SEM0219 unless n, the arguments that name() was given, is in min to max. */
+enum err check_arity(struct binder *b, uint32_t pos, const char *name, uint32_t min, uint32_t max,
+                     uint32_t n);
 const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t n);
 
 /* --- bind_name.c ------------------------------------------------------------------------------ */

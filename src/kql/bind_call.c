@@ -263,16 +263,19 @@ const struct value *const *const_args(struct binder *b, struct expr *const *args
     return consts;
 }
 
-static enum err check_arity(struct scope *s, uint32_t pos, const struct fn *fn, uint32_t n)
+enum err check_arity(struct binder *b, uint32_t pos, const char *name, uint32_t min, uint32_t max,
+                     uint32_t n)
 {
-    if (n >= fn->arity_min && n <= fn->arity_max) return OK;
-    diag_at(s->b->d, pos);
-    if (fn->arity_min == fn->arity_max) {
-        return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0219", "%s() takes %u argument%s, not %u",
-                        plain_name(fn->name), fn->arity_min, fn->arity_min == 1 ? "" : "s", n);
-    }
-    return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0219", "%s() takes %u to %u arguments, not %u",
-                    plain_name(fn->name), fn->arity_min, fn->arity_max, n);
+    char wanted[32];
+    if (n >= min && n <= max) return OK;
+    if (max == 0)
+        snprintf(wanted, sizeof wanted, "no");
+    else if (max == min)
+        snprintf(wanted, sizeof wanted, "%u", min);
+    else
+        snprintf(wanted, sizeof wanted, "%u to %u", min, max);
+    return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0219", "%s() takes %s argument%s, not %u",
+                    name, wanted, max == 1 ? "" : "s", n);
 }
 
 static enum err weigh(struct scope *s, uint32_t pos, struct expr *e)
@@ -343,7 +346,7 @@ enum err expr_call(struct scope *s, uint32_t pos, const char *name, struct expr 
     if (fn == NULL) {
         return FAIL(diag_at(b->d, pos), ERR_UNSUPPORTED, "%s is not supported", plain_name(name));
     }
-    TRY(check_arity(s, pos, fn, n));
+    TRY(check_arity(s->b, pos, plain_name(fn->name), fn->arity_min, fn->arity_max, n));
     struct expr **own =
         arena_array(b->a, struct expr *, n + 1); /* casts must not change the caller's */
     if (own == NULL) return bind_full(b);

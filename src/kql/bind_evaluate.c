@@ -92,10 +92,7 @@ const struct ast *plugin_arg(const struct plugin_cx *p, uint32_t place, const ch
 
 enum err plugin_arity(struct plugin_cx *p, uint32_t min, uint32_t max)
 {
-    if (p->call->args.n >= min && p->call->args.n <= max) return OK;
-    return FAIL_TAG(diag_at(p->cx->b->d, p->call->pos), ERR_INVALID, "SEM0219",
-                    "the plugin %s takes %u to %u arguments, not %u", p->call->name, min, max,
-                    p->call->args.n);
+    return check_arity(p->cx->b, p->call->pos, p->call->name, min, max, p->call->args.n);
 }
 
 enum err plugin_column(struct plugin_cx *p, const struct ast *arg, uint32_t *out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kql/bind_function.c - functions of the query: their arguments, and what their bodies give */
 #include "kql/bind.h"
+#include "kql/known.h"
 
 /* Only kinds matter here: the arguments are not bound yet. */
 bool function_is_tabular(struct binder *b, const struct binding *f)
@@ -70,17 +71,47 @@ static enum err bind_argument(struct scope *s, const struct ast *call, const str
     return bind_push(b, names, item);
 }
 
+/* Each name is a parameter's, and of one that has no argument by its place. */
+static enum err check_named_argument(struct binder *b, const struct ast *fn, const struct ast *call,
+                                     uint32_t place, uint32_t first)
+{
+    const struct ast *arg = call->args.at[place];
+    if (arg->kind != AST_NAMED) return OK;
+    const char *name = arg->names.at[0]->name;
+    struct nearest best = nearest_to(name);
+    for (uint32_t i = 0; i < fn->args.n; i++) {
+        nearest_try(&best, fn->args.at[i]->name);
+        if (strcmp(fn->args.at[i]->name, name) != 0) continue;
+        bool twice = i < first;
+        for (uint32_t k = 0; k < call->args.n; k++) {
+            const struct ast *other = call->args.at[k];
+            twice |= other->kind == AST_NAMED
+                         ? k < place && strcmp(other->names.at[0]->name, name) == 0
+                         : k + first == i;
+        }
+        if (!twice) return OK;
+        return FAIL_TAG(diag_at(b->d, arg->pos), ERR_INVALID, "SEM0219", "%s() is given '%s' twice",
+                        call->name, name);
+    }
+    return FAIL_TAG(diag_at(b->d, arg->pos), ERR_INVALID, "SEM0219",
+                    "%s() has no parameter '%s'" NEAREST_FMT, call->name, name,
+                    NEAREST_ARGS(best.name));
+}
+
 static enum err bind_arguments(struct scope *s, struct binding *f, const struct ast *call,
                                struct op *piped, struct binding **out)
 {
     const struct ast *fn = f->ast;
     struct binding *names = f->up;
-    uint32_t first = piped != NULL ? 1 : 0;
-    if (call->args.n + first > fn->args.n) {
-        return FAIL_TAG(diag_at(s->b->d, call->pos), ERR_INVALID, "SEM0219",
-                        "%s() takes %u arguments, not %u", call->name, fn->args.n,
-                        call->args.n + first);
+    uint32_t first = piped != NULL ? 1 : 0, needed = 0;
+    for (uint32_t i = 0; i < fn->args.n; i++)
+        needed += fn->args.at[i]->left == NULL;
+    uint32_t n = call->args.n + first;
+    if (n > fn->args.n) {
+        return check_arity(s->b, call->pos, call->name, needed, fn->args.n, n);
     }
+    for (uint32_t i = 0; i < call->args.n; i++)
+        TRY(check_named_argument(s->b, fn, call, i, first));
     for (uint32_t i = 0; i < fn->args.n; i++) {
         const struct ast *param = fn->args.at[i];
         if (i == 0 && piped != NULL) {

@@ -14,14 +14,6 @@
 
 /* --- one aggregate ---------------------------------------------------------------------------- */
 
-static enum err check_arity(struct binder *b, uint32_t pos, const struct agg *agg, uint32_t n)
-{
-    if (n >= agg->arity_min && n <= agg->arity_max) return OK;
-    return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0219",
-                    "%s() takes %u to %u arguments, not %u", agg->name, agg->arity_min,
-                    agg->arity_max, n);
-}
-
 static enum err uses_grow(struct agg_scope *g)
 {
     struct binder *b = g->rows->b;
@@ -43,7 +35,7 @@ enum err agg_add(struct agg_scope *g, uint32_t pos, const char *name, struct exp
         return FAIL(diag_at(b->d, pos), ERR_UNSUPPORTED, "the aggregate %s() is not supported",
                     name);
     }
-    TRY(check_arity(b, pos, agg, n));
+    TRY(check_arity(b, pos, agg->name, agg->arity_min, agg->arity_max, n));
     struct expr **own = arena_array(b->a, struct expr *, n + 1);
     if (own == NULL) return bind_full(b);
     if (n > 0) memcpy(own, args, n * sizeof *own);

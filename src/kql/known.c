@@ -306,8 +306,9 @@ static unsigned edit_distance(const char *a, size_t n, const char *b, size_t m)
 
 struct nearest nearest_to(const char *wanted)
 {
-    /* A third of the letters may be wrong, rounded up, but three at most. */
-    unsigned slips = (unsigned)(strlen(wanted) + 2) / 3;
+    /* A third of the letters may be wrong, rounded up, but three at most; a letter is no word. */
+    size_t len = strlen(wanted);
+    unsigned slips = len > 1 ? (unsigned)(len + 2) / 3 : 0;
     return (struct nearest){.wanted = wanted, .distance = (slips < 3 ? slips : 3) + 1};
 }
 

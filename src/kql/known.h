@@ -25,3 +25,7 @@ struct nearest {
 };
 struct nearest nearest_to(const char *wanted);
 void nearest_try(struct nearest *n, const char *candidate);
+/* Ends a sentence about a name that is not there; near: a struct nearest's name, NULL: there is none. */
+#define NEAREST_FMT "%s%s%s"
+#define NEAREST_ARGS(near) \
+    (near) ? "; did you mean '" : "", (near) ? (near) : "", (near) ? "'?" : ""

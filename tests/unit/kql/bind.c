@@ -369,7 +369,7 @@ TEST(bind, stored_functions_are_called_by_their_names)
         {"Broken", "in the function 'Broken': expected a type", 0},
         {"Open", "in the function 'Open': expected the end of the function", 0},
         {"Itself", "nested more than", 0},
-        {"Big(1, 2)", "Big() takes 1 arguments, not 2", 0},
+        {"Big(1, 2)", "Big() takes 0 to 1 argument, not 2", 0},
         {"Big(nothing)", "finds no column or value named 'nothing'", 4},
     };
     struct kql_catalog catalog = fixture_catalog;
