@@ -12,7 +12,7 @@
 #include "api/activity.h"
 #include "api/key_audit.h"
 #include "api/source.h"
-#include "kql/known.h"
+#include "base/nearest.h"
 #include "resource/component.h"
 #include "resource/settings.h"
 
@@ -88,10 +88,8 @@ static enum err not_found(const struct front_call *c, const char *function, cons
         nearest_try(&with, all[i].name);
         if (with.name != best.name && query_sees(c, &all[i], &seen)) best = with;
     }
-    enum err e = best.name != NULL
-                     ? FAIL(d, ERR_NOT_FOUND, "there is no %s '%s'; did you mean '%s'?", kind, name,
-                            best.name)
-                     : FAIL(d, ERR_NOT_FOUND, "there is no %s '%s'", kind, name);
+    enum err e = FAIL(d, ERR_NOT_FOUND, "there is no %s '%s'" NEAREST_FMT, kind, name,
+                      NEAREST_ARGS(best.name));
     free(all);
     return e;
 }

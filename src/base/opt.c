@@ -2,30 +2,10 @@
 /* base/opt.c - options from a table */
 #include "base/opt.h"
 
+#include "base/nearest.h"
 #include "base/str.h"
 
 #include <stdio.h>
-
-unsigned edit_distance(const char *a, const char *b)
-{
-    enum { MAX = 64 };
-    size_t n = strnlen(a, MAX - 1), m = strnlen(b, MAX - 1);
-    unsigned row[MAX];
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= m; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
 
 void opt_help(const struct opt_command *c)
 {
@@ -50,16 +30,11 @@ void opt_help(const struct opt_command *c)
 
 static enum err unknown(const struct opt_command *c, const char *name, struct diag *d)
 {
-    const struct opt *near = NULL;
-    unsigned best = 3; /* more than two edits away is another word */
-    for (uint32_t i = 0; i < c->n_opts; i++) {
-        unsigned n = edit_distance(name, c->opts[i].name);
-        if (n >= best) continue;
-        best = n;
-        near = &c->opts[i];
-    }
-    if (near != NULL) {
-        return FAIL(d, ERR_INVALID, "unknown option --%s; did you mean --%s?", name, near->name);
+    struct nearest best = nearest_to(name);
+    for (uint32_t i = 0; i < c->n_opts; i++)
+        nearest_try(&best, c->opts[i].name);
+    if (best.name != NULL) {
+        return FAIL(d, ERR_INVALID, "unknown option --%s; did you mean --%s?", name, best.name);
     }
     return FAIL(d, ERR_INVALID, "unknown option --%s; --help lists them", name);
 }

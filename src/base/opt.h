@@ -32,6 +32,3 @@ struct opt_command {
 enum err opt_parse(const struct opt_command *c, int argc, char **argv, uint32_t *n_args,
                    bool *helped, struct diag *d);
 void opt_help(const struct opt_command *c);
-
-unsigned edit_distance(const char *a,
-                       const char *b); /* for "did you mean"; at most 63 characters count */

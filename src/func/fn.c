@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* func/fn.c - the registry of functions, and the evaluation of one bound call */
+#include "base/nearest.h"
 #include "func/families.h"
 #include "func/kernel.h"
 
@@ -55,44 +56,13 @@ const struct fn *fn_at(uint32_t i)
     return i < fn_count() ? sorted[i] : NULL;
 }
 
-/* Levenshtein's distance without case, given up beyond the limit. */
-static unsigned distance(const char *a, const char *b, unsigned limit)
-{
-    unsigned row[64];
-    size_t la = strlen(a), lb = strlen(b);
-    if (la >= 64 || lb >= 64 || la > lb + limit || lb > la + limit) return limit + 1;
-    for (unsigned j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        unsigned diagonal = row[0], best = row[0] = (unsigned)i;
-        for (size_t j = 1; j <= lb; j++) {
-            unsigned same =
-                diagonal + (char_lower((uint8_t)a[i - 1]) != char_lower((uint8_t)b[j - 1]));
-            diagonal = row[j];
-            unsigned gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = same < gap ? same : gap;
-            if (row[j] < best) best = row[j];
-        }
-        if (best > limit) return limit + 1;
-    }
-    return row[lb];
-}
-
 const char *fn_suggest(const char *name)
 {
-    const char *best = NULL;
-    unsigned limit = (unsigned)(strlen(name) / 3);
-    if (limit > 3) limit = 3;
-    if (limit == 0) limit = 1;
+    struct nearest best = nearest_to(name);
     for (uint32_t i = 0; i < fn_count(); i++) {
-        if (str_is_operator(sorted[i]->name)) continue;
-        unsigned d = distance(name, sorted[i]->name, limit);
-        if (d > limit || (best != NULL && d == limit)) continue;
-        best = sorted[i]->name;
-        if (d == 0) break;
-        limit = d;
+        if (!str_is_operator(sorted[i]->name)) nearest_try(&best, sorted[i]->name);
     }
-    return best;
+    return best.name;
 }
 
 enum type type_common(enum type a, enum type b)

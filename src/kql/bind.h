@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "base/nearest.h"
 #include "kql/ast.h"
 #include "kql/kql.h"
 #include "kql/known.h"

@@ -250,9 +250,8 @@ static enum err unknown_plugin(struct binder *b, const struct ast *call)
     struct nearest best = nearest_to(call->name);
     for (size_t i = 0; i < sizeof plugins / sizeof plugins[0]; i++)
         nearest_try(&best, plugins[i].name);
-    return FAIL_TAG(b->d, ERR_INVALID, "SEM0260", "there is no plugin '%s'%s%s%s", call->name,
-                    best.name != NULL ? "; did you mean '" : "", best.name != NULL ? best.name : "",
-                    best.name != NULL ? "'?" : "");
+    return FAIL_TAG(b->d, ERR_INVALID, "SEM0260", "there is no plugin '%s'" NEAREST_FMT, call->name,
+                    NEAREST_ARGS(best.name));
 }
 
 enum err bind_evaluate(struct op_cx *cx, struct op **out)

@@ -358,11 +358,8 @@ static enum err unknown_function(struct scope *s, const struct ast *n)
         if (f->kind == BIND_FUNCTION) nearest_try(&best, f->name);
     }
     const char *near = best.name != NULL ? best.name : fn_suggest(n->name);
-    if (near != NULL) {
-        return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0260",
-                        "unknown function '%s'; did you mean '%s'?", n->name, near);
-    }
-    return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0260", "unknown function '%s'", n->name);
+    return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0260", "unknown function '%s'" NEAREST_FMT, n->name,
+                    NEAREST_ARGS(near));
 }
 
 /* extract(re, 1, s, typeof(long)): the result is converted. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kql/bind_function.c - functions of the query: their arguments, and what their bodies give */
 #include "kql/bind.h"
-#include "kql/known.h"
 
 /* Only kinds matter here: the arguments are not bound yet. */
 bool function_is_tabular(struct binder *b, const struct binding *f)

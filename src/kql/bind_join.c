@@ -64,9 +64,8 @@ static enum err read_kind(struct op_cx *cx, bool lookup, enum join_kind *out)
         return FAIL_TAG(cx->b->d, ERR_INVALID, "SYN0002", "lookup is leftouter or inner, not '%s'",
                         word);
     }
-    return FAIL_TAG(cx->b->d, ERR_INVALID, "SYN0002", "there is no join of kind '%s'%s%s%s", word,
-                    best.name != NULL ? "; did you mean '" : "", best.name != NULL ? best.name : "",
-                    best.name != NULL ? "'?" : "");
+    return FAIL_TAG(cx->b->d, ERR_INVALID, "SYN0002", "there is no join of kind '%s'" NEAREST_FMT,
+                    word, NEAREST_ARGS(best.name));
 }
 
 /* --- conditions ------------------------------------------------------------------------------- */
@@ -91,9 +90,8 @@ static enum err find_column(struct sides *j, const struct schema *side, const ch
     for (uint32_t i = 0; i < side->n; i++)
         nearest_try(&best, side->cols[i].name);
     return FAIL_TAG(diag_at(j->cx->b->d, pos), ERR_INVALID, "SEM0145",
-                    "the %s side of '%s' has no column '%s'%s%s%s", which, j->cx->ast->name, name,
-                    best.name != NULL ? "; did you mean '" : "", best.name != NULL ? best.name : "",
-                    best.name != NULL ? "'?" : "");
+                    "the %s side of '%s' has no column '%s'" NEAREST_FMT, which, j->cx->ast->name,
+                    name, NEAREST_ARGS(best.name));
 }
 
 static enum err keys_grow(struct sides *j)

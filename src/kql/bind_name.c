@@ -277,14 +277,9 @@ enum err no_column(struct scope *s, const char *name, uint32_t pos)
         nearest_try(&best, s->row->cols[i].name);
     for (struct binding *n = s->names; n != NULL; n = n->up)
         nearest_try(&best, n->name);
-    diag_at(s->b->d, pos);
-    if (best.name != NULL) {
-        return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0100",
-                        "'%s' finds no column or value named '%s'; did you mean '%s'?", s->where,
-                        name, best.name);
-    }
-    return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0100", "'%s' finds no column or value named '%s'",
-                    s->where, name);
+    return FAIL_TAG(diag_at(s->b->d, pos), ERR_INVALID, "SEM0100",
+                    "'%s' finds no column or value named '%s'" NEAREST_FMT, s->where, name,
+                    NEAREST_ARGS(best.name));
 }
 
 bool wildcard_match(const char *pattern, const char *name)

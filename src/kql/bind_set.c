@@ -223,12 +223,8 @@ enum err bind_set(struct binder *b, const struct ast *n)
         if (strcmp(n->name, options[i].name) == 0) return apply(b, n, options[i].what);
         nearest_try(&best, options[i].name);
     }
-    diag_at(b->d, n->pos);
-    if (best.name != NULL) {
-        return FAIL(b->d, ERR_UNSUPPORTED, "there is no option '%s'; did you mean '%s'?", n->name,
-                    best.name);
-    }
-    return FAIL(b->d, ERR_UNSUPPORTED, "there is no option '%s'", n->name);
+    return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "there is no option '%s'" NEAREST_FMT,
+                n->name, NEAREST_ARGS(best.name));
 }
 
 bool kql_has_option(const char *name)

@@ -149,12 +149,8 @@ enum err no_table(struct binder *b, const struct binding *names, const struct kq
     diag_at(b->d, pos);
     bool elsewhere = place != b->catalog && place->label != NULL;
     const char *before = elsewhere ? place->label : "", *in = elsewhere ? ": " : "";
-    if (best.name != NULL) {
-        return FAIL_TAG(b->d, ERR_INVALID, "SEM0100",
-                        "%s%sthere is no table '%s'; did you mean '%s'?", before, in, name,
-                        best.name);
-    }
-    return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "%s%sthere is no table '%s'", before, in, name);
+    return FAIL_TAG(b->d, ERR_INVALID, "SEM0100", "%s%sthere is no table '%s'" NEAREST_FMT, before,
+                    in, name, NEAREST_ARGS(best.name));
 }
 
 enum err open_table(struct binder *b, struct binding *names, const struct kql_catalog *place,

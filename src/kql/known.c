@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kql/known.c - names that Kusto has and we do not, and the name nearest to a misspelt one */
+/* kql/known.c - names that Kusto has and we do not */
 #include "kql/known.h"
 
 #include <stdlib.h>
@@ -174,8 +174,10 @@ const char *known_approximation(const char *name)
     static const char fence[] = "the scale of 'ctukey' is known from one recorded answer";
     static const char words[] =
         "the clusters are those of the paper that it names; what that leaves open is not published";
-    static const char seeds[] = "where its search begins, ends and what it leaves out is not published";
-    static const char closed[] = "what it leaves out is known from printed answers; the original samples";
+    static const char seeds[] =
+        "where its search begins, ends and what it leaves out is not published";
+    static const char closed[] =
+        "what it leaves out is known from printed answers; the original samples";
     static const char differing[] = "which of the patterns that differ it gives is not published";
     static const struct {
         const char *name, *what;
@@ -266,58 +268,4 @@ const char *known_refusal(const char *name)
         if (begins || strcmp(name, reasons[i].name) == 0) return reasons[i].why;
     }
     return NULL;
-}
-
-/* --- the nearest name ------------------------------------------------------------------------- */
-
-#define NEAREST_LEN_MAX 63
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
-/* Insertions, deletions, replacements and swaps of neighbours that turn a into b, case ignored. */
-static unsigned edit_distance(const char *a, size_t n, const char *b, size_t m)
-{
-    unsigned rows[3][NEAREST_LEN_MAX + 2];
-    unsigned *before = rows[0], *above = rows[1], *row = rows[2];
-    for (size_t j = 0; j <= m; j++)
-        above[j] = (unsigned)j;
-    for (size_t i = 1; i <= n; i++) {
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= m; j++) {
-            bool same = lower(a[i - 1]) == lower(b[j - 1]);
-            unsigned d = above[j - 1] + (same ? 0 : 1);
-            if (above[j] + 1 < d) d = above[j] + 1;
-            if (row[j - 1] + 1 < d) d = row[j - 1] + 1;
-            bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
-                           lower(a[i - 2]) == lower(b[j - 1]);
-            if (swapped && before[j - 2] + 1 < d) d = before[j - 2] + 1;
-            row[j] = d;
-        }
-        unsigned *free_row = before;
-        before = above;
-        above = row;
-        row = free_row;
-    }
-    return above[m];
-}
-
-struct nearest nearest_to(const char *wanted)
-{
-    /* A third of the letters may be wrong, rounded up, but three at most; a letter is no word. */
-    size_t len = strlen(wanted);
-    unsigned slips = len > 1 ? (unsigned)(len + 2) / 3 : 0;
-    return (struct nearest){.wanted = wanted, .distance = (slips < 3 ? slips : 3) + 1};
-}
-
-void nearest_try(struct nearest *n, const char *candidate)
-{
-    size_t a = strlen(n->wanted), b = strlen(candidate);
-    if (a > NEAREST_LEN_MAX || b > NEAREST_LEN_MAX || b == 0) return;
-    unsigned d = edit_distance(n->wanted, a, candidate, b);
-    if (d >= n->distance) return;
-    n->distance = d;
-    n->name = candidate;
 }

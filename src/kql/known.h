@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kql/known.h - names that Kusto has and we do not, and the name nearest to a misspelt one */
+/* kql/known.h - names that Kusto has and we do not */
 #pragma once
 
 #include <stdbool.h>
@@ -16,16 +16,3 @@ const char *known_approximation(const char *name); /* what of a function is near
 const char *known_condition(const char *name); /* what a function that is there asks for; or NULL */
 const char *known_operator_refusal(const char *name); /* why an operator is not there; or NULL */
 const char *known_refusal(const char *name); /* why a function is not there; NULL: not built yet */
-
-/* Offers candidates one by one; name stays NULL while none is near enough to be a slip of the
- * finger. */
-struct nearest {
-    const char *wanted, *name;
-    unsigned distance;
-};
-struct nearest nearest_to(const char *wanted);
-void nearest_try(struct nearest *n, const char *candidate);
-/* Ends a sentence about a name that is not there; near: a struct nearest's name, NULL: there is none. */
-#define NEAREST_FMT "%s%s%s"
-#define NEAREST_ARGS(near) \
-    (near) ? "; did you mean '" : "", (near) ? (near) : "", (near) ? "'?" : ""

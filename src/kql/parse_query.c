@@ -2,6 +2,7 @@
 /* kql/parse_query.c - pipes, and the operators between their bars */
 #include "kql/parse.h"
 
+#include "base/nearest.h"
 #include "kql/known.h"
 
 /* --- operators whose grammar is a list or two ------------------------------------------------- */
@@ -249,14 +250,12 @@ static enum err unknown_oper(struct parser *p, const char *name)
     if (known_operator(name)) {
         return FAIL(p->d, ERR_UNSUPPORTED, "the operator '%s' is not supported", name);
     }
-    const char *near = NULL;
     struct nearest best = nearest_to(name);
     for (size_t i = 0; i < sizeof opers / sizeof opers[0]; i++)
         nearest_try(&best, opers[i].name);
-    near = best.name;
-    if (near == NULL) return expected(p, "an operator");
-    return FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "unknown operator '%s'; did you mean '%s'?", name,
-                    near);
+    if (best.name == NULL) return expected(p, "an operator");
+    return FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "unknown operator '%s'" NEAREST_FMT, name,
+                    NEAREST_ARGS(best.name));
 }
 
 enum err parse_operator(struct parser *p, struct ast **out)

@@ -2,6 +2,7 @@
 /* server/main.c - the one program: finds the command and runs it */
 #include "server/commands.h"
 
+#include "base/nearest.h"
 #include "base/opt.h"
 #include "base/str.h"
 
@@ -27,16 +28,12 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *name)
 {
-    const char *near = NULL;
-    unsigned best = 3;
+    struct nearest best = nearest_to(name);
     for (uint32_t i = 0; i < n_commands; i++) {
-        unsigned n = edit_distance(name, commands[i].name);
-        if (commands[i].about == NULL || n >= best) continue;
-        best = n;
-        near = commands[i].name;
+        if (commands[i].about != NULL) nearest_try(&best, commands[i].name);
     }
     fprintf(stderr, "keystead: unknown command '%.40s'", name);
-    if (near != NULL) fprintf(stderr, "; did you mean %s?", near);
+    if (best.name != NULL) fprintf(stderr, "; did you mean %s?", best.name);
     fputs("\nkeystead --help lists the commands\n", stderr);
     return EXIT_USAGE;
 }

@@ -232,18 +232,3 @@ TEST(known, tables_are_sorted)
     REQUIRE(known_operator("execute-and-cache") && known_operator("graph-where-nodes"));
     REQUIRE(!known_function("nothing") && !known_operator("where"));
 }
-
-TEST(known, the_nearest_name_is_a_slip_away)
-{
-    struct nearest n = nearest_to("sumarize");
-    nearest_try(&n, "sort");
-    nearest_try(&n, "summarize");
-    EXPECT_STR(n.name, "summarize");
-    n = nearest_to("TimeGenrated");
-    nearest_try(&n, "TenantId");
-    nearest_try(&n, "TimeGenerated");
-    EXPECT_STR(n.name, "TimeGenerated");
-    n = nearest_to("abc");
-    nearest_try(&n, "xyz");
-    REQUIRE(n.name == NULL);
-}
