@@ -103,12 +103,11 @@ void kusto_denied(struct front_call *c, const char *text, const char *inner, con
     kusto_error(c, &p);
 }
 
-/* "E_RUNAWAY_QUERY" has a number too. */
 static void limits(const struct diag *d, struct kusto_problem *p)
 {
-    const char *number = str_eq(d->tag, "E_RUNAWAY_QUERY") ? "80DA0001" : "80DA0003";
+    unsigned number = (unsigned)query_engine_code(d->tag);
     snprintf(p->buffer, sizeof p->buffer,
-             "Query execution has exceeded the allowed limits (%s): %s (%s, 0x%s).", number,
+             "Query execution has exceeded the allowed limits (%X): %s (%s, 0x%X).", number,
              d->text, d->tag, number);
     p->status = 400;
     p->code = "LimitsExceeded";
@@ -162,7 +161,7 @@ void kusto_problem_of(const struct query_call *q, enum query_fault fault, const 
             "The data can't be read at the moment: the key that encrypts it is not at hand.";
         break;
     case QUERY_BAD:
-        if (str_eq(d->tag, "E_RUNAWAY_QUERY")) {
+        if (query_engine_code(d->tag) != 0) {
             limits(d, out);
         } else {
             bad(q, d, out);

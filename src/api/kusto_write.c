@@ -149,11 +149,10 @@ static void add_left_out(const struct kusto_query *k, json_t *rows)
 static void add_failure(const struct kusto_query *k, json_t *rows, const struct kusto_problem *p,
                         const char *tag)
 {
-    bool runaway = str_eq(tag, "E_RUNAWAY_QUERY");
     json_array_append_new(
         rows, status_row(k->request,
-                         (struct outcome){2, runaway ? (int)0x80DA0001 : (int)0x80DA0003, 1,
-                                          "Error", tag, "QueryLimitsExceeded",
+                         (struct outcome){2, query_engine_code(tag), 1, "Error", tag,
+                                          "QueryLimitsExceeded",
                                           json_pack("{s:i, s:s}", "Count", 1, "Text", p->text)}));
 }
 

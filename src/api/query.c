@@ -22,28 +22,6 @@ static struct la_query *la_of(struct query_call *q)
 
 /* --- failing ---------------------------------------------------------------------------------- */
 
-/* d names another workspace than the one that was asked; or nothing. */
-static void say_locked(struct front_call *c, const struct diag *d)
-{
-    bool is_other = str_eq(d->tag, QUERY_LOCKED_TAG);
-    front_error(c->res, 403, "InsufficientAccessError",
-                "The data can't be read: access to the customer-managed key of the cluster was "
-                "revoked.",
-                QUERY_LOCKED_TAG,
-                is_other
-                    ? d->text
-                    : "The customer-managed key that encrypts this workspace's data is disabled, "
-                      "deleted or may no longer be used by the cluster's identity.");
-}
-
-static void say_suspended(struct front_call *c, const struct diag *d)
-{
-    front_error(c->res, 503, "ServiceUnavailable",
-                "The data can't be read at the moment: the key that encrypts it is not at hand.",
-                "KeySuspended", str_eq(d->tag, "KeySuspended") ? d->text : NULL);
-    http_set(c->res, "Retry-After", "5");
-}
-
 static void say_bad_body(struct front_call *c, const char *message)
 {
     CLEANUP_JSON json_t *detail =
@@ -53,69 +31,6 @@ static void say_bad_body(struct front_call *c, const char *message)
                   "message", "The request had some invalid properties", "innererror", "code",
                   "QueryValidationError", "message", "Failed parsing the query", "details", detail);
     front_json(c->res, 400, j);
-}
-
-/* What the compiler says: the kind, then the exact code with its place in the text. */
-static void say_bad_query(struct front_call *c, const char *text, const struct diag *d)
-{
-    bool syntax = str_starts(d->tag, "SYN");
-    json_t *exact =
-        json_pack("{s:s, s:s}", "code", d->tag[0] != '\0' ? d->tag : "SEM0001", "message", d->text);
-    if (d->pos >= 0) {
-        uint32_t line = 1, column = 1;
-        kql_position(bytes_str(text), d->pos, &line, &column);
-        json_object_set_new(exact, "line", json_integer(line));
-        json_object_set_new(exact, "pos", json_integer(column));
-    }
-    CLEANUP_JSON json_t *j = json_pack(
-        "{s:{s:s, s:s, s:{s:s, s:s, s:o}}}", "error", "code", "BadArgumentError", "message",
-        "The request had some invalid properties", "innererror", "code",
-        syntax ? "SyntaxError" : "SemanticError", "message",
-        syntax ? "A recognition error occurred in the query." : "A semantic error occurred.",
-        "innererror", exact);
-    front_json(c->res, 400, j);
-}
-
-/* A workspace of the request's list. */
-static void say_bad_scope(struct front_call *c, const struct diag *d)
-{
-    front_error(c->res, 400, "BadArgumentError", "The request had some invalid properties",
-                QUERY_SCOPE_TAG, d->text);
-}
-
-static bool say_failure(struct query_call *q, enum query_fault fault, const struct diag *d)
-{
-    struct front_call *c = q->front;
-    buf_release(&c->res->body); /* rows that were encoded are wiped */
-    switch (fault) {
-    case QUERY_LOCKED: say_locked(c, d); break;
-    case QUERY_SUSPENDED: say_suspended(c, d); break;
-    case QUERY_BAD:
-        if (str_eq(d->tag, QUERY_SCOPE_TAG)) {
-            say_bad_scope(c, d);
-        } else {
-            say_bad_query(c, q->text, d);
-        }
-        break;
-    case QUERY_DENIED:
-        front_error(c->res, 403, "InsufficientAccessError",
-                    "The provided credentials have insufficient access to perform the requested "
-                    "operation",
-                    d->tag, d->text);
-        break;
-    case QUERY_TOO_LARGE:
-        front_error(c->res, 413, "ResponseSizeError", "The result is too large.", d->tag, d->text);
-        break;
-    case QUERY_TIMEOUT:
-        front_error(c->res, 504, "GatewayTimeout", "The query did not end in time.", d->tag,
-                    d->text);
-        break;
-    case QUERY_INTERNAL:
-        front_error(c->res, 500, "InternalServerError", "The query failed inside the server.",
-                    err_name(d->code), NULL);
-        break;
-    }
-    return false;
 }
 
 /* --- the request ------------------------------------------------------------------------------ */
@@ -290,8 +205,8 @@ static json_t *gone_detail(const char *cluster)
                      "severityName", "Warning");
 }
 
-/* NULL: nothing was left out. */
-static json_t *partial_error(const struct query_call *q)
+/* failure: what ended the rows; NULL: they are all there. The result is NULL where nothing is missing. */
+static json_t *partial_error(const struct query_call *q, const struct diag *failure)
 {
     CLEANUP_JSON json_t *left_out = query_left_out(q), *details = json_array();
     size_t i;
@@ -299,6 +214,7 @@ static json_t *partial_error(const struct query_call *q)
     json_array_foreach (left_out, i, x) {
         json_array_append_new(details, gone_detail(json_string_value(x)));
     }
+    if (failure != NULL) json_array_append_new(details, query_engine_error(failure));
     if (json_array_size(details) == 0) return NULL;
     return json_pack("{s:s, s:s, s:O}", "code", "PartialError", "message",
                      "There were some errors when processing your query.", "details", details);
@@ -313,12 +229,12 @@ static json_t *data_sources(const struct query_call *q)
     return list;
 }
 
-static void finish(struct query_call *q)
+static void close_answer(struct query_call *q, const struct diag *failure)
 {
     const struct la_query *la = la_of(q);
     struct http_response *res = q->front->res;
     struct buf *out = &res->body;
-    json_t *partial = partial_error(q);
+    json_t *partial = partial_error(q, failure);
     buf_str(out, "]}]");
     if (la->statistics) add_member(out, "statistics", statistics_json(q));
     if (la->render) add_member(out, "render", render_json(&q->plan.render));
@@ -332,8 +248,29 @@ static void finish(struct query_call *q)
     http_set(res, "Cache-Control", "no-store");
 }
 
+static void finish(struct query_call *q)
+{
+    close_answer(q, NULL);
+}
+
+/* A result that has met a limit is cut off there, and says so: status 200, as the original. One whose
+ * text is too long has no answer. */
+static bool fail(struct query_call *q, enum query_fault fault, const struct diag *d)
+{
+    bool limited = fault == QUERY_TOO_LARGE && !q->is_too_long;
+    bool is_cut =
+        q->n_results != 0 &&
+        (limited || (fault == QUERY_BAD && q->rows != 0 && query_engine_code(d->tag) != 0));
+    if (is_cut) {
+        close_answer(q, d);
+    } else {
+        query_say_failure(q, fault, d);
+    }
+    return is_cut;
+}
+
 static const struct query_writer writer = {
-    .begin = begin_table, .rows = write_rows, .end = finish, .fail = say_failure};
+    .begin = begin_table, .rows = write_rows, .end = finish, .fail = fail};
 
 /* --- routes ----------------------------------------------------------------------------------- */
 

@@ -28,8 +28,9 @@
 #define OWNERS_ACTION    "Microsoft.Authorization/roleAssignments/write" /* only an owner may */
 #define QUERY_DENIED_TAG "WorkspaceAccessDenied"
 #define QUERY_LOCKED_TAG \
-    "CustomerManagedKeyUnavailable"               /* with a sentence that names the workspace */
-#define QUERY_SCOPE_TAG "FailedToResolveResource" /* of the request's list of workspaces */
+    "CustomerManagedKeyUnavailable" /* with a sentence that names the workspace */
+#define QUERY_NO_MEMORY_TAG "E_LOW_MEMORY_CONDITION"
+#define QUERY_SCOPE_TAG     "FailedToResolveResource" /* of the request's list of workspaces */
 
 enum query_fault {
     QUERY_LOCKED,    /* the customer has withdrawn the key */
@@ -85,6 +86,7 @@ struct query_call {
     struct source_tables *places; /* its own workspace, and others: source.h */
     uint32_t n_results;           /* tables begun */
     struct query_gone *gone;      /* of deleted clusters */
+    bool is_too_long;             /* the text of the answer is longer than QUERY_RESULT_MAX */
     uint64_t rows, table_rows;    /* of the result so far; of the table under way */
 
     struct query_run *run;
@@ -97,6 +99,14 @@ struct query_gone {
     json_t *names; /* [{"cluster": ARM id}] */
     struct store_gone *list;
 };
+
+/* --- query_error.c ---------------------------------------------------------------------------- */
+
+/* The answer of the Log Analytics query API. */
+void query_say_failure(struct query_call *q, enum query_fault fault, const struct diag *d);
+/* The engine's number for a tag of its own, 0x80DA....; 0: it is none. */
+int32_t query_engine_code(const char *tag);
+json_t *query_engine_error(const struct diag *d); /* a detail of a partial error */
 
 /* --- query_place.c: other workspaces ---------------------------------------------------------- */
 

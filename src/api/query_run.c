@@ -115,7 +115,8 @@ static enum err take_batch(void *ctx, const struct batch *b, struct diag *d)
     q->table_rows += b->n_rows;
     q->rows += b->n_rows;
     TRY(answer_put(&q->run->answer, out, d));
-    if (q->run->answer.len + out->len > QUERY_RESULT_MAX) {
+    q->is_too_long = q->run->answer.len + out->len > QUERY_RESULT_MAX;
+    if (q->is_too_long) {
         return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_RESULT_SET_TOO_LARGE",
                         "the result has more than %zu bytes of JSON", QUERY_RESULT_MAX);
     }
@@ -313,6 +314,8 @@ void query_execute(struct query_call *q)
     }
     struct diag d = DIAG_INIT;
     enum err e = run_counted(q, &d);
+    if (e == ERR_LIMIT && d.tag[0] == '\0') /* the process has no memory left */
+        snprintf(d.tag, sizeof d.tag, "%s", QUERY_NO_MEMORY_TAG);
     if (e == OK) q->writer->end(q);
     if (e == OK || refuse(q, fault_of(q, e, &d), &d)) {
         c->res->recall = query_held(q->run);

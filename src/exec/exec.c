@@ -82,16 +82,13 @@ uint64_t batch_bytes(const struct batch *b)
 static enum err hand_out(struct query *q, const struct relation *r, exec_sink *sink, void *ctx,
                          struct diag *d)
 {
-    TRY(result_check(q, r->n_rows, 0, d));
-    uint64_t bytes = 0;
+    uint64_t rows = 0, bytes = 0;
     struct mem *m = &q->workers[0].scratch; /* free between pipelines */
     for (uint32_t i = 0; i < r->n_batches; i++) {
         struct batch b;
         mem_clear(q, m);
         TRY(relation_batch(q, r, i, &m->a, &b, d));
-        bytes += batch_bytes(&b);
-        TRY(result_check(q, r->n_rows, bytes, d));
-        TRY(sink(ctx, &b, d));
+        TRY(result_give(q, &b, &rows, &bytes, sink, ctx, d));
     }
     return OK;
 }

@@ -42,12 +42,34 @@ enum err result_check(const struct query *q, uint64_t rows, uint64_t bytes, stru
     return OK;
 }
 
+/* The rows that the limit still takes. */
+static enum err give_first(const struct query *q, const struct batch *b, uint64_t before,
+                           exec_sink *result, void *ctx, struct diag *d)
+{
+    struct batch first;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a, 0);
+    uint64_t n = before < q->limits.rows_max ? q->limits.rows_max - before : 0;
+    if (n == 0 || n >= b->n_rows) return OK;
+    TRY(batch_slice(&a, b, 0, (uint32_t)n, &first, d));
+    return result(ctx, &first, d);
+}
+
+enum err result_give(const struct query *q, const struct batch *b, uint64_t *rows, uint64_t *bytes,
+                     exec_sink *result, void *ctx, struct diag *d)
+{
+    uint64_t before = *rows;
+    *rows += b->n_rows;
+    *bytes += batch_bytes(b);
+    if (*rows > q->limits.rows_max && *bytes <= q->limits.bytes_max)
+        TRY(give_first(q, b, before, result, ctx, d));
+    TRY(result_check(q, *rows, *bytes, d));
+    return result(ctx, b, d);
+}
+
 static enum err give(struct handout *h, const struct batch *b, struct diag *d)
 {
-    h->n_rows += b->n_rows;
-    h->n_bytes += batch_bytes(b);
-    TRY(result_check(h->q, h->n_rows, h->n_bytes, d));
-    return h->result(h->ctx, b, d);
+    return result_give(h->q, b, &h->n_rows, &h->n_bytes, h->result, h->ctx, d);
 }
 
 static enum err give_waiting(struct handout *h, struct worker *w)

@@ -219,6 +219,10 @@ enum err run_handed_out(struct query *q, const struct op *op, const bool *needed
 enum err handout_sink(struct query *q, const struct op *op, const bool *needed, exec_sink *result,
                       void *ctx, struct sink **out, struct diag *d);
 enum err result_check(const struct query *q, uint64_t rows, uint64_t bytes, struct diag *d);
+/* Hands a batch to the receiver; rows and bytes count what went before it. Where the limit of rows
+ * lies in it, the rows before the limit go out, then it fails. */
+enum err result_give(const struct query *q, const struct batch *b, uint64_t *rows, uint64_t *bytes,
+                     exec_sink *result, void *ctx, struct diag *d);
 
 /* eval.c */
 enum err eval(struct worker *w, const struct expr *e, const struct batch *in, struct vec *out);

@@ -165,6 +165,16 @@ async function logs(place) {
   assert.deepEqual(byResource.tables[0].rows, [[30000]]);
   await assert.rejects(query.queryWorkspace(place.customerId, "Sdk_CL | nonsense", day), { statusCode: 400, code: "BadArgumentError" });
   ok("monitor-query-logs queries by workspace and by resource");
+  await place.arm.workspaces.beginCreateOrUpdateAndWait(group, "workspace2", { location: "westeurope" }, soon);
+  const several = await query.queryWorkspace(place.customerId, "Sdk_CL | count", day, { additionalWorkspaces: ["workspace2"] });
+  assert.deepEqual(several.tables[0].rows, [[30000]]);
+  await assert.rejects(query.queryWorkspace(place.customerId, "Sdk_CL | count", day, { additionalWorkspaces: ["workspace3"] }), {
+    statusCode: 400,
+    code: "BadArgumentError",
+  });
+  const cut = await query.queryWorkspace(place.customerId, "set truncationmaxrecords = 5; Sdk_CL", day);
+  assert.deepEqual([cut.status, cut.partialError.code, cut.partialTables[0].rows.length], ["PartialFailure", "PartialError", 5]);
+  ok("monitor-query-logs queries several workspaces, and sees that a result is cut off");
   const both = await query.queryBatch([
     { workspaceId: place.customerId, query: "Sdk_CL | count", timespan: day },
     { workspaceId: place.customerId, query: "Sdk_CL | nonsense", timespan: day },

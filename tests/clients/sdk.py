@@ -130,6 +130,19 @@ assert (both[0].status, both[0].tables[0].rows[0][0]) == (LogsQueryStatus.SUCCES
 assert (both[1].status, both[1].code) == (LogsQueryStatus.FAILURE, "BadArgumentError")
 ok("monitor-query queries, also several at once")
 
+arm.workspaces.begin_create_or_update(GROUP, "workspace2", {"location": "westeurope"}).result()
+arm.tables.begin_create_or_update(GROUP, "workspace2", "Sdk_CL", {"schema": {"name": "Sdk_CL", "columns": [
+    {"name": "TimeGenerated", "type": "datetime"}, {"name": "Word", "type": "string"}]}}).result()
+second = arm.workspaces.get(GROUP, "workspace2")
+ingestion.upload(rule_id="dcr-" + second.customer_id.replace("-", ""), stream_name="Custom-Sdk_CL", logs=[{"TimeGenerated": now, "Word": "other"}])
+for name in ("workspace2", second.customer_id, second.id):
+    more = query.query_workspace(workspace.customer_id, "Sdk_CL | count", timespan=DAY, additional_workspaces=[name])
+    assert more.tables[0].rows[0][0] == 30001, name
+assert ask("workspace('workspace2').Sdk_CL | project Word").tables[0].rows[0][0] == "other"
+cut = ask("set truncationmaxrecords = 5; Sdk_CL")
+assert (cut.status, cut.partial_error.code, len(cut.partial_data[0].rows)) == (LogsQueryStatus.PARTIAL, "PartialError", 5)
+ok("monitor-query queries several workspaces, and sees that a result is cut off")
+
 # --- revocation -------------------------------------------------------------------------------------------------
 keys.update_key_properties("k1", version, enabled=False)
 

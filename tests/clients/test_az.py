@@ -164,6 +164,12 @@ class Az(unittest.TestCase):
         a = self.az(*self.rest_query("Canary_CL | sort by Word asc | project Word"))
         self.assertEqual(a["tables"][0]["rows"], [["az"], ["hello"]])
 
+    def test_az_rest_queries_over_workspaces(self):
+        e = self.c["endpoint"]
+        body = {"query": "union withsource=S Canary_CL, workspace('workspace1').Canary_CL | summarize n = count() by S", "workspaces": ["workspace1"]}
+        a = self.az("rest", "--method", "post", "--resource", e, "--url", f"{e}/v1/workspaces/{self.w}/query", "--body", json.dumps(body))
+        self.assertEqual(a["tables"][0]["rows"], [["Canary_CL", 4]])
+
     # --- changing ---------------------------------------------------------------------------------------
     def test_groups_and_tables_are_made(self):
         self.assertEqual(self.az("group", "create", "-n", "made-by-az", "-l", "westeurope")["location"], "westeurope")

@@ -318,14 +318,30 @@ class Cross(unittest.TestCase):
         for path in ("/v1/rest/query", "/v2/rest/query"):
             a = self.kusto("set truncationmaxrecords = 2; range x from 1 to 5 step 1", path=path)
             self.assertIn("E_QUERY_RESULT_SET_TOO_LARGE", a.body.decode())
-        a = self.ask("set truncationmaxrecords = 2; range x from 1 to 5 step 1")
-        self.assertEqual((a.status, a.json["error"]["innererror"]["code"]), (413, "E_QUERY_RESULT_SET_TOO_LARGE"), a)
         self.assertEqual(len(self.table("set notruncation; range x from 1 to 600000 step 1 | summarize by x")), 600000)
-        self.assertEqual(self.ask("set notruncation; range x from 1 to 600000 step 1 | summarize by x").status, 413)  # the API's own limit stays
         self.assertEqual(self.rows("set query_now = datetime(2020-01-01); print now()"), [["2020-01-01T00:00:00.0000000Z"]])
         self.assertEqual(self.rows("set query_datetimescope_column = 'TimeGenerated'; set query_datetimescope_from = datetime(2027-01-01); Words_CL | count"), [[0]])
         self.assertEqual(self.table("set query_take_max_records = 1; Words_CL | project Number | sort by Number asc"), [[1]])
         self.bad(self.ask("set notruncaton; print 1"), "SEM0001", "did you mean 'notruncation'?")
+
+    def test_a_result_that_is_cut_off_says_so_behind_its_rows(self):
+        for kql, first in (("range x from 1 to 5 step 1", [[1], [2]]), ("range x from 1 to 5 step 1 | sort by x desc", [[5], [4]])):
+            a = self.ask("set truncationmaxrecords = 2; " + kql)
+            self.assertEqual((a.status, a.json["tables"][0]["rows"], a.json["error"]["code"]), (200, first, "PartialError"), a)
+            inner = a.json["error"]["details"][0]["innererror"]
+            self.assertEqual((a.json["error"]["details"][0]["code"], inner["code"], inner["severityName"]), ("EngineError", "-2133196797", "Error"), a)
+            self.assertIn("more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE)", inner["message"])
+        a = self.ask("set truncationmaxsize = 100; range x from 1 to 500 step 1")
+        self.assertEqual((a.status, a.json["error"]["code"], a.json["tables"][0]["rows"]), (200, "PartialError", []), a)
+        a = self.ask("set notruncation; range x from 1 to 600000 step 1 | summarize by x")  # the API's own limit stays
+        self.assertEqual((a.status, len(a.json["tables"][0]["rows"]), a.json["error"]["code"]), (200, 500000, "PartialError"))
+        a = self.ask("print x = 1 | make-series s = count() on x from 1 to 100000000 step 1")
+        inner = a.json["error"]["innererror"]
+        self.assertEqual((a.status, a.json["error"]["code"], inner["code"], inner["innererror"]["code"]),
+                         (400, "BadArgumentError", "EngineError", "-2133196799"), a)
+        self.assertIn("E_RUNAWAY_QUERY", inner["innererror"]["message"])
+        a = self.kusto("print x = 1 | make-series s = count() on x from 1 to 100000000 step 1")
+        self.assertIn("0x80DA0001", a.body.decode())
 
     def test_options_of_the_request_do_what_the_text_would(self):
         def options(**o):
