@@ -26,6 +26,10 @@ static whole_fn *const functions[N_WHOLE_KINDS] = {
     [WHOLE_AUTOCLUSTER] = whole_autocluster,
     [WHOLE_DIFFPATTERNS] = whole_diffpatterns,
     [WHOLE_TEXT_PATTERNS] = whole_text_patterns,
+    [WHOLE_SESSION_COUNT] = whole_session_count,
+    [WHOLE_FUNNEL] = whole_funnel,
+    [WHOLE_FUNNEL_COMPLETION] = whole_funnel_completion,
+    [WHOLE_SEQUENCES] = whole_sequences,
 };
 
 struct whole_sink {

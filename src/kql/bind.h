@@ -326,6 +326,8 @@ enum err bind_dotted(struct scope *s, const struct ast *n, bool *found, struct e
  * another function. */
 enum err bind_graph_function(struct scope *s, const struct ast *n, bool *found, struct expr **out);
 bool is_graph(const struct binder *b, const struct op *op);
+/* bind_fork.c: does nothing but render follow the operator, in a result of the query? */
+bool ends_query(const struct op_cx *cx);
 /* bind_scan.c: step.column; *found is false when the path is no such thing. */
 enum err bind_scan_path(struct scope *s, const struct ast *n, bool *found, struct expr **out);
 enum err bind_external(struct binder *b, struct binding *names, const struct ast *n,

@@ -20,6 +20,8 @@ static const struct {
     {"diffpatterns", plugin_diffpatterns},
     {"diffpatterns_text", plugin_text_patterns},
     {"estimate_rows_count", plugin_estimate_rows_count},
+    {"funnel_sequence", plugin_funnel},
+    {"funnel_sequence_completion", plugin_funnel_completion},
     {"geo_line_lookup", plugin_geo_lookup},
     {"geo_polygon_lookup", plugin_geo_lookup},
     {"identity", plugin_identity},
@@ -32,6 +34,8 @@ static const struct {
     {"rolling_percentile", plugin_rolling_percentile},
     {"rows_near", plugin_rows_near},
     {"schema_merge", plugin_schema_merge},
+    {"sequence_detect", plugin_sequences},
+    {"session_count", plugin_timeline},
     {"sliding_window_counts", plugin_timeline},
 };
 
@@ -49,8 +53,6 @@ static const struct {
     {"execute_query", "it calls another service"},
     {"execute_show_command", "it calls another service"},
     {"external_datatable", "it reads another service"},
-    {"funnel_sequence", "how it treats events of the same moment is not published"},
-    {"funnel_sequence_completion", "how it treats events of the same moment is not published"},
     {"http_request", "it calls another service"},
     {"http_request_post", "it calls another service"},
     {"identity_v3", "it is internal to the original"},
@@ -60,8 +62,6 @@ static const struct {
     {"postgresql_request", "it calls another service"},
     {"python", "it runs foreign code"},
     {"r", "it runs foreign code"},
-    {"sequence_detect", "which of overlapping sequences it gives is not published"},
-    {"session_count", "where its sessions end is not published"},
     {"sql_request", "it calls another service"},
 };
 

@@ -14,7 +14,8 @@ typedef enum err bind_plugin_fn(struct plugin_cx *p, struct op **out);
 bind_plugin_fn plugin_bag_unpack, plugin_pivot, plugin_narrow, plugin_lookup, plugin_timeline,
     plugin_rolling_percentile, plugin_rows_near, plugin_schema_merge, plugin_identity,
     plugin_estimate_rows_count, plugin_geo_lookup, plugin_dcount_intersect, plugin_preview,
-    plugin_basket, plugin_autocluster, plugin_diffpatterns, plugin_text_patterns;
+    plugin_basket, plugin_autocluster, plugin_diffpatterns, plugin_text_patterns, plugin_funnel,
+    plugin_funnel_completion, plugin_sequences;
 
 /* Why a plugin that is known is refused, NULL: no more than that it is. */
 const char *plugin_refusal(const char *name);

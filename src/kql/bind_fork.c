@@ -2,18 +2,22 @@
 /* kql/bind_fork.c - operators with several results: fork, facet and the plugin preview */
 #include "kql/bind_evaluate.h"
 
-/* Nothing but render may follow, and the results must be the query's own. */
-static enum err check_place(struct op_cx *cx)
+bool ends_query(const struct op_cx *cx)
 {
-    struct binder *b = cx->b;
-    const struct ast *pipe = b->pipe;
-    bool top = pipe == b->result;
-    for (uint32_t i = 0; top && i < pipe->args.n; i++) {
+    const struct ast *pipe = cx->b->pipe;
+    if (pipe != cx->b->result) return false;
+    for (uint32_t i = 0; i < pipe->args.n; i++) {
         if (pipe->args.at[i] != cx->ast) continue;
         bool last = i + 1 == pipe->args.n;
-        if (last || (i + 2 == pipe->args.n && pipe->args.at[i + 1]->op == OPER_RENDER)) return OK;
+        return last || (i + 2 == pipe->args.n && pipe->args.at[i + 1]->op == OPER_RENDER);
     }
-    return FAIL_TAG(diag_at(b->d, cx->ast->pos), ERR_INVALID, "SEM0001",
+    return false;
+}
+
+static enum err check_place(struct op_cx *cx)
+{
+    if (ends_query(cx)) return OK;
+    return FAIL_TAG(diag_at(cx->b->d, cx->ast->pos), ERR_INVALID, "SEM0001",
                     "'%s' gives several tables and must stand at the end of the query",
                     cx->ast->name);
 }

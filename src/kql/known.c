@@ -179,9 +179,19 @@ const char *known_approximation(const char *name)
     static const char closed[] =
         "what it leaves out is known from printed answers; the original samples";
     static const char differing[] = "which of the patterns that differ it gives is not published";
+    static const char moments[] =
+        "which events of one moment follow each other, and what may lie between, is not published";
+    static const char overlap[] =
+        "which of overlapping sequences it gives is known from one printed "
+        "answer";
+    static const char sessions[] = "where its sessions end is told in words only";
     static const struct {
         const char *name, *what;
     } near[] = {
+        {"funnel_sequence", moments},
+        {"funnel_sequence_completion", moments},
+        {"sequence_detect", overlap},
+        {"session_count", sessions},
         {"autocluster", seeds},
         {"basket", closed},
         {"diffpatterns", differing},

@@ -107,6 +107,10 @@ enum whole_kind {
     WHOLE_AUTOCLUSTER,
     WHOLE_DIFFPATTERNS,
     WHOLE_TEXT_PATTERNS,
+    WHOLE_SESSION_COUNT,
+    WHOLE_FUNNEL,
+    WHOLE_FUNNEL_COMPLETION,
+    WHOLE_SEQUENCES,
     N_WHOLE_KINDS,
 };
 
@@ -179,6 +183,17 @@ struct path_search {
 struct timeline {
     uint32_t n_dims;
     bool has_cohort;
+};
+
+/* funnel_sequence: columns of the input are id, time, the state as text, the state. */
+struct funnel {
+    struct timeline line; /* without dimensions */
+    enum { FUNNEL_BOTH, FUNNEL_PREVIOUS, FUNNEL_NEXT } table;
+};
+
+/* sequence_detect: columns of the input are a time, n_steps conditions, then dimensions. */
+struct sequences {
+    uint32_t n_steps, n_dims;
 };
 
 /* basket, autocluster, diffpatterns: columns of the input that rows have patterns over; constants:
