@@ -101,14 +101,15 @@ static bool differs(const struct vec *v, uint32_t i)
     return !value_eq(&a, &b);
 }
 
+/* restart_at: the place of the restart argument. */
 static enum err rank(struct fn_cx *cx, const struct fn_call *call, const struct vec *const *args,
-                     uint32_t n, bool dense, struct vec *out)
+                     uint32_t n, bool dense, uint32_t restart_at, struct vec *out)
 {
     void *data;
     TRY(out_flat(cx, T_LONG, n, out, &data));
     int64_t count = 0, now = 0;
     for (uint32_t i = 0; i < n; i++) {
-        bool first = restarts(call, args, 1, i);
+        bool first = restarts(call, args, restart_at, i);
         count = first ? 1 : count + 1;
         if (first)
             now = 1;
@@ -121,12 +122,29 @@ static enum err rank(struct fn_cx *cx, const struct fn_call *call, const struct 
 
 EVAL(eval_rank_dense)
 {
-    return rank(cx, call, args, n, true, out);
+    return rank(cx, call, args, n, true, 1, out);
 }
 
 EVAL(eval_rank_min)
 {
-    return rank(cx, call, args, n, false, out);
+    return rank(cx, call, args, n, false, 1, out);
+}
+
+/* The older row_rank(term) is dense and has no restart; its second argument may say so. */
+EVAL(eval_rank)
+{
+    return rank(cx, call, args, n, true, 2, out);
+}
+
+static enum err prepare_rank(struct fn_call *call, struct arena *a, struct diag *d)
+{
+    (void)a;
+    if (call->n_args < 2) return OK;
+    const struct value *dense = call->consts[1];
+    if (dense != NULL && !dense->is_null && dense->b) return OK;
+    return FAIL(d, ERR_UNSUPPORTED,
+                "row_rank(): a rank that is not dense is not documented: use "
+                "row_rank_min()");
 }
 
 /* --- sums
@@ -239,6 +257,17 @@ static const struct fn rows[] = {
            ARG(TM_NUMERIC), ARG_BOOL),
     COUNTING("row_number", 0, 2, eval_row_number, "The number of the row, from 1 or a given start.",
              "row_number(7)", "7", ARG_LONG, ARG_BOOL),
+    {.name = "row_rank",
+     .arity_min = 1,
+     .arity_max = 2,
+     .args = {ARG(NOT_DYNAMIC), ARG_BOOL},
+     .ret = T_LONG,
+     .flags = FN_NOT_CONST | FN_WINDOW,
+     .eval = eval_rank,
+     .prepare = prepare_rank,
+     .doc = "The older name of row_rank_dense().",
+     .example = "row_rank('a')",
+     .expect = "1"},
     COUNTING("row_rank_dense", 1, 2, eval_rank_dense,
              "The number of different values up to this row.", "row_rank_dense('a')", "1",
              ARG(NOT_DYNAMIC), ARG_BOOL),

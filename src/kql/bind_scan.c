@@ -72,7 +72,7 @@ static enum err step_output(struct op_cx *cx, const struct ast *n, struct scan_s
     static const char *const words[] = {"all", "last", "none"};
     if (n->is_open) {
         return FAIL(diag_at(cx->b->d, n->pos), ERR_UNSUPPORTED,
-                    "an optional step of 'scan' is not supported");
+                    "an optional step of 'scan' is not supported: it is not documented");
     }
     for (uint32_t i = 0; i < n->params.n; i++) {
         const struct ast *p = n->params.at[i];

@@ -231,9 +231,9 @@ const char *known_operator_refusal(const char *name)
     static const struct {
         const char *name, *why;
     } reasons[] = {
-        {"graph-where-edges", "it is not documented"},
-        {"graph-where-nodes", "it is not documented"},
-        {"execute-and-cache", "it internal to the original"},
+        {"graph-where-edges", "it is not documented, and no column has a name in it"},
+        {"graph-where-nodes", "it is not documented, and no column has a name in it"},
+        {"execute-and-cache", "it is internal to the original"},
         {"inline_external_table", "it reads another service"},
         {"partitioned-by", "it stands in 'make-graph' only"},
         {"project-smart", "it stands in 'find' only, and is there"},
@@ -261,16 +261,15 @@ const char *known_refusal(const char *name)
         {"geo_point_to_h3cell", "H3 has no package in Debian"},
         {"geo_polygon_to_h3cells", "H3 has no package in Debian"},
         {"graph", "there are no stored graphs"},
-        {"hll_isvalid", "it is not documented"},
+        {"hll_isvalid", "it is not documented: nobody says what its second argument is"},
         {"labels", "only stored graphs have labels"},
         {"materialized_view", "there are no materialized views"},
         {"node_id", "it is not documented"},
         {"passthrough", "it is internal to the original"},
         {"row_id", "it is internal to the original"},
-        {"row_rank", "it is obsolete: use row_rank_dense or row_rank_min"},
         {"rowstore_ordinal_range", "it is internal to the original"},
         {"stored_query_result", "there are no stored results"},
-        {"tdigest_isvalid", "it is not documented"},
+        {"tdigest_isvalid", "it is not documented: nobody says what its second argument is"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         size_t n = strlen(reasons[i].name) - 1;

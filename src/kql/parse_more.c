@@ -386,6 +386,13 @@ static enum err parse_step(struct parser *p, struct ast *o)
 enum err parse_scan(struct parser *p, struct ast *o)
 {
     TRY(parse_params(p, &o->params));
+    if (at_token(p, "order") || at_token(p, "partition")) {
+        return FAIL(
+            diag_at(p->d, tok(p)->pos), ERR_UNSUPPORTED,
+            "'%s by' in 'scan' is not supported: it is not documented; sort or partition the "
+            "rows before it",
+            at_token(p, "order") ? "order" : "partition");
+    }
     if (accept(p, "declare")) {
         TRY(expect(p, "("));
         TRY(parse_list(p, parse_declared, &o->by));

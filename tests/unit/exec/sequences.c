@@ -201,3 +201,29 @@ TEST(exec, each_stay_in_a_state_has_its_neighbours_in_the_funnel)
     }
     buf_release(&e.text);
 }
+
+/* At the end of a query there are the tables of both sides, of what comes before, and behind. */
+TEST(exec, a_funnel_at_the_end_of_a_query_gives_three_tables)
+{
+    static const char *const ends[] = {"", " | render table", " | where true", " | count"};
+    static const uint32_t more[] = {2, 2, 0, 0};
+    for (int i = 0; i < 4; i++) {
+        CLEANUP_ARENA struct arena a;
+        CLEANUP_BUF struct buf text = {0};
+        struct plan plan = {0};
+        struct kql_options opt = {0};
+        struct diag d = DIAG_INIT;
+        arena_init(&a, 1 << 24);
+        buf_fmt(&text,
+                "print id = 1, t = 2, s = 'x' | evaluate funnel_sequence(id, t, 0, 9, 9, 9, s, "
+                "dynamic(['x']))%s",
+                ends[i]);
+        REQUIRE_OK(kql_compile(&a, buf_view(&text), &no_tables, &opt, &plan, &d));
+        EXPECT_EQ(plan.n_more, more[i]);
+        if (plan.n_more != 2) continue;
+        EXPECT_EQ(plan.root->schema.n, 5);
+        EXPECT_EQ(plan.more[0].root->schema.n, 4);
+        EXPECT_STR(plan.more[0].root->schema.cols[1].name, "prev");
+        EXPECT_STR(plan.more[1].root->schema.cols[1].name, "next");
+    }
+}
