@@ -154,22 +154,35 @@ EVAL(eval_url_encode)
 }
 
 /* A broken escape stays as it is. */
+static void url_decode(struct bytes s, struct buf *out)
+{
+    for (size_t k = 0; k < s.len; k++) {
+        uint8_t c = s.p[k];
+        if (c == '%' && k + 2 < s.len && hex_decode(bytes_of(s.p + k + 1, 2), &c, 1, NULL) == OK) {
+            buf_u8(out, c);
+            k += 2;
+        } else {
+            buf_u8(out, s.p[k] == '+' ? ' ' : s.p[k]);
+        }
+    }
+}
+
+/* Escapes may stand for bytes that are no UTF-8: U+FFFD takes their place, for a string is UTF-8. */
 EVAL(eval_url_decode)
 {
     (void)call;
     CLEANUP_ROWS struct rows_out r;
+    CLEANUP_BUF struct buf text = {0};
     TRY(rows_begin(cx, &r, T_STRING, n, out));
     for (uint32_t i = 0; i < n; i++) {
-        struct bytes s = vec_str(args[0], i);
-        for (size_t k = 0; k < s.len; k++) {
-            uint8_t c = s.p[k];
-            if (c == '%' && k + 2 < s.len &&
-                hex_decode(bytes_of(s.p + k + 1, 2), &c, 1, NULL) == OK) {
-                buf_u8(&r.b, c);
-                k += 2;
-            } else {
-                buf_u8(&r.b, s.p[k] == '+' ? ' ' : s.p[k]);
-            }
+        buf_clear(&text);
+        url_decode(vec_str(args[0], i), &text);
+        struct bytes s = buf_view(&text);
+        if (utf8_valid(s)) {
+            buf_bytes(&r.b, s);
+        } else {
+            while (s.len != 0)
+                utf8_put(&r.b, utf8_next(&s));
         }
         row_end(&r);
     }

@@ -172,6 +172,7 @@ EVAL(eval_fill)
     return rows_end(cx, &r, out);
 }
 
+/* A null constant fills with nulls: NaN. */
 static double constant_arg(const struct fn_call *call, const struct vec *const *args, uint32_t k,
                            uint32_t i, bool *whole)
 {
@@ -180,7 +181,7 @@ static double constant_arg(const struct fn_call *call, const struct vec *const *
     if (call->n_args <= k) return 0;
     v = vec_value(args[k], i);
     *whole = v.type == T_LONG || v.type == T_INT;
-    return value_cast(&v, T_REAL, NULL, &r) && !r.is_null ? r.r : 0;
+    return value_cast(&v, T_REAL, NULL, &r) && !r.is_null ? r.r : NAN;
 }
 
 /* series_fill_const(s [, constant [, missing]]) */
@@ -253,7 +254,7 @@ static double tap_sum(const struct series *s)
 {
     double sum = 0;
     for (uint32_t k = 0; k < s->n; k++)
-        sum += fabs(s->v[k]);
+        sum += s->v[k];
     return sum;
 }
 
@@ -274,7 +275,7 @@ EVAL(eval_fir)
         bool center = call->n_args > 3 && vec_bool(args[3], i);
         double scale = normalize && tap_sum(&f) != 0 ? tap_sum(&f) : 1;
         int64_t shift = center ? f.n / 2 : 0;
-        if (s.array && f.array) {
+        if (s.array && f.array && !(normalize && negative)) {
             size_t at = dyn_array_begin(&r.b);
             for (int64_t j = 0; j < s.n; j++) {
                 double sum = 0;

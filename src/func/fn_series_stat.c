@@ -130,6 +130,7 @@ static void put_stats(const struct series *s, struct buf *out)
     dyn_bag_end(out, at, 9);
 }
 
+/* A series with something in it that is no finite number has none, unless that is passed over. */
 EVAL(eval_stats)
 {
     CLEANUP_ROWS struct rows_out r;
@@ -137,11 +138,14 @@ EVAL(eval_stats)
     for (uint32_t i = 0; i < n; i++) {
         CLEANUP_SERIES struct series s;
         struct value v = vec_value(args[0], i);
-        bool finite = call->n_args > 1 && !vec_null(args[1], i) && vec_bool(args[1], i);
+        bool pass_over = call->n_args > 1 && !vec_null(args[1], i) && vec_bool(args[1], i);
         TRY(series_read(&s, &v, cx->d));
-        for (uint32_t k = 0; finite && k < s.n; k++)
-            s.v[k] = isfinite(s.v[k]) ? s.v[k] : NAN;
-        if (s.array) put_stats(&s, &r.b);
+        bool whole = true;
+        for (uint32_t k = 0; k < s.n; k++) {
+            whole &= isfinite(s.v[k]);
+            if (!isfinite(s.v[k])) s.v[k] = NAN;
+        }
+        if (s.array && (whole || pass_over)) put_stats(&s, &r.b);
         row_end(&r);
     }
     return rows_end(cx, &r, out);

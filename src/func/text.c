@@ -7,6 +7,15 @@
 
 /* --- characters ------------------------------------------------------------------------------- */
 
+/* Neither overlong in n bytes nor a surrogate nor beyond the last character. */
+static bool is_scalar(uint32_t c, size_t n)
+{
+    return c >= (n == 2   ? 0x80U
+                 : n == 3 ? 0x800U
+                          : 0x10000U) &&
+           c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
+}
+
 uint32_t utf8_next(struct bytes *s)
 {
     uint8_t b = s->p[0];
@@ -23,6 +32,10 @@ uint32_t utf8_next(struct bytes *s)
             break;
         }
         c = c << 6 | (s->p[i] & 0x3f);
+    }
+    if (n > 1 && !is_scalar(c, n)) {
+        n = 1;
+        c = 0xfffd;
     }
     *s = bytes_of(s->p + n, s->len - n);
     return c;

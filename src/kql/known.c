@@ -185,6 +185,8 @@ const char *known_approximation(const char *name)
         "which of overlapping sequences it gives is known from one printed "
         "answer";
     static const char sessions[] = "where its sessions end is told in words only";
+    static const char units[] =
+        "units are worth what defines them; the original's library rounds some";
     static const struct {
         const char *name, *what;
     } near[] = {
@@ -194,6 +196,12 @@ const char *known_approximation(const char *name)
         {"session_count", sessions},
         {"autocluster", seeds},
         {"basket", closed},
+        {"convert_energy", units},
+        {"convert_force", units},
+        {"convert_length", units},
+        {"convert_mass", units},
+        {"convert_speed", units},
+        {"convert_volume", units},
         {"diffpatterns", differing},
         {"diffpatterns_text", differing},
         {"estimate_data_size", size},
