@@ -357,9 +357,13 @@ static enum err unknown_function(struct scope *s, const struct ast *n)
     for (struct binding *f = s->names; f != NULL; f = f->up) {
         if (f->kind == BIND_FUNCTION) nearest_try(&best, f->name);
     }
-    const char *near = best.name != NULL ? best.name : fn_suggest(n->name);
+    /* Aggregates where one can stand; what is known and refused says so when it is tried. */
+    const char *known;
+    for (uint32_t i = 0; (known = known_function_at(i)) != NULL; i++) {
+        if (s->aggs != NULL || agg_find(known) == NULL) nearest_try(&best, known);
+    }
     return FAIL_TAG(s->b->d, ERR_INVALID, "SEM0260", "unknown function '%s'" NEAREST_FMT, n->name,
-                    NEAREST_ARGS(near));
+                    NEAREST_ARGS(best.name));
 }
 
 /* extract(re, 1, s, typeof(long)): the result is converted. */

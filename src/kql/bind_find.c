@@ -78,6 +78,20 @@ static enum err common_columns(struct find *f)
     return OK;
 }
 
+/* In none of the tables. */
+static enum err no_such_column(const struct find *f, const struct ast *n)
+{
+    struct nearest best = nearest_to(n->name);
+    for (uint32_t k = 0; k < f->legs.n; k++) {
+        const struct schema *s = &f->legs.ops[k]->schema;
+        for (uint32_t i = 0; i < s->n; i++)
+            nearest_try(&best, s->cols[i].name);
+    }
+    return FAIL_TAG(diag_at(f->cx->b->d, n->pos), ERR_INVALID, "SEM0100",
+                    "'find' finds no column or value named '%s'" NEAREST_FMT, n->name,
+                    NEAREST_ARGS(best.name));
+}
+
 /* project a, b:long, pack(*) */
 static enum err named_columns(struct find *f)
 {
@@ -92,8 +106,7 @@ static enum err named_columns(struct find *f)
         } else if (n->kind == AST_NAME && c != NULL) {
             TRY(add_column(f, &f->cols, c->name, c->type));
         } else if (n->kind == AST_NAME) {
-            struct scope s = {.b = f->cx->b, .where = "find"};
-            return no_column(&s, n->name, n->pos);
+            return no_such_column(f, n);
         } else {
             return FAIL_TAG(diag_at(f->cx->b->d, n->pos), ERR_INVALID, "SYN0002",
                             "'find' projects columns by their names, and pack(*)");

@@ -28,26 +28,28 @@ static bool binding_is_tabular(struct binder *b, struct binding *n)
     }
 }
 
+static const char *const table_functions[] = {
+    "materialize",
+    "table",
+    "database",
+    "cluster",
+    "workspace",
+    "app",
+    "resource",
+    "adx",
+    "arg",
+    "external_table",
+    "materialized_view",
+    "stored_query_result",
+    "totable",
+    "graph",
+};
+#define N_TABLE_FUNCTIONS (sizeof table_functions / sizeof table_functions[0])
+
 static bool is_table_function(const char *name)
 {
-    static const char *const names[] = {
-        "materialize",
-        "table",
-        "database",
-        "cluster",
-        "workspace",
-        "app",
-        "resource",
-        "adx",
-        "arg",
-        "external_table",
-        "materialized_view",
-        "stored_query_result",
-        "totable",
-        "graph",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) return true;
+    for (size_t i = 0; i < N_TABLE_FUNCTIONS; i++) {
+        if (strcmp(name, table_functions[i]) == 0) return true;
     }
     return false;
 }
@@ -273,8 +275,15 @@ static enum err bind_table_call(struct binder *b, struct binding *names, const s
                            : "the function %s() is not supported as a table",
                     n->name);
     }
-    return FAIL_TAG(b->d, ERR_INVALID, "SEM0260", "there is no function '%s' that gives a table",
-                    n->name);
+    struct nearest best = nearest_to(n->name);
+    for (; names != NULL; names = names->up) {
+        if (names->kind == BIND_FUNCTION) nearest_try(&best, names->name);
+    }
+    for (size_t i = 0; i < N_TABLE_FUNCTIONS; i++)
+        nearest_try(&best, table_functions[i]);
+    return FAIL_TAG(b->d, ERR_INVALID, "SEM0260",
+                    "there is no function '%s' that gives a table" NEAREST_FMT, n->name,
+                    NEAREST_ARGS(best.name));
 }
 
 static enum err bind_table_kind(struct binder *b, struct binding *names, const struct ast *n,

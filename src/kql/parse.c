@@ -49,43 +49,10 @@ static bool at_hint(const struct parser *p)
 
 static bool at_param(const struct parser *p)
 {
-    static const char *const known[] = {
-        "__crossCluster",
-        "__crossDB",
-        "__id",
-        "__isFuzzy",
-        "__noWithSource",
-        "__packedColumn",
-        "__sourceColumnIndex",
-        "kind",
-        "withsource",
-        "with_source",
-        "isfuzzy",
-        "best_effort",
-        "flags",
-        "bagexpansion",
-        "with_itemindex",
-        "with_match_id",
-        "with_step_name",
-        "decodeblocks",
-        "expandoutput",
-        "force_remote",
-        "bin_legacy",
-        "cycles",
-        "datascope",
-        "relaxed",
-        "anomalycolumns",
-        "dynamic_depth",
-        "with_node_id",
-        "with_component_id",
-        "with_source_id",
-        "with_target_id",
-        "output",
-    };
     if (at_hint(p)) return true;
     if (!tok_is(p, tok_ahead(p, 1), "=")) return false;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (at_token(p, known[i])) return true;
+    for (const char *const *name = param_names; *name != NULL; name++) {
+        if (at_token(p, *name)) return true;
     }
     return false;
 }

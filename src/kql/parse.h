@@ -42,6 +42,11 @@ static inline enum err expected(struct parser *p, const char *what) /* ..., but 
     say_expected(p, what);
     return ERR_INVALID;
 }
+/* parse_guess.c: what was probably meant by the token where `what` is expected, or by the word before
+ * an equals sign that no operator takes; NULL: nobody knows. */
+const char *guess_at(struct parser *p, const char *what);
+const char *guess_param(struct parser *p, const char **param);
+extern const char *const param_names[]; /* ends in NULL */
 struct bytes tok_text(const struct parser *p, const struct token *t);
 const char *tok_str(struct parser *p, const struct token *t); /* NULL over the limit */
 

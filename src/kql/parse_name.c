@@ -2,6 +2,7 @@
 /* kql/parse_name.c - tokens, nodes, lists, names, types and schemas: what every grammar is made of */
 #include "kql/parse.h"
 
+#include "base/nearest.h"
 #include "base/str.h"
 #include "kql/kql.h"
 
@@ -53,12 +54,16 @@ void say_expected(struct parser *p, const char *what)
 {
     const struct token *t = tok(p);
     struct bytes s = tok_text(p, t);
-    diag_at(p->d, t->pos);
-    if (t->kind == TOK_END) {
+    const char *near = guess_at(p, what), *param = NULL, *meant = guess_param(p, &param);
+    diag_at(p->d, meant != NULL ? p->tokens[p->at - 1].pos : t->pos);
+    if (meant != NULL) {
+        (void)FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "there is no parameter '%s' here" NEAREST_FMT,
+                       param, NEAREST_ARGS(meant));
+    } else if (t->kind == TOK_END) {
         (void)FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but the query ends", what);
     } else {
-        (void)FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but found '%.*s'", what,
-                       (int)(s.len < 60 ? s.len : 60), s.p);
+        (void)FAIL_TAG(p->d, ERR_INVALID, "SYN0002", "expected %s, but found '%.*s'" NEAREST_FMT,
+                       what, (int)(s.len < 60 ? s.len : 60), s.p, NEAREST_ARGS(near));
     }
 }
 

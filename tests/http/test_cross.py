@@ -343,6 +343,23 @@ class Cross(unittest.TestCase):
         a = self.kusto("print x = 1 | make-series s = count() on x from 1 to 100000000 step 1")
         self.assertIn("0x80DA0001", a.body.decode())
 
+    def test_what_is_misspelt_is_named_with_its_place_and_what_was_meant(self):
+        for kql, code, line, pos, meant in (
+                ("Wrods_CL | count", "SEM0100", 1, 1, "Words_CL"), ("Words_CL\n| where Wrod == 'a'", "SEM0100", 2, 9, "Word"),
+                ("Words_CL\n\n| whre Number > 1", "SYN0002", 3, 3, "where"), ("print tolowr('a')", "SEM0260", 1, 7, "tolower"),
+                ("Words_CL | summarize conut()", "SEM0260", 1, 22, "count"), ("Words_CL | evaluate bag_unpak(Word)", "SEM0260", 1, 21, "bag_unpack"),
+                ("Words_CL | join knd=inner (Words_CL) on Word", "SYN0002", 1, 17, "kind"), ("set notruncaton; print 1", "SEM0001", 1, 1, "notruncation"),
+                ("Words_CL | where Word startwith 'a'", "SYN0002", 1, 23, "startswith"), ("datatable(a:lng)[1]", "SYN0002", 1, 13, "long"),
+                ("union (Words_CL), workspace('nort').T", "SEM0100", 1, 19, "north"), ("union workspace('north').Wodrs_CL", "SEM0100", 1, 26, "Words_CL"),
+                ("let é = 'a'; Words_CL | where Word == ee", "SEM0100", 1, 39, None)):
+            a = self.ask(kql)
+            syntax = code.startswith("SYN")
+            self.bad(a, code, f"did you mean '{meant}'?" if meant else "finds no column", "SyntaxError" if syntax else "SemanticError", line, pos)
+            k = self.kusto(kql)
+            inner = k.json["error"]["innererror"]
+            self.assertEqual((k.status, inner["code"], inner["line"], inner["pos"], k.json["error"]["@type"]),
+                             (400, code, line, pos, "Kusto.Data.Exceptions." + ("SyntaxException" if syntax else "SemanticException")), k)
+
     def test_options_of_the_request_do_what_the_text_would(self):
         def options(**o):
             return {"Options": o}
