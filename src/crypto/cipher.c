@@ -93,5 +93,5 @@ enum err cipher_decrypt(const struct cipher *c, struct bytes text, struct bytes 
         ERR_clear_error();
         return FAIL(d, ERR_INVALID, "the value cannot be opened");
     }
-    return secret_of(out, bytes_of(secret_peek(room), (size_t)(n + last)), d);
+    return secret_of(out, bytes_of(secret_peek(room), (size_t)n + (size_t)last), d);
 }
