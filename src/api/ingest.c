@@ -152,6 +152,17 @@ static void too_long(struct front_call *c)
                 "The request is larger than 1 MB. Send the rows in several calls.", NULL, NULL);
 }
 
+/* What was sent can't be read as rows. */
+static bool refuse_rows(struct front_call *c, enum err e, const struct diag *d)
+{
+    if (e == ERR_LIMIT) {
+        too_long(c);
+    } else {
+        front_error(c->res, 400, "InvalidPayload", d->text, NULL, NULL);
+    }
+    return false;
+}
+
 /* *out borrows the request or q->text. False: the answer is written. */
 static bool unpack(struct ingest_call *q, struct bytes *out)
 {
@@ -174,12 +185,7 @@ static bool unpack(struct ingest_call *q, struct bytes *out)
         *out = buf_view(&q->text);
         return true;
     }
-    if (e == ERR_LIMIT) {
-        too_long(c);
-    } else {
-        front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL);
-    }
-    return false;
+    return refuse_rows(c, e, &d);
 }
 
 /* Rows of the rule's stream, through its transformation, into the table's columns. */
@@ -207,12 +213,7 @@ static bool parse(struct ingest_call *q, struct arena *a, struct bytes text, str
         atomic_fetch_add(&c->api->metrics.bytes_ingested, text.len);
         return true;
     }
-    if (e == ERR_LIMIT) {
-        too_long(c);
-    } else {
-        front_error(c->res, 400, "InvalidPayload", d.text, NULL, NULL);
-    }
-    return false;
+    return refuse_rows(c, e, &d);
 }
 
 /* --- the rows --------------------------------------------------------------------------------- */

@@ -171,3 +171,13 @@ char *os_path(const char *dir, const char *name)
 {
     return str_fmt("%s/%s", dir, name);
 }
+
+/* /proc/swaps: a line of headings, then one line per device. */
+bool os_has_swap(void)
+{
+    CLEANUP_BUF struct buf text = {0};
+    if (os_read_file("/proc/swaps", 64 << 10, &text, NULL) != OK)
+        return true; /* unknown is not safe */
+    const char *first_end = strchr(buf_cstr(&text), '\n');
+    return first_end != NULL && first_end[1] != 0;
+}

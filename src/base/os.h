@@ -35,3 +35,6 @@ enum err os_remove(const char *path,
                    struct diag *d); /* with fsync of the directory; gone is fine */
 bool os_exists(const char *path);
 char *os_path(const char *dir, const char *name); /* dir/name; free(); NULL when memory is out */
+
+/* Has the machine swap, or may it have some? */
+bool os_has_swap(void);

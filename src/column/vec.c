@@ -196,6 +196,16 @@ void vecb_value(struct vecb *b, const struct value *v)
     }
 }
 
+void vecb_value_borrow(struct vecb *b, const struct value *v)
+{
+    bool is_text = b->type == T_STRING || b->type == T_DYNAMIC;
+    if (is_text && !v->is_null) {
+        vecb_str_borrow(b, v->s);
+    } else {
+        vecb_value(b, v);
+    }
+}
+
 enum err vecb_finish(struct vecb *b, struct vec *out, struct diag *d)
 {
     if (b->bad) return arena_full(b->a, d);

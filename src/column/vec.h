@@ -104,9 +104,10 @@ void vecb_i64(struct vecb *b, int64_t v);
 void vecb_r64(struct vecb *b, double v);
 void vecb_bool(struct vecb *b, bool v);
 void vecb_u128(struct vecb *b, struct u128 v);
-void vecb_str(struct vecb *b, struct bytes v);          /* copies */
-void vecb_str_borrow(struct vecb *b, struct bytes v);   /* does not */
-void vecb_value(struct vecb *b, const struct value *v); /* same type, or null */
+void vecb_str(struct vecb *b, struct bytes v);                 /* copies */
+void vecb_str_borrow(struct vecb *b, struct bytes v);          /* does not */
+void vecb_value(struct vecb *b, const struct value *v);        /* same type, or null; copies text */
+void vecb_value_borrow(struct vecb *b, const struct value *v); /* does not */
 enum err vecb_finish(struct vecb *b, struct vec *out, struct diag *d);
 
 /* The places, ascending, of bools that are 1 and whose row is not null (nulls NULL: none is); rows has

@@ -63,21 +63,11 @@ static bool may_lock_everything(void)
     return lock.rlim_max == RLIM_INFINITY;
 }
 
-/* /proc/swaps: a line of headings, then one line per device. */
-static bool has_swap(void)
-{
-    CLEANUP_BUF struct buf text = {0};
-    if (os_read_file("/proc/swaps", 64 << 10, &text, NULL) != OK)
-        return true; /* unknown is not safe */
-    const char *first_end = strchr(buf_cstr(&text), '\n');
-    return first_end != NULL && first_end[1] != 0;
-}
-
 static enum err lock_memory(struct diag *d)
 {
     /* On fault: stacks of threads are large and mostly never touched. */
     if (may_lock_everything() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return OK;
-    if (has_swap()) {
+    if (os_has_swap()) {
         return FAIL(
             d, ERR_UNAVAILABLE,
             "keyd: this machine has swap and memory cannot be locked: raise LimitMEMLOCK, grant "

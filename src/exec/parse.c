@@ -157,14 +157,8 @@ static bool parse_row(const struct parser *p, struct arena *a, struct bytes s, s
 {
     bool match = p->regex != NULL ? match_regex(p, s, found) : match_texts(p, s, found);
     if (!match || !convert(p, a, found, values)) return false;
-    for (uint32_t i = 0; i < p->n_columns; i++) {
-        if (values[i].is_null)
-            vecb_null(&cols[i]);
-        else if (values[i].type == T_STRING)
-            vecb_str_borrow(&cols[i], values[i].s);
-        else
-            vecb_value(&cols[i], &values[i]);
-    }
+    for (uint32_t i = 0; i < p->n_columns; i++)
+        vecb_value_borrow(&cols[i], &values[i]);
     return true;
 }
 

@@ -92,16 +92,8 @@ static enum err match(struct scanner *x, uint32_t step, struct sequence *q)
 
 static void put_part(struct scanner *x, const struct value *part, int64_t id)
 {
-    for (uint32_t i = 0; i < x->width; i++) {
-        const struct value *v = &part[i];
-        struct vecb *b = &x->w->out[i];
-        if (v->is_null)
-            vecb_null(b);
-        else if (v->type == T_STRING || v->type == T_DYNAMIC)
-            vecb_str_borrow(b, v->s);
-        else
-            vecb_value(b, v);
-    }
+    for (uint32_t i = 0; i < x->width; i++)
+        vecb_value_borrow(&x->w->out[i], &part[i]);
     if (x->plan->match_id) vecb_i64(&x->w->out[x->width], id);
 }
 

@@ -27,16 +27,6 @@ enum err whole_narrow(struct whole *w)
 
 /* --- pivot (plan.h) --------------------------------------------------------------------------- */
 
-static void put_cell(struct vecb *b, const struct value *v)
-{
-    if (v->is_null)
-        vecb_null(b);
-    else if (v->type == T_STRING || v->type == T_DYNAMIC)
-        vecb_str_borrow(b, v->s);
-    else
-        vecb_value(b, v);
-}
-
 enum err whole_pivot(struct whole *w)
 {
     const struct pivot_values *p = w->op->whole.more;
@@ -70,7 +60,7 @@ enum err whole_pivot(struct whole *w)
             if (row != 0)
                 whole_copy(w, p->n_keys + k, &w->cols[agg_col], row - 1);
             else
-                put_cell(&w->out[p->n_keys + k], &w->consts[0]);
+                vecb_value_borrow(&w->out[p->n_keys + k], &w->consts[0]);
         }
     }
     return OK;

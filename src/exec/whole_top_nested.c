@@ -90,16 +90,8 @@ static uint32_t first_under(const struct level *l, struct bytes above)
 
 static void put_path(struct nested *t)
 {
-    for (uint32_t i = 0; i < 2 * t->plan->n; i++) {
-        const struct value *v = &t->path[i];
-        struct vecb *b = &t->w->out[i];
-        if (v->is_null)
-            vecb_null(b);
-        else if (v->type == T_STRING || v->type == T_DYNAMIC)
-            vecb_str_borrow(b, v->s);
-        else
-            vecb_value(b, v);
-    }
+    for (uint32_t i = 0; i < 2 * t->plan->n; i++)
+        vecb_value_borrow(&t->w->out[i], &t->path[i]);
 }
 
 static bool combined(int how, const struct value *v, struct value *sum)

@@ -77,6 +77,16 @@ bool arm_enter(struct endpoint *e, const char *action, char scope[RESOURCE_ID_MA
     return check_version(e) && check_scope(e, scope) && arm_allow(e, action, scope);
 }
 
+bool arm_body(struct endpoint *e, json_t **out)
+{
+    struct diag d = DIAG_INIT;
+    if (json_read(e->req->body, out, &d) == OK) return true;
+    answer_error(e, 400, "InvalidRequestContent",
+                 "The request content was invalid and could not be deserialized: '%.300s'.",
+                 d.text);
+    return false;
+}
+
 bool arm_filter_part(const struct http_request *q, unsigned i, char out[256])
 {
     const char *text = http_query(q, "$filter");

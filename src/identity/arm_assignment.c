@@ -108,13 +108,7 @@ static bool read_principal(struct endpoint *e, const json_t *properties, struct 
 static bool read_body(struct endpoint *e, struct assignment *a)
 {
     CLEANUP_JSON json_t *body = NULL;
-    struct diag d = DIAG_INIT;
-    if (json_read(e->req->body, &body, &d) != OK) {
-        answer_error(e, 400, "InvalidRequestContent",
-                     "The request content was invalid and could not be deserialized: '%.300s'.",
-                     d.text);
-        return false;
-    }
+    if (!arm_body(e, &body)) return false;
     const json_t *properties = json_get(body, "properties");
     if (!read_role(e, json_get_str(properties, "roleDefinitionId"), a)) return false;
     /* Without this a narrowed grant would be a full one. */

@@ -149,12 +149,7 @@ static bool read_definition(struct endpoint *e, const char *role_id, struct cust
 {
     CLEANUP_JSON json_t *body = NULL;
     struct diag d = DIAG_INIT;
-    if (json_read(e->req->body, &body, &d) != OK) {
-        answer_error(e, 400, "InvalidRequestContent",
-                     "The request content was invalid and could not be deserialized: '%.300s'.",
-                     d.text);
-        return false;
-    }
+    if (!arm_body(e, &body)) return false;
     if (custom_role_read(role_id, json_get(body, "properties"), out, &d) == OK) return true;
     answer_error(e, 400, d.tag[0] != 0 ? d.tag : "InvalidRoleDefinition", "%s", d.text);
     return false;

@@ -74,6 +74,8 @@ void answer_oauth_error(struct endpoint *e, int status, const char *error, int c
 bool arm_enter(struct endpoint *e, const char *action, char scope[RESOURCE_ID_MAX]);
 /* May the caller do this there? Else 403 is answered, in ARM's words. */
 bool arm_allow(struct endpoint *e, const char *action, const char *scope);
+/* The body as JSON, the caller's; else 400 is answered. */
+bool arm_body(struct endpoint *e, json_t **out);
 /* Splits "$filter" at " and "; copies the i-th part, trimmed, or returns false when there is none.
  */
 bool arm_filter_part(const struct http_request *q, unsigned i, char out[256]);

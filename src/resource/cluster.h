@@ -90,6 +90,8 @@ enum err cluster_check_vault(struct arm_call *c, const char *location, const cha
  * ---------------------------------------------------- */
 
 json_t *cluster_of_operation(struct arm *a, const json_t *op); /* its document; NULL */
+/* The document of the cluster with that clusterId, as the first articles name one; NULL. */
+json_t *cluster_by_guid(struct arm *a, const char *guid);
 /* Gives the key to custody, and linked workspaces their accounts. */
 enum err cluster_set_key(struct arm *a, const json_t *doc, const json_t *key, struct diag *d);
 void cluster_refresh_workspaces(struct arm *a, const json_t *op);

@@ -60,6 +60,17 @@ json_t *cluster_of_operation(struct arm *a, const json_t *op)
     return arm_doc(a, key);
 }
 
+json_t *cluster_by_guid(struct arm *a, const char *guid)
+{
+    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_CLUSTER, NULL);
+    size_t i;
+    json_t *doc;
+    json_array_foreach (all, i, doc) {
+        if (str_eq_nocase(doc_str(doc, "clusterId"), guid)) return json_incref(doc);
+    }
+    return NULL;
+}
+
 /* Does every workspace that is linked now have the account that (1) asks for? */
 static bool all_have_accounts(struct arm *a, const json_t *doc)
 {

@@ -9,6 +9,7 @@
  */
 #include "resource/component.h"
 
+#include "resource/cluster.h"
 #include "resource/plane.h"
 
 static const struct { /* what a customer sets, and what it is while he has not */
@@ -142,17 +143,6 @@ static enum err read_workspace(struct arm_call *c, json_t *doc, struct diag *d)
     }
     TRY(arm_authorize(c, "Microsoft.OperationalInsights/workspaces/read", w.arm_id, d));
     return json_put(doc, "workspace", json_string(w.arm_id), d);
-}
-
-static json_t *cluster_by_guid(struct arm *a, const char *guid)
-{
-    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_CLUSTER, NULL);
-    size_t i;
-    json_t *doc;
-    json_array_foreach (all, i, doc) {
-        if (str_eq_nocase(doc_str(doc, "clusterId"), guid)) return json_incref(doc);
-    }
-    return NULL;
 }
 
 /* The first articles' association. */

@@ -8,6 +8,7 @@
  * the link it had, for 14 days: the same PUT brings it back (workspace_delete.c).
  */
 #include "resource/workspace.h"
+#include "resource/cluster.h"
 #include "resource/link.h"
 
 #include "base/log.h"
@@ -174,24 +175,13 @@ const struct operation_kind workspace_create_operation = {
 
 /* --- the association of the first article ----------------------------------------------------- */
 
-static json_t *cluster_defined(struct arm *a, const char *guid)
-{
-    CLEANUP_JSON json_t *all = docs_list(a->docs, DOC_RESOURCE, KIND_CLUSTER, NULL);
-    size_t i;
-    json_t *doc;
-    json_array_foreach (all, i, doc) {
-        if (str_eq_nocase(doc_str(doc, "clusterId"), guid)) return json_incref(doc);
-    }
-    return NULL;
-}
-
 /* features.clusterDefinitionId in the body links the workspace, as its linked service would. */
 static enum err associate(struct arm_call *c, struct diag *d)
 {
     const char *guid =
         json_string_value(json_at(c->body, "properties", "features", WORKSPACE_DEFINITION, NULL));
     if (guid == NULL || guid[0] == '\0') return OK;
-    CLEANUP_JSON json_t *cluster = cluster_defined(c->arm, guid);
+    CLEANUP_JSON json_t *cluster = cluster_by_guid(c->arm, guid);
     if (cluster == NULL) {
         return ARM_FAIL(
             c, d, 400, "ResourceNotFound",

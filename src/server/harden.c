@@ -22,16 +22,6 @@ enum err harden_process(struct diag *d)
     return OK;
 }
 
-/* /proc/swaps: a line of headings, then one line per device. */
-static bool has_swap(void)
-{
-    CLEANUP_BUF struct buf text = {0};
-    if (os_read_file("/proc/swaps", 64 << 10, &text, NULL) != OK)
-        return true; /* unknown is not safe */
-    const char *first_end = strchr(buf_cstr(&text), '\n');
-    return first_end != NULL && first_end[1] != 0;
-}
-
 static bool may_lock_everything(void)
 {
     struct rlimit lock;
@@ -41,7 +31,7 @@ static bool may_lock_everything(void)
 enum err harden_swap(bool allow_swap, bool *swap_allowed, struct diag *d)
 {
     *swap_allowed = false;
-    if (!has_swap()) return OK;
+    if (!os_has_swap()) return OK;
     /* Under a finite limit MCL_FUTURE would make later allocations fail one by one. Locked when
      * touched: else the stack of each connection would be 8 MiB at once. */
     const int when = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
