@@ -5,8 +5,8 @@
  * Walked is the table of functions. Of each there must be
  *
  *      a value     a case that calls it and gives a row with something in it
- *      a null      one in which null, or an empty text, stands between the call's parentheses, or
- *                  comes out; of functions without arguments none
+ *      a null      one in which null, or an empty text, stands between the call's parentheses or in
+ *                  a table of the query, or null comes out; of functions without arguments none
  *      a refusal   a case that calls it and wants an error, when its row does refuse something
  */
 #include "../golden_cases.h"
@@ -42,8 +42,9 @@ static bool next_call(struct bytes *left, const char *name, struct bytes *inside
     return false;
 }
 
-static bool names_null(struct bytes inside)
+static bool names_null(struct bytes query, struct bytes inside)
 {
+    if (golden_has(query, "datatable") && golden_has(query, "null")) return true;
     return golden_has(inside, "null") || golden_has(inside, "\"\"") || golden_has(inside, "''");
 }
 
@@ -56,7 +57,8 @@ static void look(void *ctx, const struct golden_case *c)
         while (next_call(&left, seen[i].name, &inside)) {
             seen[i].aspects |= aspects & (GOLDEN_VALUES | GOLDEN_REFUSED);
             if ((aspects & GOLDEN_REFUSED) != 0) continue;
-            if (names_null(inside) || golden_has(c->want, "null")) seen[i].aspects |= GOLDEN_NULLS;
+            if (names_null(c->query, inside) || golden_has(c->want, "null"))
+                seen[i].aspects |= GOLDEN_NULLS;
         }
     }
 }
