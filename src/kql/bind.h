@@ -33,6 +33,7 @@ struct binder {
     struct diag *d;
     uint32_t depth;
     uint32_t steps;
+    uint32_t n_unnamed;   /* Column1, Column2 ... of the whole query */
     uint32_t group_depth; /* APPLYs around what is being bound */
     int64_t now_ticks;
     struct plan *plan;
@@ -250,12 +251,12 @@ const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t 
 
 /* The name that an expression gives its column, "" = none: x, d_a_b, strlen_s. */
 const char *auto_name(struct binder *b, const struct ast *n);
+const char *percentile_name(struct binder *b, const char *arg, const struct value *share);
 bool names_itself(const struct ast *n); /* a plain column: its name counts as given */
 /* Names of result columns: what is given must be unique, what is not gets 1, 2 ... behind it. */
 struct name_set {
     struct binder *b;
     struct name_index index; /* of a name: NAME_GIVEN and the last number put behind it */
-    uint32_t n_unnamed;      /* Column1, Column2 ... */
 };
 #define NAME_GIVEN (1U << 31)
 struct name_set name_set_of(struct binder *b);

@@ -230,8 +230,49 @@ static enum err computed_series(struct op_cx *cx, struct op **out)
     return plain_series(&inner, out);
 }
 
+/* percentiles(x, 5, 95) is a series for each share. */
+static enum err split_percentiles(struct op_cx *cx, struct ast *out)
+{
+    struct binder *b = cx->b;
+    size_t n = 0;
+    for (uint32_t i = 0; i < out->args.n; i++)
+        n += item_value(out->args.at[i]->left)->args.n + 1;
+    struct ast **at = arena_array(b->a, struct ast *, n);
+    if (at == NULL) return bind_full(b);
+    n = 0;
+    for (uint32_t i = 0; i < out->args.n; i++) {
+        struct ast *item = out->args.at[i];
+        const struct ast *value = item_value(item->left);
+        uint32_t first = strcmp(value->name != NULL ? value->name : "", "percentiles") == 0 ? 1 : 2;
+        bool several = value->kind == AST_CALL && value->args.n > first &&
+                       (first == 1 || strcmp(value->name, "percentilesw") == 0);
+        if (!several) at[n++] = item;
+        for (uint32_t k = first; several && k < value->args.n; k++) {
+            struct ast *args[] = {value->args.at[0], value->args.at[first - 1], value->args.at[k]};
+            const char *name = item_name(item->left, k - first);
+            struct ast *call;
+            args[first] = value->args.at[k];
+            TRY(make_call(b, AST_CALL, first == 1 ? "percentile" : "percentilew", value->pos, args,
+                          first + 1, &call));
+            TRY(make_node(b, item->kind, NULL, item->pos, &at[n]));
+            *at[n] = *item;
+            at[n]->left = call;
+            if (name[0] != '\0') TRY(make_named(b, name, call, &at[n]->left));
+            n++;
+        }
+    }
+    out->args.at = at;
+    out->args.n = (uint32_t)n;
+    return OK;
+}
+
 enum err bind_make_series(struct op_cx *cx, struct op **out)
 {
+    struct ast split = *cx->ast;
+    struct op_cx inner = *cx;
+    TRY(split_percentiles(cx, &split));
+    inner.ast = &split;
+    cx = &inner;
     for (uint32_t i = 0; i < cx->ast->args.n; i++) {
         const struct ast *value = item_value(cx->ast->args.at[i]->left);
         if (value->kind != AST_CALL || agg_find(value->name) == NULL)

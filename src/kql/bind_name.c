@@ -43,8 +43,6 @@ static const char *const named_by_first[] = {
     "log10",
     "log2",
     "loggamma",
-    "make_datetime",
-    "make_timespan",
     "parse_csv",
     "parse_json",
     "parse_xml",
@@ -81,7 +79,7 @@ static const char *const named_by_first[] = {
     "totimespan",
 };
 
-/* strlen(s) is strlen_s, gettype(s) is type_s. */
+/* strlen(s) is strlen_s, gettype(s) is type_s, and strlen("x") strlen_. */
 static const struct {
     const char *function, *prefix;
 } prefixed[] = {
@@ -127,13 +125,28 @@ static const struct {
     {"makeset", "set"},
     {"merge_tdigest", "merge_tdigests"},
     {"tdigest_merge", "merge_tdigests"},
-    {"percentile", ""},
     {"percentiles", ""},
-    {"percentilew", ""},
     {"percentilesw", ""},
     {"percentiles_array", "percentiles"},
     {"percentilesw_array", "percentiles"},
 };
+
+/* percentile_x_99_9; any other share than a literal has no digits. */
+const char *percentile_name(struct binder *b, const char *arg, const struct value *share)
+{
+    struct buf text = {0};
+    if (share != NULL && share->type == T_REAL) {
+        real_format(share->r, &text);
+    } else if (share != NULL) {
+        buf_fmt(&text, "%lld", (long long)share->i);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] == '.') text.p[i] = '_';
+    }
+    const char *name = arena_fmt(b->a, "percentile_%s_%s", arg, buf_cstr(&text));
+    buf_release(&text);
+    return name;
+}
 
 static const char *aggregate_name(struct binder *b, const struct ast *n)
 {
@@ -143,6 +156,10 @@ static const char *aggregate_name(struct binder *b, const struct ast *n)
         if (strcmp(n->name, aggregates[i].aggregate) == 0) prefix = aggregates[i].prefix;
     }
     if (prefix == NULL) return arg;
+    if (strcmp(n->name, "percentile") == 0 || strcmp(n->name, "percentilew") == 0) {
+        const struct ast *share = n->args.n > 0 ? n->args.at[n->args.n - 1] : n;
+        return percentile_name(b, arg, share->kind == AST_CONST ? &share->value : NULL);
+    }
     if (strncmp(n->name, "covariance", 10) == 0 && n->args.n > 1) { /* covariance_x_y */
         return arena_fmt(b->a, "%s_%s_%s", prefix, arg, auto_name(b, n->args.at[1]));
     }
@@ -171,24 +188,21 @@ static const char *call_name(struct binder *b, const struct ast *n)
     const char *first = auto_name(b, n->args.at[0]);
     bool sorts = strcmp(n->name, "array_sort_asc") == 0 || strcmp(n->name, "array_sort_desc") == 0;
     if (sorts) return first[0] != '\0' ? arena_fmt(b->a, "%s_sorted", first) : "";
+    if (strcmp(n->name, "make_datetime") == 0 || strcmp(n->name, "make_timespan") == 0)
+        return n->args.n == 1 ? first : "";
     bool by_first =
         bsearch(n->name, named_by_first, sizeof named_by_first / sizeof named_by_first[0],
                 sizeof named_by_first[0], compare) != NULL;
     if (by_first) return first;
     for (size_t i = 0; i < sizeof prefixed / sizeof prefixed[0]; i++) {
         if (strcmp(n->name, prefixed[i].function) != 0) continue;
-        return first[0] != '\0' ? arena_fmt(b->a, "%s%s", prefixed[i].prefix, first) : "";
+        return arena_fmt(b->a, "%s%s", prefixed[i].prefix, first);
     }
     return "";
 }
 
 static const char *index_name(struct binder *b, const struct ast *index)
 {
-    if (index->kind == AST_OPER && index->args.n == 1) {
-        const struct ast *inner = index->args.at[0];
-        if (inner->kind != AST_CONST || inner->value.type != T_LONG) return "";
-        return arena_fmt(b->a, "-%lld", (long long)inner->value.i);
-    }
     if (index->kind != AST_CONST) return "";
     if (index->value.type == T_STRING) return arena_str(b->a, index->value.s);
     if (index->value.type == T_LONG) return arena_fmt(b->a, "%lld", (long long)index->value.i);
@@ -198,8 +212,7 @@ static const char *index_name(struct binder *b, const struct ast *index)
 static const char *joined(struct binder *b, const char *base, const char *member)
 {
     if (base == NULL || member == NULL) return "";
-    if (base[0] == '\0') return member;
-    return member[0] != '\0' ? arena_fmt(b->a, "%s_%s", base, member) : "";
+    return base[0] != '\0' ? arena_fmt(b->a, "%s_%s", base, member) : member;
 }
 
 const char *auto_name(struct binder *b, const struct ast *n)
@@ -264,7 +277,7 @@ enum err names_add(struct name_set *s, const char *name, bool given, uint32_t po
 
 enum err names_unnamed(struct name_set *s, const char **out)
 {
-    *out = arena_fmt(s->b->a, "Column%u", ++s->n_unnamed);
+    *out = arena_fmt(s->b->a, "Column%u", ++s->b->n_unnamed);
     return *out != NULL ? OK : bind_full(s->b);
 }
 

@@ -50,6 +50,14 @@ enum err op_columns(struct binder *b, struct op *in, uint32_t pos, const uint32_
     return op_project(b, in, pos, exprs, n, out);
 }
 
+/* column_ifexists("x", 0) is called x only where there is an x. */
+static bool falls_back(const struct ast *n, const struct expr *e)
+{
+    bool asks = n->kind == AST_CALL &&
+                (strcmp(n->name, "column_ifexists") == 0 || strcmp(n->name, "columnifexists") == 0);
+    return asks && e->kind != EXPR_COL;
+}
+
 /* name = expr, or expr: the expression and the name that was given or found; *given as in name_set.
  */
 static enum err bind_item(struct scope *s, const struct ast *n, struct expr **expr,
@@ -74,7 +82,9 @@ static enum err bind_item(struct scope *s, const struct ast *n, struct expr **ex
         return FAIL_TAG(diag_at(s->b->d, value->pos), ERR_INVALID, "SEM0001",
                         "'%s' wants a value, not a table; use toscalar()", s->where);
     }
-    return bind_expr(s, value, expr);
+    TRY(bind_expr(s, value, expr));
+    if (!*given && falls_back(n, *expr)) *name = "";
+    return OK;
 }
 
 /* What the items of extend and project become, while they are bound. */
@@ -380,7 +390,13 @@ enum err bind_sort(struct op_cx *cx, struct op **out)
 {
     TRY(op_new(cx->b, OP_SORT, cx->in, cx->ast->pos, out));
     (*out)->sort.n_keys = cx->ast->args.n;
-    return bind_keys(cx, &(*out)->sort.keys);
+    TRY(bind_keys(cx, &(*out)->sort.keys));
+    for (uint32_t i = 0; i < cx->ast->args.n && !cx->in->is_open; i++) {
+        if ((*out)->sort.keys[i].expr->type != T_DYNAMIC) continue;
+        return FAIL_TAG(diag_at(cx->b->d, cx->ast->args.at[i]->pos), ERR_INVALID, "SEM0061",
+                        "a dynamic has no order; convert it first, as with tostring()");
+    }
+    return OK;
 }
 
 enum err bind_top(struct op_cx *cx, struct op **out)

@@ -80,6 +80,11 @@ static enum err add_keys(struct op_cx *cx, struct op *op)
     for (uint32_t i = 0; i < list->n; i++) {
         struct kv_key *key = &op->parse_kv.keys[op->parse_kv.n++];
         key->name = list->at[i]->name;
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(list->at[k]->name, key->name) != 0) continue;
+            return FAIL_TAG(diag_at(cx->b->d, list->at[i]->pos), ERR_INVALID, "SEM0171",
+                            "'parse-kv' names the column '%s' twice", key->name);
+        }
         TRY(columns_set(&cols, key->name, list->at[i]->type, &key->column));
     }
     op->schema = (struct schema){.n = cols.n, .cols = cols.cols};

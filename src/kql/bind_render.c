@@ -22,8 +22,39 @@ static const char *property_text(struct binder *b, const struct ast *n)
     return out;
 }
 
+static bool is_one_of(const char *name, const char *const *list)
+{
+    for (; *list != NULL; list++)
+        if (strcmp(name, *list) == 0) return true;
+    return false;
+}
+
+static enum err check_render(struct op_cx *cx)
+{
+    static const char *const kinds[] = {
+        "3Dchart",  "anomalychart", "areachart",    "barchart", "card",      "columnchart",
+        "graph",    "ladderchart",  "linechart",    "list",     "piechart",  "pivotchart",
+        "plotly",   "sankey",       "scatterchart", "table",    "timechart", "stackedareachart",
+        "timeline", "timepivot",    "treemap",      NULL};
+    static const char *const props[] = {
+        "accumulate", "anomalycolumns", "kind", "legend", "series", "title",
+        "xaxis",      "xcolumn",        "xmax", "xmin",   "xtitle", "yaxis",
+        "ycolumns",   "ymax",           "ymin", "ysplit", "ytitle", NULL};
+    const struct ast_list *list = &cx->ast->params;
+    if (!is_one_of(cx->ast->name, kinds))
+        return FAIL_TAG(diag_at(cx->b->d, cx->ast->pos), ERR_INVALID, "SYN0002",
+                        "'render' knows no '%s'", cx->ast->name);
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (is_one_of(list->at[i]->name, props)) continue;
+        return FAIL_TAG(diag_at(cx->b->d, list->at[i]->pos), ERR_INVALID, "SYN0002",
+                        "'render' knows no property '%s'", list->at[i]->name);
+    }
+    return OK;
+}
+
 enum err bind_render(struct op_cx *cx, struct op **out)
 {
+    TRY(check_render(cx));
     struct render *r = &cx->b->plan->render;
     const struct ast_list *list = &cx->ast->params;
     *r = (struct render){.kind = cx->ast->name, .n = list->n};

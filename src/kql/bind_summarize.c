@@ -183,22 +183,6 @@ enum err summary_aggregate(struct summary *r, const struct ast *item, const stru
 
 /* --- percentiles(x, 5, 50) -------------------------------------------------------------------- */
 
-static const char *percentile_name(struct binder *b, const char *arg, const struct expr *p)
-{
-    struct buf text = {0};
-    if (p->kind == EXPR_CONST && p->type == T_REAL) {
-        real_format(p->value.r, &text);
-    } else if (p->kind == EXPR_CONST) {
-        buf_fmt(&text, "%lld", (long long)p->value.i);
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] == '.') text.p[i] = '_';
-    }
-    const char *name = arena_fmt(b->a, "percentile_%s_%s", arg, buf_cstr(&text));
-    buf_release(&text);
-    return name;
-}
-
 static enum err add_percentiles(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct expr **args;
@@ -226,7 +210,8 @@ static enum err add_percentiles(struct summary *r, const struct ast *item, const
         struct expr *use[3] = {args[0], weighted ? args[1] : args[i], args[i]};
         uint32_t place;
         TRY(agg_add(&r->aggs, call->pos, one, use, first + 1, &place));
-        const char *name = percentile_name(r->rows.b, arg, args[i]);
+        const char *name =
+            percentile_name(r->rows.b, arg, args[i]->kind == EXPR_CONST ? &args[i]->value : NULL);
         if (name == NULL) return bind_full(r->rows.b);
         TRY(add_column_of(r, place, item_name(item, i - first), name, item->pos));
     }
@@ -443,7 +428,7 @@ enum err bind_summarize(struct op_cx *cx, struct op **out)
     return make_op(&r, cx->in, cx->ast->pos, out);
 }
 
-static enum err distinct_all(struct summary *r)
+static enum err distinct_all(struct summary *r, uint32_t pos)
 {
     struct binder *b = r->rows.b;
     uint32_t n = r->rows.row->n;
@@ -451,6 +436,11 @@ static enum err distinct_all(struct summary *r)
     r->aggs.keys = arena_array(b->a, struct expr *, n + 1);
     if (r->aggs.keys == NULL) return bind_full(b);
     for (uint32_t i = 0; i < n; i++) {
+        if (r->rows.row->cols[i].type == T_DYNAMIC && !r->rows.is_open) {
+            return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0061",
+                            "the column '%s' is dynamic, and those cannot be told apart",
+                            r->rows.row->cols[i].name);
+        }
         TRY(expr_col(b, r->rows.row, i, &r->aggs.keys[i]));
         TRY(result_add(r, r->aggs.keys[i], r->rows.row->cols[i].name, true, 0));
     }
@@ -462,6 +452,6 @@ enum err bind_distinct(struct op_cx *cx, struct op **out)
     struct summary r;
     summary_init(&r, cx);
     bool all = cx->ast->args.n == 1 && cx->ast->args.at[0]->kind == AST_STAR;
-    TRY(all ? distinct_all(&r) : summary_by(&r, &cx->ast->args));
+    TRY(all ? distinct_all(&r, cx->ast->pos) : summary_by(&r, &cx->ast->args));
     return make_op(&r, cx->in, cx->ast->pos, out);
 }

@@ -280,10 +280,11 @@ static enum err dynamic_array(struct parser *p, struct buf *out, int depth)
     size_t at = dyn_array_begin(out);
     uint32_t count = 0;
     TRY(expect(p, "["));
-    while (!at_token(p, "]")) {
+    bool more = !at_token(p, "]");
+    while (more) {
         TRY(dynamic_value(p, out, depth + 1));
         count++;
-        if (!accept(p, ",")) break;
+        more = accept(p, ",");
     }
     TRY(expect(p, "]"));
     dyn_array_end(out, at, count);
@@ -295,7 +296,8 @@ static enum err dynamic_bag(struct parser *p, struct buf *out, int depth)
     size_t at = dyn_bag_begin(out);
     uint32_t count = 0;
     TRY(expect(p, "{"));
-    while (!at_token(p, "}")) {
+    bool more = !at_token(p, "}");
+    while (more) {
         if (tok(p)->kind != TOK_STRING) return expected(p, "a property name in quotes");
         CLEANUP_BUF struct buf name = {0};
         TRY(literal_string(p, tok(p), &name));
@@ -304,7 +306,7 @@ static enum err dynamic_bag(struct parser *p, struct buf *out, int depth)
         dyn_bag_name(out, buf_view(&name));
         TRY(dynamic_value(p, out, depth + 1));
         count++;
-        if (!accept(p, ",")) break;
+        more = accept(p, ",");
     }
     TRY(expect(p, "}"));
     dyn_bag_end(out, at, count);
