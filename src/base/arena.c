@@ -32,6 +32,7 @@ static void drop_chunk(struct arena *a)
 {
     struct arena_chunk *c = a->chunks;
     a->chunks = c->next;
+    a->held -= sizeof *c + c->size;
     explicit_bzero(c->data, c->used);
     free(c);
 }
@@ -97,8 +98,10 @@ static struct arena_chunk *chunk_for(struct arena *a, size_t size)
 
     size_t want = size;
     if (!ONE_OBJECT_PER_CHUNK) {
-        size_t next = c != NULL ? c->size * 2 : CHUNK_MIN;
+        /* A chunk is held as a whole: near the limit it must not be larger than what may come. */
+        size_t next = c != NULL ? c->size * 2 : CHUNK_MIN, some = (a->limit - a->used) / 8;
         if (next > CHUNK_MAX) next = CHUNK_MAX;
+        if (next > some) next = some > CHUNK_MIN ? some : CHUNK_MIN;
         if (want < next) want = next;
     }
     c = calloc(1, sizeof *c + want);
@@ -106,6 +109,7 @@ static struct arena_chunk *chunk_for(struct arena *a, size_t size)
     if (want >= HUGE_PAGE) ask_for_huge_pages(c, sizeof *c + want);
     *c = (struct arena_chunk){.next = a->chunks, .size = want};
     a->chunks = c;
+    a->held += sizeof *c + want;
     return c;
 }
 

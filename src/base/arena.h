@@ -12,6 +12,7 @@
 struct arena {
     struct arena_chunk *chunks;
     size_t used, limit; /* bytes */
+    size_t held;        /* bytes of the chunks: what the arena costs */
 };
 
 /* limit 0 means ARENA_LIMIT_DEFAULT. */

@@ -105,7 +105,7 @@ static enum err group_rows(struct apply *x, struct grouped *g, struct diag *d)
 
 /* --- one group ------------------------------------------------------------------------------- */
 
-/* A query inside the query. Its memory is what is left of the outer one's. */
+/* A query inside the query; what it takes is the outer one's. */
 static enum err sub_open(struct apply *x, struct query *sub, struct diag *d)
 {
     struct query *q = x->q;
@@ -118,8 +118,6 @@ static enum err sub_open(struct apply *x, struct query *sub, struct diag *d)
                           .outer = q,
                           .group_depth = q->group_depth + 1,
                           .hash_seed = q->hash_seed};
-    size_t used = atomic_load(&q->memory);
-    sub->limits.memory_max = q->limits.memory_max > used ? q->limits.memory_max - used : 0;
     sub->limits.rows_max = UINT64_MAX; /* those of the result hold for the result */
     sub->limits.bytes_max = UINT64_MAX;
     *w = (struct worker){.q = sub, .d = DIAG_INIT};

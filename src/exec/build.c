@@ -270,12 +270,13 @@ static enum err run_site(struct site *s, struct relation *out, struct diag *d)
 
     struct pipeline p = {.q = s->p->q, .above = s->op};
     p.legs_end = &p.legs;
-    const struct op *input;
+    const struct op *input, *above = p.q->at;
     bool *in;
     struct sink *sink;
     TRY(sink_of(s, &sink, &input, &in, d));
     sink->pipeline = &p;
     enum err e = build_input(&p, input, below_at(s, 0), in, &sink->stage, d);
+    p.q->at = s->op;
     if (e == OK)
         e = pipeline_run(&p, sink->in_order, d);
     else
@@ -284,6 +285,7 @@ static enum err run_site(struct site *s, struct relation *out, struct diag *d)
     if (e == OK) e = sink->finish(sink, out, d);
     if (p.q->explain) explain_finished(p.q, s->op, time_mono_us() - from);
     if (sink->close != NULL) sink->close(sink);
+    p.q->at = above;
     return e;
 }
 

@@ -101,16 +101,39 @@ static const char *const names[] = {
     [OP_EXTERNAL] = "externaldata",
     [OP_GROUP] = "rows of a group",
     [OP_APPLY] = "for each group",
-    [OP_WHOLE] = "all rows at once",
     [OP_EXPLAIN] = "explain",
 };
+
+static const char *const whole_names[N_WHOLE_KINDS] = {
+    [WHOLE_SCAN] = "scan",
+    [WHOLE_TOP_NESTED] = "top-nested",
+    [WHOLE_PIVOT] = "pivot",
+    [WHOLE_NARROW] = "narrow",
+    [WHOLE_IP_LOOKUP] = "ipv4_lookup",
+    [WHOLE_ROWS_NEAR] = "rows_near",
+    [WHOLE_SCHEMA_MERGE] = "schema_merge",
+    [WHOLE_SLIDING_WINDOW] = "sliding_window_counts",
+    [WHOLE_ACTIVITY_COUNTS] = "activity_counts_metrics",
+    [WHOLE_ACTIVITY] = "activity_metrics",
+    [WHOLE_ACTIVITY_ENGAGEMENT] = "activity_engagement",
+    [WHOLE_NEW_ACTIVITY] = "new_activity_metrics",
+    [WHOLE_ACTIVE_USERS] = "active_users_count",
+    [WHOLE_ROLLING_PERCENTILE] = "rolling_percentile",
+    [WHOLE_COMPONENTS] = "graph-mark-components",
+    [WHOLE_PATHS] = "paths of a graph",
+};
+
+const char *op_name(const struct op *op)
+{
+    return op->kind == OP_WHOLE ? whole_names[op->whole.kind] : names[op->kind];
+}
 
 static void put_name(const struct op *op, unsigned depth, struct buf *out)
 {
     buf_clear(out);
     for (unsigned i = 0; i < depth; i++)
         buf_str(out, "  ");
-    buf_str(out, names[op->kind]);
+    buf_str(out, op_name(op));
     if (op->kind == OP_TABLE) buf_fmt(out, " %s", op->table.name);
     if (op->kind == OP_FILTER && op_is_window(op)) buf_str(out, " over neighbouring rows");
     if (op->kind == OP_PROJECT && op_is_window(op)) buf_str(out, " over neighbouring rows");

@@ -108,7 +108,7 @@ enum err join_spill_check(struct join *j, struct worker *w)
     if (j->spill == NULL) return OK;
     if (j->spill->table.of[w->slot].q == NULL) {
         size_t table = q->n_workers * ENTRY_COST * j->rows[w->slot].n_rows;
-        bool fits = !mem_short(q, 0) && atomic_load(&q->memory) + table < q->limits.memory_max / 2;
+        bool fits = !mem_short(q, 0) && query_memory(q) + table < q->limits.memory_max / 2;
         if (fits || j->mems[w->slot].charged < spill_share(q) / 4) return OK;
         atomic_store(&j->spill->on, true);
     }

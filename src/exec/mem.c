@@ -5,19 +5,34 @@
 
 #include "base/time.h"
 
+/* The query that pays: those over its groups take from the same purse. */
+static struct query *payer(struct query *q)
+{
+    while (q->outer != NULL)
+        q = q->outer;
+    return q;
+}
+
+size_t query_memory(const struct query *q)
+{
+    return atomic_load(&payer((struct query *)(uintptr_t)q)->memory);
+}
+
+/* What an arena costs are its chunks, whether they are full or not. */
 void mem_settle(struct query *q, struct mem *m)
 {
-    size_t used = m->a.used;
-    if (used > m->charged)
-        atomic_fetch_add(&q->memory, used - m->charged);
+    struct query *of = payer(q);
+    size_t held = m->a.held;
+    if (held > m->charged)
+        atomic_fetch_add(&of->memory, held - m->charged);
     else
-        atomic_fetch_sub(&q->memory, m->charged - used);
-    m->charged = used;
-    size_t total = atomic_load(&q->memory), max = q->limits.memory_max;
+        atomic_fetch_sub(&of->memory, m->charged - held);
+    m->charged = held;
+    size_t total = atomic_load(&of->memory), max = q->limits.memory_max;
     size_t left = max > total ? max - total : 0;
     /* A share: the workers' arenas grow at the same time, and only here do they learn of each
      * other. */
-    m->a.limit = used + left / q->n_workers;
+    m->a.limit = m->a.used + left / q->n_workers;
 }
 
 void mem_open(struct query *q, struct mem *m)
@@ -29,14 +44,18 @@ void mem_open(struct query *q, struct mem *m)
 
 void mem_clear(struct query *q, struct mem *m)
 {
-    arena_clear(&m->a);
+    /* A cleared arena keeps a chunk for what comes next; there must be room for that. */
+    if (query_memory(q) > q->limits.memory_max / 2)
+        arena_release(&m->a);
+    else
+        arena_clear(&m->a);
     mem_settle(q, m);
 }
 
 void mem_close(struct query *q, struct mem *m)
 {
     arena_release(&m->a);
-    atomic_fetch_sub(&q->memory, m->charged);
+    atomic_fetch_sub(&payer(q)->memory, m->charged);
     m->charged = 0;
 }
 
@@ -49,8 +68,16 @@ void relation_release(struct query *q, struct relation *r)
 
 enum err query_full(struct query *q, struct diag *d)
 {
+    const struct op *op = q->at;
+    for (const struct query *of = q; op == NULL && of != NULL; of = of->outer)
+        op = of->at;
+    if (op == NULL) {
+        return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
+                        "the query needs more than %zu bytes of memory", q->limits.memory_max);
+    }
     return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
-                    "the query needs more than %zu bytes of memory", q->limits.memory_max);
+                    "%s: the query needs more than %zu bytes of memory", op_name(op),
+                    q->limits.memory_max);
 }
 
 enum err worker_next(struct worker *w, uint32_t first_row)

@@ -22,7 +22,7 @@
 
 struct mem {
     struct arena a;
-    size_t charged; /* bytes of a that query.memory already counts */
+    size_t charged; /* bytes of a that are counted already */
 };
 
 struct query;
@@ -30,6 +30,7 @@ void mem_open(struct query *q, struct mem *m);
 void mem_settle(struct query *q, struct mem *m); /* charges, and sets the arena's limit anew */
 void mem_clear(struct query *q, struct mem *m);
 void mem_close(struct query *q, struct mem *m);
+size_t query_memory(const struct query *q); /* bytes that all arenas have */
 
 /* --- a relation: rows that wait for the pipeline above ---------------------------------------- */
 
@@ -113,7 +114,8 @@ struct query {
     unsigned n_workers;
     struct worker *workers;
     struct scalar *scalars;
-    _Atomic size_t memory; /* bytes charged by all arenas */
+    _Atomic size_t memory; /* bytes charged by all arenas; of the outermost query only */
+    const struct op *at;   /* whose rows are being held back or worked on: for messages */
     _Atomic bool stop;     /* a worker failed */
     uint64_t hash_seed;
     _Atomic uint64_t rows_scanned;
@@ -130,7 +132,7 @@ enum err worker_next(struct worker *w, uint32_t first_row);
 /* Cancelled, out of time, or stopped because another worker failed? Cheap enough for each vector.
  */
 enum err query_check(struct query *q, struct diag *d);
-enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY with the sentence */
+enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY: operator and limit */
 
 /* --- stages and pipelines --------------------------------------------------------------------- */
 
@@ -310,6 +312,7 @@ enum err group_leg(struct pipeline *p, const struct op *op, const struct stage *
 /* explain.c: a counter of op's rows before `next`, where the query is explained. */
 enum err explain_stage(struct pipeline *p, const struct op *op, const struct stage *next,
                        const struct stage **out, struct diag *d);
+const char *op_name(const struct op *op);
 void explain_finished(struct query *q, const struct op *op, int64_t us); /* a sink's last part */
 enum err explain_run(struct query *q, const struct op *op, struct relation *out, struct diag *d);
 uint64_t batch_bytes(const struct batch *b); /* of values, as a result counts them */

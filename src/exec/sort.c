@@ -113,7 +113,7 @@ static bool must_write(const struct sorter *s, const struct run *r)
     size_t own = r->mem.charged, sorting = s->q->n_workers * sorting_takes(s, r->rows.n_rows);
     if (s->q->r->spill == NULL || s->late || own < spill_share(s->q) / 4) return false;
     return mem_short(s->q, 0) ||
-           atomic_load(&s->q->memory) + sorting > s->q->limits.memory_max / 4 * 3;
+           query_memory(s->q) + sorting > s->q->limits.memory_max / 4 * 3;
 }
 
 struct keyed { /* a vector's rows that matter, with their keys */
@@ -257,7 +257,7 @@ static bool must_spill(const struct sorter *s)
         rows += s->runs[i].rows.n_rows;
     }
     return s->q->r->spill != NULL &&
-           atomic_load(&s->q->memory) + sorting_takes(s, rows) > s->q->limits.memory_max;
+           query_memory(s->q) + sorting_takes(s, rows) > s->q->limits.memory_max;
 }
 
 static enum err sort_finish(struct sink *sink, struct relation *out, struct diag *d)

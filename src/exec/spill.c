@@ -14,7 +14,7 @@
 bool mem_short(const struct query *q, unsigned level)
 {
     size_t max = q->limits.memory_max, room = max >> (level + 1);
-    return q->r->spill != NULL && atomic_load(&q->memory) > max - room;
+    return q->r->spill != NULL && query_memory(q) > max - room;
 }
 
 size_t spill_share(const struct query *q)

@@ -230,7 +230,7 @@ static const struct trial {
     {"A | sort by x desc nulls first, t asc", 3 << 20, true},
     {"A | top 20000 by s asc | project id, s", 2 << 20, true},
     {"A | sort by s asc | extend u = strcat(s, '!') | where f | project id, u", 2 << 20, true},
-    {"A | summarize count(), sum(id), avg(x), min(t) by s", 5 << 19, false},
+    {"A | summarize count(), sum(id), avg(x), min(t) by s", 3 << 20, false},
     {"A | summarize l = make_list(id), dcount(x), percentile(x, 50) by k | extend l = "
      "array_sort_asc(l)",
      4 << 20, false},
@@ -254,7 +254,7 @@ static const struct trial {
     {"B | extend f = iff(n % 3 == 0, bool(null), n % 2 == 0) | join kind=leftanti A on f | project "
      "n",
      1 << 19, false},
-    {"A | lookup B on k | summarize count(), max(id) by name | sort by name asc", 1 << 20, true},
+    {"A | lookup B on k | summarize count(), max(id) by name | sort by name asc", 3 << 19, true},
     {"A | join kind=inner B on k | join kind=leftouter (A | project id, s2 = s) on id | summarize "
      "sum(n) by s2",
      2 << 20, false},
