@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec/collect.c - sinks that keep rows as they come: results, and take */
-#include "exec/rowbuf.h"
+#include "exec/held.h"
 
 struct collect {
     struct sink sink;
@@ -8,11 +8,9 @@ struct collect {
     uint64_t take; /* rows that are enough; UINT64_MAX for all */
     bool limited;  /* the result's limits hold */
     _Atomic uint64_t n_rows, n_bytes;
-    struct mem *mems;    /* per worker */
-    struct rowbuf *rows; /* per worker */
+    struct held rows;
     uint32_t *unit_rows; /* per worker: kept of the unit under way */
     uint32_t *unit_no;
-    bool taken; /* finish() gave the rows away */
 };
 
 static enum err check_result(struct collect *c, struct diag *d)
@@ -23,18 +21,16 @@ static enum err check_result(struct collect *c, struct diag *d)
 static enum err collect_push(const struct stage *s, struct worker *w, const struct batch *in)
 {
     struct collect *c = (struct collect *)s;
-    struct rowbuf *rb = &c->rows[w->slot];
     if (c->unit_no[w->slot] != w->unit_no) {
         c->unit_no[w->slot] = w->unit_no;
         c->unit_rows[w->slot] = 0;
     }
     uint64_t left = c->take - c->unit_rows[w->slot];
     uint32_t n = in->n_rows < left ? in->n_rows : (uint32_t)left;
-    uint64_t bytes = rb->bytes;
-    TRY(rowbuf_append(rb, in, NULL, n, w->unit_no, NULL, &w->d));
+    TRY(held_add(&c->rows, w, in, n));
     c->unit_rows[w->slot] += n;
     uint64_t rows = atomic_fetch_add(&c->n_rows, n) + n;
-    atomic_fetch_add(&c->n_bytes, rb->bytes - bytes);
+    if (c->limited) atomic_fetch_add(&c->n_bytes, batch_bytes(in));
     if (n == left) w->unit_done = true;
     /* The units begun are a prefix of all, so with them there are enough of the first rows (3). */
     if (rows >= c->take) atomic_store(&c->sink.pipeline->enough, true);
@@ -44,16 +40,12 @@ static enum err collect_push(const struct stage *s, struct worker *w, const stru
 static enum err collect_finish(struct sink *s, struct relation *out, struct diag *d)
 {
     struct collect *c = (struct collect *)s;
-    TRY(rowbuf_relation(c->q, c->rows, c->q->n_workers, c->take, c->mems, out, d));
-    c->taken = true;
-    return OK;
+    return held_relation(&c->rows, c->take, out, d);
 }
 
 static void collect_close(struct sink *s)
 {
-    struct collect *c = (struct collect *)s;
-    for (unsigned i = 0; !c->taken && i < c->q->n_workers; i++)
-        mem_close(c->q, &c->mems[i]);
+    held_close(&((struct collect *)s)->rows);
 }
 
 static enum err collect_new(struct query *q, const struct schema *schema, const bool *needed,
@@ -65,18 +57,12 @@ static enum err collect_new(struct query *q, const struct schema *schema, const 
     c->q = q;
     c->sink = (struct sink){
         .stage = {collect_push, NULL}, .finish = collect_finish, .close = collect_close};
-    c->mems = arena_array(&q->mem.a, struct mem, n);
-    c->rows = arena_array(&q->mem.a, struct rowbuf, n);
     c->unit_rows = arena_array(&q->mem.a, uint32_t, n);
     c->unit_no = arena_array(&q->mem.a, uint32_t, n);
-    if (c->mems == NULL || c->rows == NULL || c->unit_rows == NULL || c->unit_no == NULL) {
-        return query_full(q, d);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        mem_open(q, &c->mems[i]);
-        rowbuf_init(&c->rows[i], q, &c->mems[i], schema, needed, false);
+    if (c->unit_rows == NULL || c->unit_no == NULL) return query_full(q, d);
+    TRY(held_open(&c->rows, q, schema, needed, d));
+    for (unsigned i = 0; i < n; i++)
         c->unit_no[i] = UINT32_MAX;
-    }
     c->take = UINT64_MAX;
     *out = c;
     return OK;

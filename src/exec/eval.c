@@ -42,12 +42,12 @@ enum err eval_into(struct worker *w, struct arena *a, const struct expr *e, cons
 static enum err call_fn(struct worker *w, struct arena *a, const struct expr *e,
                         const struct vec *const *args, uint32_t n, struct vec *out)
 {
-    if ((e->call.fn->flags & FN_WINDOW) != 0 && !w->whole) {
+    if ((e->call.fn->flags & FN_WINDOW) != 0 && !w->whole && w->rows == NULL) {
         return FAIL(&w->d, ERR_UNSUPPORTED,
                     "%s() is not supported here, only in extend, project and where",
                     e->call.fn->name);
     }
-    struct fn_cx cx = {.a = a, .now_ticks = w->q->r->now_ticks, .d = &w->d, .query = w->q};
+    struct fn_cx cx = {.a = a, .now_ticks = w->q->r->now_ticks, .d = &w->d, .rows = w->rows};
     return fn_run(&cx, &e->call, args, n, out);
 }
 

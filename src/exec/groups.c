@@ -57,7 +57,10 @@ void groups_close(struct query *q, struct groups *t)
 
 uint64_t groups_hash(const struct groups_plan *p, struct bytes key)
 {
-    return XXH3_64bits_withSeed(key.p, key.len, p->q->hash_seed);
+    uint64_t hash = XXH3_64bits_withSeed(key.p, key.len, p->q->hash_seed);
+    if (p->key_tail == 0) return hash;
+    uint64_t part = XXH3_64bits_withSeed(key.p, key.len - p->key_tail, p->q->hash_seed);
+    return (hash & ~PARTS_MASK) | (part & PARTS_MASK);
 }
 
 static bool grow(struct groups *t)

@@ -8,8 +8,8 @@
  *
  * A table that may spill stops growing when memory is short: from then on all its rows leave memory
  * as they came, keys and arguments, in parts by the hash of their key. groups_each() takes part after
- * part: the groups that were met before, then the part's rows; states need no form outside of
- * memory. Rows of one group stay in their order. The order of groups is then that of parts.
+ * part, a worker each: the groups that were met before, then the part's rows; states need no form
+ * outside of memory. Rows of one group stay in their order. The order of groups is then that of parts.
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct groups_plan { /* what all workers' tables have in common */
         *args_at; /* per aggregate: its first argument among the values of a row, which are ... */
     uint32_t n_values;    /* ... the parts of the key, then the arguments of wanted aggregates */
     struct schema values; /* their types; n 0 in a table that must not spill */
+    size_t key_tail;      /* bytes at the end of a key that do not decide which part it goes to */
     bool *has_type;
 };
 
@@ -70,8 +71,8 @@ struct groups {
 enum err groups_plan_init(struct groups_plan *p, struct query *q, uint32_t n_keys,
                           const struct agg_use *aggs, uint32_t n_aggs, const bool *wanted,
                           struct diag *d);
-/* The tables may spill; keys[n_keys] are their parts. */
-enum err groups_may_spill(struct groups_plan *p, struct expr *const *keys, struct diag *d);
+/* The tables may spill; types[n_keys] are those of the parts of a key. */
+enum err groups_may_spill(struct groups_plan *p, const enum type *types, struct diag *d);
 enum err groups_new(const struct groups_plan *p, struct groups **out,
                     struct diag *d); /* per worker */
 
@@ -82,10 +83,11 @@ void groups_close(struct query *q, struct groups *t);
 /* Merges the tables of all workers into the first, which borrows from the others' memory. */
 enum err groups_merge(const struct groups_plan *p, struct groups *all, struct diag *d);
 bool groups_spilled(const struct groups_plan *p, const struct groups *all);
-/* Calls each() with tables that together have all groups of n tables, in parts (level 0). */
-typedef enum err groups_fn(void *ctx, struct groups *t, struct diag *d);
-enum err groups_each(const struct groups_plan *p, struct groups *all, unsigned n, unsigned level,
-                     groups_fn *each, void *ctx, struct diag *d);
+/* Calls each() with tables that together have all groups of all workers' tables, part after part, on
+ * as many workers as there are: tables of one part come one after the other. */
+typedef enum err groups_fn(void *ctx, uint32_t part, struct groups *t, struct diag *d);
+enum err groups_each(const struct groups_plan *p, struct groups *all, groups_fn *each, void *ctx,
+                     struct diag *d);
 /* The group of no key at all. */
 enum err groups_add_empty(const struct groups_plan *p, struct groups *t, struct diag *d);
 enum err group_result(const struct groups_plan *p, struct groups *t, struct group *g, uint32_t agg,

@@ -5,14 +5,14 @@
 
 #define GROUPS_MIN 64 /* of a part, before its rows go out once more: each level must get on */
 
-enum err groups_may_spill(struct groups_plan *p, struct expr *const *keys, struct diag *d)
+enum err groups_may_spill(struct groups_plan *p, const enum type *types, struct diag *d)
 {
     struct arena *a = &p->q->mem.a;
     struct column *cols = arena_array(a, struct column, p->n_values);
     p->has_type = arena_array(a, bool, p->n_values);
     if (cols == NULL || p->has_type == NULL) return query_full(p->q, d);
     for (uint32_t i = 0; i < p->n_keys; i++)
-        cols[i] = (struct column){"", keys[i]->type};
+        cols[i] = (struct column){"", types[i]};
     for (uint32_t i = 0; i < p->n_aggs; i++) {
         const struct agg_use *use = &p->aggs[i];
         for (uint32_t k = 0; p->wanted[i] && k < use->call.n_args; k++)
@@ -88,18 +88,18 @@ struct walk { /* over the parts of n tables */
     struct by_part *met; /* per table */
     struct parts **outs;
     unsigned n, n_outs, level;
+    groups_fn *each;
+    void *ctx;
 };
 
 /* The part's rows that were let out, into t, which may have to let them out again. */
-static enum err take_rows(const struct walk *k, uint32_t part, struct groups *t, struct diag *d)
+static enum err take_rows(const struct walk *k, struct worker *w, uint32_t part, struct groups *t)
 {
     struct query *q = k->p->q;
-    struct worker *w = &q->workers[0]; /* free between pipelines */
     struct part_rows *list;
     struct mem book;
     uint32_t n;
     mem_open(q, &book);
-    diag_reset(&w->d);
     enum err e = parts_list(k->outs, k->n_outs, part, &book.a, &list, &n, &w->d);
     for (uint32_t i = 0; e == OK && i < n; i++) {
         struct batch b;
@@ -114,11 +114,37 @@ static enum err take_rows(const struct walk *k, uint32_t part, struct groups *t,
     }
     mem_clear(q, &w->scratch);
     mem_close(q, &book);
-    return worker_result(w, e, d);
+    return e;
 }
 
-static enum err one_part(const struct walk *k, uint32_t part, groups_fn *each, void *ctx,
-                         struct diag *d)
+static enum err walk_open(struct walk *k, struct groups *all, struct diag *d)
+{
+    struct arena *a = &all[0].mem.a;
+    mem_settle(k->p->q, &all[0].mem);
+    k->met = arena_array(a, struct by_part, k->n);
+    k->outs = arena_array(a, struct parts *, k->n);
+    if (k->met == NULL || k->outs == NULL) return query_full(k->p->q, d);
+    for (unsigned i = 0; i < k->n; i++) {
+        split(&all[i], k->level, &k->met[i]);
+        if (all[i].out != NULL) k->outs[k->n_outs++] = all[i].out;
+    }
+    return OK;
+}
+
+static enum err one_part(const struct walk *k, struct worker *w, uint32_t part, uint32_t top);
+
+/* What had to go out once more: its parts, one after the other. */
+static enum err parts_of_part(const struct walk *k, struct worker *w, struct groups *t,
+                              uint32_t top)
+{
+    struct walk below = {.p = k->p, .n = 1, .level = k->level + 1, .each = k->each, .ctx = k->ctx};
+    TRY(walk_open(&below, t, &w->d));
+    for (uint32_t i = 0; i < PARTS; i++)
+        TRY(one_part(&below, w, i, top));
+    return OK;
+}
+
+static enum err one_part(const struct walk *k, struct worker *w, uint32_t part, uint32_t top)
 {
     struct query *q = k->p->q;
     struct groups t = {0};
@@ -128,32 +154,53 @@ static enum err one_part(const struct walk *k, uint32_t part, groups_fn *each, v
     for (unsigned i = 0; i < k->n; i++) {
         for (struct group *g = k->met[i].lists[part], *next; e == OK && g != NULL; g = next) {
             next = g->next;
-            e = groups_adopt(k->p, &t, g, d);
+            e = groups_adopt(k->p, &t, g, &w->d);
         }
     }
     mem_settle(q, &t.mem);
-    if (e == OK) e = take_rows(k, part, &t, d);
-    if (e == OK && t.out != NULL)
-        e = groups_each(k->p, &t, 1, k->level + 1, each, ctx, d);
-    else if (e == OK)
-        e = each(ctx, &t, d);
+    if (e == OK) e = take_rows(k, w, part, &t);
+    if (e == OK) e = t.out != NULL ? parts_of_part(k, w, &t, top) : k->each(k->ctx, top, &t, &w->d);
     groups_close(q, &t);
     return e;
 }
 
-enum err groups_each(const struct groups_plan *p, struct groups *all, unsigned n, unsigned level,
-                     groups_fn *each, void *ctx, struct diag *d)
+/* --- on all workers --------------------------------------------------------------------------- */
+
+struct each_part {
+    const struct walk *walk;
+    _Atomic uint32_t next;
+    _Atomic int err; /* the first failure, and whose it is */
+    unsigned failed;
+};
+
+static void work(void *arg, unsigned slot)
 {
-    struct arena *a = &p->q->mem.a;
-    struct walk k = {.p = p, .n = n, .level = level};
-    k.met = arena_array(a, struct by_part, n);
-    k.outs = arena_array(a, struct parts *, n);
-    if (k.met == NULL || k.outs == NULL) return query_full(p->q, d);
-    for (unsigned i = 0; i < n; i++) {
-        split(&all[i], level, &k.met[i]);
-        if (all[i].out != NULL) k.outs[k.n_outs++] = all[i].out;
+    struct each_part *x = arg;
+    struct query *q = x->walk->p->q;
+    while (!atomic_load(&q->stop)) {
+        uint32_t part = atomic_fetch_add(&x->next, 1);
+        if (part >= PARTS) return;
+        enum err e = one_part(x->walk, &q->workers[slot], part, part);
+        int none = OK;
+        if (e == OK) continue;
+        if (atomic_compare_exchange_strong(&x->err, &none, e)) x->failed = slot;
+        atomic_store(&q->stop, true);
     }
-    for (uint32_t i = 0; i < PARTS; i++)
-        TRY(one_part(&k, i, each, ctx, d));
-    return OK;
+}
+
+enum err groups_each(const struct groups_plan *p, struct groups *all, groups_fn *each, void *ctx,
+                     struct diag *d)
+{
+    struct query *q = p->q;
+    struct walk k = {.p = p, .n = q->n_workers, .each = each, .ctx = ctx};
+    struct each_part x = {.walk = &k};
+    TRY(walk_open(&k, all, d));
+    unsigned n = q->n_workers < PARTS ? q->n_workers : PARTS;
+    for (unsigned i = 0; i < n; i++)
+        diag_reset(&q->workers[i].d);
+    if (n > 1 && q->r->pool != NULL)
+        pool_each(q->r->pool, n, work, &x);
+    else
+        work(&x, 0);
+    return worker_result(&q->workers[x.failed], (enum err)atomic_load(&x.err), d);
 }

@@ -6,6 +6,9 @@
  * Rows are aggregated by their keys and the number of their step; the arrays are put together at
  * the end. Steps count from `from`; without it from zero of the axis, and a series then begins with
  * its first row and ends with its last.
+ *
+ * Groups that do not fit into memory leave it in parts by the keys alone (groups.h), so that a part
+ * has all steps of its series; and series that do not fit are written as they are made.
  */
 #include "column/dyn.h"
 #include "exec/groups.h"
@@ -113,9 +116,9 @@ static int by_series_and_step(const void *x, const void *y)
     return a->step < b->step ? -1 : a->step > b->step;
 }
 
-static enum err points_of(const struct series_sink *s, struct point **out, struct diag *d)
+static enum err points_of(const struct series_sink *s, struct groups *t, struct point **out,
+                          struct diag *d)
 {
-    struct groups *t = &s->tables[0];
     struct point *points = arena_array(&t->mem.a, struct point, t->n_groups);
     if (points == NULL) return query_full(s->plan.q, d);
     uint64_t n = 0;
@@ -164,13 +167,13 @@ static enum err bounds(const struct series_sink *s, struct one_series *one, stru
                     (long long)SERIES_STEPS_MAX);
 }
 
-static enum err split(const struct series_sink *s, const struct point *points, uint64_t n_points,
+static enum err split(const struct series_sink *s, struct groups *t, const struct point *points,
                       struct one_series **out, uint64_t *n_out, struct diag *d)
 {
-    struct one_series *list = arena_array(&s->tables[0].mem.a, struct one_series, n_points);
+    struct one_series *list = arena_array(&t->mem.a, struct one_series, t->n_groups);
     if (list == NULL) return query_full(s->plan.q, d);
     uint64_t n = 0;
-    for (uint64_t i = 0; i < n_points; i++) {
+    for (uint64_t i = 0; i < t->n_groups; i++) {
         if (i == 0 || !bytes_eq(points[i].key, points[i - 1].key)) {
             list[n++] = (struct one_series){.points = &points[i], .order = points[i].order};
         }
@@ -193,15 +196,15 @@ static enum err put_element(const struct value *v, struct buf *b, struct diag *d
     return dyn_from_value(v->is_null ? &null : v, b, d);
 }
 
-static enum err put_array(const struct series_sink *s, const struct one_series *one, uint32_t agg,
-                          struct buf *b, struct diag *d)
+static enum err put_array(const struct series_sink *s, struct groups *t,
+                          const struct one_series *one, uint32_t agg, struct buf *b, struct diag *d)
 {
     const struct point *p = one->points, *end = one->n != 0 ? p + one->n : p;
     size_t at = dyn_array_begin(b);
     for (int64_t i = 0; i < one->steps; i++) {
         struct value v = s->defaults[agg];
         if (p < end && p->step == one->first + i) {
-            TRY(group_result(&s->plan, &s->tables[0], p->group, agg, &v, d));
+            TRY(group_result(&s->plan, t, p->group, agg, &v, d));
             p++;
         }
         TRY(put_element(&v, b, d));
@@ -222,8 +225,8 @@ static enum err put_axis(const struct series_sink *s, const struct one_series *o
     return buf_check(b, d);
 }
 
-static enum err put_series(const struct series_sink *s, const struct one_series *one,
-                           struct vecb *cols, struct diag *d)
+static enum err put_series(const struct series_sink *s, struct groups *t,
+                           const struct one_series *one, struct vecb *cols, struct diag *d)
 {
     CLEANUP_BUF struct buf b = {0};
     uint32_t n_keys = s->op->make_series.n_keys, n_aggs = s->op->make_series.n_aggs;
@@ -239,51 +242,128 @@ static enum err put_series(const struct series_sink *s, const struct one_series 
             continue;
         }
         buf_clear(&b);
-        TRY(put_array(s, one, i, &b, d));
+        TRY(put_array(s, t, one, i, &b, d));
         vecb_str(&cols[n_keys + i], buf_view(&b));
     }
     buf_clear(&b);
     TRY(put_axis(s, one, &b, d));
     vecb_str(&cols[n_keys + n_aggs], buf_view(&b));
-    mem_settle(s->plan.q, &s->tables[0].mem);
     return OK;
 }
 
-static enum err series_finish(struct sink *sink, struct relation *out, struct diag *d)
+/* The series of a table, in the order in which they were met. */
+static enum err series_of(const struct series_sink *s, struct groups *t, struct one_series **list,
+                          uint64_t *n, struct diag *d)
 {
-    struct series_sink *s = (struct series_sink *)sink;
-    struct query *q = s->plan.q;
-    struct arena *a = &s->tables[0].mem.a;
-    TRY(groups_merge(&s->plan, s->tables, d));
     struct point *points;
+    mem_settle(s->plan.q, &t->mem);
+    TRY(points_of(s, t, &points, d));
+    TRY(split(s, t, points, list, n, d));
+    mem_settle(s->plan.q, &t->mem);
+    return OK;
+}
+
+/* As many of n series as a batch may have; never more memory than `enough` but for the last one. */
+static enum err series_batch(const struct series_sink *s, struct groups *t,
+                             const struct one_series *list, uint64_t n, size_t enough,
+                             struct mem *m, struct batch *out, struct diag *d)
+{
+    struct query *q = s->plan.q;
+    uint32_t n_cols = s->op->schema.n, k = 0;
+    uint32_t hint = n < VEC_ROWS ? (uint32_t)n : VEC_ROWS;
+    size_t before = m->a.used;
+    struct vecb *build = arena_array(&m->a, struct vecb, n_cols);
+    struct vec *cols = arena_array(&m->a, struct vec, n_cols);
+    if (build == NULL || cols == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < n_cols; i++)
+        vecb_init(&build[i], &m->a, s->op->schema.cols[i].type, hint);
+    while (k < hint && (k == 0 || m->a.used - before < enough)) {
+        TRY(query_check(q, d));
+        TRY(put_series(s, t, &list[k++], build, d));
+        mem_settle(q, m);
+    }
+    for (uint32_t i = 0; i < n_cols; i++) {
+        if (vecb_finish(&build[i], &cols[i], NULL) != OK) return query_full(q, d);
+    }
+    *out = (struct batch){.n_rows = k, .n_cols = n_cols, .cols = cols};
+    return OK;
+}
+
+/* --- series that leave memory ------------------------------------------------------------------ */
+
+struct written { /* of each part */
+    const struct series_sink *s;
+    struct spill_list rows[PARTS];
+    struct mem books[PARTS];
+};
+
+static enum err write_list(struct written *x, uint32_t part, struct groups *t,
+                           const struct one_series *list, uint64_t n, struct diag *d)
+{
+    struct query *q = x->s->plan.q;
+    enum err e = OK;
+    for (uint64_t at = 0; e == OK && at < n;) {
+        struct batch b;
+        struct mem m;
+        mem_open(q, &m);
+        e = series_batch(x->s, t, &list[at], n - at, spill_share(q), &m, &b, d);
+        if (e == OK) e = spill_list_add(q, &x->rows[part], &x->books[part], &b, 0, d);
+        if (e == OK) at += b.n_rows;
+        mem_close(q, &m);
+    }
+    return e;
+}
+
+static enum err write_part(void *ctx, uint32_t part, struct groups *t, struct diag *d)
+{
+    struct written *x = ctx;
     struct one_series *list;
     uint64_t n;
-    TRY(points_of(s, &points, d));
-    TRY(split(s, points, s->tables[0].n_groups, &list, &n, d));
-    struct one_series only_defaults = {.steps = s->n_steps};
-    if (n == 0 && s->op->make_series.nonempty && s->op->make_series.n_keys == 0) {
-        list = &only_defaults;
-        n = 1;
-    }
+    TRY(series_of(x->s, t, &list, &n, d));
+    return write_list(x, part, t, list, n, d);
+}
 
+/* list NULL: the tables have left memory. */
+static enum err finish_written(struct series_sink *s, const struct one_series *list, uint64_t n,
+                               struct relation *out, struct diag *d)
+{
+    struct query *q = s->plan.q;
+    struct written x = {.s = s};
+    for (uint32_t i = 0; i < PARTS; i++)
+        mem_open(q, &x.books[i]);
+    enum err e = list != NULL ? write_list(&x, 0, &s->tables[0], list, n, d)
+                              : groups_each(&s->plan, s->tables, write_part, &x, d);
+    if (e == OK) e = spill_relation(q, x.rows, PARTS, &s->op->schema, x.books, out, d);
+    for (uint32_t i = 0; i < PARTS; i++)
+        mem_close(q, &x.books[i]);
+    return e;
+}
+
+/* An element takes nine bytes, a text more. */
+static bool fits(const struct series_sink *s, const struct one_series *list, uint64_t n)
+{
+    const struct query *q = s->plan.q;
+    uint64_t elements = 0;
+    for (uint64_t i = 0; i < n; i++)
+        elements += (uint64_t)list[i].steps;
+    uint64_t bytes = elements * 9 * (s->op->make_series.n_aggs + 1);
+    return q->r->spill == NULL || query_memory(q) + bytes < q->limits.memory_max / 4 * 3;
+}
+
+/* --- finish ----------------------------------------------------------------------------------- */
+
+static enum err finish_in_memory(struct series_sink *s, const struct one_series *list, uint64_t n,
+                                 struct relation *out, struct diag *d)
+{
+    struct query *q = s->plan.q;
+    struct mem *m = &s->tables[0].mem;
     struct relation r = {.n_rows = n, .n_mems = q->n_workers};
-    uint32_t n_cols = s->op->schema.n;
-    struct vecb *build = arena_array(a, struct vecb, n_cols);
-    r.batches = arena_array(a, struct batch, (n + VEC_ROWS - 1) / VEC_ROWS);
+    r.batches = arena_array(&m->a, struct batch, (n + VEC_ROWS - 1) / VEC_ROWS);
     r.mems = arena_array(&q->mem.a, struct mem, q->n_workers);
-    if (build == NULL || r.batches == NULL || r.mems == NULL) return query_full(q, d);
-    for (uint64_t from = 0; from < n; from += VEC_ROWS) {
-        uint32_t k = n - from < VEC_ROWS ? (uint32_t)(n - from) : VEC_ROWS;
-        struct vec *cols = arena_array(a, struct vec, n_cols);
-        if (cols == NULL) return query_full(q, d);
-        for (uint32_t i = 0; i < n_cols; i++)
-            vecb_init(&build[i], a, s->op->schema.cols[i].type, k);
-        for (uint32_t i = 0; i < k; i++)
-            TRY(put_series(s, &list[from + i], build, d));
-        for (uint32_t i = 0; i < n_cols; i++)
-            TRY(vecb_finish(&build[i], &cols[i], d));
-        r.batches[r.n_batches++] = (struct batch){.n_rows = k, .n_cols = n_cols, .cols = cols};
-    }
+    if (r.batches == NULL || r.mems == NULL) return query_full(q, d);
+    for (uint64_t at = 0; at < n; at += VEC_ROWS)
+        TRY(series_batch(s, &s->tables[0], &list[at], n - at, SIZE_MAX, m,
+                         &r.batches[r.n_batches++], d));
     for (unsigned i = 0; i < q->n_workers; i++)
         r.mems[i] = s->tables[i].mem;
     s->taken = true;
@@ -291,12 +371,29 @@ static enum err series_finish(struct sink *sink, struct relation *out, struct di
     return OK;
 }
 
+static enum err series_finish(struct sink *sink, struct relation *out, struct diag *d)
+{
+    struct series_sink *s = (struct series_sink *)sink;
+    if (groups_spilled(&s->plan, s->tables)) return finish_written(s, NULL, 0, out, d);
+    TRY(groups_merge(&s->plan, s->tables, d));
+    struct one_series *list;
+    uint64_t n;
+    TRY(series_of(s, &s->tables[0], &list, &n, d));
+    struct one_series only_defaults = {.steps = s->n_steps};
+    if (n == 0 && s->op->make_series.nonempty && s->op->make_series.n_keys == 0) {
+        list = &only_defaults;
+        n = 1;
+    }
+    return fits(s, list, n) ? finish_in_memory(s, list, n, out, d)
+                            : finish_written(s, list, n, out, d);
+}
+
 static void series_close(struct sink *sink)
 {
     struct series_sink *s = (struct series_sink *)sink;
     struct query *q = s->plan.q;
     for (unsigned i = 0; !s->taken && i < q->n_workers; i++)
-        mem_close(q, &s->tables[i].mem);
+        groups_close(q, &s->tables[i]);
 }
 
 /* --- building -------------------------------------------------------------------------------- */
@@ -342,6 +439,20 @@ static enum err read_defaults(struct series_sink *s, struct diag *d)
     return OK;
 }
 
+/* Without keys all rows are one series, which must fit. */
+static enum err may_spill(struct series_sink *s, struct diag *d)
+{
+    uint32_t n_keys = s->op->make_series.n_keys;
+    if (n_keys == 0) return OK;
+    enum type *types = arena_array(&s->plan.q->mem.a, enum type, n_keys + 1);
+    if (types == NULL) return query_full(s->plan.q, d);
+    for (uint32_t i = 0; i < n_keys; i++)
+        types[i] = s->op->make_series.keys[i]->type;
+    types[n_keys] = T_LONG;
+    s->plan.key_tail = STEP_KEY_LEN;
+    return groups_may_spill(&s->plan, types, d);
+}
+
 enum err make_series_sink(struct query *q, const struct op *op, const bool *needed,
                           const bool *in_needed, struct sink **out, struct diag *d)
 {
@@ -355,6 +466,7 @@ enum err make_series_sink(struct query *q, const struct op *op, const bool *need
                          needed + n_keys, d));
     TRY(read_axis(s, d));
     TRY(read_defaults(s, d));
+    TRY(may_spill(s, d));
     TRY(groups_new(&s->plan, &s->tables, d));
     s->sink.in_order = op_is_ordered(op->input);
     *out = &s->sink;

@@ -78,7 +78,6 @@ static bool copy_strings(struct rowbuf *rb, struct chunk *c, uint32_t col, const
         } else {
             to[i] = to[0];
         }
-        rb->bytes += s.len;
     }
     return true;
 }
@@ -101,8 +100,6 @@ static bool copy_nulls(struct rowbuf *rb, struct chunk *c, uint32_t col, const s
 static bool copy_column(struct rowbuf *rb, struct chunk *c, uint32_t col, const struct vec *v,
                         const uint32_t *rows, uint32_t n)
 {
-    size_t width = type_width(v->type);
-    rb->bytes += width * n;
     switch (v->type) {
     case T_STRING:
     case T_DYNAMIC:

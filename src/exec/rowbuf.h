@@ -26,7 +26,7 @@ struct rowbuf {
     bool keyed;
     struct chunk *first, *last;
     uint32_t n_chunks;
-    uint64_t n_rows, bytes; /* of values, as a result counts them */
+    uint64_t n_rows;
 };
 
 void rowbuf_init(struct rowbuf *rb, struct query *q, struct mem *m, const struct schema *schema,

@@ -74,6 +74,7 @@ struct worker {
     const struct batch *unit_batch; /* what a table's unit was read into, else NULL */
     bool unit_done;                 /* the sink wants no more rows of this unit */
     bool whole;                     /* all rows are in one batch: functions of windows may run */
+    struct fn_rows *rows;           /* or these are their rows, piece by piece */
     bool reverse;                   /* vectors of the unit last to first */
     uint32_t vector;         /* the vector under way: the number of its first row in the unit */
     const uint32_t *row_ids; /* rows of the vector that are left, NULL = all */

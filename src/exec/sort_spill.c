@@ -260,7 +260,7 @@ enum err sorted_runs_merge(struct query *q, struct sorted_runs *all, const struc
         e = merge_some(q, all, width, rb, rows_max, d);
     mem_open(q, &book);
     if (e == OK) e = merge_runs(q, rb, all->first, all->n, rows_max, &rows, &book, false, d);
-    if (e == OK) e = spill_relation(q, &rows, rb->schema, &book, out, d);
+    if (e == OK) e = spill_relation(q, &rows, 1, rb->schema, &book, out, d);
     mem_close(q, &book);
     sorted_runs_close(q, all);
     return e;

@@ -84,20 +84,31 @@ enum err spill_list_add(struct query *q, struct spill_list *l, struct mem *m, co
     return OK;
 }
 
-enum err spill_relation(struct query *q, const struct spill_list *l, const struct schema *schema,
-                        struct mem *book, struct relation *out, struct diag *d)
+enum err spill_relation(struct query *q, const struct spill_list *lists, uint32_t n,
+                        const struct schema *schema, struct mem *books, struct relation *out,
+                        struct diag *d)
 {
-    struct relation r = {.n_rows = l->n_rows, .n_batches = l->n, .n_mems = 1};
-    r.mems = arena_new(&q->mem.a, struct mem);
-    r.batches = arena_array(&book->a, struct batch, l->n);
-    if (r.mems == NULL || r.batches == NULL) return query_full(q, d);
-    for (uint32_t i = 0; i < l->n; i++)
-        r.batches[i] = (struct batch){.n_rows = l->p[i].n_rows, .n_cols = schema->n};
-    r.spilled = l->p;
-    r.schema = schema;
-    mem_settle(q, book);
-    *r.mems = *book;
-    *book = (struct mem){0};
+    struct relation r = {.schema = schema, .n_mems = n};
+    for (uint32_t i = 0; i < n; i++) {
+        r.n_rows += lists[i].n_rows;
+        r.n_batches += lists[i].n;
+    }
+    mem_settle(q, &books[0]);
+    struct spilled *all = arena_array(&books[0].a, struct spilled, r.n_batches);
+    r.mems = arena_array(&q->mem.a, struct mem, n);
+    r.batches = arena_array(&books[0].a, struct batch, r.n_batches);
+    if (all == NULL || r.mems == NULL || r.batches == NULL) return query_full(q, d);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < lists[i].n; k++, at++) {
+            all[at] = lists[i].p[k];
+            r.batches[at] = (struct batch){.n_rows = all[at].n_rows, .n_cols = schema->n};
+        }
+    }
+    r.spilled = all;
+    mem_settle(q, &books[0]);
+    memcpy(r.mems, books, n * sizeof *books);
+    memset(books, 0, n * sizeof *books);
     *out = r;
     return OK;
 }

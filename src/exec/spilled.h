@@ -35,15 +35,19 @@ struct spill_list {
 };
 enum err spill_list_add(struct query *q, struct spill_list *l, struct mem *m, const struct batch *b,
                         uint32_t unit, struct diag *d);
-/* The blocks in their order as a relation, which takes book: the memory of the list. */
-enum err spill_relation(struct query *q, const struct spill_list *l, const struct schema *schema,
-                        struct mem *book, struct relation *out, struct diag *d);
+/* The blocks of n lists, one list after the other, as a relation. It takes the lists' memory:
+ * books[n]. */
+enum err spill_relation(struct query *q, const struct spill_list *lists, uint32_t n,
+                        const struct schema *schema, struct mem *books, struct relation *out,
+                        struct diag *d);
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
 #define PARTS_BITS  4
 #define PARTS       (1U << PARTS_BITS)
 #define PARTS_DEPTH 4 /* parts of parts of parts of parts */
+#define PARTS_MASK \
+    (~(uint64_t)0 << (64 - PARTS_BITS * PARTS_DEPTH)) /* bits of a hash that decide */
 
 /* Which part a key goes to when the parts of `level` are made. Tables use the low bits. */
 static inline uint32_t part_of(uint64_t hash, unsigned level)

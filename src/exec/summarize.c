@@ -67,13 +67,13 @@ static enum err result_batch(const struct summarize *s, struct groups *t, struct
 
 /* --- groups that do not fit into memory, nor what becomes of them ----------------------------- */
 
-struct results {
+struct results { /* of each part */
     const struct summarize *s;
-    struct spill_list rows;
-    struct mem book;
+    struct spill_list rows[PARTS];
+    struct mem books[PARTS];
 };
 
-static enum err write_results(void *ctx, struct groups *t, struct diag *d)
+static enum err write_results(void *ctx, uint32_t part, struct groups *t, struct diag *d)
 {
     struct results *r = ctx;
     struct query *q = r->s->plan.q;
@@ -81,7 +81,7 @@ static enum err write_results(void *ctx, struct groups *t, struct diag *d)
     for (struct group *g = t->first; g != NULL;) {
         struct batch b;
         TRY(result_batch(r->s, t, &g, left, &b, d));
-        TRY(spill_list_add(q, &r->rows, &r->book, &b, 0, d));
+        TRY(spill_list_add(q, &r->rows[part], &r->books[part], &b, 0, d));
         left -= b.n_rows;
     }
     return OK;
@@ -91,10 +91,12 @@ static enum err finish_spilled(struct summarize *s, struct relation *out, struct
 {
     struct query *q = s->plan.q;
     struct results r = {.s = s};
-    mem_open(q, &r.book);
-    enum err e = groups_each(&s->plan, s->tables, q->n_workers, 0, write_results, &r, d);
-    if (e == OK) e = spill_relation(q, &r.rows, &s->op->schema, &r.book, out, d);
-    mem_close(q, &r.book);
+    for (uint32_t i = 0; i < PARTS; i++)
+        mem_open(q, &r.books[i]);
+    enum err e = groups_each(&s->plan, s->tables, write_results, &r, d);
+    if (e == OK) e = spill_relation(q, r.rows, PARTS, &s->op->schema, r.books, out, d);
+    for (uint32_t i = 0; i < PARTS; i++)
+        mem_close(q, &r.books[i]);
     return e;
 }
 
@@ -142,7 +144,11 @@ enum err summarize_sink(struct query *q, const struct op *op, const bool *needed
     uint32_t n_keys = op->summarize.n_keys;
     TRY(groups_plan_init(&s->plan, q, n_keys, op->summarize.aggs, op->summarize.n_aggs,
                          needed + n_keys, d));
-    TRY(groups_may_spill(&s->plan, op->summarize.keys, d));
+    enum type *types = arena_array(&q->mem.a, enum type, n_keys);
+    if (types == NULL) return query_full(q, d);
+    for (uint32_t i = 0; i < n_keys; i++)
+        types[i] = op->summarize.keys[i]->type;
+    TRY(groups_may_spill(&s->plan, types, d));
     TRY(groups_new(&s->plan, &s->tables, d));
     /* make_list() and its like keep the order of a sorted input. */
     s->sink.in_order = op_is_ordered(op->input);

@@ -1,85 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * exec/window.c - extend and where with functions of neighbouring rows: all rows at once, in their
- * order
+ * order; where they do not fit, piece by piece (window.h)
  */
-#include "exec/rowbuf.h"
+#include "exec/window.h"
+
+#include "exec/held.h"
 
 struct window {
     struct sink sink;
     struct query *q;
     const struct op *op; /* PROJECT or FILTER */
     const bool *needed;  /* of the result */
-    struct mem *mems;    /* per worker */
-    struct rowbuf *rows; /* per worker */
-    bool taken;
+    const bool *in_needed;
+    struct held rows;
 };
 
 static enum err window_push(const struct stage *s, struct worker *w, const struct batch *in)
 {
-    const struct window *x = (const struct window *)s;
-    return rowbuf_append(&x->rows[w->slot], in, NULL, in->n_rows, w->unit_no, NULL, &w->d);
+    struct window *x = (struct window *)(uintptr_t)s;
+    return held_add(&x->rows, w, in, in->n_rows);
 }
 
-static enum err computed(struct window *x, struct worker *w, const struct batch *in,
+/* --- all rows in one batch -------------------------------------------------------------------- */
+
+static enum err computed(struct window *x, struct worker *w, struct mem *m, const struct batch *in,
                          struct batch *out)
 {
-    struct arena *a = &x->mems[0].a;
     uint32_t n = x->op->project.n;
-    struct vec *cols = arena_array(a, struct vec, n);
+    struct vec *cols = arena_array(&m->a, struct vec, n);
     if (cols == NULL) return query_full(x->q, &w->d);
     for (uint32_t i = 0; i < n; i++) {
         cols[i] = vec_absent(x->op->schema.cols[i].type, in->n_rows);
-        if (x->needed[i]) TRY(eval_into(w, a, x->op->project.exprs[i], in, &cols[i]));
-        mem_settle(x->q, &x->mems[0]);
+        if (x->needed[i]) TRY(eval_into(w, &m->a, x->op->project.exprs[i], in, &cols[i]));
+        mem_settle(x->q, m);
     }
     *out = (struct batch){.n_rows = in->n_rows, .n_cols = n, .cols = cols};
     return OK;
 }
 
-static enum err filtered(struct window *x, struct worker *w, const struct batch *in,
+static enum err filtered(struct window *x, struct worker *w, struct mem *m, const struct batch *in,
                          struct batch *out)
 {
-    struct arena *a = &x->mems[0].a;
-    uint32_t *rows = arena_array(a, uint32_t, in->n_rows);
+    uint32_t *rows = arena_array(&m->a, uint32_t, in->n_rows);
     if (rows == NULL) return query_full(x->q, &w->d);
     struct vec v;
-    TRY(eval_into(w, a, x->op->filter.condition, in, &v));
-    return batch_select(a, in, x->needed, rows, rows_true(&v, rows), out, &w->d);
+    TRY(eval_into(w, &m->a, x->op->filter.condition, in, &v));
+    return batch_select(&m->a, in, x->needed, rows, rows_true(&v, rows), out, &w->d);
 }
 
-static enum err evaluate(struct window *x, const struct batch *in, struct batch *out,
+static enum err evaluate(struct window *x, struct mem *m, const struct batch *in, struct batch *out,
                          struct diag *d)
 {
     struct worker *w = &x->q->workers[0]; /* free between pipelines */
     diag_reset(&w->d);
     w->whole = true;
-    enum err e = x->op->kind == OP_PROJECT ? computed(x, w, in, out) : filtered(x, w, in, out);
+    enum err e =
+        x->op->kind == OP_PROJECT ? computed(x, w, m, in, out) : filtered(x, w, m, in, out);
     w->whole = false;
     if (e == OK) return OK;
     return e == ERR_LIMIT ? query_full(x->q, d) : FAIL_TAG(d, e, w->d.tag, "%s", w->d.text);
 }
 
-static enum err window_finish(struct sink *s, struct relation *out, struct diag *d)
+/* The result borrows from the rows: it takes their memory and m. */
+static enum err at_once(struct window *x, struct relation *in, struct mem *m, struct relation *out,
+                        struct diag *d)
 {
-    struct window *x = (struct window *)s;
-    struct relation in, r = {.n_mems = x->q->n_workers, .mems = x->mems};
     struct batch all, result;
-    TRY(rowbuf_relation(x->q, x->rows, x->q->n_workers, UINT64_MAX, x->mems, &in, d));
-    TRY(relation_whole(x->q, &in, &x->op->input->schema, x->rows[0].needed, false, &x->mems[0],
-                       &all, d));
-    TRY(evaluate(x, &all, &result, d));
-    TRY(relation_cut(x->q, &result, &x->mems[0], &r, d));
-    x->taken = true;
+    TRY(relation_whole(x->q, in, &x->op->input->schema, x->in_needed, false, m, &all, d));
+    TRY(evaluate(x, m, &all, &result, d));
+    struct relation r = {.n_mems = in->n_mems + 1};
+    r.mems = arena_array(&x->q->mem.a, struct mem, r.n_mems);
+    if (r.mems == NULL) return query_full(x->q, d);
+    TRY(relation_cut(x->q, &result, m, &r, d));
+    memcpy(r.mems, in->mems, in->n_mems * sizeof *r.mems);
+    r.mems[in->n_mems] = *m;
     *out = r;
     return OK;
 }
 
-static void window_close(struct sink *s)
+/* Rows and results together are some four times what the rows are. */
+static bool fits(const struct query *q, const struct relation *in)
+{
+    size_t rows = 0;
+    for (unsigned i = 0; i < in->n_mems; i++)
+        rows += in->mems[i].charged;
+    return q->r->spill == NULL || (in->spilled == NULL && rows < q->limits.memory_max / 4);
+}
+
+static enum err window_finish(struct sink *s, struct relation *out, struct diag *d)
 {
     struct window *x = (struct window *)s;
-    for (unsigned i = 0; !x->taken && i < x->q->n_workers; i++)
-        mem_close(x->q, &x->mems[i]);
+    struct relation in;
+    struct mem m;
+    TRY(held_relation(&x->rows, UINT64_MAX, &in, d));
+    if (!fits(x->q, &in)) {
+        enum err e = window_by_pieces(x->q, x->op, x->needed, &in, out, d);
+        relation_release(x->q, &in);
+        return e;
+    }
+    mem_open(x->q, &m);
+    enum err e = at_once(x, &in, &m, out, d);
+    if (e == OK) return OK;
+    mem_close(x->q, &m);
+    relation_release(x->q, &in);
+    return e;
+}
+
+static void window_close(struct sink *s)
+{
+    held_close(&((struct window *)s)->rows);
 }
 
 bool expr_is_window(const struct expr *e)
@@ -104,19 +134,12 @@ bool op_is_window(const struct op *op)
 enum err window_sink(struct query *q, const struct op *op, const bool *needed, const bool *in,
                      struct sink **out, struct diag *d)
 {
-    struct arena *a = &q->mem.a;
-    struct window *x = arena_new(a, struct window);
+    struct window *x = arena_new(&q->mem.a, struct window);
     if (x == NULL) return query_full(q, d);
-    *x = (struct window){.q = q, .op = op, .needed = needed};
+    *x = (struct window){.q = q, .op = op, .needed = needed, .in_needed = in};
     x->sink =
         (struct sink){.stage = {window_push, NULL}, .finish = window_finish, .close = window_close};
-    x->mems = arena_array(a, struct mem, q->n_workers);
-    x->rows = arena_array(a, struct rowbuf, q->n_workers);
-    if (x->mems == NULL || x->rows == NULL) return query_full(q, d);
-    for (unsigned i = 0; i < q->n_workers; i++) {
-        mem_open(q, &x->mems[i]);
-        rowbuf_init(&x->rows[i], q, &x->mems[i], &op->input->schema, in, false);
-    }
+    TRY(held_open(&x->rows, q, &op->input->schema, in, d));
     *out = &x->sink;
     return OK;
 }

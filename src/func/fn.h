@@ -13,11 +13,25 @@
 #define FN_ARITY_ANY  64 /* as arity_max: so many, but for the lists of in, has_any and has_all */
 #define FN_ARITY_LIST 10001 /* a value and 10,000 candidates */
 
+/* The rows of a FN_WINDOW call that gets them piece by piece, in their order. */
+struct fn_rows {
+    uint64_t first, n; /* the number of the first row of the piece; how many there are in all */
+    struct
+        fn_carry { /* what a function keeps from one piece to the next; zeroed before the first */
+        int64_t a, b;
+        double r;
+        struct u128 u;
+        bool open;
+    } carry;
+    /* The first argument in any row below n. Texts are good until the piece is done with. */
+    enum err (*value)(struct fn_rows *r, uint64_t row, struct value *out, struct diag *d);
+};
+
 struct fn_cx {         /* what an evaluation may use */
     struct arena *a;   /* results live here: the morsel's */
     int64_t now_ticks; /* one now() for the whole query */
     struct diag *d;
-    void *query; /* exec's own: row counters for row_number() and the like */
+    struct fn_rows *rows; /* of FN_WINDOW; NULL: all rows are in one piece */
 };
 
 struct fn;
@@ -38,7 +52,7 @@ typedef enum err fn_eval(struct fn_cx *cx, const struct fn_call *call,
 enum fn_flags {
     FN_NULL_IN_NULL_OUT = 1,
     FN_NOT_CONST = 2, /* may differ per row: rand(), new_guid(); never folded */
-    FN_WINDOW = 8,    /* reads other rows too: called over all rows at once, in their order */
+    FN_WINDOW = 8,    /* reads other rows too: called over all rows in their order (fn_rows) */
     FN_AGG_ONLY = 4,  /* known by name to give a better message */
 };
 

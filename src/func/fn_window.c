@@ -2,8 +2,9 @@
 /*
  * func/fn_window.c - functions of neighbouring rows: prev(), row_number() and their like
  *
- * They make sense only over all rows at once, in their order: exec sees FN_WINDOW and calls them
- * so. A restart argument begins anew at each row in which it is true.
+ * They make sense only over all rows in their order: exec sees FN_WINDOW and calls them so, with all
+ * rows at once or piece by piece (fn_rows). A restart argument begins anew at each row in which it
+ * is true.
  */
 #include "func/families.h"
 #include "func/kernel.h"
@@ -23,29 +24,52 @@ static bool is_true(const struct vec *v, uint32_t i)
     return !vec_null(v, i) && vec_bool(v, i);
 }
 
-/* Does a new run of rows begin here? The restart argument is args[at], where there is one. */
-static bool restarts(const struct fn_call *call, const struct vec *const *args, uint32_t at,
-                     uint32_t i)
+/* What was kept from the piece before; zeroed where there was none. */
+static struct fn_carry carried(const struct fn_cx *cx)
 {
-    return i == 0 || (call->n_args > at && is_true(args[at], i));
+    return cx->rows != NULL ? cx->rows->carry : (struct fn_carry){0};
 }
 
-/* --- neighbours
- * ----------------------------------------------------------------------------------- */
+static void carry_on(struct fn_cx *cx, struct fn_carry c)
+{
+    if (cx->rows != NULL) cx->rows->carry = c;
+}
+
+/* Does a new run of rows begin here? The restart argument is args[at], where there is one. */
+static bool restarts(const struct fn_cx *cx, const struct fn_call *call,
+                     const struct vec *const *args, uint32_t at, uint32_t i)
+{
+    bool first = i == 0 && (cx->rows == NULL || cx->rows->first == 0);
+    return first || (call->n_args > at && is_true(args[at], i));
+}
+
+/* --- neighbours ------------------------------------------------------------------------------- */
+
+/* The first argument in row `at` of all, of which row i of the piece is `first + i`. */
+static enum err value_at(struct fn_cx *cx, const struct vec *v, uint64_t first, uint32_t n,
+                         uint64_t at, struct value *out)
+{
+    if (at < first || at - first >= n) return cx->rows->value(cx->rows, at, out, cx->d);
+    *out = vec_value(v, (uint32_t)(at - first));
+    return OK;
+}
 
 static enum err neighbour(struct fn_cx *cx, const struct fn_call *call,
                           const struct vec *const *args, uint32_t n, int sign, struct vec *out)
 {
     struct vecb b;
+    uint64_t first = cx->rows != NULL ? cx->rows->first : 0;
+    uint64_t all = cx->rows != NULL ? cx->rows->n : n;
     vecb_init(&b, cx->a, call->ret, n);
     for (uint32_t i = 0; i < n; i++) {
         int64_t step = call->n_args > 1 ? vec_i64(args[1], i) : 1, at;
         bool null_step = call->n_args > 1 && vec_null(args[1], i);
         struct value v = {.type = call->ret, .is_null = true};
-        bool inside = !null_step && !__builtin_add_overflow((int64_t)i, step * sign, &at) &&
-                      at >= 0 && at < n && step != INT64_MIN;
+        bool inside = !null_step && step != INT64_MIN &&
+                      !__builtin_add_overflow((int64_t)(first + i), step * sign, &at) && at >= 0 &&
+                      (uint64_t)at < all;
         if (inside) {
-            v = vec_value(args[0], (uint32_t)at);
+            TRY(value_at(cx, args[0], first, n, (uint64_t)at, &v));
         } else if (call->n_args > 2) {
             struct value given = vec_value(args[2], i);
             if (!value_cast(&given, call->ret, cx->a, &v)) v.is_null = true;
@@ -78,27 +102,32 @@ EVAL(eval_next)
     return neighbour(cx, call, args, n, 1, out);
 }
 
-/* --- counting
- * --------------------------------------------------------------------------------------- */
+/* --- counting --------------------------------------------------------------------------------- */
 
 EVAL(eval_row_number)
 {
     void *data;
     TRY(out_flat(cx, T_LONG, n, out, &data));
-    int64_t number = 0;
+    struct fn_carry c = carried(cx);
     for (uint32_t i = 0; i < n; i++) {
         int64_t start = call->n_args > 0 ? vec_i64(args[0], i) : 1;
-        number = restarts(call, args, 1, i) ? start : number + 1;
-        ((int64_t *)data)[i] = number;
+        c.a = restarts(cx, call, args, 1, i) ? start : (int64_t)((uint64_t)c.a + 1);
+        ((int64_t *)data)[i] = c.a;
     }
+    carry_on(cx, c);
     return OK;
 }
 
 /* Is row i's value another than that of the row before? */
-static bool differs(const struct vec *v, uint32_t i)
+static enum err differs(struct fn_cx *cx, const struct vec *v, uint32_t i, bool *out)
 {
-    struct value a = vec_value(v, i - 1), b = vec_value(v, i);
-    return !value_eq(&a, &b);
+    struct value a, b = vec_value(v, i);
+    if (i != 0)
+        a = vec_value(v, i - 1);
+    else
+        TRY(cx->rows->value(cx->rows, cx->rows->first - 1, &a, cx->d));
+    *out = !value_eq(&a, &b);
+    return OK;
 }
 
 /* restart_at: the place of the restart argument. */
@@ -107,16 +136,18 @@ static enum err rank(struct fn_cx *cx, const struct fn_call *call, const struct 
 {
     void *data;
     TRY(out_flat(cx, T_LONG, n, out, &data));
-    int64_t count = 0, now = 0;
+    struct fn_carry c = carried(cx); /* a: rows so far; b: the rank */
     for (uint32_t i = 0; i < n; i++) {
-        bool first = restarts(call, args, restart_at, i);
-        count = first ? 1 : count + 1;
+        bool first = restarts(cx, call, args, restart_at, i), other = false;
+        if (!first) TRY(differs(cx, args[0], i, &other));
+        c.a = first ? 1 : c.a + 1;
         if (first)
-            now = 1;
-        else if (differs(args[0], i))
-            now = dense ? now + 1 : count;
-        ((int64_t *)data)[i] = now;
+            c.b = 1;
+        else if (other)
+            c.b = dense ? c.b + 1 : c.a;
+        ((int64_t *)data)[i] = c.b;
     }
+    carry_on(cx, c);
     return OK;
 }
 
@@ -147,20 +178,20 @@ static enum err prepare_rank(struct fn_call *call, struct arena *a, struct diag 
                 "row_rank_min()");
 }
 
-/* --- sums
- * --------------------------------------------------------------------------------------------- */
+/* --- sums ------------------------------------------------------------------------------------- */
 
 static enum err cumsum_real(struct fn_cx *cx, const struct fn_call *call,
                             const struct vec *const *args, uint32_t n, struct vec *out)
 {
     void *data;
     TRY(out_flat(cx, T_REAL, n, out, &data));
-    double sum = 0;
+    struct fn_carry c = carried(cx);
     for (uint32_t i = 0; i < n; i++) {
-        if (restarts(call, args, 1, i)) sum = 0;
-        if (!vec_null(args[0], i)) sum += vec_r64(args[0], i);
-        ((double *)data)[i] = sum;
+        if (restarts(cx, call, args, 1, i)) c.r = 0;
+        if (!vec_null(args[0], i)) c.r += vec_r64(args[0], i);
+        ((double *)data)[i] = c.r;
     }
+    carry_on(cx, c);
     return OK;
 }
 
@@ -168,15 +199,17 @@ static enum err cumsum_decimal(struct fn_cx *cx, const struct fn_call *call,
                                const struct vec *const *args, uint32_t n, struct vec *out)
 {
     struct vecb b;
-    struct u128 zero = decimal_from_i64(0), sum = zero;
+    struct fn_carry c = carried(cx);
+    struct u128 zero = decimal_from_i64(0);
     vecb_init(&b, cx->a, T_DECIMAL, n);
     for (uint32_t i = 0; i < n; i++) {
         struct value v = vec_value(args[0], i);
-        if (restarts(call, args, 1, i)) sum = zero;
-        if (!v.is_null && !decimal_add(sum, v.u, &sum)) sum = zero;
-        struct value total = {.type = T_DECIMAL, .u = sum};
+        if (restarts(cx, call, args, 1, i)) c.u = zero;
+        if (!v.is_null && !decimal_add(c.u, v.u, &c.u)) c.u = zero;
+        struct value total = {.type = T_DECIMAL, .u = c.u};
         vecb_value(&b, &total);
     }
+    carry_on(cx, c);
     return vecb_finish(&b, out, cx->d);
 }
 
@@ -186,39 +219,40 @@ EVAL(eval_row_cumsum)
     if (call->ret == T_DECIMAL) return cumsum_decimal(cx, call, args, n, out);
     void *data;
     TRY(out_flat(cx, call->ret, n, out, &data));
-    uint64_t sum = 0; /* wraps, as sum() does */
+    struct fn_carry c = carried(cx);
     for (uint32_t i = 0; i < n; i++) {
-        if (restarts(call, args, 1, i)) sum = 0;
-        if (!vec_null(args[0], i)) sum += (uint64_t)vec_i64(args[0], i);
-        ((int64_t *)data)[i] = call->ret == T_INT ? (int32_t)sum : (int64_t)sum;
+        if (restarts(cx, call, args, 1, i)) c.a = 0;
+        /* It wraps, as sum() does. */
+        if (!vec_null(args[0], i)) c.a = (int64_t)((uint64_t)c.a + (uint64_t)vec_i64(args[0], i));
+        ((int64_t *)data)[i] = call->ret == T_INT ? (int32_t)c.a : c.a;
     }
+    carry_on(cx, c);
     return OK;
 }
 
-/* --- sessions
- * ------------------------------------------------------------------------------------------ */
+/* --- sessions --------------------------------------------------------------------------------- */
 
 /* The first time of the session that row i belongs to. */
 EVAL(eval_session)
 {
     struct vecb b;
     vecb_init(&b, cx->a, T_DATETIME, n);
-    int64_t first = 0, last = 0;
-    bool open = false;
+    struct fn_carry c = carried(cx); /* a: the session's first time; b: the last one seen */
     for (uint32_t i = 0; i < n; i++) {
         if (vec_null(args[0], i)) {
             vecb_null(&b);
             continue;
         }
         int64_t t = vec_i64(args[0], i);
-        if (!open || restarts(call, args, 3, i) || t - first > vec_i64(args[1], i) ||
-            t - last > vec_i64(args[2], i)) {
-            first = t;
+        if (!c.open || restarts(cx, call, args, 3, i) || t - c.a > vec_i64(args[1], i) ||
+            t - c.b > vec_i64(args[2], i)) {
+            c.a = t;
         }
-        open = true;
-        last = t;
-        vecb_i64(&b, first);
+        c.open = true;
+        c.b = t;
+        vecb_i64(&b, c.a);
     }
+    carry_on(cx, c);
     return vecb_finish(&b, out, cx->d);
 }
 

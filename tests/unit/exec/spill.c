@@ -258,6 +258,31 @@ static const struct trial {
     {"A | join kind=inner B on k | join kind=leftouter (A | project id, s2 = s) on id | summarize "
      "sum(n) by s2",
      2 << 20, false},
+    {"A | sort by t asc, id asc | extend p = prev(s), n = next(x, 3), c = row_cumsum(id), r = "
+     "row_number() | project id, p, n, c, r",
+     3 << 19, true},
+    {"A | sort by k asc, id asc | extend d = row_rank_dense(k), m = row_rank_min(k, k == 0), w = "
+     "row_window_session(t, 1d, 1h, id % 100 == 0) | where d != prev(m, 3000, long(-1)) | project "
+     "id, d, m, w",
+     3 << 19, true},
+    {"A | sort by s desc, id asc | extend a = row_cumsum(x, f), far = prev(s, (id % 3) * 3500, 'none'), "
+     "q = row_cumsum(prev(id) + row_number(prev(k, 1, 0)), next(f)) | project id, a, far, q",
+     2 << 20, true},
+    {"A | serialize | where next(k, 2) > k and prev(s) != '' | project id", 3 << 19, true},
+    {"A | make-series n = count(), avg(x) default = real(null) on t step 1d by s", 4 << 20, false},
+    {"A | make-series sum(id) on t from datetime(0001-01-01) to datetime(0001-01-10) step 20m by k "
+     "| extend total = array_sum(sum_id) | project k, total",
+     5 << 20, false},
+    {"A | sort by id asc | make-series l = make_list(id) default = dynamic([]) on x step 500 by f, "
+     "m = k % 50",
+     5 << 20, false},
+    {"let m = materialize(A | union B | extend u = strcat(s, id, n)); m | where f | union (m | "
+     "where not(f)) | "
+     "project id, u",
+     3 << 19, false},
+    {"let m = materialize(A | take 25000); m | count | union (m | summarize Count = sum(id)), (m | "
+     "summarize Count = max(id))",
+     1 << 20, false},
     {"let m = materialize(A | sort by s asc); m | where f | union (m | where not(f)) | project id, "
      "s",
      2 << 20, false},
@@ -320,7 +345,7 @@ TEST(exec, without_a_place_to_go_the_memory_limit_is_an_error)
 
 TEST(exec, a_write_that_fails_is_the_querys_error_whichever_it_is)
 {
-    static const size_t which[] = {0, 4, 14};
+    static const size_t which[] = {0, 4, 14, 23, 27};
     for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
         enum err e = ERR_IO;
         for (uint64_t n = 1; e == ERR_IO; n = n * 3 / 2 + 1) {
@@ -341,7 +366,7 @@ TEST(exec, a_write_that_fails_is_the_querys_error_whichever_it_is)
 
 TEST(exec, a_query_that_is_cancelled_while_it_spills_stops_there)
 {
-    static const size_t which[] = {1, 5, 13};
+    static const size_t which[] = {1, 5, 13, 24, 27};
     for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
         for (uint64_t n = 1; n < 40; n += 7) {
             struct lines l;
