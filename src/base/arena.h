@@ -50,4 +50,10 @@ static inline enum err arena_full(const struct arena *a, struct diag *d)
     return FAIL(d, ERR_LIMIT, "needs more than %zu bytes of memory", a->limit);
 }
 
+/* For a buffer beside the arena, whose bytes go into it in the end: it and its copy fit together. */
+static inline size_t arena_room(const struct arena *a)
+{
+    return a->limit > a->used ? (a->limit - a->used) / 2 + 1 : 1;
+}
+
 #define CLEANUP_ARENA __attribute__((cleanup(arena_release)))

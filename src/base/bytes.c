@@ -117,6 +117,7 @@ static bool reserve(struct buf *b, size_t n)
     size_t cap = b->cap < 64 ? 64 : b->cap;
     while (cap <= b->len + n)
         cap *= 2;
+    if (cap > max) cap = max + 1; /* more would never be filled */
     /* Not realloc(): it would leave an unwiped copy behind. */
     uint8_t *p = malloc(cap);
     if (p == NULL) {

@@ -33,6 +33,7 @@ static enum err apply_push(const struct stage *s, struct worker *w, const struct
     for (uint32_t i = 0; i < n; i++)
         TRY(eval(w, x->op->apply.keys[i], in, &parts[i]));
     TRY(group_keys(&w->scratch.a, parts, n, in->n_rows, keys, &w->d));
+    mem_settle_sink(w, &x->mems[w->slot]);
     return rowbuf_append(&x->rows[w->slot], in, NULL, in->n_rows, w->unit_no, keys, &w->d);
 }
 

@@ -121,6 +121,11 @@ static const char *const whole_names[N_WHOLE_KINDS] = {
     [WHOLE_ROLLING_PERCENTILE] = "rolling_percentile",
     [WHOLE_COMPONENTS] = "graph-mark-components",
     [WHOLE_PATHS] = "paths of a graph",
+    [WHOLE_REDUCE] = "reduce",
+    [WHOLE_BASKET] = "basket",
+    [WHOLE_AUTOCLUSTER] = "autocluster",
+    [WHOLE_DIFFPATTERNS] = "diffpatterns",
+    [WHOLE_TEXT_PATTERNS] = "diffpatterns_text",
 };
 
 const char *op_name(const struct op *op)

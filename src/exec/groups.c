@@ -297,6 +297,7 @@ enum err groups_add(const struct groups_plan *p, struct groups *t, struct worker
         for (uint32_t k = 0; p->wanted[i] && k < use->call.n_args; k++)
             TRY(eval(w, use->args[k], in, &values[p->args_at[i] + k]));
     }
+    mem_settle_sink(w, &t->mem);
     TRY(groups_take(p, t, w, values, in->n_rows));
     return groups_must_freeze(p, t) ? groups_freeze(p, t, 0, &w->d) : OK;
 }

@@ -44,6 +44,7 @@ static enum err let_out(struct held *h, struct held_part *p, struct diag *d)
 enum err held_add(struct held *h, struct worker *w, const struct batch *b, uint32_t n)
 {
     struct held_part *p = &h->parts[w->slot];
+    mem_settle_sink(w, &p->mem);
     TRY(rowbuf_append(&p->rows, b, NULL, n, w->unit_no, NULL, &w->d));
     bool enough = p->mem.charged >= spill_share(h->q) / 4;
     return enough && mem_short(h->q, 0) ? let_out(h, p, &w->d) : OK;

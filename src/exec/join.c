@@ -36,6 +36,7 @@ static enum err table_push(const struct stage *s, struct worker *w, const struct
     struct join *j = ((const struct table_sink *)s)->join;
     struct bytes *keys;
     TRY(join_keys(w, j->table_keys, j->op->join.n_keys, in, &keys));
+    mem_settle_sink(w, &j->mems[w->slot]);
     TRY(rowbuf_append(&j->rows[w->slot], in, NULL, in->n_rows, w->unit_no, keys, &w->d));
     return join_spill_check(j, w);
 }

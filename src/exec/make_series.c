@@ -228,7 +228,7 @@ static enum err put_axis(const struct series_sink *s, const struct one_series *o
 static enum err put_series(const struct series_sink *s, struct groups *t,
                            const struct one_series *one, struct vecb *cols, struct diag *d)
 {
-    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_BUF struct buf b = {.max = arena_room(cols[0].a)};
     uint32_t n_keys = s->op->make_series.n_keys, n_aggs = s->op->make_series.n_aggs;
     struct rd r = rd_from(one->n != 0 ? one->points[0].key : BYTES(""));
     for (uint32_t i = 0; i < n_keys; i++) {

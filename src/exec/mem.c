@@ -35,6 +35,12 @@ void mem_settle(struct query *q, struct mem *m)
     m->a.limit = m->a.used + left / q->n_workers;
 }
 
+void mem_settle_sink(struct worker *w, struct mem *m)
+{
+    mem_settle(w->q, &w->scratch);
+    mem_settle(w->q, m);
+}
+
 void mem_open(struct query *q, struct mem *m)
 {
     *m = (struct mem){0};
@@ -66,11 +72,24 @@ void relation_release(struct query *q, struct relation *r)
     *r = (struct relation){0};
 }
 
+static const struct op *op_under_way(const struct query *q)
+{
+    while (q->at == NULL && q->outer != NULL)
+        q = q->outer;
+    return q->at;
+}
+
+enum err limit_named(const struct query *q, const struct diag *why, struct diag *d)
+{
+    const struct op *op = op_under_way(q);
+    return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
+                    "%s%s%s; the query may have %zu bytes of memory", op != NULL ? op_name(op) : "",
+                    op != NULL ? ": " : "", why->text, q->limits.memory_max);
+}
+
 enum err query_full(struct query *q, struct diag *d)
 {
-    const struct op *op = q->at;
-    for (const struct query *of = q; op == NULL && of != NULL; of = of->outer)
-        op = of->at;
+    const struct op *op = op_under_way(q);
     if (op == NULL) {
         return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
                         "the query needs more than %zu bytes of memory", q->limits.memory_max);

@@ -103,9 +103,7 @@ enum err pipeline_run(struct pipeline *p, bool in_order, struct diag *d)
 
 enum err worker_result(const struct worker *w, enum err e, struct diag *d)
 {
-    if (e == ERR_LIMIT && w->d.tag[0] == 0) {
-        return FAIL_TAG(d, e, "E_RUNAWAY_QUERY", "%s", w->d.text);
-    }
+    if (e == ERR_LIMIT && w->d.tag[0] == 0) return limit_named(w->q, &w->d, d);
     if (e != OK && d != NULL && d->code == OK) *d = w->d;
     return e;
 }

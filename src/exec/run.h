@@ -32,6 +32,10 @@ void mem_clear(struct query *q, struct mem *m);
 void mem_close(struct query *q, struct mem *m);
 size_t query_memory(const struct query *q); /* bytes that all arenas have */
 
+/* Before a worker puts rows of its vector into m: what the vector took is known to m then. */
+struct worker;
+void mem_settle_sink(struct worker *w, struct mem *m);
+
 /* --- a relation: rows that wait for the pipeline above ---------------------------------------- */
 
 struct relation {
@@ -133,6 +137,8 @@ enum err worker_next(struct worker *w, uint32_t first_row);
 /* Cancelled, out of time, or stopped because another worker failed? Cheap enough for each vector.
  */
 enum err query_check(struct query *q, struct diag *d);
+/* E_RUNAWAY_QUERY for a limit that a function has met: with the operator and the query's limit. */
+enum err limit_named(const struct query *q, const struct diag *why, struct diag *d);
 enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY: operator and limit */
 
 /* --- stages and pipelines --------------------------------------------------------------------- */

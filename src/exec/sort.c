@@ -112,8 +112,7 @@ static bool must_write(const struct sorter *s, const struct run *r)
 {
     size_t own = r->mem.charged, sorting = s->q->n_workers * sorting_takes(s, r->rows.n_rows);
     if (s->q->r->spill == NULL || s->late || own < spill_share(s->q) / 4) return false;
-    return mem_short(s->q, 0) ||
-           query_memory(s->q) + sorting > s->q->limits.memory_max / 4 * 3;
+    return mem_short(s->q, 0) || query_memory(s->q) + sorting > s->q->limits.memory_max / 4 * 3;
 }
 
 struct keyed { /* a vector's rows that matter, with their keys */
@@ -169,6 +168,7 @@ static enum err sort_push(const struct stage *stage, struct worker *w, const str
     struct run *r = &s->runs[w->slot];
     struct keyed k;
     TRY(keys_of(s, w, in, &k));
+    mem_settle_sink(w, &r->mem);
     TRY(rowbuf_append(&r->rows, in, k.rows, k.n, w->unit_no, k.keys, &w->d));
     return must_write(s, r) ? write_run(s, r, &w->d) : OK;
 }
@@ -186,6 +186,7 @@ static enum err top_push(const struct stage *stage, struct worker *w, const stru
         k.rows[n] = row;
         n += r->worst.p == NULL || bytes_cmp(k.keys[row], r->worst) < 0;
     }
+    mem_settle_sink(w, &r->mem);
     TRY(rowbuf_append(&r->rows, in, k.rows, n, w->unit_no, k.keys, &w->d));
     if (r->rows.n_rows / 2 >= s->top && r->rows.n_rows >= VEC_ROWS) return shrink(s, r, &w->d);
     return must_write(s, r) ? write_run(s, r, &w->d) : OK;
@@ -257,7 +258,7 @@ static bool must_spill(const struct sorter *s)
         rows += s->runs[i].rows.n_rows;
     }
     return s->q->r->spill != NULL &&
-           query_memory(s->q) + sorting_takes(s, rows) > s->q->limits.memory_max;
+           query_memory(s->q) + sorting_takes(s, rows) > s->q->limits.memory_max / 8 * 7;
 }
 
 static enum err sort_finish(struct sink *sink, struct relation *out, struct diag *d)

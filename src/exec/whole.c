@@ -44,6 +44,7 @@ struct whole_sink {
 static enum err whole_push(const struct stage *s, struct worker *w, const struct batch *in)
 {
     const struct whole_sink *x = (const struct whole_sink *)s;
+    mem_settle_sink(w, &x->mems[w->slot]);
     return rowbuf_append(&x->rows[w->slot], in, NULL, in->n_rows, w->unit_no, NULL, &w->d);
 }
 

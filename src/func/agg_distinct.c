@@ -148,7 +148,7 @@ UPDATE(update_hll_merge)
 FINISH(finish_hll)
 {
     (void)c;
-    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_BUF struct buf b = {.max = arena_room(cx->a)};
     const struct hll *s = state_;
     *out = (struct value){.type = T_DYNAMIC, .is_null = true};
     if (s->bits == 0) return OK;

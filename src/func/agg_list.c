@@ -147,7 +147,7 @@ static enum err merge_elements(struct agg_cx *cx, const struct agg_call *c, stru
 {
     set_size(into, c);
     /* As an array, so that it can be walked. */
-    CLEANUP_BUF struct buf array = {0};
+    CLEANUP_BUF struct buf array = {.max = arena_room(cx->a)};
     size_t at = dyn_array_begin(&array);
     buf_bytes(&array, bytes_of(from->bytes.p, from->bytes.len));
     dyn_array_end(&array, at, from->count);
@@ -177,7 +177,7 @@ MERGE(merge_set)
 
 static enum err finish_as(struct agg_cx *cx, const struct bag *b, bool bag, struct value *out)
 {
-    CLEANUP_BUF struct buf dyn = {0};
+    CLEANUP_BUF struct buf dyn = {.max = arena_room(cx->a)};
     size_t at = bag ? dyn_bag_begin(&dyn) : dyn_array_begin(&dyn);
     buf_bytes(&dyn, bytes_of(b->bytes.p, b->bytes.len));
     dyn_array_end(&dyn, at, b->count);

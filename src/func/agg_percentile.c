@@ -108,7 +108,7 @@ static enum err put_percentile(struct agg_cx *cx, const struct agg_call *c, stru
 
 FINISH(finish_array)
 {
-    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_BUF struct buf b = {.max = arena_room(cx->a)};
     uint32_t count = 0, first = strncmp(c->agg->name, "percentilesw", 12) == 0 ? 2 : 1;
     size_t at = dyn_array_begin(&b);
     for (uint32_t i = first; i < c->n_args; i++) {
@@ -159,7 +159,7 @@ UPDATE(update_tdigest_merge)
 FINISH(finish_tdigest)
 {
     (void)c;
-    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_BUF struct buf b = {.max = arena_room(cx->a)};
     struct digest *g = state_;
     *out = (struct value){.type = T_DYNAMIC, .is_null = true};
     if (g->type == T_NONE) return OK;

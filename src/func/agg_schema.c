@@ -178,7 +178,7 @@ static void put_node(const struct node *node, struct buf *out)
 FINISH(finish_schema)
 {
     (void)c;
-    CLEANUP_BUF struct buf b = {0};
+    CLEANUP_BUF struct buf b = {.max = arena_room(cx->a)};
     const struct node *root = state_;
     *out = (struct value){.type = T_DYNAMIC, .is_null = true};
     if (root->kinds == 0) return OK;

@@ -410,7 +410,7 @@ static uint32_t put_reals(double from, double to, double step, struct buf *out)
 {
     uint32_t count = 0;
     if (step == 0 || !isfinite(from) || !isfinite(to) || !isfinite(step)) return 0;
-    for (; count < RANGE_MAX; count++) {
+    for (; count < RANGE_MAX && !out->bad; count++) {
         struct value v = {.type = T_REAL, .r = from + (double)count * step};
         if (step > 0 ? v.r > to : v.r < to) break;
         put_value(&v, out);
@@ -463,13 +463,13 @@ EVAL(eval_repeat)
     (void)call;
     CLEANUP_ROWS struct rows_out r;
     TRY(rows_begin(cx, &r, T_DYNAMIC, n, out));
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && !r.b.bad; i++) {
         struct value v = vec_value(args[0], i);
         int64_t times = vec_i64(args[1], i);
         if (times > RANGE_MAX) times = RANGE_MAX;
         if (!vec_null(args[1], i) && times >= 0) {
             size_t at = dyn_array_begin(&r.b);
-            for (int64_t k = 0; k < times; k++)
+            for (int64_t k = 0; k < times && !r.b.bad; k++)
                 put_value(&v, &r.b);
             dyn_array_end(&r.b, at, (uint32_t)times);
         }

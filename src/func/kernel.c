@@ -130,7 +130,7 @@ enum err rows_begin(struct fn_cx *cx, struct rows_out *r, enum type t, uint32_t 
     r->rows = data;
     /* What does not fit the arena in the end must not be built before: rows can be arrays of a
      * million elements. */
-    if (cx->a->limit != 0) r->b.max = cx->a->limit > cx->a->used ? cx->a->limit - cx->a->used : 1;
+    r->b.max = arena_room(cx->a);
     return OK;
 }
 

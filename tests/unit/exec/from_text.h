@@ -112,7 +112,8 @@ static size_t result_memory_max;          /* of queries from here on; 0 = the de
 static struct kql_options result_options; /* likewise; now_ticks and run are set here */
 
 /* Compiles and runs; result_release() whatever came of it. */
-static void result_of(struct result *r, struct bytes text, struct pool *pool)
+__attribute__((unused)) static void result_of(struct result *r, struct bytes text,
+                                              struct pool *pool)
 {
     *r = (struct result){.d = DIAG_INIT};
     arena_init(&r->a, (size_t)1 << 30);
@@ -134,7 +135,7 @@ static void result_of(struct result *r, struct bytes text, struct pool *pool)
     r->err = exec_run(&q, keep_rows, r, NULL, &r->d);
 }
 
-static void result_release(struct result *r)
+__attribute__((unused)) static void result_release(struct result *r)
 {
     arena_release(&r->a);
 }
