@@ -126,11 +126,17 @@ static const char *const whole_names[N_WHOLE_KINDS] = {
     [WHOLE_AUTOCLUSTER] = "autocluster",
     [WHOLE_DIFFPATTERNS] = "diffpatterns",
     [WHOLE_TEXT_PATTERNS] = "diffpatterns_text",
+    [WHOLE_SESSION_COUNT] = "session_count",
+    [WHOLE_FUNNEL] = "funnel_sequence",
+    [WHOLE_FUNNEL_COMPLETION] = "funnel_sequence_completion",
+    [WHOLE_SEQUENCES] = "sequence_detect",
 };
 
 const char *op_name(const struct op *op)
 {
-    return op->kind == OP_WHOLE ? whole_names[op->whole.kind] : names[op->kind];
+    const char *whole = op->kind == OP_WHOLE ? whole_names[op->whole.kind] : NULL;
+    if (op->kind == OP_WHOLE) return whole != NULL ? whole : "plugin";
+    return names[op->kind];
 }
 
 static void put_name(const struct op *op, unsigned depth, struct buf *out)
