@@ -97,7 +97,8 @@ enum ast_op {
     OPER_REDUCE,      /* left; params */
     OPER_SCAN, /* params; by: declared TYPED; args: CLAUSE {name, left: condition, args: NAMED} */
     OPER_ASSERT_SCHEMA,    /* right: SCHEMA */
-    OPER_MAKE_GRAPH,       /* left --> right; by: tables of nodes, args: their ids; params */
+    OPER_MAKE_GRAPH,       /* left --> right; by: tables of nodes, args: their ids; params;
+                              partitioned-by extra (names[0]: PIPE) */
     OPER_GRAPH_MATCH,      /* args of LIST: paths; left: condition; by: project list; params */
     OPER_GRAPH_SHORTEST,   /* as GRAPH_MATCH */
     OPER_GRAPH_TO_TABLE,   /* args of CLAUSE: nodes or edges by name, left: as NAME, params */

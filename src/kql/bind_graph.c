@@ -55,6 +55,8 @@ static enum err edges_of(struct op_cx *cx, struct op **out)
         return FAIL_TAG(diag_at(b->d, cx->ast->pos), ERR_INVALID, "SEM0242",
                         "the ends of an edge are of one type, and not dynamic");
     }
+    for (uint32_t i = in->n; cx->ast->extra != NULL && i < in->n + 2; i++)
+        TRY(partition_key(cx, in, exprs[i].expr, &exprs[i].expr));
     exprs[in->n + 2].name = "$row";
     TRY(expr_call(&s, cx->ast->pos, "row_number", NULL, 0, &exprs[in->n + 2].expr));
     struct op *rows;
@@ -62,12 +64,8 @@ static enum err edges_of(struct op_cx *cx, struct op **out)
     return op_new(b, OP_MATERIALIZE, rows, cx->ast->pos, out);
 }
 
-/* distinct `col` as "$id" */
-static enum err distinct_ids(struct op_cx *cx, struct op *in, uint32_t col, struct op **out)
+enum err distinct_rows(struct op_cx *cx, struct op *in, struct op **out)
 {
-    static const char *const name = "$id";
-    struct op *one;
-    TRY(op_columns(cx->b, in, cx->ast->pos, &col, &name, 1, &one));
     struct ast star = {.kind = AST_STAR, .pos = cx->ast->pos}, *all = &star;
     struct ast n = {.kind = AST_OPERATOR,
                     .op = OPER_DISTINCT,
@@ -76,8 +74,17 @@ static enum err distinct_ids(struct op_cx *cx, struct op *in, uint32_t col, stru
                     .args = {.n = 1, .at = &all}};
     struct op_cx inner = *cx;
     inner.ast = &n;
-    inner.in = one;
+    inner.in = in;
     return bind_distinct(&inner, out);
+}
+
+/* distinct `col` as "$id" */
+static enum err distinct_ids(struct op_cx *cx, struct op *in, uint32_t col, struct op **out)
+{
+    static const char *const name = "$id";
+    struct op *one;
+    TRY(op_columns(cx->b, in, cx->ast->pos, &col, &name, 1, &one));
+    return distinct_rows(cx, one, out);
 }
 
 /* All ids of up to three tables, each once, in the order in which they come. */
@@ -163,7 +170,16 @@ static enum err bare_nodes(struct op_cx *cx, struct op *ids, const char *name, s
     return op_columns(cx->b, ids, cx->ast->pos, cols, names, 2, out);
 }
 
-enum err bind_make_graph(struct op_cx *cx, struct op **out)
+/* The ends' type: of the edges before their keys were made of them. */
+static bool is_id_type(struct op_cx *cx, enum type t, const struct graph *g)
+{
+    int at =
+        cx->ast->left->kind == AST_NAME ? schema_find(&cx->in->schema, cx->ast->left->name) : -1;
+    if (cx->ast->extra != NULL) return at < 0 || cx->in->schema.cols[at].type == t;
+    return g->edges->schema.cols[g->n_edge_cols].type == t;
+}
+
+static enum err make_graph(struct op_cx *cx, struct op **out)
 {
     static const char *const allowed[] = {"with_node_id", NULL};
     struct binder *b = cx->b;
@@ -183,12 +199,18 @@ enum err bind_make_graph(struct op_cx *cx, struct op **out)
         struct scope s = {.b = b, .row = &tables[2]->schema, .where = "make-graph"};
         int at = schema_find(&tables[2]->schema, id->name);
         if (at < 0) return no_column(&s, id->name, id->pos);
-        if (tables[2]->schema.cols[at].type != g.edges->schema.cols[g.n_edge_cols].type) {
+        if (!is_id_type(cx, tables[2]->schema.cols[at].type, &g)) {
             return FAIL_TAG(diag_at(b->d, id->pos), ERR_INVALID, "SEM0242",
                             "the ids of nodes and the ends of edges are of one type");
         }
         cols[2] = (uint32_t)at;
         n = 3;
+    }
+    if (cx->ast->extra != NULL) {
+        TRY(partition_nodes(cx, n == 3 ? tables[2] : NULL, cols[2], &nodes));
+        TRY(op_new(b, OP_MATERIALIZE, nodes, cx->ast->pos, &g.nodes));
+        g.n_node_cols = g.nodes->schema.n - 1;
+        return push_graph(cx, g, out);
     }
     TRY(all_ids(cx, tables, cols, n, &ids));
     TRY(n == 3 ? with_properties(cx, ids, tables[2], cols[2], &nodes)
@@ -196,6 +218,23 @@ enum err bind_make_graph(struct op_cx *cx, struct op **out)
     TRY(op_new(b, OP_MATERIALIZE, nodes, cx->ast->pos, &g.nodes));
     g.n_node_cols = g.nodes->schema.n - 1;
     return push_graph(cx, g, out);
+}
+
+/* partitioned-by column (...): the operators run on the graph of each value. The ids of the graph that
+ * is made are of value and id together, so its parts have nothing in common. */
+enum err bind_make_graph(struct op_cx *cx, struct op **out)
+{
+    struct op *graph;
+    if (cx->ast->extra == NULL) return make_graph(cx, out);
+    const struct ast *pipe = cx->ast->names.at[0], *first = pipe->args.at[0];
+    if (first->op != OPER_GRAPH_MATCH && first->op != OPER_GRAPH_SHORTEST) {
+        return FAIL(diag_at(cx->b->d, first->pos), ERR_UNSUPPORTED,
+                    "'%s' is not supported in 'partitioned-by': graph-match and "
+                    "graph-shortest-paths are",
+                    first->name);
+    }
+    TRY(make_graph(cx, &graph));
+    return bind_ops(cx->b, *cx->names, pipe, graph, out);
 }
 
 /* --- graph-to-table, graph-mark-components ---------------------------------------------------- */

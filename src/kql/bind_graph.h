@@ -26,6 +26,16 @@ enum err find_graph(struct op_cx *cx, const struct graph **out);
 enum err graph_join(struct op_cx *cx, enum join_kind kind, struct op *left, uint32_t left_col,
                     struct op *right, uint32_t right_col, struct op **out);
 
+enum err distinct_rows(struct op_cx *cx, struct op *in, struct op **out);
+
+/* --- bind_graph_partition.c: of a make-graph with a partition ---------------------------------- */
+
+/* The id in the row's part. */
+enum err partition_key(struct op_cx *cx, const struct schema *in, struct expr *id,
+                       struct expr **out);
+/* The graph's table of nodes; table: of their properties, with the id's column; NULL: there is none. */
+enum err partition_nodes(struct op_cx *cx, struct op *table, uint32_t id, struct op **out);
+
 #define EDGES_MAX 32
 
 /* A pattern, while its rows come to be. */

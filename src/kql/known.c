@@ -243,7 +243,7 @@ const char *known_operator_refusal(const char *name)
         {"graph-where-nodes", "it is not documented, and no column has a name in it"},
         {"execute-and-cache", "it is internal to the original"},
         {"inline_external_table", "it reads another service"},
-        {"partitioned-by", "it stands in 'make-graph' only"},
+        {"partitioned-by", "it stands in 'make-graph' only, and is there"},
         {"project-smart", "it stands in 'find' only, and is there"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {

@@ -2,7 +2,7 @@
 /*
  * kql/parse_graph.c - operators over graphs
  *
- *   make-graph from --> to [with T on id] [with_node_id=id]
+ *   make-graph from --> to [with T on id] [with_node_id=id] [partitioned-by column (graph-match ...)]
  *   graph-match [cycles=all] (a)-[e]->(b)<-[f]-(c), (a)-[g*1..3]->(c), (a)--(b) [where ...] project ...
  *   graph-shortest-paths [output=all] (a)-[e*1..3]->(b) [where ...] project ...
  *   graph-to-table nodes [as N] [with_node_id=id], edges [as E] [with_source_id=id] [with_target_id=id]
@@ -22,6 +22,7 @@ static enum err accept_all(struct parser *p, const char *const *tokens, uint32_t
 enum err parse_make_graph(struct parser *p, struct ast *o)
 {
     static const char *const arrow[] = {"-", "-", ">"};
+    static const char *const partitioned[] = {"partitioned", "-", "by"};
     bool there;
     TRY(parse_name_node(p, &o->left));
     TRY(accept_all(p, arrow, 3, &there));
@@ -37,7 +38,13 @@ enum err parse_make_graph(struct parser *p, struct ast *o)
         TRY(list_add(p, &o->by, table));
         TRY(list_add(p, &o->args, id));
     }
-    return parse_params(p, &o->params);
+    TRY(parse_params(p, &o->params));
+    TRY(accept_all(p, partitioned, 3, &there));
+    if (!there) return OK;
+    TRY(parse_name_node(p, &o->extra));
+    struct ast *pipe;
+    TRY(parse_subquery(p, &pipe));
+    return list_add(p, &o->names, pipe);
 }
 
 /* (n): a CLAUSE with the node's name, or without. */
