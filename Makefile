@@ -45,7 +45,7 @@ test: deps-test build
 	@$(call CTEST,asan) -L unit -E corpus $(if $(T),-R $(T))
 	@$(call CTEST,release) $(if $(T),-R $(T))
 
-## make lint     clang-format, clang-tidy, layers
+## make lint     layers; clang-format and clang-tidy over what differs from main (ALL=1: over everything, an hour)
 lint: deps-test build
 	@tools/layers.py
 	@tools/lint.sh

@@ -28,9 +28,9 @@ typedef enum err whole_fn(struct whole *w);
 whole_fn whole_scan, whole_top_nested, whole_pivot, whole_narrow, whole_ip_lookup, whole_rows_near,
     whole_schema_merge, whole_sliding_window, whole_activity_counts, whole_activity,
     whole_activity_engagement, whole_new_activity, whole_active_users, whole_rolling_percentile,
-    whole_components, whole_paths, whole_reduce, whole_basket, whole_autocluster, whole_diffpatterns,
-    whole_text_patterns, whole_session_count, whole_funnel, whole_funnel_completion,
-    whole_sequences;
+    whole_components, whole_paths, whole_reduce, whole_basket, whole_autocluster,
+    whole_diffpatterns, whole_text_patterns, whole_session_count, whole_funnel,
+    whole_funnel_completion, whole_sequences;
 
 /* Appends column col's value of a row. */
 void whole_copy(struct whole *w, uint32_t to, const struct vec *from, uint32_t row);

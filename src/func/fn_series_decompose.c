@@ -15,7 +15,7 @@
 
 #include <stdlib.h>
 
-#define PERIOD_SCORE_MIN 0.6 /* the default threshold */
+#define PERIOD_SCORE_MIN 0.6               /* the default threshold */
 #define CTUKEY_SCALE     2.772605605507915 /* as recorded: in units of the range of 10 to 90 % */
 
 struct parts {
