@@ -61,6 +61,11 @@ static int64_t ticks_now(void)
 
 static const struct spill_ops spill_ops = {spill_file_write, spill_file_read};
 
+static bool client_gone(void *req)
+{
+    return http_client_gone(req);
+}
+
 /* What a part of the query and the whole have in common: not the limits of a result. */
 static struct exec_request request_of(struct query_call *q, const struct plan *plan)
 {
@@ -73,6 +78,8 @@ static struct exec_request request_of(struct query_call *q, const struct plan *p
         .now_ticks = q->now_ticks,
         .pool = a->c.query_pool,
         .cancel = &q->run->cancel,
+        .gone = client_gone,
+        .gone_ctx = (void *)q->front->req,
         .spill_ops = &spill_ops,
         .spill = q->run->rows,
     };

@@ -50,6 +50,10 @@ struct exec_request {
     int64_t now_ticks;
     struct pool *pool;          /* NULL: this thread only */
     const _Atomic bool *cancel; /* looked at before each morsel; may be NULL */
+    /* Does nobody wait for the rows any more? Asked before a morsel now and then, by any thread of the
+     * query; then it is cancelled. May be NULL. */
+    bool (*gone)(void *gone_ctx);
+    void *gone_ctx;
     /* Where rows wait that do not fit into memory_max. spill NULL: such a query fails. */
     const struct spill_ops *spill_ops;
     void *spill;

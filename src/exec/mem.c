@@ -5,7 +5,9 @@
 
 #include "base/time.h"
 
-/* The query that pays: those over its groups take from the same purse. */
+#define ASK_US 100000 /* between two questions whether somebody waits for the rows */
+
+/* The outermost query: those over its groups take from the same purse. */
 static struct query *payer(struct query *q)
 {
     while (q->outer != NULL)
@@ -108,6 +110,15 @@ enum err worker_next(struct worker *w, uint32_t first_row)
     return OK;
 }
 
+/* One thread asks at a time, and not often: it is a system call. */
+static bool nobody_waits(struct query *q)
+{
+    q = payer(q);
+    int64_t now = time_mono_us(), last = atomic_load_explicit(&q->asked_us, memory_order_relaxed);
+    return now - last >= ASK_US && atomic_compare_exchange_strong(&q->asked_us, &last, now) &&
+           q->r->gone(q->r->gone_ctx);
+}
+
 enum err query_check(struct query *q, struct diag *d)
 {
     if (atomic_load_explicit(&q->stop, memory_order_relaxed)) {
@@ -115,6 +126,9 @@ enum err query_check(struct query *q, struct diag *d)
     }
     if (q->r->cancel != NULL && atomic_load_explicit(q->r->cancel, memory_order_relaxed)) {
         return FAIL(d, ERR_CANCELLED, "the query was cancelled");
+    }
+    if (q->r->gone != NULL && nobody_waits(q)) {
+        return FAIL(d, ERR_CANCELLED, "nobody waits for the rows any more");
     }
     if (q->limits.deadline_us != 0 && time_mono_us() > q->limits.deadline_us) {
         return FAIL_TAG(d, ERR_LIMIT, "E_QUERY_TIMEOUT", "the query ran out of time");

@@ -119,9 +119,10 @@ struct query {
     unsigned n_workers;
     struct worker *workers;
     struct scalar *scalars;
-    _Atomic size_t memory; /* bytes charged by all arenas; of the outermost query only */
-    const struct op *at;   /* whose rows are being held back or worked on: for messages */
-    _Atomic bool stop;     /* a worker failed */
+    _Atomic size_t memory;    /* bytes charged by all arenas; of the outermost query only */
+    const struct op *at;      /* whose rows are being held back or worked on: for messages */
+    _Atomic bool stop;        /* a worker failed */
+    _Atomic int64_t asked_us; /* when it was last asked whether somebody waits; likewise */
     uint64_t hash_seed;
     _Atomic uint64_t rows_scanned;
     _Atomic uint32_t units_scanned;

@@ -33,6 +33,7 @@ struct exchange {
     struct http_request req;
     struct buf body;
     size_t held, skipped; /* bytes: counted in bodies_held; read but not kept */
+    int client;           /* the connection's socket */
     uintptr_t target_end; /* address behind the target in the library's buffer */
     int refuse;           /* the status that answers this request, 0 = the handler does */
     char why[256];

@@ -7,6 +7,7 @@
 #include "net/http_target.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,6 +108,21 @@ static void read_peer(struct exchange *x, struct MHD_Connection *c)
     if (x->req.peer == NULL) x->req.peer = "";
 }
 
+static void read_socket(struct exchange *x, struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL) return;
+    x->client = info->connect_fd;
+    x->req.client = &x->client;
+}
+
+bool http_client_gone(const struct http_request *r)
+{
+    struct pollfd p = {.fd = r->client != NULL ? *r->client : -1, .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 /* A message whose length two servers could see differently is refused (RFC 9112 6.3). */
 static void check_length(struct exchange *x)
 {
@@ -159,6 +175,7 @@ void exchange_read_head(struct exchange *x, struct MHD_Connection *c, const char
     }
     (void)MHD_get_connection_values(c, MHD_HEADER_KIND, on_field, x);
     read_peer(x, c);
+    read_socket(x, c);
     if (!str_eq(version, "HTTP/1.1") && !str_eq(version, "HTTP/1.0")) {
         exchange_refuse(x, 400, "HTTP/1.1 only");
     }

@@ -30,11 +30,17 @@ struct http_request {
     struct bytes body;
     uint32_t n_query, n_headers;
     const struct http_field *query, *headers;
+    const int *client; /* its socket; NULL: nobody is at the other end of one */
 };
 
 const char *http_query(const struct http_request *r, const char *name);  /* without case; NULL */
 const char *http_header(const struct http_request *r, const char *name); /* without case; NULL */
 const char *http_bearer(const struct http_request *r); /* the token after "Bearer ", NULL */
+
+/* Has the client hung up? Then nobody reads the answer. May be asked by any thread until the handler
+ * has returned. One who only says that nothing more will come from him (a FIN) counts as gone: over
+ * TLS there is no answer to such a client, and others do not do it. */
+bool http_client_gone(const struct http_request *r);
 
 #define HTTP_FORM_MAX 256 /* parameters, of a query too */
 /* Reads "a=b&c=d", a query or the body of a form, in order, repeats included. ERR_INVALID for bad
