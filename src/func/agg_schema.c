@@ -138,7 +138,7 @@ static const struct {
 static void put_text(struct buf *out, const char *text)
 {
     struct value v = {.type = T_STRING, .s = bytes_str(text)};
-    if (dyn_from_value(&v, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&v, out);
 }
 
 static void put_node(const struct node *node, struct buf *out);

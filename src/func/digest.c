@@ -292,17 +292,12 @@ double digest_rank(struct digest *g, struct point p)
 
 /* --- as a dynamic ----------------------------------------------------------------------------- */
 
-static void put_value(struct buf *out, const struct value *v)
-{
-    if (dyn_from_value(v, out, NULL) != OK) out->bad = true;
-}
-
 static void put_weight(struct buf *out, double weight)
 {
     bool is_whole = weight == floor(weight) && weight < 1e15;
     struct value v = {.type = T_REAL, .r = weight};
     if (is_whole) v = (struct value){.type = T_LONG, .i = (int64_t)weight};
-    put_value(out, &v);
+    value_to_dyn(&v, out);
 }
 
 void digest_put(struct digest *g, struct buf *out)
@@ -311,12 +306,12 @@ void digest_put(struct digest *g, struct buf *out)
     if (g->n > DIGEST_PUT_MAX) compress(g);
     struct value name = {.type = T_STRING, .s = bytes_str(type_name(g->type))};
     size_t all = dyn_array_begin(out), at = dyn_array_begin(out);
-    put_value(out, &name);
+    value_to_dyn(&name, out);
     dyn_array_end(out, at, 1);
     at = dyn_array_begin(out);
     for (uint32_t i = 0; i < g->n; i++) {
         struct value v = value_of(g, &g->points[i]);
-        put_value(out, &v);
+        value_to_dyn(&v, out);
     }
     dyn_array_end(out, at, g->n);
     at = dyn_array_begin(out);

@@ -11,7 +11,7 @@ extern const struct fn_family fn_arith, fn_compare, fn_logic, fn_strop, fn_list,
     fn_hash, fn_encode, fn_parse, fn_series, fn_series_stat, fn_series_decompose, fn_series_fit,
     fn_series_fft, fn_series_period, fn_window, fn_geo, fn_geo_shape, fn_geo_hash, fn_timezone,
     fn_zip, fn_units, fn_hll, fn_tdigest, fn_punycode, fn_stat, fn_wkt, fn_query, fn_user_agent,
-    fn_geo_ip;
+    fn_geo_ip, fn_make_time, fn_array_make, fn_bag, fn_bits;
 
 static inline bool str_is_operator(const char *name)
 {

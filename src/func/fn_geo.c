@@ -115,7 +115,7 @@ static void put_token(struct buf *out, uint64_t cell)
     char token[17];
     s2_cell_token(cell, token);
     struct value v = {.type = T_STRING, .s = bytes_str(token)};
-    if (dyn_from_value(&v, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&v, out);
 }
 
 /* geo_s2cell_to_central_point, _to_polygon, _neighbors */

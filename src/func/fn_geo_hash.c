@@ -79,7 +79,7 @@ static bool put_neighbor(struct buf *out, const struct cell *c, size_t len, int 
     if (p.lng < -180) p.lng += 360;
     encode(p, (uint32_t)len, hash);
     struct value v = {.type = T_STRING, .s = bytes_str(hash)};
-    if (dyn_from_value(&v, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&v, out);
     return true;
 }
 

@@ -328,6 +328,14 @@ EVAL(eval_regex_quote)
         .eval = eval_, .prepare = prepare_, .doc = doc_, .example = example_, .expect = expect_ \
     }
 
+#define ALL(name_, doc_)                                                                          \
+    {                                                                                             \
+        .name = name_, .arity_min = 2, .arity_max = 3,                                            \
+        .args = {ARG_STRING, ARG(STRINGY), ARG_STRING}, .ret_of = ret_extract_all,                \
+        .eval = eval_extract_all, .prepare = prepare_extract_all, .doc = doc_,                    \
+        .example = name_ "('([a-z])([0-9])', 'a1 b2')", .expect = "[[\"a\",\"1\"],[\"b\",\"2\"]]" \
+    }
+
 static const struct fn rows[] = {
     RE("countof", 2, 3, T_LONG, eval_countof, prepare_countof,
        "How often a text, or a regular expression, occurs.",
@@ -335,26 +343,8 @@ static const struct fn rows[] = {
     RE("extract", 3, 3, T_STRING, eval_extract, prepare_regex,
        "A group of the first match of a regular expression.",
        "extract('([a-z]+)-([0-9]+)', 2, 'x ab-42')", "42", ARG_STRING, ARG_LONG, ARG_STRING),
-    {.name = "extract_all",
-     .arity_min = 2,
-     .arity_max = 3,
-     .args = {ARG_STRING, ARG(STRINGY), ARG_STRING},
-     .ret_of = ret_extract_all,
-     .eval = eval_extract_all,
-     .prepare = prepare_extract_all,
-     .doc = "The groups of all matches of a regular expression.",
-     .example = "extract_all('([a-z])([0-9])', 'a1 b2')",
-     .expect = "[[\"a\",\"1\"],[\"b\",\"2\"]]"},
-    {.name = "extractall",
-     .arity_min = 2,
-     .arity_max = 3,
-     .args = {ARG_STRING, ARG(STRINGY), ARG_STRING},
-     .ret_of = ret_extract_all,
-     .eval = eval_extract_all,
-     .prepare = prepare_extract_all,
-     .doc = "The same as extract_all().",
-     .example = "extractall('([a-z])([0-9])', 'a1 b2')",
-     .expect = "[[\"a\",\"1\"],[\"b\",\"2\"]]"},
+    ALL("extract_all", "The groups of all matches of a regular expression."),
+    ALL("extractall", "The same as extract_all()."),
     RE("indexof_regex", 2, 5, T_LONG, eval_indexof_regex, prepare_regex,
        "Where a regular expression first matches, from 0; else -1.",
        "indexof_regex('abcabcdefg', 'a.c', 0, 9, 2)", "3", ARG_TEXT, ARG_TEXT, ARG_LONG, ARG_LONG,

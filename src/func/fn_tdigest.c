@@ -17,11 +17,6 @@ static bool percent_of(const struct value *v, double *out)
     return true;
 }
 
-static void put_value(struct buf *out, const struct value *v)
-{
-    if (dyn_from_value(v, out, NULL) != OK) out->bad = true;
-}
-
 /* --- percentiles ------------------------------------------------------------------------------ */
 
 /* percentile_tdigest(digest, percent): the binder casts to a type that was asked for. */
@@ -37,7 +32,7 @@ EVAL(eval_percentile)
         struct arena_mark mark = arena_mark(&tmp);
         if (!vec_null(args[1], i) && digest_at(args[0], i, &g, &tmp)) {
             struct value v = digest_percentile(&g, vec_r64(args[1], i));
-            if (!v.is_null) put_value(&r.b, &v);
+            if (!v.is_null) value_to_dyn(&v, &r.b);
         }
         row_end(&r);
         arena_rewind(&tmp, mark);
@@ -69,7 +64,7 @@ static void put_percentile(struct digest *g, const struct value *percent, enum t
         v.is_null = !value_cast(&v, type, tmp, &cast);
         if (!v.is_null) v = cast;
     }
-    put_value(out, &v);
+    value_to_dyn(&v, out);
     ++*count;
 }
 

@@ -89,7 +89,7 @@ static int shape_named(struct rd *r)
 static void put_text(struct buf *out, const char *text)
 {
     struct value v = {.type = T_STRING, .s = bytes_str(text)};
-    if (dyn_from_value(&v, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&v, out);
 }
 
 static bool geometry(struct rd *r, unsigned deeper, struct buf *out);

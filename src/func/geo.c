@@ -141,13 +141,13 @@ struct s2_geo *geo_shape_arg(struct geo_shape *s, const struct vec *const *args,
 static void put_number(struct buf *out, double v)
 {
     struct value x = {.type = T_REAL, .r = v};
-    if (dyn_from_value(&x, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&x, out);
 }
 
 static void put_text(struct buf *out, const char *text)
 {
     struct value x = {.type = T_STRING, .s = bytes_str(text)};
-    if (dyn_from_value(&x, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&x, out);
 }
 
 void geo_put_pair(struct buf *out, struct s2_ll p)

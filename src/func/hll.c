@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "column/dyn.h"
+#include "func/kernel.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -167,13 +168,13 @@ int64_t hll_count(const struct hll *s)
 static void put_text(struct buf *out, struct bytes s)
 {
     struct value v = {.type = T_STRING, .s = s};
-    if (dyn_from_value(&v, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&v, out);
 }
 
 static void put_long(struct buf *out, int64_t i)
 {
     struct value v = {.type = T_LONG, .i = i};
-    if (dyn_from_value(&v, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&v, out);
 }
 
 static int by_hash(const void *a, const void *b)

@@ -161,6 +161,8 @@ bool const_i64(const struct fn_call *c, uint32_t i, int64_t *out);
 
 /* tostring(): appends. */
 void value_to_text(const struct value *v, struct buf *out);
+/* As a dynamic value: appends. Memory that is out marks the buffer. */
+void value_to_dyn(const struct value *v, struct buf *out);
 /* to...(): the conversion that a query can ask for. False: null. */
 bool value_cast(const struct value *v, enum type to, struct arena *a, struct value *out);
 /* The order of sort and of min(): both of one type, neither null. NaN comes first. */

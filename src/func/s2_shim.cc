@@ -1,77 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* func/s2_shim.cc - S2 for C: the only file that sees its headers */
-#include "func/s2_shim.h"
-
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-#include <vector>
-
-/* absl's and S2's headers shadow and leave unused what our own flags forbid. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#include <s2/s2boolean_operation.h>
-#include <s2/s2buffer_operation.h>
-#include <s2/s2builder.h>
-#include <s2/s2builderutil_closed_set_normalizer.h>
-#include <s2/s2builderutil_lax_polygon_layer.h>
-#include <s2/s2builderutil_s2point_vector_layer.h>
-#include <s2/s2builderutil_s2polygon_layer.h>
-#include <s2/s2builderutil_s2polyline_layer.h>
-#include <s2/s2builderutil_s2polyline_vector_layer.h>
-#include <s2/s2builderutil_snap_functions.h>
-#include <s2/s2cap.h>
-#include <s2/s2cell.h>
-#include <s2/s2edge_tessellator.h>
-#include <s2/s2latlng.h>
-#include <s2/s2metrics.h>
-#include <s2/s2point_vector_shape.h>
-#include <s2/s2polygon.h>
-#include <s2/s2polyline.h>
-#include <s2/s2projections.h>
-#include <s2/s2region_coverer.h>
-#include <s2/s2region_union.h>
-#include <s2/s2shape_index_buffered_region.h>
-#pragma GCC diagnostic pop
-
-using std::unique_ptr;
-using std::vector;
-
-struct s2_geo {
-    vector<S2Point> points;
-    vector<unique_ptr<S2Polyline>> lines;
-    unique_ptr<S2Polygon> polygon; /* never null */
-    MutableS2ShapeIndex index;     /* of all of them, for combining */
-    vector<s2_part> flat_parts;
-    vector<s2_ll> flat_points;
-    bool is_flat = false; /* there is nothing but the two above */
-
-    s2_geo() : polygon(new S2Polygon) { polygon->set_s2debug_override(S2Debug::DISABLE); }
-};
-
-static S2Point point_of(s2_ll p)
-{
-    return S2LatLng::FromDegrees(p.lat, p.lng).ToPoint();
-}
-
-static s2_ll degrees_of(const S2Point &p)
-{
-    S2LatLng ll(p);
-    return {ll.lng().degrees(), ll.lat().degrees()};
-}
-
-static S1Angle angle_of(double metres)
-{
-    return S1Angle::Radians(metres / S2_EARTH_RADIUS_M);
-}
-
-static double metres_of(S1Angle a)
-{
-    return a.radians() * S2_EARTH_RADIUS_M;
-}
+/* func/s2_shim.cc - S2 for C: shapes, what they measure, and what they make together */
+#include "func/s2_inside.hh"
 
 /* --- making shapes ---------------------------------------------------------------------------- */
 
@@ -155,13 +84,6 @@ static s2_geo *make(const s2_flat *in)
     add_shapes(g.get());
     return g.release();
 }
-
-#define GUARD(none, ...) \
-    try {                \
-        __VA_ARGS__      \
-    } catch (...) {      \
-        return none;     \
-    }
 
 struct s2_geo *s2_geo_new(const struct s2_flat *parts)
 {
@@ -444,120 +366,28 @@ struct s2_geo *s2_simplify(const struct s2_geo *const *shapes, uint32_t n, doubl
     })
 }
 
-struct s2_geo *s2_densify(const struct s2_flat *parts, double tolerance_m){
-    GUARD(nullptr,
-          {
-              S2::PlateCarreeProjection map(180);
-              S2EdgeTessellator tessellator(&map, angle_of(tolerance_m));
-              vector<s2_part> dense;
-              vector<s2_ll> points;
-              for (uint32_t i = 0; i < parts->n_parts; i++) {
-                  vector<S2Point> v;
-                  const s2_ll *p = parts->points + parts->parts[i].from;
-                  for (uint32_t k = 0; k + 1 < parts->parts[i].n; k++)
-                      tessellator.AppendUnprojected(R2Point(p[k].lng, p[k].lat),
-                                                    R2Point(p[k + 1].lng, p[k + 1].lat), &v);
-                  dense.push_back({parts->parts[i].kind, static_cast<uint32_t>(points.size()),
-                                   static_cast<uint32_t>(v.size())});
-                  for (const S2Point &q : v)
-                      points.push_back(degrees_of(q));
-              }
-              unique_ptr<s2_geo> out(new s2_geo);
-              out->flat_parts = dense;
-              out->flat_points = points;
-              out->is_flat = true;
-              return out.release();
-          })}
-
-/* --- cells ------------------------------------------------------------------------------------ */
-
-uint64_t s2_cell_of(struct s2_ll p, int level)
+struct s2_geo *s2_densify(const struct s2_flat *parts, double tolerance_m)
 {
-    return S2CellId(S2LatLng::FromDegrees(p.lat, p.lng)).parent(level).id();
-}
-
-uint64_t s2_cell_from_token(const char *token, size_t len)
-{
-    uint64_t id = 0;
-    if (len == 0 || len > 16) return 0;
-    for (size_t i = 0; i < 16; i++) {
-        char c = i < len ? token[i] : '0';
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0) return 0;
-        id = id << 4 | static_cast<uint64_t>(digit);
-    }
-    return S2CellId(id).is_valid() ? id : 0;
-}
-
-void s2_cell_token(uint64_t cell, char out[17])
-{
-    std::string token = S2CellId(cell).ToToken();
-    memcpy(out, token.c_str(), token.size() + 1);
-}
-
-struct s2_ll s2_cell_center(uint64_t cell)
-{
-    S2LatLng ll = S2CellId(cell).ToLatLng();
-    return {ll.lng().degrees(), ll.lat().degrees()};
-}
-
-void s2_cell_corners(uint64_t cell, struct s2_ll out[4])
-{
-    S2Cell c{S2CellId(cell)};
-    for (int k = 0; k < 4; k++)
-        out[k] = degrees_of(c.GetVertex(k));
-}
-
-uint32_t s2_cell_neighbors(uint64_t cell, uint64_t *out, uint32_t room)
-{
-    GUARD(0, {
-        vector<S2CellId> v;
-        S2CellId(cell).AppendAllNeighbors(S2CellId(cell).level(), &v);
-        uint32_t n = 0;
-        for (S2CellId id : v) {
-            if (n < room) out[n++] = id.id();
+    GUARD(nullptr, {
+        S2::PlateCarreeProjection map(180);
+        S2EdgeTessellator tessellator(&map, angle_of(tolerance_m));
+        vector<s2_part> dense;
+        vector<s2_ll> points;
+        for (uint32_t i = 0; i < parts->n_parts; i++) {
+            vector<S2Point> v;
+            const s2_ll *p = parts->points + parts->parts[i].from;
+            for (uint32_t k = 0; k + 1 < parts->parts[i].n; k++)
+                tessellator.AppendUnprojected(R2Point(p[k].lng, p[k].lat),
+                                              R2Point(p[k + 1].lng, p[k + 1].lat), &v);
+            dense.push_back({parts->parts[i].kind, static_cast<uint32_t>(points.size()),
+                             static_cast<uint32_t>(v.size())});
+            for (const S2Point &q : v)
+                points.push_back(degrees_of(q));
         }
-        return n;
-    })
-}
-
-/* So many cells at least: S2 would find them all before it says that they are too many. */
-static bool too_many(const s2_geo *g, int level, double radius_m)
-{
-    double edge = S2::kMaxWidth.GetValue(level) * S2_EARTH_RADIUS_M;
-    double cell = S2::kMaxArea.GetValue(level) * S2_EARTH_RADIUS_M * S2_EARTH_RADIUS_M;
-    double around = s2_length_m(g) * 2 * radius_m;
-    if (!g->polygon->is_empty() && radius_m <= 0) around = 0;
-    return (s2_area_m2(g) + around / 4) / cell > S2_CELLS_MAX ||
-           s2_length_m(g) / edge > 4.0 * S2_CELLS_MAX;
-}
-
-bool s2_cover(const struct s2_geo *g, int level, double radius_m, uint64_t **out, uint32_t *n)
-{
-    GUARD(false, {
-        if (too_many(g, level, radius_m)) return false;
-        S2RegionCoverer::Options o;
-        o.set_min_level(level);
-        o.set_max_level(level);
-        S2RegionCoverer coverer(o);
-        vector<S2CellId> cells;
-        if (radius_m > 0) {
-            S2ShapeIndexBufferedRegion region(&g->index, S1ChordAngle(angle_of(radius_m)));
-            coverer.GetCovering(region, &cells);
-        } else if (!g->polygon->is_empty()) {
-            coverer.GetCovering(*g->polygon, &cells);
-        } else {
-            S2RegionUnion lines;
-            for (auto &line : g->lines)
-                lines.Add(unique_ptr<S2Region>(line->Clone()));
-            coverer.GetCovering(lines, &cells);
-        }
-        if (cells.empty() || cells.size() > S2_CELLS_MAX) return false;
-        *out = static_cast<uint64_t *>(calloc(cells.size(), sizeof **out));
-        if (*out == nullptr) return false;
-        *n = 0;
-        for (S2CellId id : cells)
-            (*out)[(*n)++] = id.id();
-        return true;
+        unique_ptr<s2_geo> out(new s2_geo);
+        out->flat_parts = dense;
+        out->flat_points = points;
+        out->is_flat = true;
+        return out.release();
     })
 }

@@ -51,7 +51,7 @@ void series_put(struct buf *out, double v, bool whole)
     } else {
         x.r = v;
     }
-    if (dyn_from_value(&x, out, NULL) != OK) out->bad = true;
+    value_to_dyn(&x, out);
 }
 
 void series_put_all(struct buf *out, const double *v, uint32_t n, bool whole)

@@ -13,6 +13,11 @@
 
 /* --- text ------------------------------------------------------------------------------------- */
 
+void value_to_dyn(const struct value *v, struct buf *out)
+{
+    if (dyn_from_value(v, out, NULL) != OK) out->bad = true;
+}
+
 void value_to_text(const struct value *v, struct buf *out)
 {
     char guid[GUID_TEXT_MAX];
