@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/http/test_cross.py - queries that read other workspaces: which is meant, who may, what a key that is gone takes with it."""
 import json
+import threading
 import unittest
 import urllib.parse
 import uuid
@@ -218,6 +219,29 @@ class Cross(unittest.TestCase):
         self.assertIn("may not query the workspace 'north'", a.json["error"]["message"])
 
     # --- keys ---------------------------------------------------------------------------------------------
+    def test_y_a_query_that_runs_is_taken_back_with_a_workspace_that_it_names(self):
+        answer = []
+        slow = "union (range x from 1 to 100000000000 step 1 | where x == -1), workspace('vaulted').Words_CL | count"
+        t = threading.Thread(target=lambda: answer.append(self.ask(slow, prefer="wait=600")))
+        t.start()
+        self.s.wait(self.is_running, what="the query")
+        self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": False}})
+        def over():
+            self.s.turn(seconds=60)
+            return answer
+        self.s.wait(over, 120, "the query's end")
+        t.join()
+        self.assertEqual((answer[0].status, answer[0].json["error"]["innererror"]["code"]), (403, "CustomerManagedKeyUnavailable"), answer)
+        self.s.key("PATCH", f"/keys/k1/{self.version}", {"attributes": {"enabled": True}})
+        def back():
+            self.s.turn(seconds=60)
+            return self.ask("workspace('vaulted').Words_CL | count").status == 200
+        self.s.wait(back, what="restore")
+
+    def is_running(self):
+        text = self.s.raw("GET", self.s.credentials["endpoint"] + "/metrics").body.decode()
+        return any(line.split()[0].endswith("queries_running") and float(line.split()[1]) > 0 for line in text.splitlines() if line and line[0] != "#")
+
     def test_z_a_key_that_is_withdrawn_takes_queries_of_others_with_it(self):
         self.assertEqual(self.rows("union Words_CL, workspace('vaulted').Words_CL | count"), [[3]])
         def gone():
