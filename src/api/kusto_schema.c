@@ -27,29 +27,13 @@ static void databases_release(struct databases *x)
 }
 #define CLEANUP_DATABASES __attribute__((cleanup(databases_release)))
 
-static int by_name(const void *a, const void *b)
-{
-    const struct workspace *x = a, *y = b;
-    int order = strcasecmp(x->name, y->name);
-    return order != 0 ? order : strcmp(x->customer_id, y->customer_id);
-}
-
 /* All that the caller may query. */
 static bool visible_databases(struct front_call *c, struct databases *out)
 {
     struct diag d = DIAG_INIT;
-    if (arm_workspaces(c->api->arm, NULL, &out->list, &out->n, &d) != OK) {
-        front_unavailable(c->res, "The server is out of memory.", 1);
-        return false;
-    }
-    uint32_t n = 0;
-    struct query_seen seen = {0};
-    for (uint32_t i = 0; i < out->n; i++) {
-        if (query_sees(c, &out->list[i], &seen)) out->list[n++] = out->list[i];
-    }
-    out->n = n;
-    qsort(out->list, n, sizeof *out->list, by_name);
-    return true;
+    if (query_visible(c, &out->list, &out->n, &d) == OK) return true;
+    front_unavailable(c->res, "The server is out of memory.", 1);
+    return false;
 }
 
 static bool named_databases(struct front_call *c, const char *const *names, uint32_t n,
@@ -70,15 +54,6 @@ static bool read_databases(struct front_call *c, const char *const *names, uint3
     return n == 0 ? visible_databases(c, out) : named_databases(c, names, n, out);
 }
 
-/* A name that two have is no name. */
-static const char *label(const struct databases *x, uint32_t i)
-{
-    const struct workspace *w = &x->list[i];
-    bool twice = (i > 0 && str_eq_nocase(w->name, w[-1].name)) ||
-                 (i + 1 < x->n && str_eq_nocase(w->name, w[1].name));
-    return twice ? w->customer_id : w->name;
-}
-
 SCHEMA(databases_schema, {"DatabaseName", T_STRING}, {"PersistentStorage", T_STRING},
        {"Version", T_STRING}, {"IsCurrent", T_BOOL}, {"DatabaseAccessMode", T_STRING},
        {"PrettyName", T_STRING}, {"ReservedSlot1", T_BOOL}, {"DatabaseId", T_GUID});
@@ -93,9 +68,9 @@ bool show_databases(struct kusto_request *r, const char *const *names, uint32_t 
     for (uint32_t i = 0; i < x.n; i++) {
         const struct workspace *w = &x.list[i];
         bool current = str_eq_nocase(r->db, w->name) || str_eq_nocase(r->db, w->customer_id);
-        json_array_append_new(out->rows,
-                              json_pack("[s, s, s, b, s, s, n, s]", label(&x, i), "", "v1.0",
-                                        current, "ReadWrite", w->name, w->customer_id));
+        json_array_append_new(out->rows, json_pack("[s, s, s, b, s, s, n, s]",
+                                                   query_visible_name(x.list, x.n, i), "", "v1.0",
+                                                   current, "ReadWrite", w->name, w->customer_id));
     }
     return true;
 }
@@ -279,9 +254,10 @@ bool show_schema(struct kusto_request *r, const char *const *names, uint32_t n, 
         struct query_tables t;
         query_tables_init(&t, r->front->api, &x.list[i], r->front->req->a);
         if (as_json) {
-            json_object_set_new(all, label(&x, i), database_json(label(&x, i), &x.list[i], &t));
+            json_object_set_new(all, query_visible_name(x.list, x.n, i),
+                                database_json(query_visible_name(x.list, x.n, i), &x.list[i], &t));
         } else {
-            add_flat(rows, label(&x, i), &x.list[i], &t);
+            add_flat(rows, query_visible_name(x.list, x.n, i), &x.list[i], &t);
         }
     }
     json_t *whole = json_pack("{s:o}", "Databases", all);

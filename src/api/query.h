@@ -128,6 +128,14 @@ struct query_seen {
     bool all;
 };
 bool query_sees(const struct front_call *c, const struct workspace *w, struct query_seen *seen);
+/* All that he may query, by name; *out is the caller's, to free(). */
+enum err query_visible(const struct front_call *c, struct workspace **out, uint32_t *out_n,
+                       struct diag *d);
+/* What the i-th of them is called: a name that two have is no name. */
+const char *query_visible_name(const struct workspace *list, uint32_t n, uint32_t i);
+/* source_door.list */
+enum err query_list_places(void *ctx, struct arena *a, const char *const **names, uint32_t *n,
+                           struct diag *d);
 /* Of several of one name only those count that he may query. The number of those that are left, at
  * least one where there was one. */
 uint32_t query_keep_seen(const struct front_call *c, struct workspace *all, uint32_t n);

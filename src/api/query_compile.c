@@ -9,8 +9,10 @@ enum err query_compiles(void *ctx, const struct http_request *req, const struct 
     struct api *api = ctx;
     struct front_call front = {.api = api, .req = req, .caller = *caller};
     struct query_door who = {.front = &front};
-    const struct source_door door = {
-        .ctx = &who, .find = query_find_place, .admit = query_admit_reader};
+    const struct source_door door = {.ctx = &who,
+                                     .find = query_find_place,
+                                     .list = query_list_places,
+                                     .admit = query_admit_reader};
     struct source_tables tables = query_source(api, w, a);
     tables.door = &door;
     if (tables.store == NULL) return FAIL(d, ERR_UNAVAILABLE, "the server is stopping");

@@ -71,6 +71,56 @@ enum err query_admits(struct front_call *c, const struct workspace *w, struct di
         w->name);
 }
 
+/* --- all of them ------------------------------------------------------------------------------ */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct workspace *x = a, *y = b;
+    int order = strcasecmp(x->name, y->name);
+    return order != 0 ? order : strcmp(x->customer_id, y->customer_id);
+}
+
+enum err query_visible(const struct front_call *c, struct workspace **out, uint32_t *out_n,
+                       struct diag *d)
+{
+    struct query_seen seen = {0};
+    struct workspace *all = NULL;
+    uint32_t n = 0, kept = 0;
+    TRY(arm_workspaces(c->api->arm, NULL, &all, &n, d));
+    for (uint32_t i = 0; i < n; i++) {
+        if (query_sees(c, &all[i], &seen)) all[kept++] = all[i];
+    }
+    if (kept > 1) qsort(all, kept, sizeof *all, by_name);
+    *out = all;
+    *out_n = kept;
+    return OK;
+}
+
+const char *query_visible_name(const struct workspace *list, uint32_t n, uint32_t i)
+{
+    const struct workspace *w = &list[i];
+    bool twice = (i > 0 && str_eq_nocase(w->name, w[-1].name)) ||
+                 (i + 1 < n && str_eq_nocase(w->name, w[1].name));
+    return twice ? w->customer_id : w->name;
+}
+
+enum err query_list_places(void *ctx, struct arena *a, const char *const **names, uint32_t *n,
+                           struct diag *d)
+{
+    struct workspace *all = NULL;
+    TRY(query_visible(((const struct query_door *)ctx)->front, &all, n, d));
+    const char **list = arena_array(a, const char *, *n + 1);
+    bool full = list == NULL;
+    for (uint32_t i = 0; !full && i < *n; i++) {
+        list[i] = arena_str(a, bytes_str(query_visible_name(all, *n, i)));
+        full = list[i] == NULL;
+    }
+    free(all);
+    if (full) return arena_full(a, d);
+    *names = list;
+    return OK;
+}
+
 /* --- which one? ------------------------------------------------------------------------------- */
 
 /* Of all that he may query the one whose name is nearest. */

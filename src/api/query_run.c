@@ -262,7 +262,8 @@ static enum err run(struct query_call *q, struct diag *d)
 {
     if (!query_session(q)) return arena_full(q->a, d);
     struct query_door who = {.front = q->front, .call = q};
-    struct source_door door = {.ctx = &who, .find = query_find_place, .admit = admit};
+    struct source_door door = {
+        .ctx = &who, .find = query_find_place, .list = query_list_places, .admit = admit};
     if (q->now_ticks == 0) q->now_ticks = ticks_now();
     q->deadline_us = time_mono_us() + q->wait_s * US_PER_S;
     TRY(open_places(q, &door, d));

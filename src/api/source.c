@@ -121,6 +121,7 @@ void source_fill_catalog(struct source_tables *t)
         .table_name = name_at,
         .function = callable ? find_function : NULL,
         .place = source_place,
+        .place_name = source_place_name,
         .has_received = true};
 }
 
@@ -128,7 +129,8 @@ const struct kql_catalog *source_catalog(struct source_tables *t)
 {
     t->own = t;
     source_fill_catalog(t);
-    t->cluster = (struct kql_catalog){.ctx = t, .table = no_table, .place = source_place};
+    t->cluster = (struct kql_catalog){
+        .ctx = t, .table = no_table, .place = source_place, .place_name = source_place_name};
     return &t->catalog;
 }
 

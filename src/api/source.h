@@ -26,6 +26,9 @@ struct source_door {
      * and *out is left as it is. ERR_NOT_FOUND, ERR_UNSUPPORTED. */
     enum err (*find)(void *ctx, const char *function, const char *name, struct workspace *out,
                      struct diag *d);
+    /* Names of all that the caller may query, in the arena: for database("*"). */
+    enum err (*list)(void *ctx, struct arena *a, const char *const **names, uint32_t *n,
+                     struct diag *d);
     /* May the caller read it, and is its key there? Asked once of each; fills what only it knows: gone,
      * activity. ERR_DENIED,
      * ERR_KEY_LOCKED, ERR_UNAVAILABLE. */
@@ -54,7 +57,9 @@ struct source_tables { /* one query's, of one workspace */
     struct source_tables *own, *next; /* next: another place */
     const struct source_door *door;   /* NULL: there are no others */
     uint32_t n_others;
-    struct source_name *known;       /* what names have meant */
+    struct source_name *known; /* what names have meant */
+    const char *const *listed; /* of the door, when they were asked for */
+    uint32_t n_listed;
     struct kql_catalog cluster;      /* of the cluster that answers: it has databases */
     const struct kql_catalog **also; /* of source_add() */
     bool
@@ -75,6 +80,7 @@ enum err source_add(struct source_tables *t, const char *name, struct diag *d);
 extern const struct source_ops source_ops_store;
 
 /* source_place.c: kql_catalog.place, over t->own's door. */
+const char *source_place_name(void *ctx, uint32_t i);
 enum err source_place(void *ctx, const char *function, const char *name,
                       const struct kql_catalog **out, struct diag *d);
 void source_fill_catalog(struct source_tables *t); /* source.c */

@@ -112,6 +112,17 @@ enum err source_place(void *ctx, const char *function, const char *name,
     return OK;
 }
 
+const char *source_place_name(void *ctx, uint32_t i)
+{
+    struct source_tables *own = ((struct source_tables *)ctx)->own;
+    const struct source_door *door = own->door;
+    struct diag d = DIAG_INIT;
+    if (own->listed == NULL &&
+        (door == NULL || door->list(door->ctx, own->a, &own->listed, &own->n_listed, &d) != OK))
+        return NULL; /* out of memory: the binder will say so */
+    return i < own->n_listed ? own->listed[i] : NULL;
+}
+
 enum err source_add(struct source_tables *t, const char *name, struct diag *d)
 {
     struct kql_catalog *own = &t->catalog;

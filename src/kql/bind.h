@@ -175,6 +175,11 @@ enum err no_table(struct binder *b, const struct binding *names, const struct kq
 bool is_place(struct binding *names, const struct ast *n);
 enum err bind_place(struct binder *b, struct binding *names, const struct ast *n,
                     struct place *out);
+/* Does it name several: database("a*"), for union, find and search? */
+bool is_place_pattern(struct binding *names, const struct ast *n);
+typedef enum err each_place_fn(void *ctx, const struct place *place);
+enum err bind_each_place(struct binder *b, struct binding *names, const struct ast *n,
+                         each_place_fn *each, void *ctx);
 /* A table of a place, or what a function of it gives. */
 enum err bind_elsewhere(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out);

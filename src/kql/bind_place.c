@@ -90,6 +90,15 @@ static const struct alias *find_alias(const struct binder *b, const struct ast *
     return a;
 }
 
+static enum err check_remote(struct binder *b, const struct ast *call,
+                             const struct kql_catalog *catalog, const char *name)
+{
+    if (!b->no_remote || catalog == b->catalog) return OK;
+    return FAIL(diag_at(b->d, call->pos), ERR_UNSUPPORTED,
+                "%s('%s'): the option 'request_remote_entities_disabled' forbids it", call->name,
+                name);
+}
+
 /* before: of cluster("c"), whose catalogue knows the database; NULL: it begins with the call. */
 static enum err bind_place_call(struct binder *b, struct binding *names, const struct ast *call,
                                 const struct place *before, struct place *out)
@@ -110,11 +119,7 @@ static enum err bind_place_call(struct binder *b, struct binding *names, const s
     if (in->place == NULL) return no_places(b, call);
     enum err e = in->place(in->ctx, call->name, name, &out->catalog, &why);
     if (e != OK) return no_place(b, call, name, e, &why);
-    if (b->no_remote && out->catalog != b->catalog) {
-        return FAIL(diag_at(b->d, call->pos), ERR_UNSUPPORTED,
-                    "%s('%s'): the option 'request_remote_entities_disabled' forbids it",
-                    call->name, name);
-    }
+    TRY(check_remote(b, call, out->catalog, name));
     out->label = before != NULL ? arena_fmt(b->a, "%s.%s('%s')", before->label, call->name, name)
                                 : arena_fmt(b->a, "%s('%s')", call->name, name);
     return out->label != NULL ? OK : bind_full(b);
@@ -145,6 +150,57 @@ enum err bind_place(struct binder *b, struct binding *names, const struct ast *n
         TRY(bind_place_call(b, names, n->right, &before, out));
     }
     b->depth--;
+    return OK;
+}
+
+/* --- several ---------------------------------------------------------------------------------- */
+
+static const struct ast *last_call(const struct ast *n)
+{
+    return n->kind == AST_PATH ? n->right : n;
+}
+
+bool is_place_pattern(struct binding *names, const struct ast *n)
+{
+    if (!is_place(names, n) || n->kind == AST_NAME) return false;
+    const struct ast *call = last_call(n);
+    const struct ast *arg = call->args.n == 1 ? call->args.at[0] : NULL;
+    return arg != NULL && strcmp(call->name, "database") == 0 && arg->kind == AST_CONST &&
+           arg->value.type == T_STRING && memchr(arg->value.s.p, '*', arg->value.s.len) != NULL;
+}
+
+static enum err one_of_several(struct binder *b, const struct kql_catalog *in,
+                               const struct ast *call, const char *before, const char *name,
+                               struct place *out)
+{
+    struct diag why = DIAG_INIT;
+    enum err e = in->place(in->ctx, call->name, name, &out->catalog, &why);
+    if (e != OK) return no_place(b, call, name, e, &why);
+    TRY(check_remote(b, call, out->catalog, name));
+    out->label = arena_fmt(b->a, "%s%sdatabase('%s')", before, before[0] != '\0' ? "." : "", name);
+    return out->label != NULL ? OK : bind_full(b);
+}
+
+enum err bind_each_place(struct binder *b, struct binding *names, const struct ast *n,
+                         each_place_fn *each, void *ctx)
+{
+    struct place place = {.catalog = b->catalog, .label = ""};
+    if (!is_place_pattern(names, n)) {
+        TRY(bind_place(b, names, n, &place));
+        return each(ctx, &place);
+    }
+    const struct ast *call = last_call(n);
+    if (n->kind == AST_PATH) TRY(bind_place(b, names, n->args.at[0], &place));
+    const struct kql_catalog *in = place.catalog;
+    const char *pattern = arena_str(b->a, call->args.at[0]->value.s), *before = place.label;
+    if (pattern == NULL) return bind_full(b);
+    if (in->place == NULL || in->place_name == NULL) return no_places(b, call);
+    const char *name;
+    for (uint32_t i = 0; (name = in->place_name(in->ctx, i)) != NULL; i++) {
+        if (!wildcard_match(pattern, name)) continue;
+        TRY(one_of_several(b, in, call, before, name, &place));
+        TRY(each(ctx, &place));
+    }
     return OK;
 }
 
@@ -213,6 +269,10 @@ enum err bind_elsewhere(struct binder *b, struct binding *names, const struct as
     if (n->is_open) {
         return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
                         "'%s': several tables can be named so in union, find and search", n->name);
+    }
+    if (is_place_pattern(names, base)) {
+        return FAIL_TAG(diag_at(b->d, n->pos), ERR_INVALID, "SEM0100",
+                        "several databases can be named so in union, find and search");
     }
     TRY(bind_place(b, names, base, &place));
     size_t len = strlen(n->name);

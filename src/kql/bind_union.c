@@ -120,12 +120,22 @@ static enum err add_named(struct legs *l, const struct ast *n)
     return l->n > before ? OK : no_table(b, *l->cx->names, b->catalog, n->name, n->pos);
 }
 
-/* workspace("w").T* */
+struct elsewhere {
+    struct legs *l;
+    const struct ast *n;
+};
+
+static enum err add_place(void *ctx, const struct place *place)
+{
+    struct elsewhere *e = ctx;
+    return add_matching_of(e->l, e->n, place);
+}
+
+/* workspace("w").T*, database("*").T */
 static enum err add_elsewhere(struct legs *l, const struct ast *n)
 {
-    struct place place;
-    TRY(bind_place(l->cx->b, *l->cx->names, n->args.at[0], &place));
-    return add_matching_of(l, n, &place);
+    struct elsewhere e = {l, n};
+    return bind_each_place(l->cx->b, *l->cx->names, n->args.at[0], add_place, &e);
 }
 
 /* Of another place: it must be there, the table need not. */
@@ -178,7 +188,8 @@ static enum err add_table(struct legs *l, const struct ast *n)
     struct binding *names = *l->cx->names;
     bool elsewhere = n->kind == AST_PATH && is_place(names, n->args.at[0]);
     if (n->kind == AST_WILDCARD) return add_matching(l, n);
-    if (elsewhere && n->is_open) return add_elsewhere(l, n);
+    bool several = elsewhere && (n->is_open || is_place_pattern(names, n->args.at[0]));
+    if (several && n->right == NULL) return add_elsewhere(l, n);
     if (l->fuzzy && is_missing(l, n)) return OK;
     if (n->kind == AST_NAME && find_binding(names, n->name) == NULL) return add_named(l, n);
     TRY(bind_table(l->cx->b, names, n, &op));

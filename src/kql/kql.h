@@ -37,6 +37,9 @@ struct kql_catalog {
      * ERR_NOT_FOUND and ERR_DENIED a macro-expand that is fuzzy goes on. NULL: there are no others. */
     enum err (*place)(void *ctx, const char *function, const char *name,
                       const struct kql_catalog **out, struct diag *d);
+    /* The i-th database that place() may be asked for, NULL after the last: for database("*"). NULL:
+     * they are not told. */
+    const char *(*place_name)(void *ctx, uint32_t i);
     /* Places whose tables names stand for that are not qualified, beside this one's. */
     const struct kql_catalog *const *also;
     uint32_t n_also;

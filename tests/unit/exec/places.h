@@ -83,6 +83,13 @@ static enum err place_function(void *ctx, const char *name, struct kql_function 
 static enum err place_of(void *ctx, const char *function, const char *name,
                          const struct kql_catalog **out, struct diag *d);
 
+static const char *place_at(void *ctx, uint32_t i)
+{
+    (void)ctx;
+    static const char *const names[] = {"north", "own", "south"};
+    return i < 3 ? names[i] : NULL;
+}
+
 /* Of north only tables can be read, as of a workspace; south is a database. */
 static const struct kql_catalog place_catalogs[] = {
     {.ctx = "own",
@@ -91,20 +98,23 @@ static const struct kql_catalog place_catalogs[] = {
      .table = place_find,
      .table_name = place_name_at,
      .function = place_function,
-     .place = place_of},
+     .place = place_of,
+     .place_name = place_at},
     {.ctx = "north",
      .name = "north",
      .label = "workspace('north')",
      .table = place_find,
      .table_name = place_name_at,
-     .place = place_of},
+     .place = place_of,
+     .place_name = place_at},
     {.ctx = "south",
      .name = "south",
      .label = "database('south')",
      .table = place_find,
      .table_name = place_name_at,
      .function = place_function,
-     .place = place_of},
+     .place = place_of,
+     .place_name = place_at},
 };
 
 static enum err place_of(void *ctx, const char *function, const char *name,
