@@ -256,6 +256,8 @@ const enum type *arg_types(struct binder *b, struct expr *const *args, uint32_t 
 
 /* The name that an expression gives its column, "" = none: x, d_a_b, strlen_s. */
 const char *auto_name(struct binder *b, const struct ast *n);
+/* The same once it is bound: column_ifexists("x", 0) is called x only where there is an x. */
+const char *bound_name(struct binder *b, const struct ast *n, const struct expr *e);
 const char *percentile_name(struct binder *b, const char *arg, const struct value *share);
 bool names_itself(const struct ast *n); /* a plain column: its name counts as given */
 /* Names of result columns: what is given must be unique, what is not gets 1, 2 ... behind it. */

@@ -204,12 +204,14 @@ static enum err settle_operands(struct scope *s, uint32_t pos, const char *name,
                                 uint32_t n)
 {
     static const char *const names[] = {
-        "op <", "op <=", "op >", "op >=",       "op between", "op +",
-        "op -", "op *",  "op /", "op !between", "op %"};
+        "op <", "op <=",       "op >", "op >=", "op between", "op +", "op -",  "op *",
+        "op /", "op !between", "op %", "op ==", "op !=",      "bin",  "floor", "coalesce"};
     enum type to = T_DYNAMIC;
     if (!s->is_open || !IN_LIST(name, names)) return OK;
     for (uint32_t i = 0; i < n && to == T_DYNAMIC; i++)
         to = args[i]->type;
+    if (to == T_DYNAMIC) to = T_LONG;
+    if (to == T_TIMESPAN && name[0] != 'o') to = T_DATETIME; /* bin(x, 1h) */
     for (uint32_t i = 0; i < n; i++) {
         if (args[i]->type == T_DYNAMIC) TRY(expr_cast(s, pos, args[i], to, true, &args[i]));
     }

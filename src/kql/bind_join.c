@@ -73,10 +73,13 @@ static enum err read_kind(struct op_cx *cx, bool lookup, enum join_kind *out)
 struct sides {
     struct op_cx *cx;
     const struct schema *left, *right;
+    bool left_open, right_open; /* any name may be a column that only the data knows */
     uint32_t n, cap;
     struct expr **left_keys, **right_keys;
     uint32_t *right_cols; /* the keys' columns, which lookup leaves out */
 };
+
+#define NO_COLUMN UINT32_MAX
 
 static enum err find_column(struct sides *j, const struct schema *side, const char *which,
                             const char *name, uint32_t pos, uint32_t *out)
@@ -86,6 +89,8 @@ static enum err find_column(struct sides *j, const struct schema *side, const ch
         *out = (uint32_t)at;
         return OK;
     }
+    *out = NO_COLUMN;
+    if (side == j->left ? j->left_open : j->right_open) return OK;
     struct nearest best = nearest_to(name);
     for (uint32_t i = 0; i < side->n; i++)
         nearest_try(&best, side->cols[i].name);
@@ -114,6 +119,25 @@ static enum err keys_grow(struct sides *j)
     return OK;
 }
 
+/* A side's part of a key; a column that only the data knows is a null, and of the other's type. */
+static enum err key_part(struct sides *j, const struct schema *side, uint32_t col,
+                         struct expr **out)
+{
+    const struct value unknown = {.type = T_DYNAMIC, .is_null = true};
+    if (col == NO_COLUMN) return expr_const(j->cx->b, &unknown, out);
+    return expr_col(j->cx->b, side, col, out);
+}
+
+static enum err settle_parts(struct sides *j, uint32_t pos, struct expr **x, struct expr **y)
+{
+    struct scope s = scope_of(j->cx);
+    enum type to = (*x)->type != T_DYNAMIC ? (*x)->type : (*y)->type;
+    if (to == T_DYNAMIC) to = T_STRING;
+    if ((*x)->type == T_DYNAMIC && j->left_open) TRY(expr_cast(&s, pos, *x, to, true, x));
+    if ((*y)->type == T_DYNAMIC && j->right_open) TRY(expr_cast(&s, pos, *y, to, true, y));
+    return OK;
+}
+
 static enum err add_key(struct sides *j, const char *left, const char *right, uint32_t pos)
 {
     struct binder *b = j->cx->b;
@@ -121,8 +145,9 @@ static enum err add_key(struct sides *j, const char *left, const char *right, ui
     struct expr *x, *y;
     TRY(find_column(j, j->left, "left", left, pos, &l));
     TRY(find_column(j, j->right, "right", right, pos, &r));
-    TRY(expr_col(b, j->left, l, &x));
-    TRY(expr_col(b, j->right, r, &y));
+    TRY(key_part(j, j->left, l, &x));
+    TRY(key_part(j, j->right, r, &y));
+    TRY(settle_parts(j, pos, &x, &y));
 
     bool numbers = (TM(x->type) & TM_NUMERIC) != 0 && (TM(y->type) & TM_NUMERIC) != 0;
     if (x->type == T_DYNAMIC || y->type == T_DYNAMIC) {
@@ -236,7 +261,11 @@ enum err bind_join(struct op_cx *cx, struct op **out)
     TRY(read_kind(cx, lookup, &kind));
     TRY(bind_table(b, *cx->names, cx->ast->left, &right));
 
-    struct sides j = {.cx = cx, .left = &cx->in->schema, .right = &right->schema};
+    struct sides j = {.cx = cx,
+                      .left = &cx->in->schema,
+                      .right = &right->schema,
+                      .left_open = cx->in->is_open,
+                      .right_open = right->is_open};
     for (uint32_t i = 0; i < cx->ast->args.n; i++)
         TRY(add_condition(&j, cx->ast->args.at[i]));
     TRY(op_new(b, OP_JOIN, cx->in, cx->ast->pos, &op));

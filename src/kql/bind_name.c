@@ -231,6 +231,13 @@ const char *auto_name(struct binder *b, const struct ast *n)
     return name != NULL ? name : "";
 }
 
+const char *bound_name(struct binder *b, const struct ast *n, const struct expr *e)
+{
+    bool asks = n->kind == AST_CALL &&
+                (strcmp(n->name, "column_ifexists") == 0 || strcmp(n->name, "columnifexists") == 0);
+    return asks && e->kind != EXPR_COL ? "" : auto_name(b, n);
+}
+
 bool names_itself(const struct ast *n)
 {
     return n->kind == AST_NAME && !n->in_parens;

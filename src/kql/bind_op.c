@@ -50,14 +50,6 @@ enum err op_columns(struct binder *b, struct op *in, uint32_t pos, const uint32_
     return op_project(b, in, pos, exprs, n, out);
 }
 
-/* column_ifexists("x", 0) is called x only where there is an x. */
-static bool falls_back(const struct ast *n, const struct expr *e)
-{
-    bool asks = n->kind == AST_CALL &&
-                (strcmp(n->name, "column_ifexists") == 0 || strcmp(n->name, "columnifexists") == 0);
-    return asks && e->kind != EXPR_COL;
-}
-
 /* name = expr, or expr: the expression and the name that was given or found; *given as in name_set.
  */
 static enum err bind_item(struct scope *s, const struct ast *n, struct expr **expr,
@@ -75,7 +67,6 @@ static enum err bind_item(struct scope *s, const struct ast *n, struct expr **ex
         *name = n->names.at[0]->name;
         *given = true;
     } else {
-        *name = auto_name(s->b, n);
         *given = names_itself(n);
     }
     if (is_tabular(s->b, s->names, value) && value->kind != AST_NAME) {
@@ -83,7 +74,7 @@ static enum err bind_item(struct scope *s, const struct ast *n, struct expr **ex
                         "'%s' wants a value, not a table; use toscalar()", s->where);
     }
     TRY(bind_expr(s, value, expr));
-    if (!*given && falls_back(n, *expr)) *name = "";
+    if (n->kind != AST_NAMED) *name = bound_name(s->b, n, *expr);
     return OK;
 }
 

@@ -99,6 +99,10 @@ enum err bind_data_size(struct scope *s, const struct ast *n, struct expr **out)
     struct expr **columns = arena_array(s->b->a, struct expr *, count + 1);
     if (columns == NULL) return bind_full(s->b);
     for (uint32_t i = 0; i < count; i++) {
+        if (!all && n->args.at[i]->kind != AST_NAME) {
+            return FAIL_TAG(diag_at(s->b->d, n->args.at[i]->pos), ERR_INVALID, "SEM0064",
+                            "estimate_data_size() takes names of columns");
+        }
         TRY(all ? expr_col(s->b, s->row, i, &columns[i])
                 : bind_expr(s, n->args.at[i], &columns[i]));
     }

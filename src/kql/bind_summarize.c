@@ -360,6 +360,8 @@ enum err summary_by(struct summary *r, const struct ast_list *by)
         struct expr *e;
         const char *given = item_name(item, 0);
         TRY(bind_expr(&r->rows, item_value(item), &r->aggs.keys[i]));
+        if (r->aggs.keys[i]->type == T_DYNAMIC && r->rows.is_open) /* whatever the data knows */
+            TRY(expr_cast(&r->rows, item->pos, r->aggs.keys[i], T_STRING, true, &r->aggs.keys[i]));
         cols[i].type = r->aggs.keys[i]->type;
         if (cols[i].type == T_DYNAMIC && !r->dynamic_keys) {
             return FAIL_TAG(diag_at(b->d, item->pos), ERR_INVALID, "SEM0061",
@@ -367,7 +369,7 @@ enum err summary_by(struct summary *r, const struct ast_list *by)
         }
         TRY(expr_col(b, &keys, i, &e));
         bool is_given = given[0] != '\0' || names_itself(item);
-        const char *name = given[0] != '\0' ? given : auto_name(b, item);
+        const char *name = given[0] != '\0' ? given : bound_name(b, item, r->aggs.keys[i]);
         TRY(result_add(r, e, name, is_given, item->pos));
     }
     return OK;

@@ -93,6 +93,21 @@ TEST(bind, summarize_names_keys_and_aggregates)
     CHECK_ALL(list);
 }
 
+/* Nothing runs here, so what bag_unpack() gives is not known: any name may be one of its columns. */
+TEST(bind, a_column_that_only_the_data_knows_takes_the_type_that_is_wanted)
+{
+#define OPEN "T2 | extend d = dynamic({}) | evaluate bag_unpack(d) | "
+    static const struct expectation list[] = {
+        {OPEN "summarize count() by who", "who:string, count_:long"},
+        {OPEN "summarize n = sum(a), m = max(b) by bin(at, 1h)", "at:datetime, n:long, m:string"},
+        {OPEN "where at > ago(1d) and a == b and a + 1 > 2 | project z", "z:string"},
+        {OPEN "join kind=inner (T2) on x, $left.who == $right.z | project x", "x:long"},
+        {OPEN "sort by who | project c = coalesce(who, 'none')", "c:string"},
+        {OPEN "make-series n = count() on at step 1h", "n:dynamic, at:dynamic"},
+    };
+    CHECK_ALL(list);
+}
+
 TEST(bind, columns_are_chosen_and_ordered)
 {
     static const struct expectation list[] = {
