@@ -56,13 +56,6 @@ enum err line_events(struct line *l)
     return whole_check(w);
 }
 
-enum err line_bad(const struct line *l)
-{
-    return FAIL(
-        l->w->d, ERR_INVALID,
-        "a time line needs a start, an end that is not before it, and a bin of more than 0");
-}
-
 enum err line_read(struct line *l, uint32_t step)
 {
     struct whole *w = l->w;

@@ -32,7 +32,13 @@ int64_t floor_div(int64_t a, int64_t b);
 enum err line_events(struct line *l);
 /* The events and their bins: start and end are the first constants, consts[step] is the bin. */
 enum err line_read(struct line *l, uint32_t step);
-enum err line_bad(const struct line *l); /* fails: the constants make no line */
+/* Fails: the constants make no line. */
+static inline enum err line_bad(const struct line *l)
+{
+    return FAIL(
+        l->w->d, ERR_INVALID,
+        "a time line needs a start, an end that is not before it, and a bin of more than 0");
+}
 /* Leaves out events before the start (unless a window looks back) and behind the end. */
 void line_keep(struct line *l, bool look_back);
 
