@@ -78,6 +78,7 @@ static enum err add_entity(struct legs *l, const struct group *g, uint32_t i)
 
 enum err bind_macro_expand(struct op_cx *cx, struct op **out)
 {
+    static const char *const allowed[] = {"kind", "isfuzzy", "best_effort", NULL};
     struct group g;
     struct legs l = {.cx = cx};
     struct binder *b = cx->b;
@@ -85,6 +86,7 @@ enum err bind_macro_expand(struct op_cx *cx, struct op **out)
         return FAIL_TAG(diag_at(b->d, cx->ast->pos), ERR_INVALID, "SYN0002",
                         "'macro-expand' begins a query");
     }
+    TRY(check_params(cx, allowed));
     TRY(read_leg_params(&l));
     TRY(find_group(cx, &g));
     if (g.entities->args.n > ENTITIES_MAX) {

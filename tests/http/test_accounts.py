@@ -110,6 +110,11 @@ class Accounts(unittest.TestCase):
         a = self.s.query("Rows_CL | count", w)  # the platform's rows, and a word about what is missing
         self.assertEqual((a.status, a.json["tables"][0]["rows"], a.json["error"]["code"]), (200, [[1]], "PartialError"), a)
         self.assertIn(cluster, a.body.decode())
+        _, other = self.fresh_workspace("cluster1")
+        self.assertIsNone(self.send(other, 3))
+        a = self.s.query(f"union Rows_CL, workspace('{name}').Rows_CL | count", other)
+        self.assertEqual((a.status, a.json["tables"][0]["rows"], a.json["error"]["code"]), (200, [[2]], "PartialError"), a)
+        self.assertIn(cluster, a.body.decode())
 
     def test_other_workspaces_do_not_notice_a_revocation(self):
         cluster = self.fresh_cluster(True)
