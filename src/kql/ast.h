@@ -103,7 +103,7 @@ enum ast_op {
     OPER_GRAPH_SHORTEST,   /* as GRAPH_MATCH */
     OPER_GRAPH_TO_TABLE,   /* args of CLAUSE: nodes or edges by name, left: as NAME, params */
     OPER_GRAPH_COMPONENTS, /* params */
-    OPER_MACRO_EXPAND,     /* left: ENTITIES or NAME; name: the entity's; body; params */
+    OPER_MACRO_EXPAND,     /* left: ENTITIES or NAME; right: NAME of the entity; body; params */
 };
 
 struct ast_list {

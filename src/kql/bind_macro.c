@@ -35,7 +35,7 @@ static enum err bind_entity(struct op_cx *cx, const struct group *g, uint32_t i,
 {
     struct binder *b = cx->b;
     struct binding *names = *cx->names;
-    struct binding entity = {.name = cx->ast->name, .kind = BIND_PLACE};
+    struct binding entity = {.name = cx->ast->right->name, .kind = BIND_PLACE};
     TRY(bind_place(b, g->names, g->entities->args.at[i], &entity.entity));
     TRY(bind_push(b, &names, entity));
     TRY(bind_body(b, names, NULL, cx->ast->body, &names));

@@ -50,23 +50,15 @@ enum err parse_entities(struct parser *p, struct ast **out)
 enum err parse_macro_expand(struct parser *p, struct ast *o)
 {
     TRY(parse_params(p, &o->params));
-    o->name = NULL;
     if (at_token(p, "entity_group") && tok_is(p, tok_ahead(p, 1), "[")) {
         TRY(parse_entities(p, &o->left));
     } else {
         TRY(parse_name_node(p, &o->left));
-        if (accept(p, "in")) {
-            o->name = o->left->name;
-            TRY(parse_name_node(p, &o->left));
-        }
+        o->right = o->left;
+        if (accept(p, "in")) TRY(parse_name_node(p, &o->left));
     }
-    if (accept(p, "as")) {
-        TRY(parse_name(p, &o->name));
-    } else if (o->name == NULL && o->left->kind == AST_NAME) {
-        o->name = o->left->name;
-    } else if (o->name == NULL) {
-        return expected(p, "'as' and a name for the entity");
-    }
+    if (accept(p, "as")) TRY(parse_name_node(p, &o->right));
+    if (o->right == NULL) return expected(p, "'as' and a name for the entity");
     TRY(expect(p, "("));
     TRY(parse_body(p, ")", &o->body));
     return expect(p, ")");
