@@ -34,6 +34,8 @@ struct agg {
     struct fn_arg args[4];
     enum type ret;
     enum type (*ret_of)(const enum type *args, const struct value *const *consts, uint32_t n);
+    /* Refuses constants that cannot be: an accuracy that there is not. NULL: takes all. */
+    enum err (*check)(const struct agg_call *c, struct diag *d);
     size_t state_size;
     bool of_set;      /* a value that comes again changes nothing */
     bool counts_rows; /* the state is an int64_t, one more for each row, whatever is in it */

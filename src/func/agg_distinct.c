@@ -15,6 +15,8 @@
 
 /* --- hashes ----------------------------------------------------------------------------------- */
 
+#define ACCURACY_MAX 4
+
 #define SEED_A 0x9e3779b97f4a7c15ULL
 #define SEED_B 0xc2b2ae3d27d4eb4fULL
 
@@ -78,6 +80,21 @@ static uint8_t bits_of(const struct agg_call *c)
         if (v != NULL && !v->is_null && (TM(v->type) & TM_INTS) != 0) accuracy = v->i;
     }
     return hll_bits(accuracy);
+}
+
+/* What is not the value or a condition is the accuracy: 0 to 4, and written in the query. */
+static enum err check_accuracy(const struct agg_call *c, struct diag *d)
+{
+    for (uint32_t i = 1; i < c->n_args; i++) {
+        const struct value *v = c->consts[i];
+        if (c->arg_types[i] == T_BOOL) continue;
+        if (v == NULL || v->is_null || v->i < 0 || v->i > ACCURACY_MAX) {
+            return FAIL_TAG(d, ERR_INVALID, "SEM0025",
+                            "%s(): the accuracy must be a constant from 0 to %d", c->agg->name,
+                            ACCURACY_MAX);
+        }
+    }
+    return OK;
 }
 
 UPDATE(update_dcount)
@@ -238,7 +255,7 @@ FINISH(finish_exact)
         .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = T_LONG,   \
         .state_size = sizeof(struct state), .of_set = of_set_, .update = update_, .merge = merge_, \
         .finish = finish_, .doc = doc_, .example = "range x from 1 to 9 step 1 | summarize " call, \
-        .expect = expect_                                                                          \
+        .check = check_accuracy, .expect = expect_                                                 \
     }
 
 static enum type ret_hll(const enum type *args, const struct value *const *consts, uint32_t n)
@@ -248,12 +265,13 @@ static enum type ret_hll(const enum type *args, const struct value *const *const
     return refused ? T_NONE : T_DYNAMIC;
 }
 
-#define HLL(name_, min, max, update_, doc_, call, expect_, ...)                      \
-    {                                                                                \
-        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__},    \
-        .ret_of = ret_hll, .state_size = sizeof(struct hll), .update = update_,      \
-        .merge = merge_dcount, .finish = finish_hll, .doc = doc_,                    \
-        .example = "range x from 1 to 9 step 1 | summarize " call, .expect = expect_ \
+#define HLL(name_, min, max, update_, doc_, call, expect_, ...)                       \
+    {                                                                                 \
+        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__},     \
+        .ret_of = ret_hll, .state_size = sizeof(struct hll), .update = update_,       \
+        .merge = merge_dcount, .finish = finish_hll, .doc = doc_,                     \
+        .example = "range x from 1 to 9 step 1 | summarize " call, .expect = expect_, \
+        .check = check_accuracy                                                       \
     }
 
 static const struct agg rows[] = {

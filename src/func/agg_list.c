@@ -256,12 +256,24 @@ static const char *name_bag(struct arena *a, const char *arg_name, const struct 
     return named(a, "bag", arg_name);
 }
 
+/* What is neither the value nor a condition is the size. */
+static enum err check_size(const struct agg_call *c, struct diag *d)
+{
+    for (uint32_t i = 1; i < c->n_args; i++) {
+        if (c->arg_types[i] == T_BOOL || c->consts[i] != NULL) continue;
+        return FAIL_TAG(d, ERR_INVALID, "SEM0100", "%s(): the greatest size must be a constant",
+                        c->agg->name);
+    }
+    return OK;
+}
+
 #define SIZE ARG_LONG
-#define LIST(name_, min, max, update_, merge_, finish_, auto_, doc_, example_, expect_, ...)       \
-    {                                                                                              \
-        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__},                  \
-        .ret = T_DYNAMIC, .state_size = sizeof(struct bag), .update = update_, .merge = merge_,    \
-        .finish = finish_, .auto_name = auto_, .doc = doc_, .example = example_, .expect = expect_ \
+#define LIST(name_, min, max, update_, merge_, finish_, auto_, doc_, example_, expect_, ...)    \
+    {                                                                                           \
+        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__},               \
+        .ret = T_DYNAMIC, .check = check_size, .state_size = sizeof(struct bag),                \
+        .update = update_, .merge = merge_, .finish = finish_, .auto_name = auto_, .doc = doc_, \
+        .example = example_, .expect = expect_                                                  \
     }
 #define NUMBERS "range x from 1 to 4 step 1 | summarize "
 

@@ -79,55 +79,93 @@ static bool percent_of(const struct value *v, double *out)
     struct value r;
     if (v == NULL || !value_cast(v, T_REAL, NULL, &r) || r.is_null) return false;
     *out = r.r;
-    return true;
+    return r.r >= 0 && r.r <= 100;
 }
 
-static enum err not_constant(struct agg_cx *cx, const struct agg_call *c)
+/* The first argument that is a percentile, or a list of them. */
+static uint32_t first_percent(const struct agg_call *c)
 {
-    return FAIL_TAG(cx->d, ERR_INVALID, "SEM0100", "%s(): the percentiles must be constant numbers",
-                    c->agg->name);
+    return strncmp(c->agg->name, "percentiles", 11) != 0    ? c->n_args - 1
+           : strncmp(c->agg->name, "percentilesw", 12) == 0 ? 2
+                                                            : 1;
+}
+
+typedef enum err each_percent(void *ctx, double percent, struct diag *d);
+
+/* Constants from 0 to 100, each alone or in lists; ERR_INVALID when one is not. */
+static enum err percents(const struct agg_call *c, each_percent *each, void *ctx, struct diag *d)
+{
+    double p;
+    for (uint32_t i = first_percent(c); i < c->n_args; i++) {
+        const struct value *v = c->consts[i];
+        struct dyn_iter it;
+        struct bytes name, element;
+        bool good = true;
+        if (v != NULL && v->type == T_DYNAMIC && dyn_iter_init(&it, v->s)) {
+            while (good && dyn_iter_next(&it, &name, &element)) {
+                good = percent_of(&(struct value){.type = T_DYNAMIC, .s = element}, &p);
+                if (good) TRY(each(ctx, p, d));
+            }
+        } else {
+            good = percent_of(v, &p);
+            if (good) TRY(each(ctx, p, d));
+        }
+        if (!good) {
+            return FAIL_TAG(d, ERR_INVALID, "SEM0100",
+                            "%s(): the percentiles must be constant numbers from 0 to 100",
+                            c->agg->name);
+        }
+    }
+    return OK;
+}
+
+static enum err look_at(void *ctx, double percent, struct diag *d)
+{
+    (void)ctx, (void)percent, (void)d;
+    return OK;
+}
+
+static enum err check_percents(const struct agg_call *c, struct diag *d)
+{
+    return percents(c, look_at, NULL, d);
 }
 
 FINISH(finish_one)
 {
     double percent;
-    if (!percent_of(c->consts[c->n_args - 1], &percent)) return not_constant(cx, c);
+    (void)cx;
+    (void)percent_of(c->consts[c->n_args - 1], &percent); /* check_percents() has seen it */
     *out = value_for(c, state_, percent);
     return OK;
 }
 
-static enum err put_percentile(struct agg_cx *cx, const struct agg_call *c, struct digest *g,
-                               const struct value *percent, struct buf *out, uint32_t *count)
+struct array { /* while it is made */
+    const struct agg_call *call;
+    struct digest *g;
+    struct buf b;
+    uint32_t n;
+};
+
+static enum err put_percentile(void *ctx, double percent, struct diag *d)
 {
-    double p;
-    if (!percent_of(percent, &p)) return not_constant(cx, c);
-    struct value v = value_for(c, g, p);
-    ++*count;
-    return dyn_from_value(&v, out, cx->d);
+    struct array *a = ctx;
+    struct value v = value_for(a->call, a->g, percent);
+    a->n++;
+    return dyn_from_value(&v, &a->b, d);
 }
 
 FINISH(finish_array)
 {
-    CLEANUP_BUF struct buf b = {.max = arena_room(cx->a)};
-    uint32_t count = 0, first = strncmp(c->agg->name, "percentilesw", 12) == 0 ? 2 : 1;
-    size_t at = dyn_array_begin(&b);
-    for (uint32_t i = first; i < c->n_args; i++) {
-        struct dyn_iter it;
-        struct bytes name, element;
-        const struct value *v = c->consts[i];
-        if (v == NULL || v->type != T_DYNAMIC || !dyn_iter_init(&it, v->s)) {
-            TRY(put_percentile(cx, c, state_, v, &b, &count));
-            continue;
-        }
-        while (dyn_iter_next(&it, &name, &element)) {
-            struct value e = {.type = T_DYNAMIC, .s = element};
-            TRY(put_percentile(cx, c, state_, &e, &b, &count));
-        }
-    }
-    dyn_array_end(&b, at, count);
-    TRY(buf_check(&b, cx->d));
-    *out = (struct value){.type = T_DYNAMIC, .s = arena_bytes(cx->a, buf_view(&b))};
-    return out->s.p != NULL ? OK : arena_full(cx->a, cx->d);
+    struct array a = {.call = c, .g = state_, .b = {.max = arena_room(cx->a)}};
+    *out = (struct value){.type = T_DYNAMIC, .is_null = true};
+    if (a.g->n == 0) return OK;
+    size_t at = dyn_array_begin(&a.b);
+    enum err e = percents(c, put_percentile, &a, cx->d);
+    dyn_array_end(&a.b, at, a.n);
+    if (e == OK) e = buf_check(&a.b, cx->d);
+    if (e == OK) *out = (struct value){.type = T_DYNAMIC, .s = arena_bytes(cx->a, buf_view(&a.b))};
+    buf_release(&a.b);
+    return e != OK || out->s.p != NULL ? e : arena_full(cx->a, cx->d);
 }
 
 /* --- tdigest ---------------------------------------------------------------------------------- */
@@ -179,35 +217,35 @@ static enum type ret_value(const enum type *args, const struct value *const *con
 #define PERCENT ARG(TM_NUMERIC)
 #define WEIGHT  ARG_AS(TM_NUMERIC, T_REAL)
 #define LISTED  ARG(TM_NUMERIC | TM(T_DYNAMIC))
-#define POINTS(name_, min, max, ret_, ret_fn, update_, finish_, doc_, call, expect_, ...)      \
-    {                                                                                          \
-        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = ret_, \
-        .ret_of = ret_fn, .state_size = sizeof(struct digest), .update = update_,              \
-        .merge = merge_points, .finish = finish_, .doc = doc_,                                 \
-        .example = "range x from 1 to 10 step 1 | summarize " call, .expect = expect_          \
+#define POINTS(name_, min, max, ret_, ret_fn, check_, update_, finish_, doc_, call, expect_, ...) \
+    {                                                                                             \
+        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = ret_,    \
+        .ret_of = ret_fn, .state_size = sizeof(struct digest), .update = update_,                 \
+        .merge = merge_points, .finish = finish_, .doc = doc_, .check = check_,                   \
+        .example = "range x from 1 to 10 step 1 | summarize " call, .expect = expect_             \
     }
 
 #define MERGED "t = tdigest(x) by x | summarize percentile_tdigest(tdigest_merge(t), 50)"
 
 static const struct agg rows[] = {
-    POINTS("merge_tdigest", 1, 1, T_DYNAMIC, NULL, update_tdigest_merge, finish_tdigest,
+    POINTS("merge_tdigest", 1, 1, T_DYNAMIC, NULL, NULL, update_tdigest_merge, finish_tdigest,
            "Another name of tdigest_merge().", MERGED, "5", ARG_DYNAMIC),
-    POINTS("percentile", 2, 2, T_NONE, ret_value, update_points, finish_one,
+    POINTS("percentile", 2, 2, T_NONE, ret_value, check_percents, update_points, finish_one,
            "The value below which a share of the values lies.", "percentile(x, 50)", "5", VALUE,
            PERCENT),
-    POINTS("percentiles_array", 2, FN_ARITY_ANY, T_DYNAMIC, NULL, update_points, finish_array,
-           "An array of several percentiles.", "percentiles_array(x, 10, 90)", "[1,9]", VALUE,
-           LISTED),
-    POINTS("percentilesw_array", 3, FN_ARITY_ANY, T_DYNAMIC, NULL, update_weighted, finish_array,
-           "An array of several weighted percentiles.", "percentilesw_array(x, x, 10, 90)",
-           "[3,10]", VALUE, WEIGHT, LISTED),
-    POINTS("percentilew", 3, 3, T_NONE, ret_value, update_weighted, finish_one,
+    POINTS("percentiles_array", 2, FN_ARITY_ANY, T_DYNAMIC, NULL, check_percents, update_points,
+           finish_array, "An array of several percentiles.", "percentiles_array(x, 10, 90)",
+           "[1,9]", VALUE, LISTED),
+    POINTS("percentilesw_array", 3, FN_ARITY_ANY, T_DYNAMIC, NULL, check_percents, update_weighted,
+           finish_array, "An array of several weighted percentiles.",
+           "percentilesw_array(x, x, 10, 90)", "[3,10]", VALUE, WEIGHT, LISTED),
+    POINTS("percentilew", 3, 3, T_NONE, ret_value, check_percents, update_weighted, finish_one,
            "A percentile of values that count as often as their weight.", "percentilew(x, x, 50)",
            "7", VALUE, WEIGHT, PERCENT),
-    POINTS("tdigest", 1, 2, T_DYNAMIC, NULL, update_tdigest, finish_tdigest,
+    POINTS("tdigest", 1, 2, T_DYNAMIC, NULL, NULL, update_tdigest, finish_tdigest,
            "The state of percentiles() as a value, to be merged and asked later.",
            "percentile_tdigest(tdigest(x), 50)", "5", VALUE, WEIGHT),
-    POINTS("tdigest_merge", 1, 1, T_DYNAMIC, NULL, update_tdigest_merge, finish_tdigest,
+    POINTS("tdigest_merge", 1, 1, T_DYNAMIC, NULL, NULL, update_tdigest_merge, finish_tdigest,
            "Several tdigest() values as one.", MERGED, "5", ARG_DYNAMIC),
 };
 const struct agg_family agg_percentile = {rows, sizeof rows / sizeof *rows};

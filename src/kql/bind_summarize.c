@@ -51,6 +51,7 @@ enum err agg_add(struct agg_scope *g, uint32_t pos, const char *name, struct exp
         return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0127", "%s() does not take a %s", name,
                         n > 0 ? type_name(own[0]->type) : "row");
     }
+    if (agg->check != NULL) TRY(agg->check(&call, diag_at(b->d, pos)));
     if (g->n == g->cap) TRY(uses_grow(g));
     g->uses[g->n] = (struct agg_use){.name = "", .call = call, .args = own};
     *place = g->n++;
@@ -183,6 +184,14 @@ enum err summary_aggregate(struct summary *r, const struct ast *item, const stru
 
 /* --- percentiles(x, 5, 50) -------------------------------------------------------------------- */
 
+/* (a, b) = arg_max(x, y): a name for each column, or fewer. */
+static enum err check_names(struct summary *r, const struct ast *item, uint32_t n)
+{
+    if (item->kind != AST_NAMED || item->names.n <= n) return OK;
+    return FAIL_TAG(diag_at(r->rows.b->d, item->pos), ERR_INVALID, "SEM0149",
+                    "%u names for %u columns", item->names.n, n);
+}
+
 static enum err add_percentiles(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct expr **args;
@@ -215,7 +224,7 @@ static enum err add_percentiles(struct summary *r, const struct ast *item, const
         if (name == NULL) return bind_full(r->rows.b);
         TRY(add_column_of(r, place, item_name(item, i - first), name, item->pos));
     }
-    return OK;
+    return check_names(r, item, call->args.n - first);
 }
 
 /* --- arg_max(x, *), take_any(*) --------------------------------------------------------------- */
@@ -288,7 +297,7 @@ static enum err spread_args(struct summary *r, struct spread *sp, uint32_t first
         if (name == NULL) return bind_full(r->rows.b);
         TRY(spread_add(r, sp, value, name));
     }
-    return OK;
+    return check_names(r, sp->item, sp->n);
 }
 
 static enum err add_arg_max(struct summary *r, const struct ast *item, const struct ast *call)
@@ -315,6 +324,10 @@ static enum err add_arg_max(struct summary *r, const struct ast *item, const str
 static enum err add_take_any(struct summary *r, const struct ast *item, const struct ast *call)
 {
     struct spread sp = {.item = item, .call = call, .agg = "take_any", .prefix = "any"};
+    if (call->args.n == 0) {
+        return FAIL_TAG(diag_at(r->rows.b->d, call->pos), ERR_INVALID, "SEM0219",
+                        "%s() needs an argument", call->name);
+    }
     sp.old = strcmp(call->name, "any") == 0;
     return spread_args(r, &sp, 0);
 }
