@@ -92,6 +92,13 @@ static enum err group_rows(struct apply *x, struct grouped *g, struct diag *d)
             rows[n++] = (struct row_ref){.chunk = chunks[i], .row = k};
     }
     TRY(number_rows(x, rows, g, numbers, d));
+    uint32_t max = x->op->apply.groups_max;
+    if (max != 0 && g->n_groups > max) {
+        return FAIL_TAG(d, ERR_LIMIT, "SEM0001",
+                        "'partition' takes at most %u values of its column, not %u; with "
+                        "hint.strategy=native or shuffle any number",
+                        max, g->n_groups);
+    }
     g->ends = arena_array(a, uint64_t, (size_t)g->n_groups + 1);
     if (g->ends == NULL) return query_full(x->q, d);
     for (uint64_t i = 0; i < n; i++)

@@ -71,6 +71,14 @@ static enum err member(const struct expand *x, struct arena *a, struct bytes nam
     return out->p != NULL ? OK : arena_full(a, d);
 }
 
+/* Elements are cast and not parsed: a text is no number. What JSON can only write as a text (a
+ * moment, a guid) is read from it. */
+static bool conforms(enum dyn_kind kind, enum type t)
+{
+    bool number = t == T_LONG || t == T_INT || t == T_REAL || t == T_DECIMAL || t == T_BOOL;
+    return kind != DYN_STRING || !number;
+}
+
 static void put(struct vecb *col, struct bytes dyn)
 {
     enum dyn_kind kind = dyn_kind(dyn);
@@ -80,7 +88,7 @@ static void put(struct vecb *col, struct bytes dyn)
         vecb_str_borrow(col, dyn);
     } else {
         struct value from = {.type = T_DYNAMIC, .s = dyn}, to;
-        if (value_cast(&from, col->type, col->a, &to) && !to.is_null)
+        if (conforms(kind, col->type) && value_cast(&from, col->type, col->a, &to) && !to.is_null)
             vecb_value(col, &to);
         else
             vecb_null(col);

@@ -113,21 +113,58 @@ static enum err bind_contextual(struct op_cx *cx, struct op *group, uint32_t col
     return bind_table(b, inner, cx->ast->body->result, out);
 }
 
+#define LEGACY_GROUPS_MAX 64 /* documented for the strategy that is meant when none is given */
+
+/* Operators that read another table, or are no part of a group's work. */
+static bool only_legacy(enum ast_op op)
+{
+    return op == OPER_JOIN || op == OPER_LOOKUP || op == OPER_UNION || op == OPER_EVALUATE ||
+           op == OPER_FORK || op == OPER_FACET || op == OPER_INVOKE;
+}
+
+/* native and shuffle take any number of groups, and no other tables. */
+static enum err check_strategy(struct op_cx *cx, bool *legacy)
+{
+    const char *strategy = param_word(cx->ast, "hint.strategy");
+    struct diag *d = cx->b->d;
+    *legacy = strategy == NULL || strcmp(strategy, "legacy") == 0;
+    if (*legacy) return OK;
+    if (strcmp(strategy, "native") != 0 && strcmp(strategy, "shuffle") != 0) {
+        return FAIL_TAG(diag_at(d, cx->ast->pos), ERR_INVALID, "SEM0001",
+                        "hint.strategy is native, shuffle or legacy, not '%s'", strategy);
+    }
+    if (cx->ast->right == NULL) {
+        return FAIL_TAG(diag_at(d, cx->ast->pos), ERR_INVALID, "SEM0001",
+                        "'partition' takes a query in { ... } with hint.strategy=legacy only");
+    }
+    for (uint32_t i = 0; i < cx->ast->right->args.n; i++) {
+        const struct ast *op = cx->ast->right->args.at[i];
+        if (!only_legacy(op->op)) continue;
+        return FAIL_TAG(diag_at(d, op->pos), ERR_INVALID, "SEM0001",
+                        "'%s' cannot stand in 'partition' with hint.strategy=%s, but with legacy",
+                        op->name, strategy);
+    }
+    return OK;
+}
+
 enum err bind_partition(struct op_cx *cx, struct op **out)
 {
     static const char *const allowed[] = {NULL};
+    bool legacy;
     struct binder *b = cx->b;
     struct scope s = scope_of(cx);
     const struct ast *by = cx->ast->left;
     struct op *op, *plan;
     int col = schema_find(&cx->in->schema, by->name);
     TRY(check_params(cx, allowed));
+    TRY(check_strategy(cx, &legacy));
     if (col < 0) return no_column(&s, by->name, by->pos);
     if (cx->in->schema.cols[col].type == T_DYNAMIC) {
         return FAIL_TAG(diag_at(b->d, by->pos), ERR_INVALID, "SEM0061",
                         "a dynamic cannot be partitioned by; convert it first, as with tostring()");
     }
     TRY(apply_new(cx, cx->in, cx->in->schema.n, &op));
+    op->apply.groups_max = legacy ? LEGACY_GROUPS_MAX : 0;
     TRY(expr_col(b, &cx->in->schema, (uint32_t)col, &op->apply.keys[0]));
     TRY(cx->ast->right != NULL ? bind_ops(b, *cx->names, cx->ast->right, op->apply.group, &plan)
                                : bind_contextual(cx, op->apply.group, (uint32_t)col, &plan));

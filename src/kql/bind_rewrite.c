@@ -5,6 +5,8 @@
 
 #include "base/str.h"
 
+#include <ctype.h>
+
 /* --- small trees ------------------------------------------------------------------------------ */
 
 static enum err make_node(struct binder *b, enum ast_kind kind, const struct ast *like,
@@ -153,6 +155,35 @@ static const char *term_oper(struct bytes *text, bool cs)
     return cs ? "op has_cs" : "op has";
 }
 
+/* "la*pc" in the middle: a regular expression, \bla.*pc\b, from the beginning of a term to the
+ * end of one; a star at an end takes its \b away. */
+static enum err star_pattern(struct binder *b, struct bytes text, bool cs, struct bytes *out)
+{
+    CLEANUP_BUF struct buf re = {0};
+    if (!cs) buf_str(&re, "(?i)");
+    if (text.p[0] != '*') buf_str(&re, "\\b");
+    for (size_t i = 0; i < text.len; i++) {
+        bool end = i == 0 || i + 1 == text.len;
+        bool plain = text.p[i] >= 128 || isalnum(text.p[i]);
+        if (text.p[i] == '*' && end) continue;
+        if (text.p[i] == '*') {
+            buf_str(&re, ".*");
+            continue;
+        }
+        if (!plain) buf_u8(&re, '\\');
+        buf_u8(&re, text.p[i]);
+    }
+    if (text.p[text.len - 1] != '*') buf_str(&re, "\\b");
+    TRY(buf_check(&re, b->d));
+    *out = arena_bytes(b->a, buf_view(&re));
+    return out->p != NULL ? OK : bind_full(b);
+}
+
+static bool has_inner_star(struct bytes text)
+{
+    return text.len > 2 && memchr(text.p + 1, '*', text.len - 2) != NULL;
+}
+
 static enum err term(struct binder *b, struct ast *column, const struct ast *text, bool cs,
                      struct ast **out)
 {
@@ -160,6 +191,10 @@ static enum err term(struct binder *b, struct ast *column, const struct ast *tex
     TRY(make_node(b, AST_CONST, text, &word));
     word->value = text->value;
     if (column == NULL) TRY(make_node(b, AST_STAR, text, &column));
+    if (has_inner_star(text->value.s)) {
+        TRY(star_pattern(b, text->value.s, cs, &word->value.s));
+        return make_oper(b, "op matches regex", column, word, out);
+    }
     return make_oper(b, term_oper(&word->value.s, cs), column, word, out);
 }
 

@@ -348,7 +348,8 @@ struct op {
         struct {
             uint32_t n_keys;
             struct expr **keys;
-            struct op *group; /* what plan reads */
+            uint32_t groups_max; /* more are ERR_LIMIT; 0: any number */
+            struct op *group;    /* what plan reads */
             struct op *plan;
             uint32_t n_outer, *outer_columns;
             uint32_t n_sub, *sub_columns;
