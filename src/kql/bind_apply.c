@@ -133,11 +133,7 @@ static enum err check_strategy(struct op_cx *cx, bool *legacy)
         return FAIL_TAG(diag_at(d, cx->ast->pos), ERR_INVALID, "SEM0001",
                         "hint.strategy is native, shuffle or legacy, not '%s'", strategy);
     }
-    if (cx->ast->right == NULL) {
-        return FAIL_TAG(diag_at(d, cx->ast->pos), ERR_INVALID, "SEM0001",
-                        "'partition' takes a query in { ... } with hint.strategy=legacy only");
-    }
-    for (uint32_t i = 0; i < cx->ast->right->args.n; i++) {
+    for (uint32_t i = 0; cx->ast->right != NULL && i < cx->ast->right->args.n; i++) {
         const struct ast *op = cx->ast->right->args.at[i];
         if (!only_legacy(op->op)) continue;
         return FAIL_TAG(diag_at(d, op->pos), ERR_INVALID, "SEM0001",

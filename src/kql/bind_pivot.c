@@ -115,6 +115,21 @@ static enum err other_columns(struct pivot *v)
     return OK;
 }
 
+/* Those that are documented, and an older name. */
+static enum err check_agg(struct pivot *v)
+{
+    static const char *const taken[] = {
+        "any", "avg", "count", "dcount", "make_bag", "make_list", "make_set",
+        "max", "min", "stdev", "sum",    "take_any", "variance",
+    };
+    for (size_t i = 0; v->agg->kind == AST_CALL && i < sizeof taken / sizeof taken[0]; i++) {
+        if (strcmp(v->agg->name, taken[i]) == 0) return OK;
+    }
+    return FAIL_TAG(diag_at(v->p->cx->b->d, v->agg->pos), ERR_INVALID, "SEM0001",
+                    "'pivot' takes one of min, max, take_any, sum, dcount, avg, stdev, variance, "
+                    "make_list, make_bag, make_set and count");
+}
+
 static enum err read_args(struct pivot *v)
 {
     struct plugin_cx *p = v->p;
@@ -125,6 +140,7 @@ static enum err read_args(struct pivot *v)
     TRY(plugin_column(p, v->column, &col));
     if (p->call->args.n >= 2) {
         v->agg = p->call->args.at[1];
+        TRY(check_agg(v));
     } else {
         struct ast *count = arena_new(b->a, struct ast);
         if (count == NULL) return bind_full(b);
