@@ -4,6 +4,7 @@
 
 #include "crypto/secret.h"
 
+/* FIPS 180-4; cannot fail. */
 void sha256(struct bytes in, uint8_t out[32]);
 void sha1(struct bytes in, uint8_t out[20]); /* certificate thumbprints only (x5t) */
 

@@ -47,11 +47,13 @@ struct audit_options {
     void *ctx;
 };
 
+/* Verifies the past (3), tells it, and begins a segment (4). */
 enum err audit_open(struct audit **out, const struct audit_options *o, struct audit_past *past,
                     struct diag *d);
 void audit_close(struct audit *a);
 int audit_dir_fd(const struct audit *a); /* new files are made below it; -1 for NULL */
 
+/* Blocks for one fdatasync(). ERR_IO: see (2); the key must not be used. */
 enum err audit_write(struct audit *a, const char *event, const struct log_field *fields, size_t n,
                      struct diag *d);
 

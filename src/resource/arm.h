@@ -60,6 +60,8 @@ struct arm_config {
     unsigned operation_threads;     /* 0 = 4 */
 };
 
+/* Reads all documents of the catalogue into memory; texts of c are copied, its objects outlive the
+ * plane. Nothing runs before arm_start(). Fails as the catalogue does. */
 enum err arm_open(struct arm **out, const struct arm_config *c, struct diag *d);
 void arm_close(struct arm *a);
 /* Opens accounts whose keys are there, resumes operations that a crash cut short. */

@@ -28,8 +28,11 @@ enum err manifest_open(struct manifest **out, struct catalog *c, const struct ke
                        const uint8_t platform_account[16], bool create, struct diag *d);
 void manifest_close(struct manifest *m); /* NULL is fine */
 
+/* Appends the sealed entry to *out. ERR_UNAVAILABLE, ERR_KEY_LOCKED: the platform account's key is
+ * away. */
 enum err manifest_seal(struct manifest *m, const char *kind, const char *id, struct bytes body,
                        struct buf *out, struct diag *d);
+/* Appends the body to *body. ERR_CORRUPT: it is not what was sealed under this kind and id. */
 enum err manifest_unseal(struct manifest *m, const char *kind, const char *id, struct bytes sealed,
                          struct buf *body, struct diag *d);
 
@@ -103,6 +106,6 @@ void covered_id(const struct guid *table, const uint8_t account[16], char out[66
 enum err covered_encode(uint64_t number, struct buf *out, struct diag *d);
 enum err covered_decode(struct bytes in, uint64_t *number, struct diag *d);
 
-void id_hex(const uint8_t id[16], char out[33]);
+void id_hex(const uint8_t id[16], char out[33]); /* lower case, with the terminating zero */
 
 DEFINE_CLEANUP(manifest_close, struct manifest)

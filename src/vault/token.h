@@ -84,6 +84,7 @@ struct token_key {
 };
 void token_key_release(struct token_key *k);
 #define CLEANUP_TOKEN_KEY __attribute__((cleanup(token_key_release)))
+/* What the token says of the key, with its public part; *out is the caller's to release. */
 enum err token_describe(struct token *t, const struct token_name *name, struct token_key *out,
                         struct diag *d);
 
@@ -115,7 +116,8 @@ enum err token_rsa_sign(struct token *t, const struct token_name *name, enum rsa
 enum err token_ec_sign(struct token *t, const struct token_name *name, struct bytes digest,
                        struct buf *out, struct diag *d);
 
-enum err token_random(struct token *t, uint8_t *out, size_t n, struct diag *d);
+enum err token_random(struct token *t, uint8_t *out, size_t n,
+                      struct diag *d); /* its generator's bytes */
 
 /* --- records: private data objects, at most TOKEN_RECORD_MAX bytes --- */
 
