@@ -89,16 +89,12 @@ enum err limit_named(const struct query *q, const struct diag *why, struct diag 
                     op != NULL ? ": " : "", why->text, q->limits.memory_max);
 }
 
-enum err query_full(struct query *q, struct diag *d)
+void query_say_full(struct query *q, struct diag *d)
 {
     const struct op *op = op_under_way(q);
-    if (op == NULL) {
-        return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
-                        "the query needs more than %zu bytes of memory", q->limits.memory_max);
-    }
-    return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
-                    "%s: the query needs more than %zu bytes of memory", op_name(op),
-                    q->limits.memory_max);
+    (void)FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
+                   "%s%sthe query needs more than %zu bytes of memory",
+                   op != NULL ? op_name(op) : "", op != NULL ? ": " : "", q->limits.memory_max);
 }
 
 enum err worker_next(struct worker *w, uint32_t first_row)

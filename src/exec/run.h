@@ -140,7 +140,13 @@ enum err worker_next(struct worker *w, uint32_t first_row);
 enum err query_check(struct query *q, struct diag *d);
 /* E_RUNAWAY_QUERY for a limit that a function has met: with the operator and the query's limit. */
 enum err limit_named(const struct query *q, const struct diag *why, struct diag *d);
-enum err query_full(struct query *q, struct diag *d); /* E_RUNAWAY_QUERY: operator and limit */
+void query_say_full(struct query *q, struct diag *d);
+static inline enum err query_full(struct query *q,
+                                  struct diag *d) /* E_RUNAWAY_QUERY: operator and limit */
+{
+    query_say_full(q, d);
+    return ERR_LIMIT;
+}
 
 /* --- stages and pipelines --------------------------------------------------------------------- */
 
