@@ -31,7 +31,7 @@ static enum err function(void *ctx, const char *name, struct kql_function *out, 
     (void)ctx;
     if (strcmp(name, "F") != 0) return FAIL(d, ERR_NOT_FOUND, "no function %.40s", name);
     *out = (struct kql_function){"n:long = 1",
-                                 "T | where Status > n | extend of = current_database()"};
+                                 "T | where Status > n | extend whose = current_database()"};
     return OK;
 }
 

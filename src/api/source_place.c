@@ -10,9 +10,10 @@ struct source_name { /* workspace("w") has meant that */
     const struct kql_catalog *catalog;
 };
 
+/* By its ids; its name may be another's, too, which the door knows. */
 static bool is_own(const struct source_tables *own, const char *name)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = own->door != NULL ? 1 : 0; i < 3; i++) {
         if (own->names[i] != NULL && str_eq_nocase(own->names[i], name)) return true;
     }
     return false;

@@ -126,6 +126,8 @@ class Cross(unittest.TestCase):
         self.s.make_workspace("twin", None, "rg")
         self.s.make_workspace("twin", None, "rg2")
         self.bad(self.ask("workspace('twin').AppTraces"), "SEM0100", "2 workspaces are called 'twin'")
+        for group in ("rg", "rg2"):  # also where one of them is asked: the other may be meant
+            self.bad(self.s.query("workspace('twin').AppTraces", self.s.workspace_id("twin", group)), "SEM0100", "2 workspaces are called 'twin'")
         self.assertEqual(self.rows(f"workspace('{self.s.workspace_id('twin', 'rg2')}').AppTraces | count"), [[0]])
         sub = self.s.credentials["subscriptionId"]
         self.assertEqual(self.rows(f"workspace('{sub}/rg/twin').AppTraces | count"), [[0]])
@@ -148,7 +150,7 @@ class Cross(unittest.TestCase):
 
     def test_groups_of_workspaces(self):
         self.assertEqual(self.rows("macro-expand entity_group [workspace('home'), workspace('north')] as X (X.Words_CL | summarize n = count() | extend "
-                                   "of = X.$current_database) | sort by of asc"), [[2, "home"], [1, "north"]])
+                                   "whose = X.$current_database) | sort by whose asc"), [[2, "home"], [1, "north"]])
         self.assertEqual(self.rows("macro-expand isfuzzy=true entity_group [workspace('home'), workspace('north'), workspace('nowhere')] as X (X.Wild_CL | count)"), [[1]])
 
     def test_the_timespan_holds_for_other_workspaces(self):

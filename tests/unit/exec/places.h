@@ -73,7 +73,7 @@ static enum err place_function(void *ctx, const char *name, struct kql_function 
     } else if (str_eq(ctx, "own") && str_eq(name, "Both")) {
         *out = (struct kql_function){"", "union (workspace('north').Tail), Own"};
     } else if (str_eq(ctx, "south") && str_eq(name, "F")) {
-        *out = (struct kql_function){"", "Tail | where x > 0 | extend of = current_database()"};
+        *out = (struct kql_function){"", "Tail | where x > 0 | extend whose = current_database()"};
     } else {
         return FAIL(d, ERR_NOT_FOUND, "no function %s", name);
     }
