@@ -35,6 +35,7 @@ enum err op_new(struct binder *b, enum op_kind kind, struct op *input, uint32_t 
         op->weight += input->weight;
         op->levels += input->levels;
         op->is_open = input->is_open;
+        op->is_loose = input->is_loose || input->is_open;
     }
     TRY(check_size(b, op));
     *out = op;
@@ -45,6 +46,7 @@ enum err op_second_input(struct binder *b, struct op *op, const struct op *secon
 {
     op->weight += second->weight;
     op->is_open |= second->is_open;
+    op->is_loose |= second->is_loose || second->is_open;
     if (second->levels >= op->levels) op->levels = second->levels + 1;
     return check_size(b, op);
 }

@@ -116,6 +116,7 @@ struct scope {
     struct agg_scope *aggs;        /* aggregates may be called; columns may not be named */
     bool dotted;                   /* n.name may be a column of that name: graph-match */
     bool is_open;                  /* any name may be a column: kql_options.run was not given */
+    bool is_loose;                 /* and a dynamic be of any type */
     const struct scan_names *scan; /* step.column may be named */
     const char *where;             /* the operator, for messages */
 };

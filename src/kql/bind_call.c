@@ -141,7 +141,7 @@ static enum type fitted_type(const struct scope *s, const struct fn_arg *spec, e
 {
     if (spec->accepts == 0 || (spec->accepts & TM(from)) != 0)
         return spec->coerce != T_NONE ? spec->coerce : from;
-    bool unknown = from == T_NONE || (s->is_open && from == T_DYNAMIC);
+    bool unknown = from == T_NONE || (s->is_loose && from == T_DYNAMIC);
     if (!unknown) return T_NONE;
     return spec->coerce != T_NONE ? spec->coerce : open_type(spec->accepts);
 }
@@ -207,7 +207,7 @@ static enum err settle_operands(struct scope *s, uint32_t pos, const char *name,
         "op <", "op <=",       "op >", "op >=", "op between", "op +", "op -",  "op *",
         "op /", "op !between", "op %", "op ==", "op !=",      "bin",  "floor", "coalesce"};
     enum type to = T_DYNAMIC;
-    if (!s->is_open || !IN_LIST(name, names)) return OK;
+    if (!s->is_loose || !IN_LIST(name, names)) return OK;
     for (uint32_t i = 0; i < n && to == T_DYNAMIC; i++)
         to = args[i]->type;
     if (to == T_DYNAMIC) to = T_LONG;

@@ -73,7 +73,8 @@ static enum err read_kind(struct op_cx *cx, bool lookup, enum join_kind *out)
 struct sides {
     struct op_cx *cx;
     const struct schema *left, *right;
-    bool left_open, right_open; /* any name may be a column that only the data knows */
+    bool left_open, right_open;   /* any name may be a column that only the data knows */
+    bool left_loose, right_loose; /* and a dynamic be of any type */
     uint32_t n, cap;
     struct expr **left_keys, **right_keys;
     uint32_t *right_cols; /* the keys' columns, which lookup leaves out */
@@ -133,8 +134,8 @@ static enum err settle_parts(struct sides *j, uint32_t pos, struct expr **x, str
     struct scope s = scope_of(j->cx);
     enum type to = (*x)->type != T_DYNAMIC ? (*x)->type : (*y)->type;
     if (to == T_DYNAMIC) to = T_STRING;
-    if ((*x)->type == T_DYNAMIC && j->left_open) TRY(expr_cast(&s, pos, *x, to, true, x));
-    if ((*y)->type == T_DYNAMIC && j->right_open) TRY(expr_cast(&s, pos, *y, to, true, y));
+    if ((*x)->type == T_DYNAMIC && j->left_loose) TRY(expr_cast(&s, pos, *x, to, true, x));
+    if ((*y)->type == T_DYNAMIC && j->right_loose) TRY(expr_cast(&s, pos, *y, to, true, y));
     return OK;
 }
 
@@ -265,7 +266,9 @@ enum err bind_join(struct op_cx *cx, struct op **out)
                       .left = &cx->in->schema,
                       .right = &right->schema,
                       .left_open = cx->in->is_open,
-                      .right_open = right->is_open};
+                      .right_open = right->is_open,
+                      .left_loose = cx->in->is_open || cx->in->is_loose,
+                      .right_loose = right->is_open || right->is_loose};
     for (uint32_t i = 0; i < cx->ast->args.n; i++)
         TRY(add_condition(&j, cx->ast->args.at[i]));
     TRY(op_new(b, OP_JOIN, cx->in, cx->ast->pos, &op));

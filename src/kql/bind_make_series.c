@@ -39,7 +39,7 @@ static enum err series_axis(struct summary *r, struct op_cx *cx, struct op *op, 
     if ((*name)[0] == '\0') *name = auto_name(r->rows.b, on);
     if ((*name)[0] == '\0') TRY(names_unnamed(&r->names, name));
     TRY(bind_expr(&s, item_value(on), &op->make_series.axis));
-    if (op->make_series.axis->type == T_DYNAMIC && s.is_open)
+    if (op->make_series.axis->type == T_DYNAMIC && s.is_loose)
         TRY(expr_cast(&s, on->pos, op->make_series.axis, T_DATETIME, true, &op->make_series.axis));
     enum type type = op->make_series.axis->type;
     bool numbers = (TM(type) & TM_NUMERIC) != 0;

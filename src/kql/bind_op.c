@@ -15,6 +15,7 @@ struct scope scope_of(struct op_cx *cx)
                           .base = row,
                           .dotted = cx->dotted,
                           .is_open = cx->in != NULL && cx->in->is_open,
+                          .is_loose = cx->in != NULL && (cx->in->is_open || cx->in->is_loose),
                           .where = cx->ast->name};
 }
 
@@ -212,7 +213,7 @@ static enum err mark(struct op_cx *cx, const struct ast *n, bool *marked)
     }
     struct scope s = scope_of(cx);
     s.names = NULL;
-    return any ? OK : no_column(&s, n->name, n->pos);
+    return any || s.is_open ? OK : no_column(&s, n->name, n->pos);
 }
 
 static enum err bind_chosen(struct op_cx *cx, bool keep, struct op **out)
@@ -259,6 +260,7 @@ enum err bind_rename(struct op_cx *cx, struct op **out)
         }
         int at = schema_find(&cx->in->schema, item->left->name);
         struct scope s = scope_of(cx);
+        if (at < 0 && s.is_open) continue;
         if (at < 0) return no_column(&s, item->left->name, item->left->pos);
         names[at] = item->names.at[0]->name;
     }
@@ -382,7 +384,7 @@ enum err bind_sort(struct op_cx *cx, struct op **out)
     TRY(op_new(cx->b, OP_SORT, cx->in, cx->ast->pos, out));
     (*out)->sort.n_keys = cx->ast->args.n;
     TRY(bind_keys(cx, &(*out)->sort.keys));
-    for (uint32_t i = 0; i < cx->ast->args.n && !cx->in->is_open; i++) {
+    for (uint32_t i = 0; i < cx->ast->args.n && !cx->in->is_loose && !cx->in->is_open; i++) {
         if ((*out)->sort.keys[i].expr->type != T_DYNAMIC) continue;
         return FAIL_TAG(diag_at(cx->b->d, cx->ast->args.at[i]->pos), ERR_INVALID, "SEM0061",
                         "a dynamic has no order; convert it first, as with tostring()");

@@ -373,7 +373,7 @@ enum err summary_by(struct summary *r, const struct ast_list *by)
         struct expr *e;
         const char *given = item_name(item, 0);
         TRY(bind_expr(&r->rows, item_value(item), &r->aggs.keys[i]));
-        if (r->aggs.keys[i]->type == T_DYNAMIC && r->rows.is_open) /* whatever the data knows */
+        if (r->aggs.keys[i]->type == T_DYNAMIC && r->rows.is_loose) /* whatever the data knows */
             TRY(expr_cast(&r->rows, item->pos, r->aggs.keys[i], T_STRING, true, &r->aggs.keys[i]));
         cols[i].type = r->aggs.keys[i]->type;
         if (cols[i].type == T_DYNAMIC && !r->dynamic_keys) {
@@ -451,7 +451,7 @@ static enum err distinct_all(struct summary *r, uint32_t pos)
     r->aggs.keys = arena_array(b->a, struct expr *, n + 1);
     if (r->aggs.keys == NULL) return bind_full(b);
     for (uint32_t i = 0; i < n; i++) {
-        if (r->rows.row->cols[i].type == T_DYNAMIC && !r->rows.is_open) {
+        if (r->rows.row->cols[i].type == T_DYNAMIC && !r->rows.is_loose) {
             return FAIL_TAG(diag_at(b->d, pos), ERR_INVALID, "SEM0061",
                             "the column '%s' is dynamic, and those cannot be told apart",
                             r->rows.row->cols[i].name);

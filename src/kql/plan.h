@@ -226,6 +226,7 @@ struct op {
     uint32_t weight, levels; /* as of an expression: a let's operator may have two parents */
     uint32_t group_depth;    /* APPLYs that it was written in: what it reads may differ per group */
     bool is_open;            /* only the data knows all its columns, and there was none to ask */
+    bool is_loose;           /* its dynamics may come of such columns: their type is not known */
     union {
         struct { /* TABLE */
             const char *name;

@@ -104,6 +104,10 @@ TEST(bind, a_column_that_only_the_data_knows_takes_the_type_that_is_wanted)
         {OPEN "join kind=inner (T2) on x, $left.who == $right.z | project x", "x:long"},
         {OPEN "sort by who | project c = coalesce(who, 'none')", "c:string"},
         {OPEN "make-series n = count() on at step 1h", "n:dynamic, at:dynamic"},
+        {OPEN "project who, at | sort by who | summarize max(at) by who",
+         "who:string, max_at:string"},
+        {OPEN "project k = who | join kind=leftanti (T2) on $left.k == $right.z", "k:dynamic"},
+        {OPEN "project-rename n = who | project-away more | project n", "n:dynamic"},
     };
     CHECK_ALL(list);
 }
