@@ -6,7 +6,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(TEST_JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-vault bench-custody bench-kql kql-coverage clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-vault bench-custody bench-kql kql-coverage oracle clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -98,6 +98,13 @@ kql-coverage:
 	@$(call BUILD,debug)
 	@for t in kql_coverage kql_corpus exec_corpus exec_docs exec_thirdparty exec_realworld; do \
 	  KQL_COVERAGE=write build/debug/t_$$t >/dev/null || exit 1; done
+
+## make oracle   our binder beside Microsoft's own parser over 90,000 made-up queries; KUSTO_LS= its npm folder, ORACLE= what asks it, SEED=
+oracle:
+	@$(call BUILD,debug,--target oracle_bind)
+	@tests/oracle/generate.py ../shared/kql/catalog.json $(or $(SEED),1) > build/oracle.json
+	@tests/oracle/compare.py build/debug/oracle_bind $(or $(ORACLE),../shared/kql/oracle.js) tests/oracle/tables.json build/oracle.json \
+	  build/oracle.answers.json
 
 ## make bench-custody   how fast a denial bites, how soon rows are back, what watching keys costs; RECORD=1
 bench-custody: build
