@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 static uint64_t map_seed;

@@ -197,29 +197,43 @@ static enum err find_by_word(const struct groups_plan *p, struct groups *t, stru
     return OK;
 }
 
-/* Rows whose tuple of values was met a short while ago need no key. */
-static enum err find_by_tuple(const struct groups_plan *p, struct groups *t, struct worker *w,
-                              const struct vec *parts, uint32_t n, struct group **out)
+/* Finds the groups of the missing rows by their keys. */
+static enum err learn(const struct groups_plan *p, struct groups *t, struct worker *w,
+                      const struct vec *parts, const uint32_t *missing, uint32_t n,
+                      struct group **out)
 {
     struct arena *a = &w->scratch.a;
-    uint32_t *missing = arena_array(a, uint32_t, n), k = n;
-    if (missing == NULL) return query_full(w->q, &w->d);
-    if (!tuples_find(p, t, w, parts, n, out, missing, &k)) {
-        return find_by_key(p, t, w, parts, n, out);
-    }
-    if (k == 0) return OK;
-    struct vec *left = arena_array(a, struct vec, p->n_keys);
-    struct group **found = arena_array(a, struct group *, k);
-    if (left == NULL || found == NULL) return query_full(w->q, &w->d);
+    struct vec *rows = arena_array(a, struct vec, p->n_keys);
+    struct group **found = arena_array(a, struct group *, n);
+    if (rows == NULL || found == NULL) return query_full(w->q, &w->d);
     for (uint32_t i = 0; i < p->n_keys; i++)
-        TRY(vec_select(a, &parts[i], missing, k, &left[i], &w->d));
-    TRY(find_by_key(p, t, w, left, k, found));
-    for (uint32_t i = 0; i < k; i++)
+        TRY(vec_select(a, &parts[i], missing, n, &rows[i], &w->d));
+    TRY(find_by_key(p, t, w, rows, n, found));
+    for (uint32_t i = 0; i < n; i++)
         out[missing[i]] = found[i];
-    tuples_learn(p, t, parts, missing, k, out);
+    tuples_learn(p, t, parts, missing, n, out);
     return OK;
 }
 
+#define LEARN_ROWS 64 /* whose keys are made before the others are looked at again */
+
+/* Rows whose tuple of values was met a short while ago need no key. Where nothing was met yet, a few
+ * rows tell what the others may be. */
+static enum err find_by_tuple(const struct groups_plan *p, struct groups *t, struct worker *w,
+                              const struct vec *parts, uint32_t n, struct group **out)
+{
+    uint32_t *missing = arena_array(&w->scratch.a, uint32_t, n), left, some;
+    if (missing == NULL) return query_full(w->q, &w->d);
+    do {
+        if (!tuples_find(p, t, w, parts, n, out, missing, &left))
+            return find_by_key(p, t, w, parts, n, out);
+        some = left > n / 2 && left > LEARN_ROWS ? LEARN_ROWS : left;
+        if (some != 0) TRY(learn(p, t, w, parts, missing, some, out));
+    } while (some < left);
+    return OK;
+}
+
+/* The group of each row; without a key out[0] is that of all. */
 static enum err find_groups(const struct groups_plan *p, struct groups *t, struct worker *w,
                             const struct vec *parts, uint32_t n, struct group **out)
 {
@@ -228,7 +242,7 @@ static enum err find_groups(const struct groups_plan *p, struct groups *t, struc
         constant &= parts[i].shape == VEC_CONST;
     if (constant) {
         TRY(find_by_key(p, t, w, parts, 1, out));
-        for (uint32_t i = 1; i < n; i++)
+        for (uint32_t i = 1; i < n && p->n_keys != 0; i++)
             out[i] = out[0];
         return OK;
     }
@@ -260,7 +274,7 @@ static enum err update(const struct groups_plan *p, struct groups *t, struct wor
         if (n == 0) return OK;
     }
     for (uint32_t i = 0; i < n; i++)
-        states[i] = groups_state(p, groups[i], agg);
+        states[i] = groups_state(p, groups[p->n_keys != 0 ? i : 0], agg);
     struct agg_cx cx = {.a = &t->mem.a, .d = &w->d};
     return call->agg->update(&cx, call, states, args, n);
 }

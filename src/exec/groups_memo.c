@@ -113,7 +113,8 @@ void tuples_learn(const struct groups_plan *p, struct groups *t, const struct ve
 struct seen_codes {
     const struct vec *dict;
     uint32_t unit;
-    uint64_t *bits; /* of the dictionary, in the unit's memory */
+    uint8_t
+        *codes; /* 1: it has; in the unit's memory. Bytes: a bit would wait for its neighbours */
 };
 
 enum err codes_unseen(struct groups *t, struct worker *w, uint32_t agg, uint32_t n_aggs,
@@ -125,17 +126,16 @@ enum err codes_unseen(struct groups *t, struct worker *w, uint32_t agg, uint32_t
     uint32_t *codes = arena_array(&w->scratch.a, uint32_t, values->n), n = 0;
     if (t->seen == NULL || codes == NULL) return query_full(w->q, &w->d);
     struct seen_codes *s = &t->seen[agg];
-    if (s->bits == NULL || s->dict != values->dict || s->unit != w->unit_no) {
+    if (s->codes == NULL || s->dict != values->dict || s->unit != w->unit_no) {
         *s = (struct seen_codes){.dict = values->dict, .unit = w->unit_no};
-        s->bits = arena_array(&w->unit.a, uint64_t, BIT_WORDS(values->dict->n));
-        if (s->bits == NULL) return query_full(w->q, &w->d);
+        s->codes = arena_array(&w->unit.a, uint8_t, values->dict->n);
+        if (s->codes == NULL) return query_full(w->q, &w->d);
     }
     for (uint32_t i = 0; i < values->n; i++) {
         uint32_t code = values->codes[i];
-        uint64_t *word = &s->bits[code >> 6], bit = (uint64_t)1 << (code & 63);
         codes[n] = code;
-        n += (*word & bit) == 0;
-        *word |= bit;
+        n += s->codes[code] ^ 1;
+        s->codes[code] = 1;
     }
     values->codes = codes;
     values->n = n;

@@ -10,6 +10,7 @@
 #include "func/hll.h"
 
 #include "base/map.h"
+#include "column/simd.h"
 
 #include <math.h>
 
@@ -20,32 +21,44 @@
 #define SEED_A 0x9e3779b97f4a7c15ULL
 #define SEED_B 0xc2b2ae3d27d4eb4fULL
 
-static uint64_t mix(uint64_t x, uint64_t seed)
-{
-    x += seed;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-    return x ^ x >> 31;
-}
-
 static uint64_t hash_at(const struct vec *v, uint32_t i, uint64_t seed)
 {
     switch (v->type) {
-    case T_BOOL: return mix(vec_bool(v, i), seed);
+    case T_BOOL: return simd_mix(vec_bool(v, i), seed);
     case T_REAL: {
         double r = vec_r64(v, i);
         uint64_t bits;
         if (r == 0) r = 0; /* -0.0 */
         if (isnan(r)) r = NAN;
         memcpy(&bits, &r, sizeof bits);
-        return mix(bits, seed);
+        return simd_mix(bits, seed);
     }
     case T_DECIMAL:
     case T_GUID:
         return hash_bytes(bytes_of(((const struct u128 *)vec_data(v))[vec_at(v, i)].b, 16), seed);
     case T_STRING:
     case T_DYNAMIC: return hash_bytes(vec_str(v, i), seed);
-    default: return mix((uint64_t)vec_i64(v, i), seed);
+    default: return simd_mix((uint64_t)vec_i64(v, i), seed);
+    }
+}
+
+/* Texts, and flat whole numbers: in loops without a question of the type. */
+static bool hash_plain(const struct vec *v, uint32_t n, uint64_t seed, uint64_t *h)
+{
+    const struct bytes *text = vec_data(v);
+    switch (v->type) {
+    case T_STRING:
+    case T_DYNAMIC:
+        for (uint32_t i = 0; i < n; i++)
+            h[i] = hash_bytes(text[vec_at(v, i)], seed);
+        return true;
+    case T_INT:
+    case T_LONG:
+    case T_DATETIME:
+    case T_TIMESPAN:
+        if (v->shape == VEC_FLAT) simd()->mix(v->data, n, seed, h);
+        return v->shape == VEC_FLAT;
+    default: return false;
     }
 }
 
@@ -62,7 +75,7 @@ static enum err hash_rows(struct arena *tmp, struct diag *d, const struct vec *v
             entry[i] = hash_at(v->dict, i, seed);
         for (uint32_t i = 0; i < n; i++)
             h[i] = entry[v->codes[i]];
-    } else {
+    } else if (!hash_plain(v, n, seed, h)) {
         for (uint32_t i = 0; i < n; i++)
             h[i] = hash_at(v, i, seed);
     }
@@ -97,6 +110,12 @@ static enum err check_accuracy(const struct agg_call *c, struct diag *d)
     return OK;
 }
 
+static bool may_not_be_null(const struct vec *v)
+{
+    return v->type != T_NONE && v->nulls == NULL &&
+           (v->shape != VEC_DICT || v->dict->nulls == NULL);
+}
+
 UPDATE(update_dcount)
 {
     CLEANUP_ARENA struct arena tmp;
@@ -104,6 +123,11 @@ UPDATE(update_dcount)
     uint64_t *h;
     uint8_t bits = bits_of(c);
     TRY(hash_rows(&tmp, cx->d, args[0], n, SEED_A, &h));
+    if (may_not_be_null(args[0]) && one_state(states, n)) {
+        struct hll *s = states[0];
+        s->bits = bits;
+        return hll_add_all(s, h, n, cx->a, cx->d);
+    }
     for (uint32_t i = 0; i < n; i++) {
         struct hll *s = states[i];
         s->bits = bits;

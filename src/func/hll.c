@@ -71,6 +71,17 @@ enum err hll_add(struct hll *s, uint64_t h, struct arena *a, struct diag *d)
     return ++s->n > HLL_EXACT_MAX ? to_registers(s, a, d) : OK;
 }
 
+enum err hll_add_all(struct hll *s, const uint64_t *hashes, uint32_t n, struct arena *a,
+                     struct diag *d)
+{
+    uint32_t i = 0;
+    for (; i < n && s->regs == NULL; i++)
+        TRY(hll_add(s, hashes[i], a, d));
+    for (; i < n; i++)
+        put_register(s, hashes[i]);
+    return OK;
+}
+
 /* --- merging ---------------------------------------------------------------------------------- */
 
 /* Registers of 2^bits as those of fewer bits: of a run of registers the first that is not zero

@@ -33,6 +33,8 @@ uint8_t hll_bits(int64_t accuracy);
 
 /* s->bits is set. Memory is a's. */
 enum err hll_add(struct hll *s, uint64_t h, struct arena *a, struct diag *d);
+enum err hll_add_all(struct hll *s, const uint64_t *hashes, uint32_t n, struct arena *a,
+                     struct diag *d);
 /* Of two sizes the coarser one stays. */
 enum err hll_merge(struct hll *into, const struct hll *from, struct arena *a, struct diag *d);
 int64_t hll_count(const struct hll *h);
