@@ -6,7 +6,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(TEST_JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak bench bench-layers bench-vault bench-custody bench-kql kql-coverage oracle clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak differential bench bench-layers bench-vault bench-custody bench-kql kql-coverage oracle clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -68,6 +68,11 @@ crash: build
 	@python3 tests/crash/test_crash.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 	@python3 tests/crash/test_vault.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 	@python3 tests/crash/test_background.py --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+
+## make differential   N=20000 random queries of every function, row after row and as the executor runs them; SEED= begins there
+differential: build
+	@$(call BUILD,release,--target t_exec_random_query)
+	@RANDOM_SEED=$(or $(SEED),1) RANDOM_N=$(or $(N),20000) build/release/t_exec_random_query
 
 ## make soak     the long proofs (tools/soak.sh): 10,000,000 sealed blocks, 100,000 schedules; BLOCKS=, SEEDS= for fewer
 soak: deps-test
