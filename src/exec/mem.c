@@ -84,9 +84,13 @@ static const struct op *op_under_way(const struct query *q)
 enum err limit_named(const struct query *q, const struct diag *why, struct diag *d)
 {
     const struct op *op = op_under_way(q);
+    const char *name = op != NULL ? op_name(op) : "the query";
+    /* An arena or buffer that is full tells of its share, which is no limit that anybody set. */
+    if (strstr(why->text, "bytes") == NULL)
+        return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY", "%s: %s", name, why->text);
     return FAIL_TAG(d, ERR_LIMIT, "E_RUNAWAY_QUERY",
-                    "%s%s%s; the query may have %zu bytes of memory", op != NULL ? op_name(op) : "",
-                    op != NULL ? ": " : "", why->text, q->limits.memory_max);
+                    "%s: %s; the query may have %zu bytes of memory", name, why->text,
+                    q->limits.memory_max);
 }
 
 void query_say_full(struct query *q, struct diag *d)
