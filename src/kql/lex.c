@@ -152,15 +152,15 @@ static uint32_t string_prefix(const struct lexer *l, bool *verbatim, bool *is_st
 }
 
 static const char *const timespan_units[] = {
-    "d",           "day",         "days",         "h",
-    "hr",          "hrs",         "hour",         "hours",
-    "m",           "min",         "minute",       "minutes",
-    "s",           "sec",         "second",       "seconds",
-    "ms",          "milli",       "millis",       "millisec",
-    "millisecond", "us",          "micro",        "micros",
-    "microsec",    "microsecond", "microseconds", "milliseconds",
-    "nano",        "nanos",       "nanosec",      "nanosecond",
-    "nanoseconds", "tick",        "ticks",
+    "d",           "day",          "days",         "h",
+    "hr",          "hrs",          "hour",         "hours",
+    "m",           "min",          "minute",       "minutes",
+    "s",           "sec",          "second",       "seconds",
+    "ms",          "milli",        "millis",       "millisec",
+    "millisecond", "micro",        "micros",       "microsec",
+    "microsecond", "microseconds", "milliseconds", "nano",
+    "nanos",       "nanosec",      "nanosecond",   "nanoseconds",
+    "tick",        "ticks",
 };
 
 static bool is_timespan_unit(struct bytes s)

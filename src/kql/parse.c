@@ -26,7 +26,13 @@ static enum err parse_param_name(struct parser *p, const char **out)
 static enum err parse_param_value(struct parser *p, struct ast **out)
 {
     bool literal = at_token(p, "true") || at_token(p, "false") || at_token(p, "dynamic");
-    return literal ? parse_unary(p, out) : parse_name_node(p, out);
+    if (literal) return parse_unary(p, out);
+    struct ast *n; /* any word: kind=simple */
+    TRY(node_new(p, AST_NAME, &n));
+    n->quoted = at_token(p, "[");
+    TRY(parse_name(p, &n->name));
+    *out = n;
+    return OK;
 }
 
 enum err parse_param(struct parser *p, struct ast **out)

@@ -7,6 +7,7 @@
 #include "kql/kql.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* --- tokens ----------------------------------------------------------------------------------- */
 
@@ -158,9 +159,149 @@ enum err parse_name(struct parser *p, const char **out)
     return *out != NULL ? OK : arena_full(p->a, p->d);
 }
 
+/* Words of the language that name nothing unless they stand in brackets: ['first']. Sorted. */
+static const char *const reserved[] = {
+    "and",
+    "anomalychart",
+    "areachart",
+    "asc",
+    "bagexpansion",
+    "barchart",
+    "between",
+    "boolean",
+    "byte",
+    "cachingpolicy",
+    "callout",
+    "cancel",
+    "card",
+    "char",
+    "columnchart",
+    "contains_cs",
+    "containscs",
+    "cycles",
+    "dataexport",
+    "datascope",
+    "date",
+    "datetime",
+    "decimal",
+    "decodeblocks",
+    "desc",
+    "double",
+    "dynamic",
+    "encodingpolicy",
+    "endswith",
+    "endswith_cs",
+    "expandoutput",
+    "extent_tags_retention",
+    "external_data",
+    "first",
+    "flags",
+    "float",
+    "force_remote",
+    "harddelete",
+    "hardretention",
+    "has_all",
+    "has_any",
+    "has_cs",
+    "hasprefix",
+    "hasprefix_cs",
+    "hassuffix",
+    "hassuffix_cs",
+    "hotcache",
+    "int",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "isfuzzy",
+    "journal",
+    "ladderchart",
+    "last",
+    "like",
+    "likecs",
+    "linechart",
+    "long",
+    "missing",
+    "nooptimization",
+    "notcontains",
+    "notcontainscs",
+    "notlike",
+    "notlikecs",
+    "or",
+    "others",
+    "pathformat",
+    "piechart",
+    "pivotchart",
+    "project",
+    "queries",
+    "query_results",
+    "real",
+    "relaxed",
+    "restricted_view_access",
+    "row_level_security",
+    "rowstore",
+    "rowstore_references",
+    "rowstore_sealinfo",
+    "rowstorepolicy",
+    "rowstores",
+    "scatterchart",
+    "seal",
+    "seals",
+    "shards",
+    "simple",
+    "softdelete",
+    "softretention",
+    "stackedareachart",
+    "startswith",
+    "startswith_cs",
+    "statistics",
+    "storedqueryresultcontainers",
+    "string",
+    "tablepurge",
+    "time",
+    "timechart",
+    "timeline",
+    "timepivot",
+    "timespan",
+    "treemap",
+    "uint",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+    "ulong",
+    "union",
+    "uniqueid",
+    "unrestrictedviewers",
+    "views",
+    "with_itemindex",
+    "with_match_id",
+    "with_step_name",
+    "writeaheadlog",
+};
+
+static int by_text(const void *word, const void *entry)
+{
+    return strcmp(word, *(const char *const *)entry);
+}
+
+static enum err check_name(struct parser *p)
+{
+    const struct token *t = tok(p);
+    if (t->kind != TOK_NAME) return OK;
+    const char *name = tok_str(p, t);
+    if (name == NULL) return arena_full(p->a, p->d);
+    if (bsearch(name, reserved, sizeof reserved / sizeof *reserved, sizeof *reserved, by_text) ==
+        NULL)
+        return OK;
+    return FAIL_TAG(diag_at(p->d, t->pos), ERR_INVALID, "SYN0002",
+                    "'%s' is a word of the language; as a name it is written ['%s']", name, name);
+}
+
 enum err parse_name_node(struct parser *p, struct ast **out)
 {
     struct ast *n;
+    TRY(check_name(p));
     TRY(node_new(p, AST_NAME, &n));
     n->quoted = at_token(p, "[");
     TRY(parse_name(p, &n->name));
@@ -204,6 +345,7 @@ enum err parse_type(struct parser *p, enum type *out)
 enum err parse_typed_name(struct parser *p, struct ast **out)
 {
     struct ast *n;
+    TRY(check_name(p));
     TRY(node_new(p, AST_TYPED, &n));
     TRY(parse_name(p, &n->name));
     TRY(expect(p, ":"));

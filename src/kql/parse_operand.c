@@ -133,6 +133,21 @@ static bool at_infix(const struct parser *p)
     return false;
 }
 
+/* Words that may be given as a name, but are none in an expression: extend to = 1 | project ['to'] */
+static bool at_keyword(const struct parser *p)
+{
+    static const char *const words[] = {
+        "accumulate", "as",      "datatable", "earliest", "externaldata", "find",
+        "invoke",     "latest",  "mdm",       "of",       "print",        "sample",
+        "search",     "set",     "sql",       "title",    "to",           "totable",
+        "toscalar",   "verbose", "viewers",   "where",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (at_token(p, words[i])) return true;
+    }
+    return false;
+}
+
 static enum err parse_word(struct parser *p, struct ast **out)
 {
     bool yes = at_token(p, "true") || at_token(p, "True") || at_token(p, "TRUE");
@@ -140,6 +155,7 @@ static enum err parse_word(struct parser *p, struct ast **out)
     bool called = tok_is(p, tok_ahead(p, 1), "(");
     if (yes || no) return parse_bool(p, yes, out);
     if (at_infix(p)) return expected(p, "an expression");
+    if (!called && at_keyword(p)) return expected(p, "an expression");
     if (!called) return parse_name_node(p, out);
     if (at_token(p, "typeof")) return parse_typeof(p, out);
     if (!at_token(p, "dynamic")) return parse_call(p, out);
