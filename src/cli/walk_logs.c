@@ -147,9 +147,9 @@ enum err walk_queries(struct walk *w, struct diag *d)
     if (str_eq(w->real_table, "Dpkg_CL")) {
         real = str_dup("Dpkg_CL | where Action == 'status' and Status == 'installed' | summarize "
                        "times=count(), "
-                       "last=max(TimeGenerated) by Package | top 5 by times desc, Package asc");
+                       "newest=max(TimeGenerated) by Package | top 5 by times desc, Package asc");
     } else {
-        real = str_fmt("%s | summarize rows=count(), last=max(TimeGenerated)",
+        real = str_fmt("%s | summarize rows=count(), newest=max(TimeGenerated)",
                        w->real_table != NULL ? w->real_table : WALK_TABLE);
     }
     TRY(ask(w, real, false, d));

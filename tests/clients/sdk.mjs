@@ -155,7 +155,7 @@ async function logs(place) {
 
   const query = new LogsQueryClient(credential, { endpoint: `${base}/v1` });
   const day = { duration: "P1D" };
-  const text = "Sdk_CL | summarize n=count(), s=sum(Number), last=max(TimeGenerated) by Word=substring(Word, 0, 6) | sort by Word asc";
+  const text = "Sdk_CL | summarize n=count(), s=sum(Number), newest=max(TimeGenerated) by Word=substring(Word, 0, 6) | sort by Word asc";
   const answer = await query.queryWorkspace(place.customerId, text, day);
   assert.equal(answer.status, "Success");
   assert.equal(answer.tables[0].rows.length, 7);

@@ -117,11 +117,11 @@ def ask(kql):
     return query.query_workspace(workspace.customer_id, kql, timespan=DAY)
 
 
-answer = ask("Sdk_CL | summarize n=count(), last=max(TimeGenerated) by Word=substring(Word, 0, 6) | sort by Word asc")
+answer = ask("Sdk_CL | summarize n=count(), newest=max(TimeGenerated) by Word=substring(Word, 0, 6) | sort by Word asc")
 assert answer.status == LogsQueryStatus.SUCCESS
 assert [row["Word"] for row in answer.tables[0].rows] == [f"word-{n}" for n in range(7)]
 assert sum(row["n"] for row in answer.tables[0].rows) == 30000
-assert isinstance(answer.tables[0].rows[0]["last"], datetime.datetime)
+assert isinstance(answer.tables[0].rows[0]["newest"], datetime.datetime)
 if hasattr(query, "query_resource"):  # since 1.2
     assert query.query_resource(workspace.id, "Sdk_CL | count", timespan=DAY).tables[0].rows[0][0] == 30000
 assert fails(HttpResponseError, lambda: ask("Sdk_CL | nonsense")).error.code == "BadArgumentError"

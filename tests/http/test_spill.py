@@ -69,8 +69,8 @@ class Spill(unittest.TestCase):
         return c, first
 
     def test_a_query_that_does_not_fit_has_the_same_rows(self):
-        rows = self.s.rows("Wide_CL | summarize n = count(), first = min(No) by Word | sort by Word asc | where Word !has 'x' "
-                           "| summarize sum(n), make_list(first, 5), dcount(Word, 4)", self.w)
+        rows = self.s.rows("Wide_CL | summarize n = count(), least = min(No) by Word | sort by Word asc | where Word !has 'x' "
+                           "| summarize sum(n), make_list(least, 5), dcount(Word, 4)", self.w)
         ids = sorted(range(ROWS), key=lambda n: n * 7919 % ROWS)[:5]
         self.assertEqual((rows[0][0], json.loads(rows[0][1])), (ROWS, ids))
         joined = self.s.rows("Wide_CL | join kind=inner (Wide_CL | project Word, Other = No) on Word | where No == Other | count", self.w)
