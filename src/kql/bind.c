@@ -270,6 +270,23 @@ static enum err take_each(struct binder *b, int64_t n)
     return OK;
 }
 
+/* set query_results_apply_getschema: the results' schemas stand for them. */
+static enum err schema_instead(struct binder *b, struct op **root)
+{
+    const struct ast n = {.kind = AST_OPERATOR, .op = OPER_GETSCHEMA, .name = "getschema"};
+    struct op_cx cx = {.b = b, .ast = &n, .in = *root};
+    return bind_getschema(&cx, root);
+}
+
+static enum err schemas_instead(struct binder *b)
+{
+    if (!b->only_schemas) return OK;
+    TRY(schema_instead(b, &b->plan->root));
+    for (uint32_t i = 0; i < b->plan->n_more; i++)
+        TRY(schema_instead(b, &b->plan->more[i].root));
+    return OK;
+}
+
 /* set maxoutputcolumns */
 static enum err check_columns(struct binder *b)
 {
@@ -299,6 +316,7 @@ enum err kql_compile(struct arena *a, struct bytes text, const struct kql_catalo
     TRY(bind_body(&b, names, NULL, body, &names));
     TRY(bind_results(&b, names, body));
     TRY(check_columns(&b));
+    if (!body->explain) TRY(schemas_instead(&b));
     if (opt->take_max > 0 && !body->explain) TRY(take_each(&b, opt->take_max));
     if (b.take_max > 0 && !body->explain) TRY(take_each(&b, (int64_t)b.take_max));
     plan.now_ticks = b.now_ticks;

@@ -47,7 +47,7 @@ struct binder {
         int64_t from, to;   /* 0 = open */
     } time;
     uint64_t take_max, columns_max; /* 0 = any */
-    bool best_effort, no_external, no_remote;
+    bool best_effort, no_external, no_remote, only_schemas;
     struct alias *aliases; /* bind_place.c */
     struct binding *roots; /* of the stored functions of each place: bind_stored.c */
     bool is_unresolved;    /* what failed is a table or place that is not there, or not for him */

@@ -28,6 +28,7 @@ enum option {
     OPTION_DATASCOPE,
     OPTION_NO_EXTERNAL,
     OPTION_NO_REMOTE,
+    OPTION_SCHEMAS,
 };
 
 static const struct {
@@ -65,7 +66,7 @@ static const struct {
     {"query_max_entities_in_union", OPTION_HARMLESS},
     {"query_now", OPTION_NOW},
     {"query_python_debug", OPTION_REFUSED},
-    {"query_results_apply_getschema", OPTION_REFUSED},
+    {"query_results_apply_getschema", OPTION_SCHEMAS},
     {"query_results_cache_force_refresh", OPTION_HARMLESS},
     {"query_results_cache_max_age", OPTION_HARMLESS},
     {"query_results_cache_per_shard", OPTION_HARMLESS},
@@ -210,6 +211,7 @@ static enum err apply(struct binder *b, const struct ast *n, enum option what)
     case OPTION_DATASCOPE: return read_word(b, n, datascopes, "'default' or 'all'");
     case OPTION_NO_EXTERNAL: return read_flag(b, n, &b->no_external);
     case OPTION_NO_REMOTE: return read_flag(b, n, &b->no_remote);
+    case OPTION_SCHEMAS: return read_flag(b, n, &b->only_schemas);
     case OPTION_REFUSED: break;
     }
     return FAIL(diag_at(b->d, n->pos), ERR_UNSUPPORTED, "the option '%s' is not supported",
