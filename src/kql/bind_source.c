@@ -20,6 +20,13 @@ enum err schema_of(struct binder *b, const struct ast *n, struct schema *out)
     return OK;
 }
 
+/* 5, "x", datetime(2024-01-01), -1.5: nothing that is to be computed. */
+static bool is_literal(const struct ast *n)
+{
+    bool sign = n->kind == AST_OPER && n->args.n == 1 && strcmp(n->name, "op not") != 0;
+    return (sign ? n->args.at[0]->kind : n->kind) == AST_CONST;
+}
+
 enum err bind_datatable(struct binder *b, struct binding *names, const struct ast *n,
                         struct op **out)
 {
@@ -38,6 +45,10 @@ enum err bind_datatable(struct binder *b, struct binding *names, const struct as
     if (op->rows.cells == NULL) return bind_full(b);
     for (uint32_t i = 0; i < n->args.n; i++) {
         struct expr **cell = &op->rows.cells[i];
+        if (!is_literal(n->args.at[i])) {
+            return FAIL_TAG(diag_at(b->d, n->args.at[i]->pos), ERR_INVALID, "SYN0002",
+                            "datatable takes literals, and computes nothing");
+        }
         TRY(bind_const(&s, n->args.at[i], cell));
         TRY(expr_cast(&s, n->args.at[i]->pos, *cell, op->schema.cols[i % width].type, true, cell));
     }
