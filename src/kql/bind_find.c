@@ -3,15 +3,17 @@
  * kql/bind_find.c - find: rows of several tables, with what they have in common as columns
  *
  * Without `project` the result has the columns that all tables have, then those of the predicate,
- * and what else a table has in the bag pack_. A column that a table lacks is null there.
+ * and what else a table has in the bag pack_. A column that a table lacks is null there. One of the
+ * predicate that has several types is a column for each: k_long, k_string.
  */
 #include "kql/bind.h"
 
 struct find {
     struct op_cx *cx;
     struct legs legs;
-    struct column_list cols; /* of the result, without source_ and pack_ */
-    struct column_list used; /* by the predicate */
+    struct column_list cols;  /* of the result, without source_ and pack_ */
+    struct column_list used;  /* by the predicate */
+    struct column_list split; /* those of the predicate that are a column for each of their types */
     bool pack;
 };
 
@@ -61,6 +63,53 @@ static enum err used_columns(struct find *f, const struct ast *n)
     return n->left != NULL ? used_columns(f, n->left) : OK;
 }
 
+/* Tables have it with more than one type. */
+static bool has_types(const struct find *f, const char *name)
+{
+    const struct column *first = find_column(f, name);
+    for (uint32_t i = 0; first != NULL && i < f->legs.n; i++) {
+        const struct schema *s = &f->legs.ops[i]->schema;
+        int at = schema_find(s, name);
+        if (at >= 0 && s->cols[at].type != first->type) return true;
+    }
+    return false;
+}
+
+/* A column of the result for each of the types. */
+static enum err split_column(struct find *f, const char *name)
+{
+    TRY(add_column(f, &f->split, name, T_STRING));
+    for (uint32_t i = 0; i < f->legs.n; i++) {
+        const struct schema *s = &f->legs.ops[i]->schema;
+        int at = schema_find(s, name);
+        if (at < 0) continue;
+        enum type t = s->cols[at].type;
+        const char *own = arena_fmt(f->cx->b->a, "%s_%s", name, type_name(t));
+        if (own == NULL) return bind_full(f->cx->b);
+        TRY(add_column(f, &f->cols, own, t));
+    }
+    return OK;
+}
+
+/* Column c of the result is which of the tables? */
+static const char *origin(const struct find *f, const struct column *c)
+{
+    for (uint32_t i = 0; i < f->split.n; i++) {
+        const char *name = f->split.cols[i].name;
+        size_t n = strlen(name);
+        bool own = strncmp(c->name, name, n) == 0 && c->name[n] == '_' &&
+                   strcmp(c->name + n + 1, type_name(c->type)) == 0;
+        if (own) return name;
+    }
+    return c->name;
+}
+
+/* As it is, or split. */
+static bool is_shown(const struct find *f, const char *name)
+{
+    return has_column(&f->cols, name) || has_column(&f->split, name);
+}
+
 static enum err common_columns(struct find *f)
 {
     const struct schema *first = &f->legs.ops[0]->schema;
@@ -68,12 +117,15 @@ static enum err common_columns(struct find *f)
         if (in_all(f, &first->cols[i]))
             TRY(add_column(f, &f->cols, first->cols[i].name, first->cols[i].type));
     }
-    for (uint32_t i = 0; i < f->used.n; i++)
-        TRY(add_column(f, &f->cols, f->used.cols[i].name, f->used.cols[i].type));
+    for (uint32_t i = 0; i < f->used.n; i++) {
+        const struct column *c = &f->used.cols[i];
+        TRY(has_types(f, c->name) ? split_column(f, c->name)
+                                  : add_column(f, &f->cols, c->name, c->type));
+    }
     for (uint32_t k = 0; k < f->legs.n; k++) {
         const struct schema *s = &f->legs.ops[k]->schema;
         for (uint32_t i = 0; i < s->n; i++)
-            f->pack |= !has_column(&f->cols, s->cols[i].name);
+            f->pack |= !is_shown(f, s->cols[i].name);
     }
     return OK;
 }
@@ -92,6 +144,20 @@ static enum err no_such_column(const struct find *f, const struct ast *n)
                     NEAREST_ARGS(best.name));
 }
 
+/* pack(*), pack_all() */
+static bool is_pack(const struct ast *n)
+{
+    return n->kind == AST_CALL &&
+           (strcmp(n->name, "pack") == 0 || strcmp(n->name, "pack_all") == 0);
+}
+
+static enum err wants_type(const struct find *f, const struct ast *n)
+{
+    return FAIL_TAG(diag_at(f->cx->b->d, n->pos), ERR_INVALID, "SEM0001",
+                    "'%s' has several types in the tables of 'find'; say which, as %s:string",
+                    n->name, n->name);
+}
+
 /* project a, b:long, pack(*) */
 static enum err named_columns(struct find *f)
 {
@@ -99,11 +165,12 @@ static enum err named_columns(struct find *f)
     for (uint32_t i = 0; i < list->n; i++) {
         const struct ast *n = list->at[i];
         const struct column *c = n->name != NULL ? find_column(f, n->name) : NULL;
-        if (n->kind == AST_CALL && strcmp(n->name, "pack") == 0) {
+        if (is_pack(n)) {
             f->pack = true;
         } else if (n->kind == AST_TYPED) {
             TRY(add_column(f, &f->cols, n->name, n->type));
         } else if (n->kind == AST_NAME && c != NULL) {
+            if (has_types(f, n->name)) return wants_type(f, n);
             TRY(add_column(f, &f->cols, c->name, c->type));
         } else if (n->kind == AST_NAME) {
             return no_such_column(f, n);
@@ -122,8 +189,9 @@ static enum err leg_value(struct find *f, const struct schema *leg, const struct
                           struct expr **out)
 {
     struct scope s = {.b = f->cx->b, .row = leg, .base = leg, .where = "find"};
-    int at = schema_find(leg, c->name);
-    if (at >= 0) {
+    const char *name = origin(f, c);
+    int at = schema_find(leg, name);
+    if (at >= 0 && (name == c->name || leg->cols[at].type == c->type)) {
         TRY(expr_col(s.b, leg, (uint32_t)at, out));
         return expr_cast(&s, f->cx->ast->pos, *out, c->type, true, out);
     }
@@ -169,7 +237,7 @@ static enum err pack_rest(struct find *f, const struct schema *leg, uint32_t n_o
     uint32_t n = 0;
     if (args == NULL) return bind_full(b);
     for (uint32_t i = 0; i < n_own; i++) {
-        if (has_column(&f->cols, leg->cols[i].name)) continue;
+        if (is_shown(f, leg->cols[i].name)) continue;
         TRY(expr_string(b, leg->cols[i].name, &args[n++]));
         TRY(expr_col(b, leg, i, &args[n++]));
     }
@@ -221,6 +289,7 @@ enum err bind_find(struct op_cx *cx, struct op **out)
     TRY(search_condition(cx->b, cx->ast->left, false, &condition));
     TRY(columns_from(&f.cols, cx->b, &none));
     TRY(columns_from(&f.used, cx->b, &none));
+    TRY(columns_from(&f.split, cx->b, &none));
     TRY(used_columns(&f, condition));
     TRY(cx->ast->by.n > 0 ? named_columns(&f) : common_columns(&f));
     for (uint32_t i = 0; i < f.legs.n; i++)
