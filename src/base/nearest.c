@@ -54,6 +54,7 @@ void nearest_try(struct nearest *n, const char *candidate)
 {
     size_t a = strlen(n->wanted), b = strlen(candidate);
     if (a > LEN_MAX || b > LEN_MAX || b == 0) return;
+    if (strcmp(n->wanted, candidate) == 0) return; /* it is there, and may not be had here */
     unsigned d = edit_distance(n->wanted, a, candidate, b);
     if (d >= n->distance) return;
     n->distance = d;

@@ -47,6 +47,13 @@ static inline void mmdb_be(struct buf *b, uint64_t v, unsigned bytes)
         buf_u8(b, (uint8_t)(v >> 8 * bytes));
 }
 
+/* Between the tree and the data. */
+static inline void mmdb_zeros(struct buf *b)
+{
+    for (int i = 0; i < 16; i++)
+        buf_u8(b, 0);
+}
+
 static inline void mmdb_map(struct buf *b, unsigned pairs)
 {
     buf_u8(b, (uint8_t)(0xe0 | pairs));
@@ -183,7 +190,7 @@ static inline void mmdb_make(struct buf *out, const char *type, unsigned bits, u
         }
         mmdb_put_node(out, r[0], r[1], bits);
     }
-    mmdb_be(out, 0, 16);
+    mmdb_zeros(out);
     buf_bytes(out, buf_view(&w.data));
     mmdb_metadata(out, type, w.n, bits, version);
     buf_release(&w.data);

@@ -148,7 +148,7 @@ TEST(geo_ip, damage_is_told_and_never_followed)
 static void one_record(struct buf *out, const struct buf *data)
 {
     mmdb_put_node(out, 17, 17, 24);
-    mmdb_be(out, 0, 16);
+    mmdb_zeros(out);
     buf_bytes(out, buf_view(data));
     mmdb_metadata(out, "Made-City", 1, 24, 4);
 }
@@ -194,7 +194,7 @@ TEST(geo_ip, more_nodes_than_the_file_has_are_not_believed)
         struct mmdb *m = NULL;
         CLEANUP_BUF struct buf file = {0};
         mmdb_put_node(&file, 1, 1, 24);
-        mmdb_be(&file, 0, 16);
+        mmdb_zeros(&file);
         mmdb_metadata(&file, "Made-City", counts[i], 24, 4);
         EXPECT_EQ(mmdb_open(&m, mmdb_write(&file), &d), ERR_CORRUPT);
     }

@@ -31,6 +31,8 @@ static const struct mistake mistakes[] = {
     {"let x = 5;", ERR_INVALID, "SYN0002", 10, "expected a query"},
     {"where x == 1", ERR_INVALID, "SEM0174", 0, "needs a table before it"},
     {"Tx", ERR_INVALID, "SEM0100", 0, "there is no table 'Tx'; did you mean 'T'?"},
+    {"restrict access to (T); T | union T2", ERR_INVALID, "SEM0100", 34,
+     "there is no table 'T2'; did you mean 'T'?"},
     {"T | where ss == 1", ERR_INVALID, "SEM0100", 10, "did you mean 's'?"},
     {"T | project nothing_like_it", ERR_INVALID, "SEM0100", 12,
      "'project' finds no column or value"},
