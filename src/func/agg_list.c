@@ -11,7 +11,8 @@
 #include "base/map.h"
 #include "column/dyn.h"
 
-#define SIZE_DEFAULT 1048576 /* elements, as the original */
+#define SIZE_DEFAULT       1048576 /* elements, as the original */
+#define SIZE_DEFAULT_OLDER 128     /* of makelist, makeset and make_dictionary */
 
 struct slot {
     uint64_t at; /* of the key in bytes, + 1; 0 = free */
@@ -25,13 +26,23 @@ struct bag {
     uint32_t n_slots;
 };
 
+/* The older spellings keep fewer when no size is given. */
+static uint32_t default_size(const struct agg_call *c)
+{
+    static const char *const older[] = {"makelist", "makeset", "make_dictionary"};
+    for (size_t i = 0; i < sizeof older / sizeof older[0]; i++) {
+        if (strcmp(c->agg->name, older[i]) == 0) return SIZE_DEFAULT_OLDER;
+    }
+    return SIZE_DEFAULT;
+}
+
 static void set_size(struct bag *b, const struct agg_call *c)
 {
     if (b->size_max != 0) return;
     const struct value *v = c->n_args > 1 && c->consts != NULL ? c->consts[c->n_args - 1] : NULL;
     bool given =
         v != NULL && !v->is_null && (TM(v->type) & TM_INTS) != 0 && v->i > 0 && v->i < SIZE_DEFAULT;
-    b->size_max = given ? (uint32_t)v->i : SIZE_DEFAULT;
+    b->size_max = given ? (uint32_t)v->i : default_size(c);
 }
 
 static bool grow(struct agg_cx *cx, struct bag *b)
