@@ -132,7 +132,8 @@ struct ast {
     enum type type;
     bool quoted;    /* NAME: ['a b'] is never a keyword or a wildcard */
     bool in_parens; /* (x): no automatic name reaches through the parentheses of an in list */
-    bool is_open;   /* SCHEMA (*), FUNCTION of tables, SUMMARIZE of a pivot: by dynamics too */
+    bool is_open;   /* SCHEMA (*), FUNCTION of tables, SUMMARIZE of a pivot: by dynamics too;
+                     * CALL: the literal datetime(), which is the call of now() */
     bool is_view;   /* FUNCTION: view () {...} */
     bool descending, ordered, nulls_first, nulls_given, granny;
 };

@@ -23,6 +23,7 @@ enum err schema_of(struct binder *b, const struct ast *n, struct schema *out)
 /* 5, "x", datetime(2024-01-01), -1.5: nothing that is to be computed. */
 static bool is_literal(const struct ast *n)
 {
+    if (n->kind == AST_CALL && n->is_open) return true; /* datetime() */
     bool sign = n->kind == AST_OPER && n->args.n == 1 && strcmp(n->name, "op not") != 0;
     return (sign ? n->args.at[0]->kind : n->kind) == AST_CONST;
 }

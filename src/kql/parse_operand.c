@@ -39,6 +39,7 @@ static enum err parse_literal(struct parser *p, struct ast **out)
     TRY(node_new(p, is_this_moment(p, t) ? AST_CALL : AST_CONST, &n));
     if (n->kind == AST_CALL) {
         n->name = "now";
+        n->is_open = true;
         p->at++;
         *out = n;
         return OK;
