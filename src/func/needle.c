@@ -143,9 +143,9 @@ static void extend_run(struct needle_rows *r)
     if (r->packed) k = r->n_rows;
     while (k < r->n_rows && (uintptr_t)rows[k].p == (uintptr_t)rows[k - 1].p + rows[k - 1].len)
         k++;
-    const uint8_t *end = rows[k - 1].p + rows[k - 1].len;
+    uintptr_t end = (uintptr_t)rows[k - 1].p + rows[k - 1].len; /* an empty text may be nowhere */
     r->run_end = k;
-    r->row_len = (uintptr_t)(end - rows[r->next].p) / (k - r->next) + 1;
+    r->row_len = (end - (uintptr_t)rows[r->next].p) / (k - r->next) + 1;
 }
 
 /* The row of the run, r->next or behind it, in which the byte at p lies: the last that begins no
