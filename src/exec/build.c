@@ -285,11 +285,7 @@ static enum err run_site(struct site *s, struct relation *out, struct diag *d)
     if (e == OK) e = sink->finish(sink, out, d);
     if (p.q->explain) explain_finished(p.q, s->op, time_mono_us() - from);
     if (sink->close != NULL) sink->close(sink);
-    if (e == ERR_LIMIT && d != NULL && d->tag[0] == 0) {
-        struct diag why = *d;
-        diag_reset(d);
-        e = limit_named(p.q, &why, d);
-    }
+    e = limit_checked(p.q, e, d);
     p.q->at = above;
     return e;
 }

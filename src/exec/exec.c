@@ -130,7 +130,7 @@ enum err exec_run(const struct exec_request *r, exec_sink *sink, void *ctx,
     int64_t wall = time_mono_us(), cpu = cpu_now_us();
     struct query q;
     enum err e = query_open(&q, r, d);
-    if (e == OK) e = query_run(&q, sink, ctx, d);
+    if (e == OK) e = limit_checked(&q, query_run(&q, sink, ctx, d), d);
     if (stats != NULL) {
         *stats = (struct exec_stats){.rows_scanned = q.rows_scanned,
                                      .units_scanned = q.units_scanned,

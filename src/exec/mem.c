@@ -93,6 +93,14 @@ enum err limit_named(const struct query *q, const struct diag *why, struct diag 
                     q->limits.memory_max);
 }
 
+enum err limit_checked(const struct query *q, enum err e, struct diag *d)
+{
+    if (e != ERR_LIMIT || d == NULL || d->tag[0] != 0) return e;
+    struct diag why = *d;
+    diag_reset(d);
+    return limit_named(q, &why, d);
+}
+
 void query_say_full(struct query *q, struct diag *d)
 {
     const struct op *op = op_under_way(q);

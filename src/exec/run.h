@@ -140,6 +140,8 @@ enum err worker_next(struct worker *w, uint32_t first_row);
 enum err query_check(struct query *q, struct diag *d);
 /* E_RUNAWAY_QUERY for a limit that a function has met: with the operator and the query's limit. */
 enum err limit_named(const struct query *q, const struct diag *why, struct diag *d);
+/* The failure e, by that name where it is a limit that has none yet. */
+enum err limit_checked(const struct query *q, enum err e, struct diag *d);
 void query_say_full(struct query *q, struct diag *d);
 static inline enum err query_full(struct query *q,
                                   struct diag *d) /* E_RUNAWAY_QUERY: operator and limit */
