@@ -108,7 +108,7 @@ static const struct query queries[] = {
     {"R | extend t = toscalar(R | summarize make_list(s)) | take 1", false},
     {"R | make-series make_list(s) on x step 1", false},
     {"R | make-series count() on x from 1 to 1000000 step 1 by k", false},
-    {"R | partition by k (top 1 by s)", false},
+    {"R | partition hint.strategy=native by k (top 1 by s)", false},
     {"R | partition hint.strategy=native by k (extend y = strcat(s, s))", false},
     {"R | extend a = pack_array(x, k, s) | mv-apply a on (where tostring(a) != '')", false},
     {"R | scan declare (t:string) with (step a: true => t = strcat(a.t, '.');)", false},

@@ -301,7 +301,7 @@ TEST(exec, rows_that_grow_end)
         "bag_unpack(d)",
         "range x from 1 to 100000 step 1 | extend d = bag_pack(tostring(x), x) | summarize "
         "make_bag(d), buildschema(d)",
-        "range x from 1 to 300000 step 1 | partition by x (take 1)",
+        "range x from 1 to 300000 step 1 | partition hint.strategy=native by x (take 1)",
         "range x from 1 to 300000 step 1 | top-nested 300000 of x by count(), top-nested of x by "
         "count()",
         "range x from 1 to 100000 step 1 | evaluate rolling_percentile(x, 50, x, 1, 90000)",

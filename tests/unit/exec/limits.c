@@ -20,7 +20,8 @@ TEST(exec, rows_that_grow_are_stopped_at_the_memory_limit)
     static const char *const queries[] = {
         "range x from 1 to 2000 step 1 | extend r = range(x, x + 1000000) | summarize count() by "
         "array_length(r)",
-        "range x from 1 to 100000 step 1 | partition by x (extend y = strcat_array(range(1, 900), "
+        "range x from 1 to 100000 step 1 | partition hint.strategy=native by x (extend y = "
+        "strcat_array(range(1, 900), "
         "','))",
         "range x from 1 to 200000 step 1 | scan declare (s:string) with (step a: true => s = "
         "strcat(a.s, tostring(x));) | take 1",
@@ -39,8 +40,8 @@ TEST(exec, groups_give_their_memory_back_one_after_the_other)
 {
     char tag[64];
     /* Each group takes a megabyte for a moment: together ten times the limit. */
-    REQUIRE(
-        run_within("range x from 1 to 200 step 1 | partition by x (extend a = range(x, x + 100000) "
-                   "| project n = array_length(a))",
-                   (size_t)20 << 20, tag) == OK);
+    REQUIRE(run_within("range x from 1 to 200 step 1 | partition hint.strategy=native by x (extend "
+                       "a = range(x, x + 100000) "
+                       "| project n = array_length(a))",
+                       (size_t)20 << 20, tag) == OK);
 }
