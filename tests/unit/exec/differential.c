@@ -8,21 +8,12 @@
  * does more.
  */
 #include "from_text.h"
+#include "dice.h"
 
 #include "base/str.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* --- random ----------------------------------------------------------------------------------- */
-
-static uint64_t dice;
-
-static uint32_t rnd(uint32_t n)
-{
-    dice = dice * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (uint32_t)((dice >> 33) % n);
-}
 
 /* --- values: long, bool, string; null where v.is_null ----------------------------------------- */
 
@@ -444,12 +435,6 @@ static bool one_trial(uint64_t seed)
     buf_release(&t.query);
     arena_release(&t.a);
     return fine;
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
 TEST(exec, vectors_compute_what_one_row_after_the_other_would)

@@ -4,47 +4,12 @@
  * of a place outside of memory
  */
 #include "by_hand.h"
+#include "place.h"
 
 #include "func/kernel.h"
 #include "kql/kql.h"
 
 #include <math.h>
-
-/* --- a place outside of memory, as far as the query is concerned ------------------------------- */
-
-struct place {
-    pthread_mutex_t lock;
-    struct buf all;
-    uint64_t n_writes, n_reads;
-    uint64_t fail_at;     /* this write fails: 0 = none */
-    _Atomic bool *cancel; /* set by write number cancel_at */
-    uint64_t cancel_at;
-};
-
-static enum err place_write(void *spill, struct bytes block, uint64_t *at, struct diag *dd)
-{
-    struct place *p = spill;
-    LOCK_SCOPE(&p->lock);
-    p->n_writes++;
-    if (p->n_writes == p->fail_at) return FAIL(dd, ERR_IO, "spill: write: no space left on device");
-    if (p->n_writes == p->cancel_at) atomic_store(p->cancel, true);
-    *at = p->all.len;
-    buf_bytes(&p->all, block);
-    return buf_check(&p->all, dd);
-}
-
-static enum err place_read(void *spill, uint64_t at, size_t len, struct arena *a, struct bytes *out,
-                           struct diag *dd)
-{
-    struct place *p = spill;
-    LOCK_SCOPE(&p->lock);
-    p->n_reads++;
-    REQUIRE(at + len <= p->all.len);
-    *out = arena_bytes(a, bytes_of(p->all.p + at, len));
-    return out->p != NULL ? OK : arena_full(a, dd);
-}
-
-static const struct spill_ops place_ops = {place_write, place_read};
 
 /* --- two tables of random rows ----------------------------------------------------------------- */
 
@@ -265,7 +230,8 @@ static const struct trial {
      "row_window_session(t, 1d, 1h, id % 100 == 0) | where d != prev(m, 3000, long(-1)) | project "
      "id, d, m, w",
      3 << 19, true},
-    {"A | sort by s desc, id asc | extend a = row_cumsum(x, f), far = prev(s, (id % 3) * 3500, 'none'), "
+    {"A | sort by s desc, id asc | extend a = row_cumsum(x, f), far = prev(s, (id % 3) * 3500, "
+     "'none'), "
      "q = row_cumsum(prev(id) + row_number(prev(k, 1, 0)), next(f)) | project id, a, far, q",
      2 << 20, true},
     {"A | serialize | where next(k, 2) > k and prev(s) != '' | project id", 3 << 19, true},

@@ -5,6 +5,7 @@
  * more, SHAPES_FN=name looks at one function, SHAPES_TELL=1 prints each name before its turn.
  */
 #include "test.h"
+#include "dice.h"
 
 #include "base/map.h"
 #include "column/decimal.h"
@@ -18,15 +19,6 @@
 
 #define ROWS     40
 #define ARGS_MAX 6
-
-static uint64_t dice;
-
-static uint32_t rnd(uint32_t n)
-{
-    dice = dice * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (uint32_t)((dice >> 33) % n);
-}
-#define PICK(list) (list)[rnd(sizeof(list) / sizeof *(list))]
 
 /* --- values ----------------------------------------------------------------------------------- */
 
