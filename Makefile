@@ -6,7 +6,7 @@ T    ?=
 CTEST = ctest --test-dir build/$(1) --output-on-failure -j$(TEST_JOBS)
 BUILD = cmake --preset $(1) >/dev/null && cmake --build --preset $(1) -j$(JOBS) $(2) -- --no-print-directory -s
 
-.PHONY: help deps deps-test build check test run demo lint format clang asan tsan fuzz crash soak differential bench bench-layers bench-vault bench-custody bench-kql kql-coverage oracle clean
+.PHONY: help deps deps-test build check test run demo lint format clang asan tsan arm fuzz crash soak differential bench bench-layers bench-vault bench-custody bench-kql kql-coverage oracle clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -57,6 +57,11 @@ format:
 asan tsan clang: deps-test
 	@$(call BUILD,$@)
 	@$(call CTEST,$@) -L unit $(if $(T),-R $(T))
+
+## make arm      on x86-64: the NEON kernels beside their plain twins, built for arm64 and run by qemu, under ASan too
+arm:
+	@tools/deps.sh arm
+	@tools/simd_arm.sh
 
 ## make fuzz     each fuzz target for SECONDS=60;  F=name for one
 fuzz: deps-test

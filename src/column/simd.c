@@ -9,6 +9,7 @@ static struct simd_kernels sets[N_SIMD] = {
     [SIMD_PLAIN] = {.name = "plain"},
     [SIMD_AVX2] = {.name = "avx2"},
     [SIMD_AVX512] = {.name = "avx512"},
+    [SIMD_NEON] = {.name = "neon"},
 };
 static pthread_once_t chosen = PTHREAD_ONCE_INIT;
 static _Atomic(const struct simd_kernels *) best;
@@ -21,6 +22,8 @@ static bool has(enum simd set)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     }
+#elif defined(__AARCH64EL__)
+    if (set == SIMD_NEON) return true;
 #endif
     return set == SIMD_PLAIN;
 }

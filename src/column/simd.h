@@ -2,9 +2,10 @@
 /*
  * column/simd.h - loops over vectors that are written for the processor's wide instructions
  *
- * A family of kernels is a file: first the plain C that says what is computed, then the same for AVX2
- * and for AVX-512. Which set runs is chosen once, by the processor, at the first call of simd().
- * Elsewhere the plain form runs, which compilers turn into what the target has (NEON on ARM).
+ * A family of kernels is a file: first the plain C that says what is computed, then the same for AVX2,
+ * for AVX-512 and for NEON, each where it does better (NEON multiplies no 64 bits and does not
+ * compress: there the plain mix() and places() serve). Which set runs is chosen once, by the processor,
+ * at the first call of simd(): arm64 always has NEON; without any of the three the plain form runs.
  *
  * Pointers need no alignment beyond their type's. No kernel touches a byte beyond the n elements.
  */
@@ -19,7 +20,7 @@ struct probe {
     size_t len;               /* of the needle, at least 1 */
 };
 
-enum simd { SIMD_PLAIN, SIMD_AVX2, SIMD_AVX512, N_SIMD };
+enum simd { SIMD_PLAIN, SIMD_AVX2, SIMD_AVX512, SIMD_NEON, N_SIMD };
 
 struct simd_kernels {
     const char *name;

@@ -103,6 +103,24 @@ AVX512 static uint32_t places_avx512(const uint64_t *bits, uint32_t n, uint32_t 
     }
     return i < n ? k + places_of_word(bits[i / 64], base + i, rows + k) : k;
 }
+
+#elif defined(__AARCH64EL__)
+
+/* Each bool goes to its own bit of a byte; then neighbours are added until eight are one byte. */
+static void pack_neon(const uint8_t *bools, uint32_t n, uint64_t *bits)
+{
+    const int8x16_t by = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7};
+    uint32_t i = 0;
+    for (; n - i >= 64; i += 64) {
+        uint8x16_t a = vshlq_u8(vld1q_u8(bools + i), by);
+        uint8x16_t b = vshlq_u8(vld1q_u8(bools + i + 16), by);
+        uint8x16_t c = vshlq_u8(vld1q_u8(bools + i + 32), by);
+        uint8x16_t d = vshlq_u8(vld1q_u8(bools + i + 48), by);
+        uint8x16_t sum = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+        bits[i / 64] = vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)), 0);
+    }
+    pack(bools + i, n - i, bits + i / 64);
+}
 #endif
 
 void simd_bits_fill(struct simd_kernels sets[N_SIMD])
@@ -115,5 +133,7 @@ void simd_bits_fill(struct simd_kernels sets[N_SIMD])
     sets[SIMD_AVX2].pack = pack_avx2;
     sets[SIMD_AVX512].pack = pack_avx512;
     sets[SIMD_AVX512].places = places_avx512;
+#elif defined(__AARCH64EL__)
+    sets[SIMD_NEON].pack = pack_neon;
 #endif
 }

@@ -111,6 +111,54 @@ AVX512 static void within_r64_avx512(const double *x, uint32_t n, double low, do
     }
     within_r64(x + i, n - i, low, high, negated, out + i);
 }
+
+#elif defined(__AARCH64EL__)
+
+static inline uint64x2_t two_i64(const int64_t *x, int64x2_t lows, int64x2_t highs)
+{
+    int64x2_t v = vld1q_s64(x);
+    return vandq_u64(vcgeq_s64(v, lows), vcleq_s64(v, highs));
+}
+
+static inline uint64x2_t two_r64(const double *x, float64x2_t lows, float64x2_t highs)
+{
+    float64x2_t v = vld1q_f64(x);
+    return vandq_u64(vcgeq_f64(v, lows), vcleq_f64(v, highs));
+}
+
+/* Eight answers, each 64 bits that are all set or all clear, as bytes. */
+static inline void put_8(uint64x2_t a, uint64x2_t b, uint64x2_t c, uint64x2_t d, uint8x8_t flip,
+                         uint8_t *out)
+{
+    uint32x4_t ab = vuzp1q_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b));
+    uint32x4_t cd = vuzp1q_u32(vreinterpretq_u32_u64(c), vreinterpretq_u32_u64(d));
+    uint16x8_t in = vuzp1q_u16(vreinterpretq_u16_u32(ab), vreinterpretq_u16_u32(cd));
+    vst1_u8(out, veor_u8(vand_u8(vmovn_u16(in), vdup_n_u8(1)), flip));
+}
+
+static void within_i64_neon(const int64_t *x, uint32_t n, int64_t low, int64_t high, bool negated,
+                            uint8_t *out)
+{
+    int64x2_t lows = vdupq_n_s64(low), highs = vdupq_n_s64(high);
+    uint8x8_t flip = vdup_n_u8(negated);
+    uint32_t i = 0;
+    for (; n - i >= 8; i += 8)
+        put_8(two_i64(x + i, lows, highs), two_i64(x + i + 2, lows, highs),
+              two_i64(x + i + 4, lows, highs), two_i64(x + i + 6, lows, highs), flip, out + i);
+    within_i64(x + i, n - i, low, high, negated, out + i);
+}
+
+static void within_r64_neon(const double *x, uint32_t n, double low, double high, bool negated,
+                            uint8_t *out)
+{
+    float64x2_t lows = vdupq_n_f64(low), highs = vdupq_n_f64(high);
+    uint8x8_t flip = vdup_n_u8(negated);
+    uint32_t i = 0;
+    for (; n - i >= 8; i += 8)
+        put_8(two_r64(x + i, lows, highs), two_r64(x + i + 2, lows, highs),
+              two_r64(x + i + 4, lows, highs), two_r64(x + i + 6, lows, highs), flip, out + i);
+    within_r64(x + i, n - i, low, high, negated, out + i);
+}
 #endif
 
 void simd_within_fill(struct simd_kernels sets[N_SIMD])
@@ -124,5 +172,8 @@ void simd_within_fill(struct simd_kernels sets[N_SIMD])
     sets[SIMD_AVX2].within_r64 = within_r64_avx2;
     sets[SIMD_AVX512].within_i64 = within_i64_avx512;
     sets[SIMD_AVX512].within_r64 = within_r64_avx512;
+#elif defined(__AARCH64EL__)
+    sets[SIMD_NEON].within_i64 = within_i64_neon;
+    sets[SIMD_NEON].within_r64 = within_r64_neon;
 #endif
 }

@@ -178,6 +178,15 @@ TEST(column, the_set_that_runs_is_the_last_that_the_processor_has)
     print_message("the kernels of this processor: %s\n", best->name);
 }
 
+TEST(column, neon_is_what_every_arm64_has_and_nothing_else)
+{
+#if defined(__AARCH64EL__)
+    REQUIRE(simd() == simd_of(SIMD_NEON));
+#else
+    REQUIRE(simd_of(SIMD_NEON) == NULL);
+#endif
+}
+
 TEST(column, rows_that_are_true_and_not_null_are_found_beyond_one_vector)
 {
     enum { N = VEC_ROWS * 2 + 77 };
