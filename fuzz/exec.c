@@ -333,9 +333,11 @@ static void run_query(struct bytes text, struct means *m)
     if (kql_compile(&a, text, &catalog, &options, &plan, &d) != OK) return;
     const struct exec_request r = request_for(&plan, m);
     enum err e = exec_run(&r, see, &plan, NULL, &d);
-    assert(e == OK || d.text[0] != '\0');
-    assert(e != ERR_LIMIT || strncmp(d.tag, "E_", 2) == 0);
-    assert(e != ERR_INTERNAL);
+    bool fine = e == OK || (d.text[0] != '\0' && e != ERR_INTERNAL &&
+                            (e != ERR_LIMIT || d.tag[0] != '\0')); /* a limit has its name */
+    if (fine) return;
+    fprintf(stderr, "%s: %s%s: %.*s\n", err_name(e), d.tag, d.text, (int)text.len, text.p);
+    abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
