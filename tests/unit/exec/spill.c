@@ -236,7 +236,7 @@ static const struct trial {
      2 << 20, true},
     {"A | serialize | where next(k, 2) > k and prev(s) != '' | project id", 3 << 19, true},
     {"A | make-series n = count(), avg(x) default = real(null) on t step 1d by s", 4 << 20, false},
-    {"A | make-series sum(id) on t from datetime(0001-01-01) to datetime(0001-01-10) step 20m by k "
+    {"A | make-series sum(id) on t from datetime(0001-01-01) to datetime(0001-01-10) step 2h by k "
      "| extend total = array_sum(sum_id) | project k, total",
      5 << 20, false},
     {"A | sort by id asc | make-series l = make_list(id) default = dynamic([]) on x step 500 by f, "
