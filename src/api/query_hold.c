@@ -6,6 +6,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+static void run_free(struct query_run *r)
+{
+    answer_release(&r->answer);
+    spill_file_free(r->rows);
+    free(r->workspaces);
+    free(r);
+}
+
 void query_run_end(struct query_run *r)
 {
     struct api *a = r->api;
@@ -16,15 +24,17 @@ void query_run_end(struct query_run *r)
         if (a->runs == r) a->runs = r->next;
     }
     http_recall_release(&r->recall);
-    answer_release(&r->answer);
-    spill_file_free(r->rows);
-    free(r->workspaces);
-    free(r);
+    run_free(r);
+}
+
+static struct query_run *run_of(struct http_recall *recall)
+{
+    return (struct query_run *)((char *)recall - offsetof(struct query_run, recall));
 }
 
 static void sent(struct http_recall *recall)
 {
-    query_run_end((struct query_run *)((char *)recall - offsetof(struct query_run, recall)));
+    query_run_end(run_of(recall));
 }
 
 /* Under the lock, or before anybody else sees it. */
@@ -59,10 +69,7 @@ struct query_run *query_hold(struct api *a, const char *const *workspaces, size_
     struct query_run *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
     if (init(r, a, workspaces, n) != OK) {
-        answer_release(&r->answer);
-        spill_file_free(r->rows);
-        free(r->workspaces);
-        free(r);
+        run_free(r);
         return NULL;
     }
     http_recall_init(&r->recall, sent);
@@ -91,8 +98,7 @@ static void take_back(struct query_run *r)
 enum err query_hold_join(struct query_run *r, struct http_recall *part, struct diag *d)
 {
     if (part == NULL) return OK;
-    const struct query_run *from =
-        (const struct query_run *)((char *)part - offsetof(struct query_run, recall));
+    const struct query_run *from = run_of(part);
     LOCK_SCOPE(&r->api->lock);
     for (size_t i = 0; i < from->n_workspaces; i++) {
         if (!add_workspace(r, from->workspaces[i])) return FAIL(d, ERR_LIMIT, "out of memory");

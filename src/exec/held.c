@@ -76,8 +76,8 @@ static enum err in_memory(struct held *h, uint64_t rows_max, struct relation *ou
     return OK;
 }
 
-struct
-    place { /* of a block: a worker's are in the order of units, and a unit is all of one worker */
+/* Of a block: a worker's are in the order of units, and a unit is all of one worker. */
+struct place {
     struct spilled block;
     uint32_t no;
 };

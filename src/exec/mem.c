@@ -17,7 +17,9 @@ static struct query *payer(struct query *q)
 
 size_t query_memory(const struct query *q)
 {
-    return atomic_load(&payer((struct query *)(uintptr_t)q)->memory);
+    while (q->outer != NULL)
+        q = q->outer;
+    return atomic_load(&q->memory);
 }
 
 /* What an arena costs are its chunks, whether they are full or not. */

@@ -142,9 +142,9 @@ enum err query_check(struct query *q, struct diag *d);
 enum err limit_named(const struct query *q, const struct diag *why, struct diag *d);
 /* The failure e, by that name where it is a limit that has none yet. */
 enum err limit_checked(const struct query *q, enum err e, struct diag *d);
+/* E_RUNAWAY_QUERY: operator and limit. Inline, so that analyzers see that it is never OK. */
 void query_say_full(struct query *q, struct diag *d);
-static inline enum err query_full(struct query *q,
-                                  struct diag *d) /* E_RUNAWAY_QUERY: operator and limit */
+static inline enum err query_full(struct query *q, struct diag *d)
 {
     query_say_full(q, d);
     return ERR_LIMIT;

@@ -322,12 +322,6 @@ EVAL(eval_regex_quote)
     return rows_end(cx, &r, out);
 }
 
-#define RE(name_, min, max, ret_, eval_, prepare_, doc_, example_, expect_, ...)                \
-    {                                                                                           \
-        .name = name_, .arity_min = min, .arity_max = max, .args = {__VA_ARGS__}, .ret = ret_,  \
-        .eval = eval_, .prepare = prepare_, .doc = doc_, .example = example_, .expect = expect_ \
-    }
-
 #define ALL(name_, doc_)                                                                          \
     {                                                                                             \
         .name = name_, .arity_min = 2, .arity_max = 3,                                            \
@@ -337,38 +331,41 @@ EVAL(eval_regex_quote)
     }
 
 static const struct fn rows[] = {
-    RE("countof", 2, 3, T_LONG, eval_countof, prepare_countof,
-       "How often a text, or a regular expression, occurs.",
-       "countof('hello world', 'l+', 'regex')", "2", ARG_STRING, ARG_STRING, ARG_STRING),
-    RE("extract", 3, 3, T_STRING, eval_extract, prepare_regex,
-       "A group of the first match of a regular expression.",
-       "extract('([a-z]+)-([0-9]+)', 2, 'x ab-42')", "42", ARG_STRING, ARG_LONG, ARG_STRING),
+    FN_PREPARED("countof", 2, 3, T_LONG, eval_countof, prepare_countof,
+                "How often a text, or a regular expression, occurs.",
+                "countof('hello world', 'l+', 'regex')", "2", ARG_STRING, ARG_STRING, ARG_STRING),
+    FN_PREPARED("extract", 3, 3, T_STRING, eval_extract, prepare_regex,
+                "A group of the first match of a regular expression.",
+                "extract('([a-z]+)-([0-9]+)', 2, 'x ab-42')", "42", ARG_STRING, ARG_LONG,
+                ARG_STRING),
     ALL("extract_all", "The groups of all matches of a regular expression."),
     ALL("extractall", "The same as extract_all()."),
-    RE("indexof_regex", 2, 5, T_LONG, eval_indexof_regex, prepare_regex,
-       "Where a regular expression first matches, from 0; else -1.",
-       "indexof_regex('abcabcdefg', 'a.c', 0, 9, 2)", "3", ARG_TEXT, ARG_TEXT, ARG_LONG, ARG_LONG,
-       ARG_LONG),
-    RE("op matches regex", 2, 2, T_BOOL, eval_matches, prepare_regex,
-       "A regular expression matches somewhere.", "'a1' matches regex '[a-z][0-9]'", "True",
-       ARG_TEXT, ARG_TEXT),
-    RE("regex_quote", 1, 1, T_STRING, eval_regex_quote, NULL,
-       "Text as a regular expression that matches just it.", "regex_quote('(so$me.Te^xt)')",
-       "\\(so\\$me\\.Te\\^xt\\)", ARG_TEXT),
-    RE("replace", 3, 3, T_STRING, eval_replace, prepare_regex,
-       "The older form of replace_regex(): pattern, rewrite, text.",
-       "replace('(a)', '<\\\\1>', 'abab')", "<a>b<a>b", ARG_STRING, ARG_STRING, ARG_STRING),
-    RE("replace_regex", 3, 3, T_STRING, eval_replace, prepare_regex,
-       "Replaces every match; \\1 in the rewrite is a group.",
-       "replace_regex('abab', '(a)', '<\\\\1>')", "<a>b<a>b", ARG_STRING, ARG_STRING, ARG_STRING),
-    RE("trim", 2, 2, T_STRING, eval_trim, prepare_regex,
-       "Takes one match of a regular expression from each end.", "trim('x', 'xxabcxx')", "xabcx",
-       ARG_STRING, ARG_STRING),
-    RE("trim_end", 2, 2, T_STRING, eval_trim, prepare_regex,
-       "Takes one match of a regular expression from the end.", "trim_end('.com', 'bing.com')",
-       "bing", ARG_STRING, ARG_STRING),
-    RE("trim_start", 2, 2, T_STRING, eval_trim, prepare_regex,
-       "Takes one match of a regular expression from the start.",
-       "trim_start('[^a-z]+', '-- abc --')", "abc --", ARG_STRING, ARG_STRING),
+    FN_PREPARED("indexof_regex", 2, 5, T_LONG, eval_indexof_regex, prepare_regex,
+                "Where a regular expression first matches, from 0; else -1.",
+                "indexof_regex('abcabcdefg', 'a.c', 0, 9, 2)", "3", ARG_TEXT, ARG_TEXT, ARG_LONG,
+                ARG_LONG, ARG_LONG),
+    FN_PREPARED("op matches regex", 2, 2, T_BOOL, eval_matches, prepare_regex,
+                "A regular expression matches somewhere.", "'a1' matches regex '[a-z][0-9]'",
+                "True", ARG_TEXT, ARG_TEXT),
+    FN_PREPARED("regex_quote", 1, 1, T_STRING, eval_regex_quote, NULL,
+                "Text as a regular expression that matches just it.",
+                "regex_quote('(so$me.Te^xt)')", "\\(so\\$me\\.Te\\^xt\\)", ARG_TEXT),
+    FN_PREPARED("replace", 3, 3, T_STRING, eval_replace, prepare_regex,
+                "The older form of replace_regex(): pattern, rewrite, text.",
+                "replace('(a)', '<\\\\1>', 'abab')", "<a>b<a>b", ARG_STRING, ARG_STRING,
+                ARG_STRING),
+    FN_PREPARED("replace_regex", 3, 3, T_STRING, eval_replace, prepare_regex,
+                "Replaces every match; \\1 in the rewrite is a group.",
+                "replace_regex('abab', '(a)', '<\\\\1>')", "<a>b<a>b", ARG_STRING, ARG_STRING,
+                ARG_STRING),
+    FN_PREPARED("trim", 2, 2, T_STRING, eval_trim, prepare_regex,
+                "Takes one match of a regular expression from each end.", "trim('x', 'xxabcxx')",
+                "xabcx", ARG_STRING, ARG_STRING),
+    FN_PREPARED("trim_end", 2, 2, T_STRING, eval_trim, prepare_regex,
+                "Takes one match of a regular expression from the end.",
+                "trim_end('.com', 'bing.com')", "bing", ARG_STRING, ARG_STRING),
+    FN_PREPARED("trim_start", 2, 2, T_STRING, eval_trim, prepare_regex,
+                "Takes one match of a regular expression from the start.",
+                "trim_start('[^a-z]+', '-- abc --')", "abc --", ARG_STRING, ARG_STRING),
 };
 const struct fn_family fn_regex = FAMILY(rows);

@@ -50,6 +50,13 @@ struct fn_family {
         .ret = (ret_), .flags = (flags_), .eval = (eval_), .doc = (doc_), .example = (example_), \
         .expect = (expect_)                                                                      \
     }
+/* One whose constant arguments are looked at once. */
+#define FN_PREPARED(name_, min, max, ret_, eval_, prepare_, doc_, example_, expect_, ...) \
+    {                                                                                     \
+        .name = (name_), .arity_min = (min), .arity_max = (max), .args = {__VA_ARGS__},   \
+        .ret = (ret_), .eval = (eval_), .prepare = (prepare_), .doc = (doc_),             \
+        .example = (example_), .expect = (expect_)                                        \
+    }
 #define STRICT FN_NULL_IN_NULL_OUT
 
 /* The head of a kernel. */

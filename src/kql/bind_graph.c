@@ -141,19 +141,24 @@ enum err graph_join(struct op_cx *cx, enum join_kind kind, struct op *left, uint
     return OK;
 }
 
-/* Properties from the table of nodes; its id column is the node's id, also where it has no row. */
+/* Properties from the table of nodes; its id column is the node's id, also where it has no row. The last
+ * column of ids is what a node shows as its id. */
 static enum err with_properties(struct op_cx *cx, struct op *ids, struct op *table, uint32_t id,
                                 struct op **out)
 {
     struct binder *b = cx->b;
-    uint32_t n = table->schema.n;
-    struct op *joined;
+    uint32_t n = table->schema.n, n_ids = ids->schema.n, key = id;
+    struct op *rows = table, *joined;
     uint32_t *cols = arena_array(b->a, uint32_t, n + 1);
     const char **names = arena_array(b->a, const char *, n + 1);
     if (cols == NULL || names == NULL) return bind_full(b);
-    TRY(graph_join(cx, JOIN_LEFT_OUTER, ids, 0, table, id, &joined));
+    if (cx->ast->extra != NULL) {
+        TRY(partition_rows(cx, table, id, &rows));
+        key = n;
+    }
+    TRY(graph_join(cx, JOIN_LEFT_OUTER, ids, 0, rows, key, &joined));
     for (uint32_t i = 0; i < n; i++) {
-        cols[i] = i == id ? 0 : 1 + i;
+        cols[i] = i == id ? n_ids - 1 : n_ids + i;
         names[i] = table->schema.cols[i].name;
     }
     cols[n] = 0;
@@ -164,9 +169,9 @@ static enum err with_properties(struct op_cx *cx, struct op *ids, struct op *tab
 /* Without a table a node has its id, if that has a name, and nothing else. */
 static enum err bare_nodes(struct op_cx *cx, struct op *ids, const char *name, struct op **out)
 {
-    uint32_t cols[2] = {0, 0};
+    uint32_t cols[2] = {ids->schema.n - 1, 0};
     const char *names[2] = {name, "$id"};
-    if (name == NULL) return op_columns(cx->b, ids, cx->ast->pos, cols, names + 1, 1, out);
+    if (name == NULL) return op_columns(cx->b, ids, cx->ast->pos, cols + 1, names + 1, 1, out);
     return op_columns(cx->b, ids, cx->ast->pos, cols, names, 2, out);
 }
 
@@ -206,13 +211,8 @@ static enum err make_graph(struct op_cx *cx, struct op **out)
         cols[2] = (uint32_t)at;
         n = 3;
     }
-    if (cx->ast->extra != NULL) {
-        TRY(partition_nodes(cx, n == 3 ? tables[2] : NULL, cols[2], &nodes));
-        TRY(op_new(b, OP_MATERIALIZE, nodes, cx->ast->pos, &g.nodes));
-        g.n_node_cols = g.nodes->schema.n - 1;
-        return push_graph(cx, g, out);
-    }
-    TRY(all_ids(cx, tables, cols, n, &ids));
+    TRY(cx->ast->extra != NULL ? partition_ids(cx, tables[2], &ids)
+                               : all_ids(cx, tables, cols, n, &ids));
     TRY(n == 3 ? with_properties(cx, ids, tables[2], cols[2], &nodes)
                : bare_nodes(cx, ids, param_word(cx->ast, "with_node_id"), &nodes));
     TRY(op_new(b, OP_MATERIALIZE, nodes, cx->ast->pos, &g.nodes));

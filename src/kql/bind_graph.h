@@ -33,8 +33,11 @@ enum err distinct_rows(struct op_cx *cx, struct op *in, struct op **out);
 /* The id in the row's part. */
 enum err partition_key(struct op_cx *cx, const struct schema *in, struct expr *id,
                        struct expr **out);
-/* The graph's table of nodes; table: of their properties, with the id's column; NULL: there is none. */
-enum err partition_nodes(struct op_cx *cx, struct op *table, uint32_t id, struct op **out);
+/* All ids that the edges and the table of nodes have, and what is shown as each; table: NULL: there is
+ * none. */
+enum err partition_ids(struct op_cx *cx, struct op *table, struct op **out);
+/* The table of nodes with the id of each row, made of column id, behind its columns. */
+enum err partition_rows(struct op_cx *cx, struct op *table, uint32_t id, struct op **out);
 
 #define EDGES_MAX 32
 

@@ -55,8 +55,7 @@ static enum err add_pairs(struct op_cx *cx, struct legs *l, struct op *in, const
     return add_leg(l, pairs, "", NULL);
 }
 
-/* The table with its keys behind it. */
-static enum err keyed(struct op_cx *cx, struct op *table, uint32_t id, struct op **out)
+enum err partition_rows(struct op_cx *cx, struct op *table, uint32_t id, struct op **out)
 {
     struct binder *b = cx->b;
     const struct schema *in = &table->schema;
@@ -73,39 +72,13 @@ static enum err keyed(struct op_cx *cx, struct op *table, uint32_t id, struct op
     return op_project(b, table, cx->ast->pos, exprs, in->n + 1, out);
 }
 
-static enum err with_table(struct op_cx *cx, struct op *ids, struct op *table, uint32_t id,
-                           struct op **out)
-{
-    struct binder *b = cx->b;
-    uint32_t n = table->schema.n;
-    struct op *rows, *joined;
-    uint32_t *cols = arena_array(b->a, uint32_t, n + 1);
-    const char **names = arena_array(b->a, const char *, n + 1);
-    if (cols == NULL || names == NULL) return bind_full(b);
-    TRY(keyed(cx, table, id, &rows));
-    TRY(graph_join(cx, JOIN_LEFT_OUTER, ids, 0, rows, n, &joined));
-    for (uint32_t i = 0; i < n; i++) {
-        cols[i] = i == id ? 1 : 2 + i;
-        names[i] = table->schema.cols[i].name;
-    }
-    cols[n] = 0;
-    names[n] = "$id";
-    return op_columns(b, joined, cx->ast->pos, cols, names, n + 1, out);
-}
-
-enum err partition_nodes(struct op_cx *cx, struct op *table, uint32_t id, struct op **out)
+enum err partition_ids(struct op_cx *cx, struct op *table, struct op **out)
 {
     struct legs l = {.cx = cx};
-    struct op *pairs, *ids;
+    struct op *pairs;
     TRY(add_pairs(cx, &l, cx->in, cx->ast->left));
     TRY(add_pairs(cx, &l, cx->in, cx->ast->right));
     if (table != NULL) TRY(add_pairs(cx, &l, table, cx->ast->args.at[0]));
     TRY(make_union(&l, &pairs));
-    TRY(distinct_rows(cx, pairs, &ids));
-    if (table != NULL) return with_table(cx, ids, table, id, out);
-    const char *name = param_word(cx->ast, "with_node_id");
-    const uint32_t cols[] = {1, 0};
-    const char *names[] = {name, "$id"};
-    if (name != NULL) return op_columns(cx->b, ids, cx->ast->pos, cols, names, 2, out);
-    return op_columns(cx->b, ids, cx->ast->pos, cols + 1, names + 1, 1, out);
+    return distinct_rows(cx, pairs, out);
 }

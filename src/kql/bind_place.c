@@ -99,6 +99,19 @@ static enum err check_remote(struct binder *b, const struct ast *call,
                 name);
 }
 
+/* Opens what the call's function and a name say; before: the label of what stands before it, or NULL. */
+static enum err open_place(struct binder *b, const struct kql_catalog *in, const char *before,
+                           const struct ast *call, const char *name, struct place *out)
+{
+    struct diag why = DIAG_INIT;
+    enum err e = in->place(in->ctx, call->name, name, &out->catalog, &why);
+    if (e != OK) return no_place(b, call, name, e, &why);
+    TRY(check_remote(b, call, out->catalog, name));
+    out->label = arena_fmt(b->a, "%s%s%s('%s')", before != NULL ? before : "",
+                           before != NULL ? "." : "", call->name, name);
+    return out->label != NULL ? OK : bind_full(b);
+}
+
 /* before: of cluster("c"), whose catalogue knows the database; NULL: it begins with the call. */
 static enum err bind_place_call(struct binder *b, struct binding *names, const struct ast *call,
                                 const struct place *before, struct place *out)
@@ -115,14 +128,8 @@ static enum err bind_place_call(struct binder *b, struct binding *names, const s
         *out = alias->place;
         return OK;
     }
-    struct diag why = DIAG_INIT;
     if (in->place == NULL) return no_places(b, call);
-    enum err e = in->place(in->ctx, call->name, name, &out->catalog, &why);
-    if (e != OK) return no_place(b, call, name, e, &why);
-    TRY(check_remote(b, call, out->catalog, name));
-    out->label = before != NULL ? arena_fmt(b->a, "%s.%s('%s')", before->label, call->name, name)
-                                : arena_fmt(b->a, "%s('%s')", call->name, name);
-    return out->label != NULL ? OK : bind_full(b);
+    return open_place(b, in, before != NULL ? before->label : NULL, call, name, out);
 }
 
 static enum err bind_place_name(struct binder *b, struct binding *names, const struct ast *n,
@@ -169,22 +176,10 @@ bool is_place_pattern(struct binding *names, const struct ast *n)
            arg->value.type == T_STRING && memchr(arg->value.s.p, '*', arg->value.s.len) != NULL;
 }
 
-static enum err one_of_several(struct binder *b, const struct kql_catalog *in,
-                               const struct ast *call, const char *before, const char *name,
-                               struct place *out)
-{
-    struct diag why = DIAG_INIT;
-    enum err e = in->place(in->ctx, call->name, name, &out->catalog, &why);
-    if (e != OK) return no_place(b, call, name, e, &why);
-    TRY(check_remote(b, call, out->catalog, name));
-    out->label = arena_fmt(b->a, "%s%sdatabase('%s')", before, before[0] != '\0' ? "." : "", name);
-    return out->label != NULL ? OK : bind_full(b);
-}
-
 enum err bind_each_place(struct binder *b, struct binding *names, const struct ast *n,
                          each_place_fn *each, void *ctx)
 {
-    struct place place = {.catalog = b->catalog, .label = ""};
+    struct place place = {.catalog = b->catalog};
     if (!is_place_pattern(names, n)) {
         TRY(bind_place(b, names, n, &place));
         return each(ctx, &place);
@@ -198,7 +193,7 @@ enum err bind_each_place(struct binder *b, struct binding *names, const struct a
     const char *name;
     for (uint32_t i = 0; (name = in->place_name(in->ctx, i)) != NULL; i++) {
         if (!wildcard_match(pattern, name)) continue;
-        TRY(one_of_several(b, in, call, before, name, &place));
+        TRY(open_place(b, in, before, call, name, &place));
         TRY(each(ctx, &place));
     }
     return OK;
